@@ -1,0 +1,104 @@
+/** One statement as it leaves for the server: `$1` placeholders, values by position. */
+export interface Command {
+  readonly text: string;
+  readonly values?: readonly unknown[] | undefined;
+  /** False: never becomes a named statement on the server. Default true. */
+  readonly prepare?: boolean | undefined;
+}
+
+/**
+ * A statement of transaction control that travels in front of a command, under the same Sync: when it fails, what
+ * follows it is skipped by the server and nothing runs outside the transaction it was meant for.
+ */
+export interface Control {
+  readonly text: string;
+  readonly values?: readonly unknown[];
+  /** Called when the server has confirmed this statement, whatever becomes of those behind it. */
+  acknowledged?(): void;
+}
+
+export interface Field {
+  readonly name: string;
+  /** The oid of the column's type. */
+  readonly typeOid: number;
+}
+
+/** A row as the driver built it: keyed by column name, or by position where two columns share a name. */
+export type DriverRow = Readonly<Record<string, unknown>> | readonly unknown[];
+
+/** How the rows of one statement look; made once per prepared statement, shared by all its results. */
+export interface RowShape {
+  readonly fields: readonly Field[];
+  /** True: rows are objects. False: rows are arrays, because two columns have the same name. */
+  readonly keyed: boolean;
+}
+
+export interface CommandResult {
+  /** The first word or words of the command tag: `SELECT`, `INSERT`, `COMMIT`, `ROLLBACK`. */
+  readonly command: string;
+  /** Rows affected or returned; -1 where the server gives no number. */
+  readonly rowCount: number;
+  /** Undefined for a statement that returns no rows. */
+  readonly shape: RowShape | undefined;
+  readonly rows: DriverRow[];
+}
+
+export interface Batch {
+  readonly rows: DriverRow[];
+  /** True: the portal is exhausted, and closed on the server. */
+  readonly done: boolean;
+}
+
+/** A server-side cursor. Other commands may run on the connection between two fetches. */
+export interface Portal {
+  /** Known after the first fetch. */
+  readonly shape: RowShape | undefined;
+  fetch(count: number): Promise<Batch>;
+  /** Idempotent. Waits for a fetch in flight; never rejects because the connection is gone. */
+  close(): Promise<void>;
+}
+
+/** `idle`: no transaction is open; `open`: one is; `failed`: one is, and takes nothing but ROLLBACK. */
+export type ServerStatus = 'idle' | 'open' | 'failed';
+
+export interface CommandOptions {
+  /** Milliseconds until the command is cancelled; the connection stays usable. */
+  readonly timeout?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One session on the server. Commands run in the order in which they were handed over; each has its own error. */
+export interface DriverConnection {
+  /** What the user of `rawConnection()` gets: the `pg` Client. */
+  readonly driverConnection: unknown;
+  /** The server's process id, as in `pg_stat_activity.pid`. */
+  readonly processId: number | undefined;
+  readonly status: ServerStatus;
+  /** False once the session is lost or closed. */
+  readonly isOpen: boolean;
+  /** Nothing is running and nothing waits to be sent. */
+  readonly isQuiet: boolean;
+  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
+  /** Runs `commands` one after the other under one Sync. */
+  executeMany(control: readonly Control[], commands: readonly Command[], options?: CommandOptions): Promise<CommandResult[]>;
+  openPortal(control: readonly Control[], command: Command): Portal;
+  /** Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use. */
+  cancel(): Promise<void>;
+  /** Says goodbye to the server; ends hard when that takes longer than a second. Never rejects. */
+  close(): Promise<void>;
+  /** Drops the session at once. */
+  terminate(): void;
+}
+
+/** What the layers above must know of a driver without asking it to try. */
+export interface DriverFacts {
+  readonly name: string;
+  /** 1: the whole database is one session; the engine then takes `StaticPool`. */
+  readonly maxConnections: number;
+}
+
+export interface Driver {
+  readonly facts: DriverFacts;
+  /** Opens one session. Rejects with an error of our tree. */
+  connect(): Promise<DriverConnection>;
+}
