@@ -80,7 +80,11 @@ export interface DriverConnection {
   readonly isQuiet: boolean;
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
   /** Runs `commands` one after the other under one Sync. */
-  executeMany(control: readonly Control[], commands: readonly Command[], options?: CommandOptions): Promise<CommandResult[]>;
+  executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: CommandOptions,
+  ): Promise<CommandResult[]>;
   openPortal(control: readonly Control[], command: Command): Portal;
   /** Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use. */
   cancel(): Promise<void>;

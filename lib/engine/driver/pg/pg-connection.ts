@@ -1,0 +1,270 @@
+import type { Client } from 'pg';
+import { QueryCanceledError, ResourceClosedError, StatementError } from '../../errors.js';
+import { sqlStateOf } from '../../sqlstate.js';
+import type {
+  Command,
+  CommandOptions,
+  CommandResult,
+  Control,
+  DriverConnection,
+  Portal,
+  ServerStatus,
+} from '../driver.js';
+import { sendCancelRequest } from './cancel-request.js';
+import { PgBatch } from './pg-batch.js';
+import type { WireContext } from './pg-batch.js';
+import { lostError, toEngineError } from './pg-error.js';
+import { PgPortal } from './pg-portal.js';
+import { toStep } from './pg-step.js';
+import type { Step, WireCommand } from './pg-step.js';
+
+/** How long a cancelled statement may take to end before the session is dropped. */
+const CANCEL_GRACE = 5_000;
+/** How long the server may take to hear a goodbye. */
+const CLOSE_GRACE = 1_000;
+
+const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
+
+type State = 'open' | 'closing' | 'gone';
+
+/** A batch on its way: written at once or when those before it have been answered to the end. */
+interface Task {
+  readonly steps: readonly Step[];
+  readonly closePortals: readonly string[];
+  readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
+  batch: PgBatch;
+  /** The server's state when the batch was written. */
+  startedIn: ServerStatus;
+  isRetried: boolean;
+}
+
+/** A pg Client with a queue of its own; pg's is never used. */
+export class PgConnection implements DriverConnection {
+  readonly #client: Client;
+  readonly #context: WireContext;
+  readonly #waiting: Task[] = [];
+  #running: Task | undefined;
+  #state: State = 'open';
+  /** Cancel requests under way. Nothing is written until they are delivered: they would hit the next statement. */
+  #cancels = 0;
+  #portals = 0;
+  #lossCause: unknown;
+
+  constructor(client: Client, context: WireContext) {
+    this.#client = client;
+    this.#context = context;
+    client.connection.on('readyForQuery', () => this.#onReadyForQuery());
+    client.connection.on('parseComplete', () => this.#running?.batch.handleParseComplete());
+    client.on('error', (error: unknown) => this.#lose(error));
+    client.on('end', () => this.#lose(new Error('the server closed the connection')));
+  }
+
+  get driverConnection(): Client {
+    return this.#client;
+  }
+
+  get processId(): number | undefined {
+    return (this.#client as Client & { processID?: number }).processID;
+  }
+
+  get status(): ServerStatus {
+    return STATUS[this.#client.getTransactionStatus() ?? 'I'] ?? 'failed';
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get isQuiet(): boolean {
+    return this.#running === undefined && this.#waiting.length === 0;
+  }
+
+  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
+    const last = control.length;
+    return this.#run([...control, command], [], options, (batch) => batch.results[last] as CommandResult);
+  }
+
+  executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: CommandOptions,
+  ): Promise<CommandResult[]> {
+    return this.#run([...control, ...commands], [], options, (batch) => batch.results.slice(control.length));
+  }
+
+  openPortal(control: readonly Control[], command: Command): Portal {
+    this.#portals += 1;
+    const name = `nae_portal_${this.#portals}`;
+    return new PgPortal(name, control, command, {
+      run: (commands, closePortals) => this.#run(commands, closePortals, undefined, (batch) => batch.results),
+      isOpen: () => this.isOpen,
+    });
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#running === undefined || !this.isOpen) return;
+    this.#cancels += 1;
+    try {
+      await sendCancelRequest(this.#client, CANCEL_GRACE);
+    } finally {
+      this.#cancels -= 1;
+      this.#next();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.isOpen) return;
+    this.#state = 'closing';
+    const timer = setTimeout(() => this.#client.connection.stream.destroy(), CLOSE_GRACE);
+    await this.#client.end().catch(() => undefined);
+    clearTimeout(timer);
+    this.#lose(new Error('it was closed by this process'));
+  }
+
+  terminate(): void {
+    this.#lose(new Error('it was terminated by this process'));
+    this.#client.connection.stream.destroy();
+  }
+
+  #run<T>(
+    commands: readonly WireCommand[],
+    closePortals: readonly string[],
+    options: CommandOptions | undefined,
+    answer: (batch: PgBatch) => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (!this.isOpen) throw this.#refusal();
+      const steps = commands.map(toStep);
+      let unwatch: (() => void) | undefined;
+      const settle = (failure: Error | undefined, batch: PgBatch): void => {
+        unwatch?.();
+        if (failure === undefined) resolve(answer(batch));
+        else reject(failure);
+      };
+      const task: Task = {
+        steps,
+        closePortals,
+        settle,
+        batch: this.#batchOf(steps, closePortals),
+        startedIn: 'idle',
+        isRetried: false,
+      };
+      unwatch = options === undefined ? undefined : this.#watch(task, options);
+      this.#waiting.push(task);
+      this.#next();
+    });
+  }
+
+  #batchOf(steps: readonly Step[], closePortals: readonly string[]): PgBatch {
+    return new PgBatch(this.#context, steps, closePortals, () => this.#finish());
+  }
+
+  #refusal(): Error {
+    if (this.#lossCause !== undefined) return lostError(this.#lossCause);
+    return new ResourceClosedError('the session is closed. Take another connection from the pool.');
+  }
+
+  #next(): void {
+    if (this.#running !== undefined || this.#cancels > 0 || !this.isOpen) return;
+    const task = this.#waiting.shift();
+    if (task === undefined) return;
+    this.#running = task;
+    task.startedIn = this.status;
+    this.#client.query(task.batch);
+  }
+
+  // pg passes ReadyForQuery to the batch after a success; after an error it has forgotten the batch by then.
+  #onReadyForQuery(): void {
+    if (this.#running?.batch.failure !== undefined) this.#finish();
+  }
+
+  #finish(): void {
+    const task = this.#running;
+    if (task === undefined) return;
+    this.#running = undefined;
+    if (this.#startsAgain(task)) return;
+    task.settle(failureOf(task.batch), task.batch);
+    this.#next();
+  }
+
+  /**
+   * A plan that DDL made invalid (0A000) or a name that DISCARD ALL or a pooler took away (26000): the statement is
+   * parsed anew. Inside a transaction the server has failed it already, so there the error is the user's.
+   */
+  #startsAgain(task: Task): boolean {
+    const { failure, current } = task.batch;
+    if (current === undefined || !isStalePlan(failure)) return false;
+    this.#context.prepared.forget(current.text);
+    if (task.isRetried || task.startedIn !== 'idle' || this.status !== 'idle') return false;
+    task.isRetried = true;
+    task.batch = this.#batchOf(task.steps, task.closePortals);
+    this.#waiting.unshift(task);
+    this.#next();
+    return true;
+  }
+
+  #watch(task: Task, { timeout, signal }: CommandOptions): () => void {
+    const interrupt = (): void => void this.#interrupt(task);
+    const timer = timeout === undefined ? undefined : setTimeout(interrupt, timeout);
+    signal?.addEventListener('abort', interrupt, { once: true });
+    if (signal?.aborted === true) queueMicrotask(interrupt);
+    return () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', interrupt);
+    };
+  }
+
+  async #interrupt(task: Task): Promise<void> {
+    const index = this.#waiting.indexOf(task);
+    if (index !== -1) {
+      this.#waiting.splice(index, 1);
+      const statement = task.steps[task.steps.length - 1]?.text;
+      const error = new QueryCanceledError('the statement was cancelled before it was sent.', {
+        statement,
+        sqlState: '57014',
+      });
+      task.settle(error, task.batch);
+      return;
+    }
+    if (this.#running !== task) return;
+    const deadline = setTimeout(() => this.terminate(), CANCEL_GRACE);
+    const { settle } = task;
+    Object.assign(task, {
+      settle: (failure: Error | undefined, batch: PgBatch) => {
+        clearTimeout(deadline);
+        settle(failure, batch);
+      },
+    });
+    await this.cancel().catch(() => this.terminate());
+  }
+
+  #lose(cause: unknown): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'gone';
+    const running = this.#running;
+    // What the server said last (57P01, for instance) tells more than the end of the stream.
+    this.#lossCause = running?.batch.failure ?? cause;
+    this.#running = undefined;
+    const tasks = running === undefined ? this.#waiting.splice(0) : [running, ...this.#waiting.splice(0)];
+    for (const task of tasks) task.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
+    this.#client.connection.stream.destroy();
+  }
+}
+
+function failureOf(batch: PgBatch): Error | undefined {
+  if (batch.failure !== undefined) {
+    return toEngineError(batch.failure, batch.current?.text, batch.current?.values);
+  }
+  if (batch.decodeError === undefined) return undefined;
+  const reason = batch.decodeError instanceof Error ? batch.decodeError.message : String(batch.decodeError);
+  return new StatementError(`a value of the result could not be decoded: ${reason}`, {
+    cause: batch.decodeError,
+  });
+}
+
+function isStalePlan(failure: unknown): boolean {
+  const state = sqlStateOf(failure);
+  if (state === '26000') return true;
+  const { routine } = (failure ?? {}) as { routine?: unknown };
+  return state === '0A000' && routine === 'RevalidateCachedQuery';
+}

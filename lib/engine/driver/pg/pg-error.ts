@@ -1,0 +1,52 @@
+import pg from 'pg';
+import { ConnectionLostError, InterfaceError, OperationalError } from '../../errors.js';
+import type { DBAPIError, DBAPIErrorOptions } from '../../errors.js';
+import { errorClassOf } from '../../sqlstate.js';
+
+/** What the server said, in the class that its SQLSTATE stands for. */
+export function toEngineError(error: unknown, statement: string | undefined, values: unknown): DBAPIError {
+  if (!(error instanceof pg.DatabaseError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return new InterfaceError(message, { cause: error, statement, parameters: values });
+  }
+  const type = errorClassOf(error.code);
+  return new type(error.message, { ...factsOf(error), statement, parameters: values });
+}
+
+/** The session is gone; `cause` is what was seen of it last. */
+export function lostError(cause: unknown, statement?: string): ConnectionLostError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const facts = cause instanceof pg.DatabaseError ? factsOf(cause) : { cause };
+  return new ConnectionLostError(
+    `the connection to the server was lost: ${reason}. Nothing that was not committed is stored.`,
+    { ...facts, statement, connectionInvalidated: true },
+  );
+}
+
+/** No session could be opened. */
+export function connectError(cause: unknown, where: string): DBAPIError {
+  const reason = cause instanceof Error ? describe(cause) : String(cause);
+  const message = `cannot connect to ${where}: ${reason}`;
+  if (!(cause instanceof pg.DatabaseError)) return new OperationalError(message, { cause });
+  const type = errorClassOf(cause.code);
+  return new type(message, factsOf(cause));
+}
+
+// Node reports a refused connection to a name with several addresses as an AggregateError without a message.
+function describe(error: Error): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(String).join('; ');
+  return error.message;
+}
+
+function factsOf(error: pg.DatabaseError): DBAPIErrorOptions {
+  return {
+    cause: error,
+    sqlState: error.code,
+    constraint: error.constraint,
+    schema: error.schema,
+    table: error.table,
+    column: error.column,
+    detail: error.detail,
+    hint: error.hint,
+  };
+}

@@ -1,0 +1,74 @@
+import type { RowLayout } from './row-builder.js';
+
+/** A statement that the server keeps under a name, and what is known of its rows. */
+export class PreparedStatement {
+  readonly name: string;
+  /** False until the first execution has told whether there are rows and how they look. */
+  isDescribed = false;
+  /** Undefined for a statement that returns no rows. */
+  layout: RowLayout | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/**
+ * The named statements of one session: the least recently used one makes room. Names are never used twice, so that a
+ * name can't stand for two texts; what was evicted is closed on the server by the next batch.
+ */
+export class PreparedStatements {
+  readonly #size: number;
+  readonly #byText = new Map<string, PreparedStatement>();
+  #evicted: string[] = [];
+  #count = 0;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  get isEnabled(): boolean {
+    return this.#size > 0;
+  }
+
+  find(text: string): PreparedStatement | undefined {
+    const statement = this.#byText.get(text);
+    if (statement !== undefined) {
+      this.#byText.delete(text);
+      this.#byText.set(text, statement);
+    }
+    return statement;
+  }
+
+  /** A fresh name for a Parse that is about to be sent. */
+  create(): PreparedStatement {
+    this.#count += 1;
+    return new PreparedStatement(`nae_${this.#count}`);
+  }
+
+  /** The server confirmed the Parse. */
+  keep(text: string, statement: PreparedStatement): void {
+    // Two batches can parse one text side by side: the later name stays.
+    this.forget(text);
+    this.#byText.set(text, statement);
+    if (this.#byText.size <= this.#size) return;
+    const oldest = this.#byText.keys().next();
+    if (!oldest.done) this.forget(oldest.value);
+  }
+
+  /** Drops the text; its name is closed with the next batch. */
+  forget(text: string): void {
+    const statement = this.#byText.get(text);
+    if (statement === undefined) return;
+    this.#byText.delete(text);
+    this.#evicted.push(statement.name);
+  }
+
+  /** The names to close now; each is given out once. */
+  takeEvicted(): readonly string[] {
+    if (this.#evicted.length === 0) return this.#evicted;
+    const names = this.#evicted;
+    this.#evicted = [];
+    return names;
+  }
+}

@@ -1,0 +1,71 @@
+import {
+  CheckViolationError,
+  DatabaseError,
+  DataError,
+  DBAPIError,
+  DeadlockDetectedError,
+  ExclusionViolationError,
+  ForeignKeyViolationError,
+  IntegrityError,
+  InternalError,
+  LockNotAvailableError,
+  NotNullViolationError,
+  NotSupportedError,
+  OperationalError,
+  ProgrammingError,
+  QueryCanceledError,
+  SerializationFailureError,
+  UniqueViolationError,
+} from './errors.js';
+
+export type DBAPIErrorClass = typeof DBAPIError;
+
+const BY_STATE: Readonly<Record<string, DBAPIErrorClass>> = {
+  '23502': NotNullViolationError,
+  '23503': ForeignKeyViolationError,
+  '23505': UniqueViolationError,
+  '23514': CheckViolationError,
+  '23P01': ExclusionViolationError,
+  '40001': SerializationFailureError,
+  '40P01': DeadlockDetectedError,
+  '55P03': LockNotAvailableError,
+  '57014': QueryCanceledError,
+};
+
+// The map of psycopg 3, SQLAlchemy's default driver for PostgreSQL.
+const BY_CLASS: readonly (readonly [DBAPIErrorClass, readonly string[]])[] = [
+  [
+    OperationalError,
+    ['08', '27', '28', '2F', '38', '39', '3B', '40', '53', '54', '55', '57', '58', 'F0', 'HV'],
+  ],
+  [ProgrammingError, ['10', '20', '21', '26', '34', '3D', '3F', '42', '44', 'P0']],
+  [InternalError, ['24', '25', '2B', '2D', 'XX']],
+  [DataError, ['22']],
+  [IntegrityError, ['23']],
+  [NotSupportedError, ['0A']],
+];
+
+const CLASSES = new Map(BY_CLASS.flatMap(([type, classes]) => classes.map((name) => [name, type] as const)));
+
+// Whole families by their first letter: FDW and configuration, PL/pgSQL's RAISE, internal.
+const BY_LETTER: Readonly<Record<string, DBAPIErrorClass>> = {
+  F: OperationalError,
+  H: OperationalError,
+  P: ProgrammingError,
+  X: InternalError,
+};
+
+/** The error class for a five-character SQLSTATE; `DatabaseError` for one that no table lists. */
+export function errorClassOf(sqlState: string | undefined): DBAPIErrorClass {
+  if (sqlState === undefined) return DatabaseError;
+  return (
+    BY_STATE[sqlState] ?? CLASSES.get(sqlState.slice(0, 2)) ?? BY_LETTER[sqlState.charAt(0)] ?? DatabaseError
+  );
+}
+
+/** The only place that looks inside a foreign error for its SQLSTATE. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (error instanceof DBAPIError) return error.sqlState;
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
