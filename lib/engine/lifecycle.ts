@@ -7,5 +7,6 @@ export function expectState<State extends string>(
   allowed: readonly State[],
   subject: string,
 ): void {
-  if (!allowed.includes(state)) throw new IllegalStateError(`cannot ${action}: the ${subject} is already ${state}`);
+  if (!allowed.includes(state))
+    throw new IllegalStateError(`cannot ${action}: the ${subject} is already ${state}`);
 }

@@ -13,6 +13,8 @@ export interface Command {
 export interface Control {
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** False for a text that is used once, such as one that names a savepoint. */
+  readonly prepare?: boolean;
   /** Called when the server has confirmed this statement, whatever becomes of those behind it. */
   acknowledged?(): void;
 }
@@ -85,6 +87,8 @@ export interface DriverConnection {
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]>;
+  /** A name that was never used in this session: for portals and savepoints. */
+  uniqueName(prefix: string): string;
   openPortal(control: readonly Control[], command: Command): Portal;
   /** Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use. */
   cancel(): Promise<void>;

@@ -47,7 +47,7 @@ export class PgConnection implements DriverConnection {
   #state: State = 'open';
   /** Cancel requests under way. Nothing is written until they are delivered: they would hit the next statement. */
   #cancels = 0;
-  #portals = 0;
+  #names = 0;
   #lossCause: unknown;
 
   constructor(client: Client, context: WireContext) {
@@ -92,10 +92,13 @@ export class PgConnection implements DriverConnection {
     return this.#run([...control, ...commands], [], options, (batch) => batch.results.slice(control.length));
   }
 
+  uniqueName(prefix: string): string {
+    this.#names += 1;
+    return `${prefix}_${this.#names}`;
+  }
+
   openPortal(control: readonly Control[], command: Command): Portal {
-    this.#portals += 1;
-    const name = `nae_portal_${this.#portals}`;
-    return new PgPortal(name, control, command, {
+    return new PgPortal(this.uniqueName('nae_portal'), control, command, {
       run: (commands, closePortals) => this.#run(commands, closePortals, undefined, (batch) => batch.results),
       isOpen: () => this.isOpen,
     });

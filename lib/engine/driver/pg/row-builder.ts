@@ -31,7 +31,10 @@ function parserFor(oid: number, types: ResolvedTypes): TypeParser | undefined {
 }
 
 // pg exports no typed array parser; its parser of text[] gives the elements' texts, nested as they are.
-const parseTextArray = pg.types.getTypeParser(1009, 'text') as (text: string) => readonly TextElement[];
+const TEXT_ARRAY_OID: number = 1009;
+const parseTextArray = pg.types.getTypeParser(TEXT_ARRAY_OID, 'text') as (
+  text: string,
+) => readonly TextElement[];
 type TextElement = string | null | readonly TextElement[];
 
 function arrayOf(element: TypeParser): TypeParser {

@@ -1,0 +1,223 @@
+import type {
+  Command,
+  CommandOptions,
+  CommandResult,
+  Control,
+  DriverConnection,
+  Portal,
+  ServerStatus,
+} from './driver/driver.js';
+import { DBAPIError, NotStartedError, ResourceClosedError } from './errors.js';
+import type { EngineLogger } from './log.js';
+import type { CommandTarget } from './invocation.js';
+import type { Pool, PooledConnection } from './pool/index.js';
+import type { TransactionHost } from './transaction/transaction-host.js';
+
+/** `unstarted`: nothing was taken from the pool. `invalidated`: what was taken is lost; the next use takes another. */
+export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
+
+/** What a session needs of the engine and of the connection in front of it. */
+export interface SessionHost {
+  readonly pool: Pool;
+  readonly logger: EngineLogger;
+  readonly nestedWaitTimeout: number;
+  /** True: the first statement takes a connection from the pool by itself. */
+  readonly opensItself: boolean;
+  /** Connections that transactions around this one hold while they wait for it. */
+  holding(): readonly PooledConnection[];
+  outside<T>(work: () => T): T;
+  lost(cause: unknown): void;
+  detached(transaction: object): Promise<void>;
+}
+
+/** The side of a connection that transactions talk to: the borrowed session, its state, what rides with the next batch. */
+export class ConnectionSession implements TransactionHost, CommandTarget {
+  readonly #host: SessionHost;
+  #state: ConnectionState = 'unstarted';
+  #pooled: PooledConnection | undefined;
+  #opening: Promise<void> | undefined;
+  #deferred: string[] = [];
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Undefined unless one is on loan. */
+  get pooled(): PooledConnection | undefined {
+    return this.#pooled;
+  }
+
+  get serverStatus(): ServerStatus {
+    return this.#pooled?.isValid === true ? this.#pooled.session.status : 'idle';
+  }
+
+  get nestedWaitTimeout(): number {
+    return this.#host.nestedWaitTimeout;
+  }
+
+  /** Takes a connection from the pool, whoever asks first. */
+  async start(): Promise<void> {
+    this.#expectNotClosed();
+    if (this.#state === 'open') return;
+    this.#opening ??= this.#checkOut().finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
+  }
+
+  async ready(): Promise<void> {
+    if (this.#state === 'open') return;
+    this.#expectNotClosed();
+    if (this.#state === 'unstarted' && !this.#host.opensItself) {
+      throw new NotStartedError(
+        'this AsyncConnection was not started. Await start(), or take one from engine.connect().',
+      );
+    }
+    await this.start();
+  }
+
+  async #checkOut(): Promise<void> {
+    const { pool } = this.#host;
+    const pooled = pool.tryConnect() ?? (await pool.connect({ holding: this.#host.holding() }));
+    // Closed while it waited: the connection must not stay behind.
+    if (this.#state === 'closed') await pooled.close();
+    this.#expectNotClosed();
+    this.#pooled = pooled;
+    this.#state = 'open';
+  }
+
+  #expectNotClosed(): void {
+    if (this.#state !== 'closed') return;
+    throw new ResourceClosedError('this AsyncConnection is closed. Take another one from engine.connect().');
+  }
+
+  async execute(
+    control: readonly Control[],
+    command: Command,
+    options?: CommandOptions,
+  ): Promise<CommandResult> {
+    return await this.#guard((session) => session.execute(this.#withDeferred(control), command, options));
+  }
+
+  async executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: CommandOptions,
+  ): Promise<CommandResult[]> {
+    return await this.#guard((session) =>
+      session.executeMany(this.#withDeferred(control), commands, options),
+    );
+  }
+
+  /** The first fetch sends `control` in front of the statement. */
+  openPortal(control: readonly Control[], command: Command): Portal {
+    const portal = this.#session().openPortal(this.#withDeferred(control), command);
+    return {
+      get shape() {
+        return portal.shape;
+      },
+      fetch: (count) => this.#guard(() => portal.fetch(count)),
+      close: () => portal.close(),
+    };
+  }
+
+  async command(texts: readonly string[]): Promise<string> {
+    // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
+    this.#deferred = [];
+    const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
+    const results = await this.#guard((session) => session.executeMany([], commands));
+    return results[results.length - 1]?.command ?? '';
+  }
+
+  defer(text: string): void {
+    this.#deferred.push(text);
+  }
+
+  nextSavepoint(): string {
+    return this.#session().uniqueName('nae_savepoint');
+  }
+
+  outside<T>(work: () => T): T {
+    return this.#host.outside(work);
+  }
+
+  detach(transaction: object): Promise<void> {
+    return this.#host.detached(transaction);
+  }
+
+  report(error: unknown): void {
+    this.#host.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+
+  /** Cancels what runs now, if anything does. */
+  async cancel(): Promise<void> {
+    if (this.#pooled?.isValid === true) await this.#pooled.session.cancel();
+  }
+
+  /** Ends the physical connection; the next use takes another one, once the transaction was rolled back. */
+  invalidate(cause?: unknown): void {
+    const pooled = this.#pooled;
+    if (this.#state !== 'open' || pooled === undefined) return;
+    this.#state = 'invalidated';
+    this.#pooled = undefined;
+    this.#deferred = [];
+    pooled.invalidate(cause);
+    void pooled.close();
+    this.#host.lost(cause);
+  }
+
+  /** Gives the connection back between two transactions; the next statement takes one again. */
+  async giveBack(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'unstarted';
+    await this.#return();
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    await this.#return();
+  }
+
+  async #return(): Promise<void> {
+    const pooled = this.#pooled;
+    this.#pooled = undefined;
+    this.#deferred = [];
+    await pooled?.close();
+  }
+
+  #withDeferred(control: readonly Control[]): readonly Control[] {
+    if (this.#deferred.length === 0) return control;
+    const deferred = this.#deferred.map((text) => ({ text, prepare: false }));
+    this.#deferred = [];
+    return [...deferred, ...control];
+  }
+
+  #session(): DriverConnection {
+    if (this.#pooled === undefined) {
+      throw new ResourceClosedError(
+        'this AsyncConnection has no session: it was closed or lost while it was in use.',
+      );
+    }
+    return this.#pooled.session;
+  }
+
+  async #guard<T>(work: (session: DriverConnection) => Promise<T>): Promise<T> {
+    const session = this.#session();
+    try {
+      return await work(session);
+    } catch (error) {
+      if (error instanceof DBAPIError && error.connectionInvalidated) this.#lose(error);
+      throw error;
+    }
+  }
+
+  // One lost connection is a hint that the others of its age are lost too: each is replaced at its next checkout.
+  #lose(error: DBAPIError): void {
+    if (this.#pooled !== undefined) this.#host.pool.invalidateAll(this.#pooled);
+    this.invalidate(error);
+  }
+}

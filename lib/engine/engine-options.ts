@@ -1,0 +1,183 @@
+import { ArgumentError, AsyncMethodRequiredError } from './errors.js';
+import type { ExecutionOptions } from './execution-options.js';
+import { CONSOLE_LOGGER } from './log.js';
+import type { EngineLogger } from './log.js';
+import { poolOptionNames } from './pool/index.js';
+import type { Pool, PoolOptions } from './pool/index.js';
+import type { Driver } from './driver/driver.js';
+import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
+import type { IsolationLevel } from './transaction/isolation.js';
+import type { TypeOptions } from './types.js';
+
+/** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
+export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
+
+/** Options of `createAsyncEngine`. Times in ms. What is not listed is refused. */
+export interface AsyncEngineOptions extends PoolOptions {
+  /** Default `QueuePool`, or what the driver's facts ask for. */
+  readonly poolClass?: PoolClass | undefined;
+  readonly isolationLevel?: IsolationLevel | undefined;
+  readonly executionOptions?: ExecutionOptions | undefined;
+  /** The driver's own options; they win over the URL. */
+  readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
+  /** Wins over the URL's; a function is asked for each new connection, so that tokens can rotate. */
+  readonly password?: string | (() => Promise<string>) | undefined;
+  readonly connectTimeout?: number | undefined;
+  /** Compiled `text()` statements that are kept. Default 500; 0: none. */
+  readonly queryCacheSize?: number | undefined;
+  /** Named statements per connection. Default 100; 0: none, and 0 by default with `pgbouncer`. */
+  readonly preparedStatementCacheSize?: number | undefined;
+  /** Friendly to poolers in transaction mode: no named statements, no session settings. */
+  readonly pgbouncer?: boolean | undefined;
+  readonly statementTimeout?: number | undefined;
+  readonly lockTimeout?: number | undefined;
+  readonly idleInTransactionTimeout?: number | undefined;
+  readonly applicationName?: string | undefined;
+  /** Applied to each new connection after it is open. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** How values of a type arrive: `{ int8: 'bigint' }`, or a parser by type name or oid. */
+  readonly types?: TypeOptions | undefined;
+  /** How long a statement or a nested transaction waits for another one beside it. Default 10,000. */
+  readonly nestedWaitTimeout?: number | undefined;
+  readonly logger?: EngineLogger | undefined;
+}
+
+interface Rule {
+  readonly takes: string;
+  accepts(value: unknown): boolean;
+}
+
+const LONGEST_TIMER = 2_147_483_647;
+
+const duration: Rule = {
+  takes: `milliseconds from 0 to ${LONGEST_TIMER}`,
+  accepts: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_TIMER,
+};
+const count: Rule = {
+  takes: 'an integer of at least 0',
+  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+};
+const flag: Rule = { takes: 'true or false', accepts: (value) => typeof value === 'boolean' };
+const word: Rule = { takes: 'a string', accepts: (value) => typeof value === 'string' };
+const record: Rule = { takes: 'an object', accepts: (value) => typeof value === 'object' && value !== null };
+
+const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions>, Rule>> = {
+  poolClass: {
+    takes: 'a class: QueuePool, NullPool, StaticPool or AssertionPool',
+    accepts: (value) => typeof value === 'function',
+  },
+  isolationLevel: word,
+  executionOptions: record,
+  connectArgs: record,
+  password: {
+    takes: 'a string, or an async function that gives one',
+    accepts: (value) => typeof value === 'string' || typeof value === 'function',
+  },
+  connectTimeout: duration,
+  queryCacheSize: count,
+  preparedStatementCacheSize: count,
+  pgbouncer: flag,
+  statementTimeout: duration,
+  lockTimeout: duration,
+  idleInTransactionTimeout: duration,
+  applicationName: word,
+  settings: record,
+  types: record,
+  nestedWaitTimeout: duration,
+  logger: { takes: 'an object with log, warn and error', accepts: isLogger },
+};
+
+function isLogger(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['log', 'warn', 'error'].every(
+    (method) => typeof (value as Record<string, unknown>)[method] === 'function',
+  );
+}
+
+/** The options with their defaults, checked. */
+export interface ResolvedEngineOptions {
+  readonly pool: PoolOptions;
+  readonly poolClass: PoolClass | undefined;
+  readonly executionOptions: ExecutionOptions;
+  readonly connectArgs: Readonly<Record<string, unknown>> | undefined;
+  readonly password: string | (() => Promise<string>) | undefined;
+  readonly connectTimeout: number;
+  readonly queryCacheSize: number;
+  readonly preparedStatementCacheSize: number;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly types: TypeOptions | undefined;
+  readonly nestedWaitTimeout: number;
+  readonly logger: EngineLogger;
+}
+
+/**
+ * Checks every option before anything is made of them.
+ *
+ * @throws ArgumentError that names the option, what it got and what it takes; all unknown options together.
+ */
+export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngineOptions {
+  expectKnown(options);
+  for (const [name, rule] of Object.entries(RULES)) {
+    const value = options[name as keyof AsyncEngineOptions];
+    if (value === undefined || rule.accepts(value)) continue;
+    throw new ArgumentError(`option '${name}' got ${described(value)}; it takes ${rule.takes}.`);
+  }
+  const isolationLevel =
+    options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
+  const pool = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
+  return {
+    pool,
+    poolClass: options.poolClass,
+    executionOptions: { ...(isolationLevel && { isolationLevel }), ...options.executionOptions },
+    connectArgs: options.connectArgs,
+    password: options.password,
+    connectTimeout: options.connectTimeout ?? 10_000,
+    queryCacheSize: options.queryCacheSize ?? 500,
+    preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
+    settings: sessionSettings(options),
+    types: options.types,
+    nestedWaitTimeout: options.nestedWaitTimeout ?? 10_000,
+    logger: options.logger ?? CONSOLE_LOGGER,
+  };
+}
+
+function expectKnown(options: AsyncEngineOptions): void {
+  if ('serverSideCursors' in options) {
+    throw new AsyncMethodRequiredError(
+      'serverSideCursors is no option of the engine: use stream(), which opens a cursor for its statement.',
+    );
+  }
+  const known: readonly string[] = [...Object.keys(RULES), ...poolOptionNames];
+  const unknown = Object.keys(options).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new ArgumentError(
+    `unknown option ${unknown.map((name) => `'${name}'`).join(', ')}; known: ${known.join(', ')}.`,
+  );
+}
+
+function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, string>> {
+  const settings: Record<string, string> = { ...options.settings };
+  const { applicationName, statementTimeout, lockTimeout, idleInTransactionTimeout } = options;
+  if (applicationName !== undefined) settings['application_name'] = applicationName;
+  if (statementTimeout !== undefined) settings['statement_timeout'] = String(statementTimeout);
+  if (lockTimeout !== undefined) settings['lock_timeout'] = String(lockTimeout);
+  if (idleInTransactionTimeout !== undefined) {
+    settings['idle_in_transaction_session_timeout'] = String(idleInTransactionTimeout);
+  }
+  checkSettings(settings);
+  const names = Object.keys(settings);
+  if (options.pgbouncer === true && names.length > 0) {
+    throw new ArgumentError(
+      `pgbouncer hands one session to many clients, so ${names.join(', ')} would reach others. ` +
+        `Give settings per transaction: executionOptions: { settings } or transaction options.`,
+    );
+  }
+  return settings;
+}
+
+function described(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  return typeof value === 'object' || typeof value === 'function'
+    ? `a ${value === null ? 'null' : typeof value}`
+    : String(value);
+}

@@ -1,0 +1,94 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { AsyncConnection, AsyncTransaction } from './connection.js';
+import { TransactionEndedError } from './errors.js';
+import type { PooledConnection } from './pool/index.js';
+import type { Scope } from './scope.js';
+
+/** What the code around a call has opened; never changed, only replaced by a frame inside it. */
+export interface FrameParts {
+  readonly parent?: Frame | undefined;
+  readonly scope?: Scope | undefined;
+  /** `'none'`: whatever is active outside is set aside here. */
+  readonly transaction?: AsyncTransaction | 'none' | undefined;
+}
+
+export class Frame {
+  readonly parent: Frame | undefined;
+  readonly scope: Scope | undefined;
+  readonly #transaction: AsyncTransaction | 'none' | undefined;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor(parts: FrameParts) {
+    this.parent = parts.parent;
+    this.scope = parts.scope;
+    this.#transaction = parts.transaction;
+  }
+
+  /** The transaction that this frame opened or joined. */
+  get own(): AsyncTransaction | undefined {
+    return this.#transaction === 'none' ? undefined : this.#transaction;
+  }
+
+  /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
+  get active(): AsyncTransaction | undefined {
+    this.expectOpen();
+    if (this.#transaction === 'none') return undefined;
+    return this.#transaction ?? this.scope?.unit;
+  }
+
+  /** Statements that come later are late. */
+  close(): void {
+    this.#state = 'closed';
+  }
+
+  expectOpen(): void {
+    const { own } = this;
+    if (own === undefined) this.scope?.expectOpen();
+    else if (this.#state === 'closed') {
+      throw new TransactionEndedError(
+        `the work in the transaction begun at ${own.origin} has ended and this comes after it. ` +
+          `Is a promise not awaited, or does a timer or a stream run on?`,
+      );
+    }
+  }
+}
+
+/** The async context of one engine. No other engine, application or tenant sees it. */
+export class AmbientContext {
+  readonly #storage = new AsyncLocalStorage<Frame>();
+
+  get current(): Frame | undefined {
+    return this.#storage.getStore();
+  }
+
+  run<T>(frame: Frame, work: () => T): T {
+    return this.#storage.run(frame, work);
+  }
+
+  /** Runs `work` in the present scope but outside every transaction: for hooks that come after one. */
+  outside<T>(work: () => T): T {
+    return this.run(new Frame({ scope: this.current?.scope, transaction: 'none' }), work);
+  }
+
+  /** The innermost transaction of the caller that lives on `connection`. */
+  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      if (frame.own?.connection !== connection) continue;
+      frame.expectOpen();
+      return frame.own;
+    }
+    return undefined;
+  }
+
+  /** The pooled connections that the caller's own transactions and scope keep while he waits for another one. */
+  holding(): readonly PooledConnection[] {
+    const held: PooledConnection[] = [];
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      const pooled = frame.own?.connection.pooled;
+      if (pooled !== undefined) held.push(pooled);
+    }
+    const pooled = this.current?.scope?.pooled;
+    if (pooled !== undefined) held.push(pooled);
+    return held;
+  }
+}

@@ -1,0 +1,104 @@
+export { createAsyncEngine } from './create-async-engine.js';
+export { AsyncEngine } from './engine.js';
+export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
+export { AsyncConnection } from './connection.js';
+export type { AsyncTransaction, ConnectionMode, ConnectionSource } from './connection.js';
+export type { ConnectionState } from './connection-session.js';
+export type { ExecutionOptions, StatementOptions } from './execution-options.js';
+export type { StatementParameters } from './invocation.js';
+export type { EngineLogger } from './log.js';
+export { OpenTransaction } from './open-transaction.js';
+export type { ErrorMatcher, TransactionalOptions } from './open-transaction.js';
+export type { Propagation } from './propagation.js';
+export { isRetryable } from './retry.js';
+export type { RetryOptions } from './retry.js';
+export { Scope } from './scope.js';
+export type { Lease, ScopeCommit, ScopeOptions } from './scope.js';
+export { NestedTransaction } from './transaction/nested-transaction.js';
+export { RootTransaction } from './transaction/root-transaction.js';
+export type { TransactionState } from './transaction/transaction.js';
+export type { TransactionHook } from './transaction/hooks.js';
+export type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
+export type { TypeOptions, TypeParser } from './types.js';
+export { DatabaseUrl, makeUrl } from './url.js';
+export type { HostAddress, UpdateQueryOptions, UrlFields, UrlPassword, UrlQuery } from './url.js';
+export { bindparam, BindParameter, sql, Sql, text, TextClause } from './statement/index.js';
+export type {
+  BindParameterOptions,
+  CompilableQuery,
+  Executable,
+  Parameters,
+  QueryConfig,
+  Row,
+  SqlTag,
+  ToSqlQuery,
+} from './statement/index.js';
+export {
+  AsyncMappingResult,
+  AsyncResult,
+  AsyncScalarResult,
+  AsyncTupleResult,
+  CursorResult,
+  MappingResult,
+  PendingResult,
+  ScalarResult,
+  TupleResult,
+} from './result/index.js';
+export type {
+  ColumnReference,
+  FrozenResult,
+  InteropObservable,
+  RowObserver,
+  RowReadableOptions,
+  RowSubscription,
+  StreamOptions,
+} from './result/index.js';
+export { AssertionPool, NullPool, Pool, PooledConnection, QueuePool, StaticPool } from './pool/index.js';
+export type { CheckoutOptions, PoolOptions, ResetOnReturn } from './pool/index.js';
+export type { Field } from './driver/driver.js';
+export {
+  AfterCommitError,
+  ArgumentError,
+  AsyncMethodRequiredError,
+  CheckViolationError,
+  CommitOutcomeUnknownError,
+  DataError,
+  DatabaseError,
+  DBAPIError,
+  DeadlockDetectedError,
+  EngineError,
+  ExclusionViolationError,
+  ForeignKeyViolationError,
+  IllegalStateError,
+  IntegrityError,
+  InterfaceError,
+  InternalError,
+  InvalidRequestError,
+  LockNotAvailableError,
+  MultipleResultsFoundError,
+  NestedScopeBusyError,
+  NoActiveScopeError,
+  NoInspectionAvailableError,
+  NoResultFoundError,
+  NoSuchDriverError,
+  NotNullViolationError,
+  NotStartedError,
+  NotSupportedError,
+  ObjectNotExecutableError,
+  OperationalError,
+  PendingRollbackError,
+  PoolDeadlockError,
+  PoolTimeoutError,
+  ProgrammingError,
+  PropagationError,
+  QueryCanceledError,
+  ResourceClosedError,
+  ScopeEndedError,
+  SerializationFailureError,
+  StatementError,
+  TransactionEndedError,
+  TransactionTimeoutError,
+  UnexpectedRollbackError,
+  UniqueViolationError,
+  ConnectionLostError,
+} from './errors.js';

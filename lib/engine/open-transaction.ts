@@ -1,0 +1,163 @@
+import { AsyncConnection } from './connection.js';
+import type { AsyncTransaction, ConnectionSource } from './connection.js';
+import { ArgumentError, PropagationError } from './errors.js';
+import { Frame } from './frame.js';
+import type { AmbientContext } from './frame.js';
+import { PROPAGATION } from './propagation.js';
+import type { Propagation } from './propagation.js';
+import type { RetryOptions } from './retry.js';
+import type { Lease } from './scope.js';
+import type { TransactionOptions } from './transaction/isolation.js';
+import { NestedTransaction } from './transaction/nested-transaction.js';
+
+/** A class of errors, or a question about one. */
+export type ErrorMatcher = (abstract new (...args: never[]) => Error) | ((error: unknown) => boolean);
+
+/** How an ambient transaction begins, what it does to its surroundings, and which errors undo it. */
+export interface TransactionalOptions extends TransactionOptions {
+  /** Default `nested`: a root transaction when none is active, a savepoint inside one. */
+  readonly propagation?: Propagation | undefined;
+  /** Runs the root again after 40001 and 40P01; a number is how often. */
+  readonly retry?: number | RetryOptions | undefined;
+  /** Only these errors roll back. Default: all. */
+  readonly rollbackFor?: readonly ErrorMatcher[] | undefined;
+  /** These errors commit what was done before they pass. */
+  readonly noRollbackFor?: readonly ErrorMatcher[] | undefined;
+}
+
+/**
+ * An ambient transaction, from the call to its end. Nothing is sent and nothing is taken from the pool before its first
+ * statement, so that one may be opened before it is known whether it is needed.
+ */
+export class OpenTransaction {
+  readonly #ambient: AmbientContext;
+  readonly #options: TransactionalOptions;
+  readonly #frame: Frame;
+  readonly #lease: Lease | undefined;
+  /** `own`: begun or nested here. `joined`: somebody else ends it. `none`: there is none. */
+  readonly #kind: 'own' | 'joined' | 'none';
+
+  constructor(source: ConnectionSource, ambient: AmbientContext, options: TransactionalOptions) {
+    this.#ambient = ambient;
+    this.#options = options;
+    const parent = ambient.current;
+    const scope = parent?.scope;
+    const active = parent?.active;
+    const propagation = options.propagation ?? 'nested';
+    const row = PROPAGATION[propagation] as (typeof PROPAGATION)[Propagation] | undefined;
+    if (row === undefined) {
+      throw new ArgumentError(
+        `propagation is '${propagation}': it takes ${Object.keys(PROPAGATION).join(', ')}.`,
+      );
+    }
+    const action = active === undefined ? row.none : row.active;
+    switch (action) {
+      case 'begin': {
+        const isShared = active === undefined && scope?.isHandedOut === true;
+        const transaction = isShared
+          ? scope.queueRoot(options)
+          : new AsyncConnection(source, 'transaction').beginRoot(options);
+        this.#kind = 'own';
+        this.#lease = scope?.lease();
+        this.#frame = new Frame({ parent, scope, transaction });
+        return;
+      }
+      case 'nest':
+        this.#kind = 'own';
+        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active, options.label) });
+        return;
+      case 'join':
+        this.#kind = 'joined';
+        this.#frame = new Frame({ parent, scope, transaction: active });
+        return;
+      case 'suspend':
+      case 'plain':
+        this.#kind = 'none';
+        this.#frame = new Frame({ parent, scope, transaction: 'none' });
+        return;
+      case 'refuse':
+        throw new PropagationError(
+          active === undefined
+            ? `propagation '${propagation}' needs an active transaction and there is none. Call it from a transactional method.`
+            : `propagation '${propagation}' refuses the active transaction begun at ${active.origin}.`,
+        );
+      default:
+        action satisfies never;
+        throw new PropagationError(`propagation '${propagation}' has no meaning here.`);
+    }
+  }
+
+  /** Undefined where the propagation mode asks for none. */
+  get transaction(): AsyncTransaction | undefined {
+    return this.#frame.own;
+  }
+
+  /** True: this call began the transaction of the server, so that it may be run again as a whole. */
+  get isRoot(): boolean {
+    return this.#kind === 'own' && this.#frame.own?.nested === false;
+  }
+
+  /** Runs `work` in the transaction. May be called many times before the end: generators and Observables do. */
+  run<T>(work: () => T): T {
+    return this.#ambient.run(this.#frame, work);
+  }
+
+  /** The work has succeeded. Statements of it that come later are refused, those in flight are awaited, then COMMIT. */
+  async commit(): Promise<void> {
+    const transaction = this.#frame.own;
+    if (this.#kind !== 'own' || transaction === undefined) return this.#frame.close();
+    try {
+      await this.run(() => transaction.prepareCommit());
+      this.#frame.close();
+      await undoUnfinished(transaction);
+      await transaction.commit();
+    } finally {
+      this.#frame.close();
+      await this.#lease?.release();
+    }
+  }
+
+  /** The work has failed with `error`: rolls back, or commits what the options let pass. Never hides `error`. */
+  async fail(error: unknown): Promise<void> {
+    if (!this.#rollsBackFor(error)) return await this.commit();
+    await this.rollback(error);
+  }
+
+  /** Undoes the work; a transaction that was joined may no longer commit. */
+  async rollback(cause: unknown): Promise<void> {
+    this.#frame.close();
+    const transaction = this.#frame.own;
+    if (transaction === undefined) return;
+    if (this.#kind === 'joined') return transaction.condemn(cause);
+    try {
+      await transaction.rollback();
+    } catch (failure) {
+      transaction.report(failure);
+    } finally {
+      await this.#lease?.release();
+    }
+  }
+
+  #rollsBackFor(error: unknown): boolean {
+    const { rollbackFor, noRollbackFor } = this.#options;
+    if (noRollbackFor?.some((matcher) => matches(matcher, error)) === true) return false;
+    return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
+  }
+}
+
+function nestedIn(
+  parent: AsyncTransaction | undefined,
+  label: string | undefined,
+): AsyncTransaction | undefined {
+  return parent && new NestedTransaction(parent, label);
+}
+
+// A nested transaction that nobody awaited is not finished: what it did so far is no part of the outer one.
+async function undoUnfinished(transaction: AsyncTransaction): Promise<void> {
+  for (let { child } = transaction; child !== undefined; child = transaction.child) await child.rollback();
+}
+
+function matches(matcher: ErrorMatcher, error: unknown): boolean {
+  const isClass = matcher === Error || matcher.prototype instanceof Error;
+  return isClass ? error instanceof matcher : (matcher as (error: unknown) => boolean)(error);
+}

@@ -1,0 +1,88 @@
+import type { DriverConnection } from '../driver/driver.js';
+import type { ResetOnReturn } from './pool-options.js';
+
+/** How long a reset or a ping may take before the session is given up, in milliseconds. */
+const ANSWER_DEADLINE = 5_000;
+
+/** One physical connection as the pool knows it, from its opening to its end. */
+export class ConnectionRecord {
+  readonly session: DriverConnection;
+  /** The generation of the pool in which the connection was asked for. */
+  readonly generation: number;
+  readonly #openedAt = performance.now();
+  #info: Map<unknown, unknown> | undefined;
+  #idleSince = 0;
+  #condition: 'good' | 'outdated' = 'good';
+
+  constructor(session: DriverConnection, generation: number) {
+    this.session = session;
+    this.generation = generation;
+  }
+
+  get info(): Map<unknown, unknown> {
+    return (this.#info ??= new Map());
+  }
+
+  /** To be replaced at its next checkout. */
+  get isOutdated(): boolean {
+    return this.#condition === 'outdated';
+  }
+
+  /** No transaction is open and nothing is under way: it can go to the next borrower as it is. */
+  get isClean(): boolean {
+    return this.session.status === 'idle' && this.session.isQuiet;
+  }
+
+  get idleSince(): number {
+    return this.#idleSince;
+  }
+
+  outdate(): void {
+    this.#condition = 'outdated';
+  }
+
+  markIdle(now: number): void {
+    this.#idleSince = now;
+  }
+
+  isOlderThan(age: number): boolean {
+    return performance.now() - this.#openedAt > age;
+  }
+
+  /** True when the server answers in time. */
+  async ping(): Promise<boolean> {
+    const answered = await settlesInTime(() => this.session.execute([], { text: '', prepare: false }));
+    return answered && this.session.isOpen;
+  }
+
+  /** Ends an open transaction. False: that failed, or took too long, and the session was terminated. */
+  async reset(mode: ResetOnReturn): Promise<boolean> {
+    if (mode !== null) {
+      const text = mode === 'commit' && this.session.status !== 'failed' ? 'COMMIT' : 'ROLLBACK';
+      const answered = await settlesInTime(() => this.session.execute([], { text, prepare: false }));
+      if (answered && this.session.isOpen && this.isClean) return true;
+    }
+    this.session.terminate();
+    return false;
+  }
+}
+
+function settlesInTime(work: () => Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (answered: boolean): void => {
+      clearTimeout(timer);
+      resolve(answered);
+    };
+    const timer = setTimeout(settle, ANSWER_DEADLINE, false);
+    void attempt(work).then(settle);
+  });
+}
+
+async function attempt(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,55 @@
+import type { ConnectionRecord } from './connection-record.js';
+import type { LinkedList } from './linked-list.js';
+
+export interface SweepRules {
+  /** Milliseconds after which an idle connection is closed. */
+  readonly timeout: number;
+  /** How many idle connections stay. */
+  readonly keep: number;
+  /** Ends a connection that was taken out of the idle ones. */
+  close(record: ConnectionRecord): void;
+}
+
+/** Closes connections that have been idle for too long: one timer for all of them, which keeps no process alive. */
+export class IdleSweeper {
+  readonly #idle: LinkedList<ConnectionRecord>;
+  readonly #rules: SweepRules;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(idle: LinkedList<ConnectionRecord>, rules: SweepRules) {
+    this.#idle = idle;
+    this.#rules = rules;
+  }
+
+  /** To be called when a connection was put at the end of the idle ones. */
+  added(record: ConnectionRecord): void {
+    record.markIdle(performance.now());
+    if (this.#timer === undefined) this.#schedule();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #schedule(): void {
+    // Records are appended as they come back, so the first is the one that has been idle longest.
+    const first = this.#idle.first;
+    if (first === undefined || this.#idle.size <= this.#rules.keep) return;
+    const remaining = first.idleSince + this.#rules.timeout - performance.now();
+    this.#timer = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(remaining)));
+    this.#timer.unref();
+  }
+
+  #sweep(): void {
+    this.#timer = undefined;
+    const limit = performance.now() - this.#rules.timeout;
+    let record = this.#idle.first;
+    while (record !== undefined && this.#idle.size > this.#rules.keep && record.idleSince <= limit) {
+      this.#idle.shift();
+      this.#rules.close(record);
+      record = this.#idle.first;
+    }
+    this.#schedule();
+  }
+}

@@ -1,0 +1,14 @@
+export { Pool } from './pool.js';
+export { QueuePool } from './queue-pool.js';
+export { NullPool } from './null-pool.js';
+export { StaticPool } from './static-pool.js';
+export { AssertionPool } from './assertion-pool.js';
+export { PooledConnection } from './pooled-connection.js';
+export {
+  poolOptionNames,
+  resolvePoolOptions,
+  type PoolOptions,
+  type ResetOnReturn,
+  type ResolvedPoolOptions,
+} from './pool-options.js';
+export type { CheckoutOptions } from './waiter.js';

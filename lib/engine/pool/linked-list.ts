@@ -1,0 +1,54 @@
+export interface ListNode<T> {
+  readonly value: T;
+  previous: ListNode<T> | undefined;
+  next: ListNode<T> | undefined;
+}
+
+/** A queue from whose middle things can leave: every operation takes the same time, however long it is. */
+export class LinkedList<T> {
+  #first: ListNode<T> | undefined;
+  #last: ListNode<T> | undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get first(): T | undefined {
+    return this.#first?.value;
+  }
+
+  get last(): T | undefined {
+    return this.#last?.value;
+  }
+
+  push(value: T): ListNode<T> {
+    const node: ListNode<T> = { value, previous: this.#last, next: undefined };
+    if (this.#last === undefined) this.#first = node;
+    else this.#last.next = node;
+    this.#last = node;
+    this.#size += 1;
+    return node;
+  }
+
+  shift(): T | undefined {
+    const node = this.#first;
+    if (node !== undefined) this.remove(node);
+    return node?.value;
+  }
+
+  pop(): T | undefined {
+    const node = this.#last;
+    if (node !== undefined) this.remove(node);
+    return node?.value;
+  }
+
+  /** Takes out a node of this list; once. */
+  remove(node: ListNode<T>): void {
+    if (node.previous === undefined) this.#first = node.next;
+    else node.previous.next = node.next;
+    if (node.next === undefined) this.#last = node.previous;
+    else node.next.previous = node.previous;
+    this.#size -= 1;
+  }
+}

@@ -1,0 +1,94 @@
+import type { DriverConnection } from '../driver/driver.js';
+import { ConnectionRecord } from './connection-record.js';
+import { Pool } from './pool.js';
+import { PooledConnection } from './pooled-connection.js';
+import type { CheckoutOptions, Waiter } from './waiter.js';
+import { WaitingLine } from './waiting-line.js';
+
+/** Keeps nothing: every checkout opens a connection and every return closes it. Its number is not limited. */
+export class NullPool extends Pool {
+  readonly name: string = 'NullPool';
+  readonly #line = new WaitingLine();
+  readonly #loans = new Set<PooledConnection>();
+
+  /** `timeout` bounds the opening where it is given; `poolTimeout` has no meaning here. */
+  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+    const refusal = this.refusal(options.signal);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    const waiter = this.#line.join({
+      timeout: options.timeout ?? 0,
+      signal: options.signal,
+      expired: (timeout) => this.timeoutError(timeout),
+    });
+    void this.#openFor(waiter);
+    return waiter.promise;
+  }
+
+  tryConnect(): undefined {
+    return undefined;
+  }
+
+  recreate(): NullPool {
+    return new NullPool(this.driver, this.options);
+  }
+
+  size(): number {
+    return 0;
+  }
+
+  checkedIn(): number {
+    return 0;
+  }
+
+  checkedOut(): number {
+    return this.#loans.size;
+  }
+
+  overflow(): number {
+    return 0;
+  }
+
+  waiting(): number {
+    return this.#line.size;
+  }
+
+  protected async takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+    this.#loans.delete(loan);
+    // The server rolls back by itself what is open when a session ends; only a COMMIT must be said.
+    if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isClean) {
+      await record.reset('commit');
+    }
+    await record.session.close();
+  }
+
+  protected discard(loan: PooledConnection, record: ConnectionRecord): void {
+    this.#loans.delete(loan);
+    record.session.terminate();
+  }
+
+  protected release(loan: PooledConnection): void {
+    this.#loans.delete(loan);
+  }
+
+  protected shutDown(): Promise<void> {
+    this.#line.rejectAll(this.disposedError());
+    return Promise.resolve();
+  }
+
+  async #openFor(waiter: Waiter): Promise<void> {
+    let session: DriverConnection;
+    try {
+      session = await this.openSession();
+    } catch (error) {
+      waiter.reject(error);
+      return;
+    }
+    if (!waiter.isWaiting) {
+      await session.close();
+      return;
+    }
+    const loan = new PooledConnection(new ConnectionRecord(session, this.generation), this.lender);
+    this.#loans.add(loan);
+    waiter.resolve(loan);
+  }
+}

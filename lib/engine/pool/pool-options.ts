@@ -1,0 +1,125 @@
+import { ArgumentError } from '../errors.js';
+
+/** What happens to a transaction that is still open when its connection comes back. */
+export type ResetOnReturn = 'rollback' | 'commit' | null;
+
+/** How a pool keeps its connections. Times are milliseconds. */
+export interface PoolOptions {
+  /** Idle connections that are kept; nothing is opened ahead of demand. Default 5; 0: no limit at all. */
+  readonly poolSize?: number | undefined;
+  /** Connections above `poolSize` that may exist at once. Default 10; -1: no limit. */
+  readonly maxOverflow?: number | undefined;
+  /** How long `connect()` waits, the opening of a connection included. Default 30,000; 0: fail at once when the pool is full. */
+  readonly poolTimeout?: number | undefined;
+  /** A connection older than this is replaced at its checkout. Default -1: never. */
+  readonly poolRecycle?: number | undefined;
+  /** Asks the server for a sign of life at each checkout, one round trip. Default false. */
+  readonly poolPrePing?: boolean | undefined;
+  /** Lends the connection that came back last, so that the others can go idle. Default false. */
+  readonly poolUseLifo?: boolean | undefined;
+  /** Idle connections that `poolIdleTimeout` leaves open; at most `poolSize`. Default 0. */
+  readonly poolMinIdle?: number | undefined;
+  /** Closes connections that have been idle for so long. Default: off. */
+  readonly poolIdleTimeout?: number | undefined;
+  /**
+   * Ends a transaction that was left open. Nothing is sent when the server is idle. Default `'rollback'`; with `null`
+   * nothing is ever sent and a connection that comes back inside a transaction is dropped.
+   */
+  readonly poolResetOnReturn?: ResetOnReturn | undefined;
+}
+
+export interface ResolvedPoolOptions {
+  readonly poolSize: number;
+  readonly maxOverflow: number;
+  readonly poolTimeout: number;
+  readonly poolRecycle: number;
+  readonly poolPrePing: boolean;
+  readonly poolUseLifo: boolean;
+  readonly poolMinIdle: number;
+  readonly poolIdleTimeout: number | undefined;
+  readonly poolResetOnReturn: ResetOnReturn;
+}
+
+// A longer delay makes setTimeout fire after one millisecond.
+const LONGEST_TIMER = 2_147_483_647;
+
+interface Rule {
+  readonly takes: string;
+  accepts(value: unknown): boolean;
+}
+
+const integerFrom = (minimum: number, takes: string): Rule => ({
+  takes,
+  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= minimum,
+});
+const duration = (minimum: number, takes: string): Rule => ({
+  takes,
+  accepts: (value) => typeof value === 'number' && value >= minimum && value <= LONGEST_TIMER,
+});
+const flag: Rule = { takes: 'true or false', accepts: (value) => typeof value === 'boolean' };
+
+const rules: Readonly<Record<keyof ResolvedPoolOptions, Rule>> = {
+  poolSize: integerFrom(0, 'an integer of at least 0 (0: no limit)'),
+  maxOverflow: integerFrom(-1, 'an integer of at least -1 (-1: no limit)'),
+  poolTimeout: duration(0, `milliseconds from 0 to ${LONGEST_TIMER}`),
+  poolRecycle: {
+    takes: 'milliseconds of at least 0, or -1 (never)',
+    accepts: (value) => value === -1 || (typeof value === 'number' && value >= 0),
+  },
+  poolPrePing: flag,
+  poolUseLifo: flag,
+  poolMinIdle: integerFrom(0, 'an integer of at least 0'),
+  poolIdleTimeout: duration(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
+  poolResetOnReturn: {
+    takes: "'rollback', 'commit' or null",
+    accepts: (value) => value === 'rollback' || value === 'commit' || value === null,
+  },
+};
+
+/** The names of the pool's options, for whoever picks them out of a larger object. */
+export const poolOptionNames = Object.keys(rules) as readonly (keyof ResolvedPoolOptions)[];
+
+const defaults: ResolvedPoolOptions = {
+  poolSize: 5,
+  maxOverflow: 10,
+  poolTimeout: 30_000,
+  poolRecycle: -1,
+  poolPrePing: false,
+  poolUseLifo: false,
+  poolMinIdle: 0,
+  poolIdleTimeout: undefined,
+  poolResetOnReturn: 'rollback',
+};
+
+function describeValue(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : String(value);
+}
+
+function isOptionName(name: string): name is keyof ResolvedPoolOptions {
+  return Object.hasOwn(rules, name);
+}
+
+/**
+ * Fills in the defaults; `undefined` counts as not given.
+ *
+ * @throws ArgumentError for an unknown option, a wrong type or a value out of range.
+ */
+export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (!isOptionName(name)) {
+      throw new ArgumentError(`unknown pool option '${name}'; a pool takes ${poolOptionNames.join(', ')}`);
+    }
+    const rule = rules[name];
+    if (!rule.accepts(value)) {
+      throw new ArgumentError(`pool option '${name}' got ${describeValue(value)}; it takes ${rule.takes}`);
+    }
+  }
+  const resolved: ResolvedPoolOptions = { ...defaults, ...Object.fromEntries(given) };
+  if (resolved.poolSize > 0 && resolved.poolMinIdle > resolved.poolSize) {
+    throw new ArgumentError(
+      `pool option 'poolMinIdle' got ${resolved.poolMinIdle}; it takes at most poolSize, which is ${resolved.poolSize}`,
+    );
+  }
+  return Object.freeze(resolved);
+}

@@ -1,0 +1,138 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Driver, DriverConnection } from '../driver/driver.js';
+import { PoolTimeoutError, ResourceClosedError } from '../errors.js';
+import type { ConnectionRecord } from './connection-record.js';
+import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
+import type { Lender, PooledConnection } from './pooled-connection.js';
+import type { CheckoutOptions } from './waiter.js';
+
+/** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
+export abstract class Pool implements AsyncDisposable {
+  readonly options: ResolvedPoolOptions;
+  protected readonly driver: Driver;
+  protected readonly lender: Lender = {
+    takeBack: (loan, record) => this.takeBack(loan, record),
+    discard: (loan, record) => this.discard(loan, record),
+    release: (loan, record) => this.release(loan, record),
+  };
+  // A socket or timer that outlives its request must not hold on to the request's async context.
+  readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
+  #generation = 0;
+  #state: 'open' | 'disposed' = 'open';
+  #disposal: Promise<void> | undefined;
+
+  constructor(driver: Driver, options?: PoolOptions) {
+    this.driver = driver;
+    this.options = resolvePoolOptions(options);
+  }
+
+  /** The name that `status()` begins with. */
+  abstract readonly name: string;
+
+  /**
+   * Lends a connection: an idle one, a new one, or the next that comes back.
+   *
+   * @throws PoolTimeoutError, PoolDeadlockError, ResourceClosedError after `dispose()`, the signal's reason, or what
+   * opening a connection failed with.
+   */
+  abstract connect(options?: CheckoutOptions): Promise<PooledConnection>;
+
+  /** Lends an idle connection that is good as it is; undefined where `connect()` would have to wait for anything. */
+  abstract tryConnect(): PooledConnection | undefined;
+
+  /** A pool of the same class and settings that has no connections; this one is left as it is. */
+  abstract recreate(): Pool;
+
+  /** How many connections are kept: `poolSize`. */
+  abstract size(): number;
+  /** How many connections are idle. */
+  abstract checkedIn(): number;
+  /** How many connections are on loan. */
+  abstract checkedOut(): number;
+  /** How many connections exist above `poolSize`; negative while there are fewer. */
+  abstract overflow(): number;
+  /** How many callers wait for a connection. */
+  abstract waiting(): number;
+
+  /** The figures in one line. */
+  status(): string {
+    return (
+      `${this.name}: size ${this.size()}, checked in ${this.checkedIn()}, checked out ${this.checkedOut()}, ` +
+      `overflow ${this.overflow()}, waiting ${this.waiting()}`
+    );
+  }
+
+  /**
+   * Replaces every connection that exists now: idle ones at their next checkout, those on loan when they come back.
+   * With a `witness` (the connection that was found dead) only if it belongs to the present generation, so that the many
+   * errors of one outage count once.
+   */
+  invalidateAll(witness?: { readonly generation: number }): void {
+    if (witness === undefined || witness.generation === this.#generation) this.#generation += 1;
+  }
+
+  /**
+   * Ends the pool: refuses callers that wait and new ones, closes idle connections, and closes those on loan when they
+   * come back. Resolves when the idle ones are closed. Idempotent, never rejects.
+   */
+  dispose(): Promise<void> {
+    if (this.#state === 'open') {
+      this.#state = 'disposed';
+      this.#disposal = this.shutDown();
+    }
+    return this.#disposal ?? Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  protected abstract shutDown(): Promise<void>;
+  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void>;
+  protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
+  protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
+
+  protected get generation(): number {
+    return this.#generation;
+  }
+
+  protected get isDisposed(): boolean {
+    return this.#state === 'disposed';
+  }
+
+  protected outsideOfRequests<T>(work: () => T): T {
+    return this.#outsideOfRequests(work);
+  }
+
+  protected openSession(): Promise<DriverConnection> {
+    return this.outsideOfRequests(() => this.driver.connect());
+  }
+
+  /** Why a checkout is refused before anything is tried. */
+  protected refusal(signal: AbortSignal | undefined): { readonly reason: unknown } | undefined {
+    if (this.isDisposed) return { reason: this.disposedError() };
+    return signal?.aborted === true ? { reason: signal.reason } : undefined;
+  }
+
+  protected disposedError(): ResourceClosedError {
+    return new ResourceClosedError(
+      `the ${this.name} was disposed and lends no more connections; use the engine's present pool, or pool.recreate()`,
+    );
+  }
+
+  protected timeoutError(timeout: number): PoolTimeoutError {
+    return new PoolTimeoutError(
+      `no connection became free within ${timeout} ms (${this.status()}). Look for work that keeps a connection ` +
+        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout`,
+    );
+  }
+
+  /** Not lost, not outdated by an invalidation. */
+  protected isCurrent(record: ConnectionRecord): boolean {
+    return record.session.isOpen && record.generation === this.#generation && !record.isOutdated;
+  }
+
+  protected isExpired(record: ConnectionRecord): boolean {
+    return this.options.poolRecycle >= 0 && record.isOlderThan(this.options.poolRecycle);
+  }
+}

@@ -1,0 +1,106 @@
+import type { DriverConnection } from '../driver/driver.js';
+import { ResourceClosedError } from '../errors.js';
+import type { ConnectionRecord } from './connection-record.js';
+
+/** Where a borrowed connection goes back to: its pool. */
+export interface Lender {
+  /** Resets the connection if it needs that and keeps it, or ends it. Never rejects. */
+  takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void>;
+  /** Ends the session at once; the slot is free. */
+  discard(loan: PooledConnection, record: ConnectionRecord): void;
+  /** The session leaves the pool and lives on with its borrower; the slot is free. */
+  release(loan: PooledConnection, record: ConnectionRecord): void;
+}
+
+type LoanState = 'open' | 'detached' | 'invalidated' | 'closed';
+
+const returned = Promise.resolve();
+
+/**
+ * A connection on loan from a pool. It dies when it is returned: after `close()` every member but `close()`, `isValid`
+ * and `generation` throws {@link ResourceClosedError}.
+ */
+export class PooledConnection implements AsyncDisposable {
+  /** The generation of the pool that the connection belongs to, for `Pool.invalidateAll(witness)`. */
+  readonly generation: number;
+  readonly #lender: Lender;
+  readonly #record: ConnectionRecord;
+  #state: LoanState = 'open';
+  #returning: Promise<void> = returned;
+  #cause: unknown;
+
+  constructor(record: ConnectionRecord, lender: Lender) {
+    this.generation = record.generation;
+    this.#record = record;
+    this.#lender = lender;
+  }
+
+  /** The driver's own object: the `pg` Client. */
+  get driverConnection(): unknown {
+    return this.session.driverConnection;
+  }
+
+  /** The session that the engine speaks to. */
+  get session(): DriverConnection {
+    if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
+    return this.#record.session;
+  }
+
+  /** Lives as long as the physical connection, from one borrower to the next. */
+  get info(): Map<unknown, unknown> {
+    if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
+    return this.#record.info;
+  }
+
+  /** True while the connection is on loan and its session open. */
+  get isValid(): boolean {
+    return (this.#state === 'open' || this.#state === 'detached') && this.#record.session.isOpen;
+  }
+
+  /**
+   * Hard: ends the session at once and frees its place in the pool. Soft: the connection works on until it is
+   * returned and is replaced at its next checkout. Without effect on one that is invalidated already.
+   */
+  invalidate(cause?: unknown, soft = false): void {
+    if (this.#state === 'closed') this.#refuse();
+    if (this.#state === 'invalidated') return;
+    if (soft) {
+      this.#record.outdate();
+      return;
+    }
+    const wasPooled = this.#state === 'open';
+    this.#state = 'invalidated';
+    this.#cause = cause;
+    if (wasPooled) this.#lender.discard(this, this.#record);
+    else this.#record.session.terminate();
+  }
+
+  /** Takes the connection out of the pool, whose place is free at once; `close()` then really closes it. */
+  detach(): void {
+    if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
+    if (this.#state === 'detached') return;
+    this.#state = 'detached';
+    this.#lender.release(this, this.#record);
+  }
+
+  /** Gives the connection back; resolves when it is reset. Idempotent, never rejects. */
+  close(): Promise<void> {
+    const before = this.#state;
+    this.#state = 'closed';
+    if (before === 'open') this.#returning = this.#lender.takeBack(this, this.#record);
+    if (before === 'detached') this.#returning = this.#record.session.close();
+    return this.#returning;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #refuse(): never {
+    const happened = this.#state === 'closed' ? 'was returned to its pool' : 'was invalidated';
+    throw new ResourceClosedError(
+      `this connection ${happened}; take another one from the pool`,
+      this.#cause === undefined ? undefined : { cause: this.#cause },
+    );
+  }
+}

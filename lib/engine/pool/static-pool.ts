@@ -1,0 +1,165 @@
+import { ConnectionRecord } from './connection-record.js';
+import { Pool } from './pool.js';
+import { PooledConnection } from './pooled-connection.js';
+import type { CheckoutOptions } from './waiter.js';
+import { WaitingLine } from './waiting-line.js';
+
+/**
+ * One connection, shared by everybody at the same time, opened at the first checkout and again when it was lost. What
+ * one borrower does in a transaction, the others see: for databases that are a single session.
+ */
+export class StaticPool extends Pool {
+  readonly name: string = 'StaticPool';
+  readonly #line = new WaitingLine();
+  /** Borrowers of each connection that somebody has: the present one and those that it replaced. */
+  readonly #borrowers = new Map<ConnectionRecord, number>();
+  #current: ConnectionRecord | undefined;
+  #serving: Promise<void> | undefined;
+  #resetting: Promise<void> | undefined;
+
+  /** `timeout` bounds the opening where it is given; `poolTimeout` has no meaning here. */
+  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+    const refusal = this.refusal(options.signal);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    const loan = this.tryConnect();
+    if (loan !== undefined) return Promise.resolve(loan);
+    const waiter = this.#line.join({
+      timeout: options.timeout ?? 0,
+      signal: options.signal,
+      expired: (timeout) => this.timeoutError(timeout),
+    });
+    this.#serve();
+    return waiter.promise;
+  }
+
+  tryConnect(): PooledConnection | undefined {
+    if (this.options.poolPrePing || this.isDisposed) return undefined;
+    if (this.#serving !== undefined || this.#resetting !== undefined) return undefined;
+    const record = this.#current;
+    return record !== undefined && this.#isLendable(record) ? this.#lend(record) : undefined;
+  }
+
+  recreate(): StaticPool {
+    return new StaticPool(this.driver, this.options);
+  }
+
+  size(): number {
+    return 1;
+  }
+
+  checkedIn(): number {
+    return this.#current !== undefined && !this.#borrowers.has(this.#current) ? 1 : 0;
+  }
+
+  /** How many borrowers the connection has. */
+  checkedOut(): number {
+    return [...this.#borrowers.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  overflow(): number {
+    return 0;
+  }
+
+  waiting(): number {
+    return this.#line.size;
+  }
+
+  protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+    const count = this.#borrowers.get(record);
+    if (count === undefined) return;
+    if (count > 1) {
+      this.#borrowers.set(record, count - 1);
+      return;
+    }
+    this.#borrowers.delete(record);
+    const isOutlived = record !== this.#current || record.generation !== this.generation;
+    if (isOutlived || this.isDisposed) await this.#end(record);
+    else if (record.session.isOpen && !record.isClean) await this.#reset(record);
+  }
+
+  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
+    this.#forget(record);
+    record.session.terminate();
+  }
+
+  protected release(_loan: PooledConnection, record: ConnectionRecord): void {
+    this.#forget(record);
+  }
+
+  protected async shutDown(): Promise<void> {
+    this.#line.rejectAll(this.disposedError());
+    await this.#resetting;
+    if (this.#current !== undefined && !this.#borrowers.has(this.#current)) await this.#end(this.#current);
+  }
+
+  #isLendable(record: ConnectionRecord): boolean {
+    return this.isCurrent(record) && !this.isExpired(record);
+  }
+
+  #lend(record: ConnectionRecord): PooledConnection {
+    this.#borrowers.set(record, (this.#borrowers.get(record) ?? 0) + 1);
+    return new PooledConnection(record, this.lender);
+  }
+
+  #forget(record: ConnectionRecord): void {
+    this.#borrowers.delete(record);
+    if (this.#current === record) this.#current = undefined;
+  }
+
+  /** Serves everybody in line by one opening or ping. */
+  #serve(): void {
+    this.#serving ??= this.#serveLine().finally(() => {
+      this.#serving = undefined;
+      if (this.#line.size > 0) this.#serve();
+    });
+  }
+
+  async #serveLine(): Promise<void> {
+    await this.#resetting;
+    try {
+      const record = (await this.#reusable()) ?? (await this.#reopen());
+      while (this.#line.first !== undefined) this.#line.first.resolve(this.#lend(record));
+    } catch (error) {
+      this.#line.rejectAll(error);
+    }
+    const record = this.#current;
+    if (this.isDisposed && record !== undefined && !this.#borrowers.has(record)) await this.#end(record);
+  }
+
+  async #reusable(): Promise<ConnectionRecord | undefined> {
+    const record = this.#current;
+    if (record === undefined || !this.#isLendable(record)) return undefined;
+    if (!this.options.poolPrePing) return record;
+    if (await record.ping()) return this.#current === record ? record : undefined;
+    record.session.terminate();
+    this.invalidateAll(record);
+    return undefined;
+  }
+
+  async #reopen(): Promise<ConnectionRecord> {
+    const former = this.#current;
+    this.#current = undefined;
+    // Its borrowers go on with it; the last of them closes it.
+    if (former !== undefined && !this.#borrowers.has(former)) await this.#end(former);
+    const { generation } = this;
+    const record = new ConnectionRecord(await this.openSession(), generation);
+    this.#current = record;
+    return record;
+  }
+
+  async #reset(record: ConnectionRecord): Promise<void> {
+    // Commands run in the order in which they were handed over: whoever borrows meanwhile comes after the ROLLBACK.
+    const resetting = record.reset(this.options.poolResetOnReturn).then((isUsable) => {
+      if (!isUsable && this.#current === record) this.#current = undefined;
+      if (this.#resetting === resetting) this.#resetting = undefined;
+    });
+    this.#resetting = resetting;
+    await resetting;
+  }
+
+  async #end(record: ConnectionRecord): Promise<void> {
+    if (this.#current === record) this.#current = undefined;
+    if (this.isCurrent(record) || this.isDisposed) await record.session.close();
+    else record.session.terminate();
+  }
+}

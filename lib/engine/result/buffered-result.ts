@@ -1,0 +1,130 @@
+import type { DriverRow } from '../driver/driver.js';
+import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './refusals.js';
+import type { RowBuffer } from './row-buffer.js';
+import type { RowReader } from './row-reader.js';
+
+/**
+ * The questions that every buffered result answers, whatever the form of its elements.
+ *
+ * A result that was read to its end stays open and has no more rows; `close()` and the questions for one row close it, and
+ * every further question for rows throws {@link ResourceClosedError}. So does every such question to a statement that
+ * returns no rows. Views made by `scalars()`, `mappings()` and `tuples()` share the cursor: a row read from one is gone from all.
+ */
+export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
+  protected readonly cursor: RowBuffer;
+  protected reader: RowReader<T>;
+
+  constructor(cursor: RowBuffer, reader: RowReader<T>) {
+    this.cursor = cursor;
+    this.reader = reader;
+  }
+
+  /** True after `close()` or a question for one row; not when the rows are merely used up. */
+  get closed(): boolean {
+    return this.cursor.isClosed;
+  }
+
+  /** The remaining elements. */
+  all(): T[] {
+    return this.reader.readRest(this.cursor, this.cursor.expectOpen());
+  }
+
+  /** The same as {@link all}. */
+  fetchAll(): T[] {
+    return this.all();
+  }
+
+  /** Up to `count` further elements, fewer at the end; by default as many as `yieldPer()` said, else one. */
+  fetchMany(count: number = this.cursor.rowsPerFetch): T[] {
+    expectCount('fetchMany()', count);
+    const elements: T[] = [];
+    while (elements.length < count) {
+      const row = this.takeRow();
+      if (row === undefined) break;
+      elements.push(this.read(row));
+    }
+    return elements;
+  }
+
+  /** Lists of `size` elements, the last one shorter, none empty; by default as many as `yieldPer()` said, else one. */
+  partitions(size: number = this.cursor.rowsPerFetch): IterableIterator<T[]> {
+    return this.#partitions(expectCount('partitions()', size));
+  }
+
+  /** The next element or undefined; closes the result. */
+  first(): T | undefined {
+    const row = this.takeFirst();
+    return row && this.read(row);
+  }
+
+  /** The only element; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the result. */
+  one(): T {
+    const row = this.takeOnly('one');
+    if (row === undefined) throw noRowFound('one');
+    return this.read(row);
+  }
+
+  /** The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the result. */
+  oneOrNone(): T | undefined {
+    const row = this.takeOnly('oneOrNone');
+    return row && this.read(row);
+  }
+
+  /**
+   * Leaves out repetitions from here on; returns this result.
+   *
+   * `key` is asked about each element in its present form, and elements with the same key (as in a `Set`) are the same. Without
+   * it, elements are the same when all their columns are: dates, bytes, arrays and JSON by value. Views made later leave out
+   * repetitions too: by the same key, or by the columns that they have.
+   */
+  unique(key?: (element: T) => unknown): this {
+    this.reader = this.reader.unique(key, () => this.cursor.shape);
+    return this;
+  }
+
+  /** Sets how many elements `fetchMany()` and `partitions()` give without a number; returns this result. */
+  yieldPer(count: number): this {
+    this.cursor.rowsPerFetch = expectCount('yieldPer()', count);
+    return this;
+  }
+
+  /** Drops the remaining rows. */
+  close(): void {
+    this.cursor.close();
+  }
+
+  /** The remaining elements, one by one. A loop that was left can be taken up again by another. */
+  *[Symbol.iterator](): IterableIterator<T> {
+    for (let row = this.takeRow(); row !== undefined; row = this.takeRow()) yield this.read(row);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  protected read(row: DriverRow): T {
+    return this.reader.project(this.cursor.shape).read(row);
+  }
+
+  protected takeRow(): DriverRow | undefined {
+    return this.reader.take(this.cursor, this.cursor.expectOpen());
+  }
+
+  protected takeFirst(): DriverRow | undefined {
+    const row = this.takeRow();
+    this.close();
+    return row;
+  }
+
+  protected takeOnly(question: OneRowQuestion): DriverRow | undefined {
+    const row = this.takeRow();
+    const second = row && this.takeRow();
+    this.close();
+    if (second !== undefined) throw severalRowsFound(question);
+    return row;
+  }
+
+  *#partitions(size: number): IterableIterator<T[]> {
+    for (let list = this.fetchMany(size); list.length > 0; list = this.fetchMany(size)) yield list;
+  }
+}

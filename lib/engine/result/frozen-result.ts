@@ -1,0 +1,29 @@
+import type { CommandResult, DriverRow, RowShape } from '../driver/driver.js';
+import type { CursorResult } from './cursor-result.js';
+import type { RowReader } from './row-reader.js';
+
+/** Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are shared, not copied. */
+export type FrozenResult<R = Record<string, unknown>> = () => CursorResult<R>;
+
+/**
+ * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is lost where two have
+ * one name.
+ */
+export function freezeRows<R>(
+  command: string,
+  shape: RowShape,
+  reader: RowReader<R>,
+  rows: readonly DriverRow[],
+  thaw: (result: CommandResult) => CursorResult<R>,
+): FrozenResult<R> {
+  const projection = reader.project(shape);
+  const frozen = projection.isIdentity
+    ? { shape, rows }
+    : {
+        shape: { fields: projection.fields, keyed: false },
+        rows: rows.map((row) => projection.valuesOf(row)),
+      };
+  // Each result gets an array of its own, because all() hands the array to the user.
+  return () =>
+    thaw({ command, rowCount: frozen.rows.length, shape: frozen.shape, rows: frozen.rows.slice() });
+}

@@ -1,0 +1,14 @@
+export { AsyncMappingResult } from './async-mapping-result.js';
+export { AsyncResult } from './async-result.js';
+export { AsyncScalarResult } from './async-scalar-result.js';
+export { AsyncTupleResult } from './async-tuple-result.js';
+export { CursorResult } from './cursor-result.js';
+export { type FrozenResult } from './frozen-result.js';
+export { MappingResult } from './mapping-result.js';
+export { type InteropObservable, type RowObserver, type RowSubscription } from './observable-interop.js';
+export { PendingResult } from './pending-result.js';
+export { type ColumnReference } from './projection.js';
+export { ScalarResult } from './scalar-result.js';
+export { ROWS_PER_FETCH, type StreamOptions, type StreamSource } from './stream-source.js';
+export { type RowReadableOptions } from './streamed-result.js';
+export { TupleResult } from './tuple-result.js';

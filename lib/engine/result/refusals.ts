@@ -1,0 +1,46 @@
+import {
+  ArgumentError,
+  MultipleResultsFoundError,
+  NoResultFoundError,
+  ResourceClosedError,
+} from '../errors.js';
+
+/** The questions that insist on the number of rows. */
+export type OneRowQuestion = 'one' | 'oneOrNone' | 'scalarOne' | 'scalarOneOrNone';
+
+const DATA_CHANGES: readonly string[] = ['INSERT', 'UPDATE', 'DELETE', 'MERGE'];
+
+export function noRowFound(question: OneRowQuestion): NoResultFoundError {
+  return new NoResultFoundError(
+    `${question}() found no row where exactly one was required. ` +
+      `Use ${question === 'one' ? 'oneOrNone' : 'scalarOneOrNone'}() when there may be none.`,
+  );
+}
+
+export function severalRowsFound(question: OneRowQuestion): MultipleResultsFoundError {
+  const required = question.endsWith('OrNone') ? 'one or none was allowed' : 'exactly one was required';
+  return new MultipleResultsFoundError(
+    `${question}() found more than one row where ${required}. ` +
+      `Narrow the statement, or use ${question.startsWith('scalar') ? 'scalar' : 'first'}() to take the first.`,
+  );
+}
+
+export function returnsNoRows(command?: string): ResourceClosedError {
+  const subject = command ? `this statement returns no rows (${command})` : 'this statement returns no rows';
+  const advice = command === undefined || DATA_CHANGES.includes(command) ? ', or add RETURNING to it' : '';
+  return new ResourceClosedError(`${subject}. Check returnsRows before asking for rows${advice}.`);
+}
+
+export function resultIsClosed(cause?: unknown): ResourceClosedError {
+  return new ResourceClosedError(
+    'this result is closed: by close(), by leaving its block or loop, by a failure, or by first(), one(), scalar() and ' +
+      'their like, which close it. Execute the statement again, or use all() or fetchOne().',
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+/** Returns `count` if it is a whole number of at least 1; refuses it otherwise, because zero asks the server for everything. */
+export function expectCount(question: string, count: number): number {
+  if (Number.isSafeInteger(count) && count >= 1) return count;
+  throw new ArgumentError(`${question} takes a whole number of rows, at least 1; it got ${String(count)}.`);
+}

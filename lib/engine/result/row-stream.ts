@@ -1,0 +1,214 @@
+import type { Batch, DriverRow, Portal, RowShape } from '../driver/driver.js';
+import { expectCount, resultIsClosed, returnsNoRows } from './refusals.js';
+import type { RowQueue } from './row-reader.js';
+import { ROWS_PER_FETCH, type StreamOptions, type StreamSource } from './stream-source.js';
+
+/**
+ * `unopened`: nothing was sent; `open`: the server may have more; `drained`: it has not, but rows may be at hand; `closed`: given up,
+ * or failed.
+ */
+type StreamState = 'unopened' | 'open' | 'drained' | 'closed';
+
+/** What a fetch brought; undefined when the stream was closed before it came. */
+type Arrival = Batch | { readonly failure: unknown } | undefined;
+
+interface Fetch {
+  readonly arrival: Promise<Arrival>;
+  readonly settle: (arrival: Arrival) => void;
+}
+
+/**
+ * The cursor over rows on the server; shared by a streamed result and its views. Holds the batch being read and fetches the next
+ * one meanwhile, never more.
+ */
+export class RowStream implements RowQueue {
+  readonly #source: StreamSource;
+  #rowsPerFetch: number;
+  #state: StreamState = 'unopened';
+  #portal: Promise<Portal> | undefined;
+  #shape: RowShape | undefined;
+  #rows: DriverRow[] = [];
+  #position = 0;
+  #fetch: Fetch | undefined;
+  #ending: Promise<void> | undefined;
+  /** Why the stream is closed, if something failed. */
+  #failure: unknown;
+  /** The first failure of closing and releasing that nobody was told of yet. */
+  #unreported: unknown;
+
+  constructor(source: StreamSource, { yieldPer, maxRowBuffer = ROWS_PER_FETCH }: StreamOptions = {}) {
+    expectCount('maxRowBuffer', maxRowBuffer);
+    this.#source = source;
+    this.#rowsPerFetch =
+      yieldPer === undefined ? Math.min(maxRowBuffer, ROWS_PER_FETCH) : expectCount('yieldPer', yieldPer);
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** True when the first batch has come: the shape is known, if there is one. */
+  get isOpened(): boolean {
+    return this.#shape !== undefined || this.#state === 'drained';
+  }
+
+  get rowsPerFetch(): number {
+    return this.#rowsPerFetch;
+  }
+
+  set rowsPerFetch(count: number) {
+    this.#rowsPerFetch = expectCount('yieldPer()', count);
+  }
+
+  /** True: rows are at hand, without asking the server. */
+  get hasRows(): boolean {
+    return this.#position < this.#rows.length;
+  }
+
+  /** The shape of the rows; known when `fill()` has resolved. Throws {@link ResourceClosedError} for a statement that returns none. */
+  get shape(): RowShape {
+    if (this.#shape === undefined) throw returnsNoRows();
+    return this.#shape;
+  }
+
+  next(): DriverRow | undefined {
+    return this.hasRows ? this.#rows[this.#position++] : undefined;
+  }
+
+  rest(): DriverRow[] {
+    const rows = this.#position === 0 ? this.#rows : this.#rows.slice(this.#position);
+    this.#discard();
+    return rows;
+  }
+
+  /**
+   * Makes sure that there is a row at hand; false at the end of the rows, when everything is released. With `limit` a first
+   * fetch brings no more than that and nothing is fetched ahead, for the questions that want one row.
+   */
+  async fill(limit?: number): Promise<boolean> {
+    const isFilled = await this.#pull(limit);
+    if (!isFilled && this.#shape === undefined) throw returnsNoRows();
+    return isFilled;
+  }
+
+  /** Sends the statement and waits for the first rows, so that its failure is known and the shape is. */
+  async open(): Promise<void> {
+    await this.#pull();
+  }
+
+  /**
+   * Gives up the remaining rows at once, also while a fetch is pending, and resolves when everything is released. Rejects
+   * if that failed, but not when something else failed before: a fetch, or what the caller gives as `failure`.
+   */
+  async close(failure?: unknown): Promise<void> {
+    if (this.#state !== 'closed') {
+      this.#state = 'closed';
+      this.#failure = failure;
+      this.#discard();
+      this.#fetch?.settle(undefined);
+      this.#end(failure);
+    }
+    if (failure === undefined) await this.#ended();
+    else await this.#ending;
+  }
+
+  async #pull(limit?: number): Promise<boolean> {
+    while (!this.hasRows) {
+      if (this.#state === 'closed') throw resultIsClosed(this.#failure);
+      if (this.#state === 'drained') {
+        await this.#ended();
+        return false;
+      }
+      await this.#advance(limit);
+    }
+    return true;
+  }
+
+  async #advance(limit?: number): Promise<void> {
+    const fetch = this.#fetch ?? this.#startFetch(limit);
+    const arrival = await fetch.arrival;
+    // Of several callers waiting for one fetch, the first takes it in.
+    if (arrival === undefined || this.#fetch !== fetch) return;
+    this.#fetch = undefined;
+    if ('failure' in arrival) {
+      this.#state = 'closed';
+      this.#failure = arrival.failure;
+      await this.#ending;
+      throw arrival.failure;
+    }
+    this.#rows = arrival.rows;
+    this.#position = 0;
+    if (arrival.done) this.#state = 'drained';
+    else if (limit === undefined) this.#startFetch();
+  }
+
+  #startFetch(limit?: number): Fetch {
+    const fetch = pendingFetch();
+    this.#fetch = fetch;
+    const count =
+      this.#state === 'unopened' ? Math.min(limit ?? Infinity, this.#rowsPerFetch) : this.#rowsPerFetch;
+    this.#state = 'open';
+    void this.#load(count).then(fetch.settle);
+    return fetch;
+  }
+
+  // Never rejects: a failure of the batch fetched ahead has to wait for its turn.
+  async #load(count: number): Promise<Arrival> {
+    try {
+      const portal = await (this.#portal ??= this.#source.open());
+      if (this.#state === 'closed') return undefined;
+      const batch = await portal.fetch(count);
+      this.#shape ??= portal.shape;
+      // The connection is wanted back as soon as the server is through, not when the last row has been looked at.
+      if (batch.done) this.#end();
+      return batch;
+    } catch (failure) {
+      this.#end(failure);
+      return { failure };
+    }
+  }
+
+  #end(failure?: unknown): void {
+    this.#ending ??= this.#release(failure);
+  }
+
+  async #release(failure: unknown): Promise<void> {
+    let portal: Portal | undefined;
+    try {
+      portal = await this.#portal;
+    } catch {
+      // The source opened nothing; who waits for the first rows is told why.
+    }
+    if (portal === undefined) return;
+    let first = failure;
+    try {
+      await portal.close();
+    } catch (error) {
+      first ??= error;
+    }
+    try {
+      await this.#source.release(first);
+    } catch (error) {
+      first ??= error;
+    }
+    if (failure === undefined) this.#unreported = first;
+  }
+
+  async #ended(): Promise<void> {
+    await this.#ending;
+    const failure = this.#unreported;
+    this.#unreported = undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  #discard(): void {
+    this.#rows = [];
+    this.#position = 0;
+  }
+}
+
+function pendingFetch(): Fetch {
+  let settle!: (arrival: Arrival) => void;
+  const arrival = new Promise<Arrival>((resolve) => (settle = resolve));
+  return { arrival, settle };
+}

@@ -1,0 +1,180 @@
+import { CallSite } from './call-site.js';
+import { AsyncConnection } from './connection.js';
+import type { ConnectionSource } from './connection.js';
+import { ScopeEndedError } from './errors.js';
+import type { ExecutionOptions } from './execution-options.js';
+import { Frame } from './frame.js';
+import type { AmbientContext } from './frame.js';
+import type { PooledConnection } from './pool/index.js';
+import type { RootTransaction } from './transaction/root-transaction.js';
+import type { TransactionOptions } from './transaction/isolation.js';
+
+/**
+ * `onSuccess`: whoever asks for the scope's connection makes the scope one transaction, committed when it succeeds.
+ * `explicit`: the connection is the user's to commit; what he leaves open is rolled back with a warning.
+ */
+export type ScopeCommit = 'onSuccess' | 'explicit';
+
+export interface ScopeOptions {
+  /** Names the scope in errors and warnings: a route, a job. Default: where it was opened. */
+  readonly label?: string | undefined;
+  /** Default `onSuccess`. */
+  readonly commit?: ScopeCommit | undefined;
+  /** For the scope's own connection. */
+  readonly connection?: ExecutionOptions | undefined;
+}
+
+/** Keeps a scope open; `release()` is idempotent and resolves when the scope, if this was the last lease, has closed. */
+export interface Lease {
+  release(): Promise<void>;
+}
+
+/**
+ * One unit of work: a request, a message, a job, a test. It owns at most one connection, taken at the first statement
+ * and given back when the last lease has ended.
+ */
+export class Scope {
+  readonly #source: ConnectionSource;
+  readonly #ambient: AmbientContext;
+  readonly #options: ScopeOptions;
+  readonly #label: string | CallSite;
+  readonly #frame: Frame;
+  /** Roots that a frame of this scope queued on the scope's connection: only that frame is in them. */
+  readonly #framed = new WeakSet<object>();
+  readonly #onClose: (scope: Scope) => void;
+  #state: 'open' | 'settled' | 'closed' = 'open';
+  #leases = 0;
+  #connection: AsyncConnection | undefined;
+
+  constructor(
+    source: ConnectionSource,
+    ambient: AmbientContext,
+    options: ScopeOptions,
+    onClose: (scope: Scope) => void,
+  ) {
+    this.#source = source;
+    this.#ambient = ambient;
+    this.#options = options;
+    this.#label = options.label ?? new CallSite();
+    this.#frame = new Frame({ parent: ambient.current, scope: this });
+    this.#onClose = onClose;
+  }
+
+  get origin(): string {
+    return String(this.#label);
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== 'closed';
+  }
+
+  /** What the scope holds of the pool. */
+  get pooled(): PooledConnection | undefined {
+    return this.#connection?.pooled;
+  }
+
+  /** Runs `work` in this scope. */
+  run<T>(work: () => T): T {
+    return this.#ambient.run(this.#frame, work);
+  }
+
+  /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */
+  lease(): Lease {
+    this.expectOpen();
+    this.#leases += 1;
+    let ending: Promise<void> | undefined;
+    return {
+      release: () => {
+        ending ??= this.#release();
+        return ending;
+      },
+    };
+  }
+
+  /** True once somebody has asked for the scope's connection: then all of the scope's work runs on it. */
+  get isHandedOut(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** The scope's connection, not started: its first statement takes one from the pool. The same object every time. */
+  get connection(): AsyncConnection {
+    this.expectOpen();
+    this.#connection ??= this.#handOut();
+    return this.#connection;
+  }
+
+  #handOut(): AsyncConnection {
+    const connection = new AsyncConnection(this.#source, 'scoped');
+    void connection.executionOptions(this.#options.connection ?? {});
+    if (this.#state === 'settled') this.#letAutocommit(connection);
+    else if (this.#options.commit !== 'explicit') connection.beginRoot({ label: this.origin });
+    return connection;
+  }
+
+  /** The transaction that all work of the scope is part of, where there is one. */
+  get unit(): RootTransaction<AsyncConnection> | undefined {
+    const root = this.#connection?.getTransaction();
+    return root === undefined || this.#framed.has(root) ? undefined : root;
+  }
+
+  /** A root on the scope's connection that waits for the one before it. */
+  queueRoot(options: TransactionOptions): RootTransaction<AsyncConnection> {
+    const root = this.connection.queueRoot(options);
+    this.#framed.add(root);
+    return root;
+  }
+
+  /** The work of the scope has succeeded: commits its transaction. What comes later in the scope autocommits. */
+  async complete(): Promise<void> {
+    await this.#settle((root) => root.commit());
+  }
+
+  /** The work of the scope has failed: rolls its transaction back. What comes later in the scope autocommits. */
+  async fail(): Promise<void> {
+    await this.#settle((root) => root.rollback());
+  }
+
+  async #settle(end: (root: RootTransaction<AsyncConnection>) => Promise<void>): Promise<void> {
+    if (this.#state !== 'open' || this.#options.commit === 'explicit') return;
+    const { unit } = this;
+    this.#state = 'settled';
+    try {
+      if (unit !== undefined) await end(unit);
+    } finally {
+      if (this.#connection !== undefined) this.#letAutocommit(this.#connection);
+    }
+  }
+
+  #letAutocommit(connection: AsyncConnection): void {
+    void connection.executionOptions({ isolationLevel: 'AUTOCOMMIT' });
+  }
+
+  expectOpen(): void {
+    if (this.#state !== 'closed') return;
+    throw new ScopeEndedError(
+      `the scope of ${this.origin} has ended and this comes after it. ` +
+        `Is a promise not awaited, or does a timer or a stream run on?`,
+    );
+  }
+
+  async #release(): Promise<void> {
+    this.#leases -= 1;
+    if (this.#leases > 0 || this.#state === 'closed') return;
+    this.#state = 'closed';
+    const connection = this.#connection;
+    if (connection?.inTransaction() === true && connection.getTransaction()?.state !== 'pending')
+      this.#warn();
+    try {
+      await connection?.close();
+    } finally {
+      this.#onClose(this);
+    }
+  }
+
+  #warn(): void {
+    if (this.#options.commit !== 'explicit') return;
+    this.#source.logger.warn(
+      `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
+    );
+  }
+}

@@ -1,0 +1,146 @@
+import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors.js';
+import type { CompiledCache } from './compiled-cache.js';
+import type { CompiledStatement, Parameters, Row } from './row.js';
+import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
+import { compileText } from './text-compiler.js';
+import { TextClause } from './text.js';
+
+/** A query builder that compiles itself, as Kysely's do; their row type carries over. */
+export interface CompilableQuery<R = Row> {
+  compile(): { readonly sql: string; readonly parameters: readonly unknown[] };
+  /** Never called. Kysely's `CompiledQuery<O>` does not mention `O` in a property, so the row type is read here. */
+  executeTakeFirstOrThrow?(): Promise<R>;
+}
+
+/** A query builder as Drizzle's. Its rows come under the names of the columns, so its own row type does not fit. */
+export interface ToSqlQuery {
+  toSQL(): { readonly sql: string; readonly params: readonly unknown[] };
+}
+
+/** A query config of `pg`, or a value of `sql-template-tag`. */
+export interface QueryConfig {
+  readonly text: string;
+  readonly values?: readonly unknown[] | undefined;
+  /** Ignored: prepared statements get their names from the engine. */
+  readonly name?: string | undefined;
+}
+
+/** What can be executed; `R` is the type of its rows. */
+export type Executable<R = Row> = TextClause<R> | Sql<R> | CompilableQuery<R> | ToSqlQuery | QueryConfig;
+
+/** The protocol counts the values of a statement in 16 bits. */
+const MAX_VALUES = 65_535;
+
+/** Whether `value` looks like something that `execute` takes. */
+export function isExecutable(value: unknown): value is Executable<unknown> {
+  return (
+    value instanceof TextClause ||
+    value instanceof Sql ||
+    isCompilable(value) ||
+    isToSql(value) ||
+    isConfig(value)
+  );
+}
+
+/**
+ * Turns a statement and the values of one execution into what a driver takes.
+ *
+ * Throws {@link ObjectNotExecutableError} for what is no statement, {@link ArgumentError} for parameters that do not
+ * belong there, and {@link StatementError} when a bind has no value or there are more than 65,535 values.
+ */
+export function compileStatement(
+  executable: Executable<unknown>,
+  parameters?: Parameters,
+  cache?: CompiledCache,
+  schemas?: SchemaTranslateMap,
+): CompiledStatement {
+  if (executable instanceof TextClause) return bounded(compileText(executable, parameters, cache));
+  const command =
+    executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable);
+  if (parameters !== undefined) {
+    throw new ArgumentError(
+      'only a text() takes parameters; the values of this statement are already in it.',
+    );
+  }
+  return bounded(command);
+}
+
+/** The same for each set of an executemany. An error names the position of the set that it is about. */
+export function compileMany(
+  executable: Executable<unknown>,
+  sets: readonly Parameters[],
+  cache?: CompiledCache,
+): CompiledStatement[] {
+  if (executable instanceof TextClause) {
+    return sets.map((set, group) => bounded(compileText(executable, set, cache, group)));
+  }
+  return sets.map((set) => compileStatement(executable, set, cache));
+}
+
+/** When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is cached. */
+export function cachedSince(executable: Executable<unknown>, cache: CompiledCache): number | undefined {
+  if (executable instanceof TextClause) return cache.peek(executable.sql)?.createdAt;
+  if (executable instanceof Sql && executable.cacheKey !== undefined)
+    return cache.peek(executable.cacheKey)?.createdAt;
+  return undefined;
+}
+
+function bounded(command: CompiledStatement): CompiledStatement {
+  if (command.values.length <= MAX_VALUES) return command;
+  throw new StatementError(
+    `the statement has ${command.values.length} values and PostgreSQL takes ${MAX_VALUES}. ` +
+      'Pass a list as one array (= ANY(:ids), sql.array) or rows as a list of parameter sets.',
+  );
+}
+
+function foreignCommand(executable: unknown): CompiledStatement {
+  if (isCompilable(executable)) {
+    const { sql, parameters } = fieldsOf(executable.compile());
+    return checkedCommand(sql, parameters, 'compile() of the statement gave no { sql, parameters }');
+  }
+  if (isToSql(executable)) {
+    const { sql, params } = fieldsOf(executable.toSQL());
+    return checkedCommand(sql, params, 'toSQL() of the statement gave no { sql, params }');
+  }
+  if (isConfig(executable)) {
+    return checkedCommand(
+      executable.text,
+      executable.values ?? [],
+      'the values of { text, values } are no array',
+    );
+  }
+  throw new ObjectNotExecutableError(
+    `${described(executable)} is no statement: wrap it in text() or sql\`\`.`,
+  );
+}
+
+function checkedCommand(text: unknown, values: unknown, problem: string): CompiledStatement {
+  if (typeof text === 'string' && Array.isArray(values)) return { text, values };
+  throw new ObjectNotExecutableError(`${problem}. Use a query builder for PostgreSQL, or text() or sql\`\`.`);
+}
+
+function isCompilable(value: unknown): value is CompilableQuery<unknown> {
+  return typeof fieldsOf(value)['compile'] === 'function';
+}
+
+function isToSql(value: unknown): value is ToSqlQuery {
+  return typeof fieldsOf(value)['toSQL'] === 'function';
+}
+
+function isConfig(value: unknown): value is QueryConfig {
+  return typeof fieldsOf(value)['text'] === 'string';
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+/** Shows a string, which has to be recognized, and only the kind of anything else, which may hold data. */
+function described(value: unknown): string {
+  if (typeof value === 'string')
+    return `the string ${JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)}`;
+  if (typeof value !== 'object' || value === null)
+    return String(typeof value === 'function' ? 'a function' : value);
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === 'string' && name !== '' ? `an object of class ${name}` : 'an object';
+}

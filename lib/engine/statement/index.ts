@@ -1,0 +1,16 @@
+export { CompiledCache } from './compiled-cache.js';
+export {
+  cachedSince,
+  compileMany,
+  compileStatement,
+  isExecutable,
+  type CompilableQuery,
+  type Executable,
+  type QueryConfig,
+  type ToSqlQuery,
+} from './executable.js';
+export { quoteIdentifier } from './identifier.js';
+export type { CompiledStatement, Parameters, Row } from './row.js';
+export { sql, type SqlTag } from './sql.js';
+export { Sql, type SchemaTranslateMap } from './sql-fragment.js';
+export { bindparam, BindParameter, text, TextClause, type BindParameterOptions } from './text.js';

@@ -1,0 +1,76 @@
+import { ArgumentError, StatementError } from '../errors.js';
+import type { CompiledCache } from './compiled-cache.js';
+import { expandText } from './expanding.js';
+import type { CompiledStatement, Parameters } from './row.js';
+import type { TextClause } from './text.js';
+import type { TextTemplate } from './text-scanner.js';
+
+const NO_PARAMETERS: Parameters = Object.freeze({});
+
+/**
+ * Puts the values of one execution to a text. `group` is the position of the parameter set in an executemany.
+ *
+ * Throws {@link ArgumentError} when `parameters` is no object of named values and {@link StatementError} when a bind has
+ * no value.
+ */
+export function compileText(
+  clause: TextClause<unknown>,
+  parameters: Parameters = NO_PARAMETERS,
+  cache?: CompiledCache,
+  group = 0,
+): CompiledStatement {
+  expectNamed(parameters);
+  const template = templateOf(clause, cache);
+  const { names } = template;
+  const values: unknown[] = [];
+  for (const name of names) {
+    let value = ownValue(parameters, name);
+    if (value === undefined) value = clause.binds.get(name)?.value;
+    if (value === undefined) throw missingValue(name, template, parameters, group);
+    values.push(value);
+  }
+  return clause.hasExpanding ? expandText(clause, template, values) : { text: template.text, values };
+}
+
+function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {
+  if (cache === undefined) return clause.template;
+  const known = cache.get(clause.sql);
+  if (known !== undefined) return known;
+  cache.set(clause.sql, clause.template);
+  return clause.template;
+}
+
+/** `:constructor` must not find what every object inherits; getters of a class instance count as given. */
+function ownValue(parameters: Parameters, name: string): unknown {
+  const value = parameters[name];
+  if (typeof value !== 'function' && name !== '__proto__') return value;
+  return Object.hasOwn(parameters, name) ? value : undefined;
+}
+
+function expectNamed(parameters: unknown): void {
+  if (typeof parameters === 'object' && parameters !== null) {
+    if (!Array.isArray(parameters) && !(parameters instanceof Map) && !(parameters instanceof Set)) return;
+  }
+  const kind =
+    parameters === null
+      ? 'null'
+      : typeof parameters === 'object'
+        ? parameters?.constructor.name
+        : typeof parameters;
+  throw new ArgumentError(
+    `the parameters of a text() must be an object of named values, got ${kind}. Write { name: value }.`,
+  );
+}
+
+function missingValue(
+  name: string,
+  template: TextTemplate,
+  parameters: Parameters,
+  group: number,
+): StatementError {
+  const where = group === 0 ? '' : ` in parameter set ${group}`;
+  return new StatementError(
+    `the bind ':${name}' has no value${where}. Give it one (null for NULL), or write '\\:${name}' for a plain colon.`,
+    { statement: template.text, parameters },
+  );
+}

@@ -1,0 +1,115 @@
+import { ArgumentError } from '../errors.js';
+import type { Parameters, Row } from './row.js';
+import { scanText, type TextTemplate } from './text-scanner.js';
+
+export interface BindParameterOptions {
+  /** The value where the execution gives none; `null` is a value. */
+  readonly value?: unknown;
+  /** True: the value is a list, written out as `($1, $2, …)` for IN. Default false: a list is one array parameter. */
+  readonly expanding?: boolean;
+}
+
+/** What is known of one `:name` before execution. Made by {@link bindparam}. */
+export class BindParameter {
+  readonly name: string;
+  /** Undefined: the execution has to give the value. */
+  readonly value: unknown;
+  readonly expanding: boolean;
+
+  constructor(name: string, options: BindParameterOptions = {}) {
+    if (typeof name !== 'string' || !/^[\p{L}\p{N}\p{M}_]+$/u.test(name)) {
+      throw new ArgumentError(
+        'the name of a bind has letters, digits and underscores. Give it without its colon.',
+      );
+    }
+    this.name = name;
+    this.value = options.value;
+    this.expanding = options.expanding ?? false;
+  }
+}
+
+/**
+ * A `:name` of a {@link text}, with a default value or with `expanding: true` for IN lists.
+ *
+ * An empty list matches nothing (and NOT IN everything), a list of lists is written as `(($1, $2), ($3, $4))`.
+ * Throws {@link ArgumentError} for a malformed name.
+ */
+export function bindparam(name: string, options: BindParameterOptions = {}): BindParameter {
+  return new BindParameter(name, options);
+}
+
+const NO_BINDS: ReadonlyMap<string, BindParameter> = new Map();
+
+/** SQL with `:name` binds. Immutable and reusable; made by {@link text}. */
+export class TextClause<R = Row> {
+  /** Carries the row type; there is no such property. */
+  declare protected readonly row?: R;
+  /** The text as it was written. */
+  readonly sql: string;
+  readonly binds: ReadonlyMap<string, BindParameter>;
+  readonly hasExpanding: boolean;
+  #template: TextTemplate | undefined;
+
+  constructor(sql: string, binds: ReadonlyMap<string, BindParameter> = NO_BINDS, template?: TextTemplate) {
+    if (typeof sql !== 'string') {
+      throw new ArgumentError(
+        `text() takes a string, got ${typeof sql}. For a template with values write sql\`…\`.`,
+      );
+    }
+    this.sql = sql;
+    this.binds = binds;
+    this.hasExpanding = binds.size > 0 && [...binds.values()].some((bind) => bind.expanding);
+    this.#template = template;
+  }
+
+  /** The scanned text; scanned when first asked for. */
+  get template(): TextTemplate {
+    return (this.#template ??= scanText(this.sql));
+  }
+
+  /**
+   * Sets defaults and kinds of binds and returns a new text.
+   *
+   * A plain object gives values and keeps what else was known of a bind. Values of an execution win over these.
+   * Throws {@link ArgumentError} for a name that the text does not have.
+   */
+  bindparams(...binds: readonly (BindParameter | Parameters)[]): TextClause<R> {
+    const merged = new Map(this.binds);
+    for (const given of binds) {
+      for (const bind of given instanceof BindParameter ? [given] : valuedBinds(given, merged)) {
+        this.#expectName(bind.name);
+        merged.set(bind.name, bind);
+      }
+    }
+    return new TextClause<R>(this.sql, merged, this.template);
+  }
+
+  /** The text with its `:name` binds, escapes resolved. */
+  toString(): string {
+    const { pieces, slots, names } = this.template;
+    return pieces.reduce((text, piece, index) => `${text}:${names[slots[index - 1]?.bind ?? 0]}${piece}`);
+  }
+
+  #expectName(name: string): void {
+    const { names } = this.template;
+    if (names.includes(name)) return;
+    const known = names.length === 0 ? 'It has none' : `It has ${names.map((each) => `:${each}`).join(', ')}`;
+    throw new ArgumentError(`the text has no bind ':${name}'. ${known}.`);
+  }
+}
+
+function valuedBinds(values: Parameters, known: ReadonlyMap<string, BindParameter>): BindParameter[] {
+  return Object.entries(values).map(
+    ([name, value]) => new BindParameter(name, { value, expanding: known.get(name)?.expanding ?? false }),
+  );
+}
+
+/**
+ * Makes a statement of SQL with `:name` binds.
+ *
+ * `\:` is a plain colon, `::type` a cast; literals, quoted identifiers and comments hold no binds. A name used twice is
+ * one parameter. `R` is the type of its rows. Throws {@link ArgumentError} for anything but a string.
+ */
+export function text<R = Row>(sql: string): TextClause<R> {
+  return new TextClause<R>(sql);
+}

@@ -1,0 +1,88 @@
+import type { Control } from '../driver/driver.js';
+import { ArgumentError } from '../errors.js';
+
+const SERVER_LEVELS = ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
+const LEVELS = [...SERVER_LEVELS, 'AUTOCOMMIT'] as const;
+
+/** `AUTOCOMMIT`: no BEGIN is ever sent, each statement commits itself. */
+export type IsolationLevel = (typeof LEVELS)[number];
+
+/** How a transaction begins. Times in ms. */
+export interface TransactionOptions {
+  readonly isolationLevel?: IsolationLevel | undefined;
+  readonly readOnly?: boolean | undefined;
+  /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
+  readonly deferrable?: boolean | undefined;
+  /** A deadline for the whole transaction: what runs is cancelled, all is rolled back, `TransactionTimeoutError`. */
+  readonly timeout?: number | undefined;
+  readonly lockTimeout?: number | undefined;
+  readonly statementTimeout?: number | undefined;
+  /** `set_config(name, value, true)` of each, sent together with BEGIN: for row-level security. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** Names the transaction in errors and warnings; default: where it was begun. */
+  readonly label?: string | undefined;
+}
+
+/** Accepts any case and underscores: `read_committed` is `READ COMMITTED`. */
+export function normalizeIsolationLevel(level: string): IsolationLevel {
+  const name = level.replaceAll('_', ' ').toUpperCase();
+  const known = LEVELS.find((candidate) => candidate === name);
+  if (known !== undefined) return known;
+  throw new ArgumentError(`isolationLevel is '${level}': it takes ${LEVELS.join(', ')}.`);
+}
+
+const SETTING_NAME = /^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/i;
+
+/** Refuses a settings name that is no configuration parameter's. */
+export function checkSettings(settings: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(settings)) {
+    if (!SETTING_NAME.test(name)) {
+      throw new ArgumentError(
+        `settings: '${name}' is no name of a setting. Names look like app.tenant or lock_timeout.`,
+      );
+    }
+    if (typeof value !== 'string') {
+      throw new ArgumentError(`settings['${name}'] is ${typeof value}: it takes a string.`);
+    }
+  }
+}
+
+/** Checks the options once, when the transaction is made and before anything is sent. */
+export function checkTransactionOptions(options: TransactionOptions): void {
+  if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
+  if (options.settings !== undefined) checkSettings(options.settings);
+  for (const name of ['timeout', 'lockTimeout', 'statementTimeout'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isFinite(value) && value >= 0)) {
+      throw new ArgumentError(`${name} is ${String(value)}: it takes a number of milliseconds, 0 or more.`);
+    }
+  }
+}
+
+/** BEGIN with all that the options say, and the settings behind it, as one flight. */
+export function beginControl(options: TransactionOptions, acknowledged: () => void): Control[] {
+  const words = ['BEGIN'];
+  const level =
+    options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
+  if (level !== undefined && level !== 'AUTOCOMMIT') words.push('ISOLATION LEVEL', level);
+  if (options.readOnly !== undefined) words.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
+  if (options.deferrable !== undefined) words.push(options.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
+  const begin: Control = { text: words.join(' '), acknowledged };
+  return [begin, ...settingsControl(options)];
+}
+
+/** The settings alone; in front of a statement under one Sync they last as long as that statement. */
+export function settingsControl(options: TransactionOptions): Control[] {
+  const settings = settingsOf(options);
+  if (settings.length === 0) return [];
+  const calls = settings.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, TRUE)`);
+  return [{ text: `SELECT ${calls.join(', ')}`, values: settings.flat() }];
+}
+
+function settingsOf(options: TransactionOptions): [string, string][] {
+  const settings = Object.entries(options.settings ?? {});
+  if (options.lockTimeout !== undefined) settings.push(['lock_timeout', String(options.lockTimeout)]);
+  if (options.statementTimeout !== undefined)
+    settings.push(['statement_timeout', String(options.statementTimeout)]);
+  return settings;
+}

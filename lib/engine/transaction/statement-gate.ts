@@ -1,0 +1,55 @@
+import { Mutex } from '../mutex.js';
+
+/**
+ * The way into one transaction: open to all while it is active, and the turn of one at a time while it is being opened
+ * or while a nested transaction is inside.
+ */
+export class StatementGate {
+  readonly #lock = new Mutex();
+  #inFlight = 0;
+  #onQuiet: (() => void) | undefined;
+
+  /** True: somebody has the turn and others wait. */
+  get isTaken(): boolean {
+    return this.#lock.isHeld;
+  }
+
+  /** Waits for the turn, at most `timeout` ms; then rejects with what `refusal` makes. */
+  async takeTurn(timeout: number, refusal: () => Error): Promise<void> {
+    if (this.#lock.tryAcquire()) return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(refusal()), timeout);
+    try {
+      await this.#lock.acquire(abort.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  giveTurn(): void {
+    this.#lock.release();
+  }
+
+  /** Counts `work` among the statements in flight. */
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    this.#inFlight += 1;
+    try {
+      return await work();
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#onQuiet?.();
+    }
+  }
+
+  /** Resolves when everything that came before has had its turn and nothing is in flight. */
+  async quiet(): Promise<void> {
+    if (this.#lock.isHeld) {
+      await this.#lock.acquire();
+      this.#lock.release();
+    }
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onQuiet = resolve;
+    });
+  }
+}

@@ -1,0 +1,172 @@
+// Packs the library, installs it with its peers in an empty folder and enters by every door of package.json "exports":
+// by import and by require, which must give the same objects, and with the compiler. Needs `npm run build` before.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const doors = Object.entries(manifest.exports)
+  .filter(([, target]) => typeof target === 'object')
+  .map(([name]) => ({ name, specifier: path.posix.join(manifest.name, name), surface: readSurface(name) }));
+
+let failures = 0;
+
+function check(name, work) {
+  try {
+    work();
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failures += 1;
+    console.log(`FAILED  ${name}\n${[error.message, error.stdout].filter(Boolean).join('\n')}`);
+  }
+}
+
+function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+/** The committed list of a door: values by name, types marked as such. */
+function readSurface(name) {
+  const file = `${name === '.' ? 'index' : name.slice(2).replaceAll('/', '-')}.txt`;
+  const lines = readFileSync(path.join(root, 'test/support/architecture/surface', file), 'utf8')
+    .trim()
+    .split('\n');
+  return {
+    values: lines.filter((line) => line !== '' && !line.startsWith('type ')),
+    types: lines.filter((line) => line.startsWith('type ')).map((line) => line.slice('type '.length)),
+  };
+}
+
+function npm(folder, ...args) {
+  const command = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const options = {
+    cwd: folder,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: process.platform === 'win32',
+  };
+  return execFileSync(command, [...args, '--no-audit', '--no-fund', '--loglevel=error'], options);
+}
+
+function node(folder, ...args) {
+  return execFileSync(process.execPath, args, {
+    cwd: folder,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** What a user has to install besides: the peers that are not optional, in the versions that the tests run with. */
+function peers() {
+  const optional = manifest.peerDependenciesMeta ?? {};
+  return Object.keys(manifest.peerDependencies ?? {})
+    .filter((name) => optional[name]?.optional !== true)
+    .map((name) => `${name}@${manifest.devDependencies[name] ?? manifest.peerDependencies[name]}`);
+}
+
+function pack(folder) {
+  const [{ filename, files }] = JSON.parse(
+    npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder),
+  );
+  const names = files.map(({ path: name }) => name);
+  check('the package holds what it needs and nothing else', () => {
+    for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md', 'lib/index.ts']) {
+      assert(names.includes(name), `${name} is missing`);
+    }
+    for (const target of Object.values(manifest.exports).flatMap((entry) => Object.values(Object(entry)))) {
+      if (target.startsWith('./'))
+        assert(names.includes(target.slice(2)), `${target} is missing: run npm run build`);
+    }
+    const stray = names.filter((name) => /\.tsbuildinfo$|\.spec\.ts$|^(test|sample|\.ci)\//.test(name));
+    assert(stray.length === 0, `these do not belong in it: ${stray.join(', ')}`);
+  });
+  return path.join(folder, filename);
+}
+
+/** Runs in the consumer's folder: both ways in, the same objects, the committed names. */
+const ENTER = `
+import { createRequire } from 'node:module';
+const [specifier, ...names] = process.argv.slice(2);
+const required = createRequire(import.meta.url)(specifier);
+const imported = await import(specifier);
+const found = Object.keys(imported).sort();
+if (found.join() !== names.sort().join()) throw new Error('exports ' + found + ', the committed list says ' + names);
+for (const name of found) if (imported[name] !== required[name]) throw new Error(name + ' is another one by require');
+`;
+
+/** Runs in the consumer's folder: a class has one identity, whichever door it came through. */
+const SAME = `
+const doors = await Promise.all(process.argv.slice(2).map((specifier) => import(specifier)));
+const seen = new Map();
+for (const [name, value] of doors.flatMap((door) => Object.entries(door))) {
+  if (seen.has(name) && seen.get(name) !== value) throw new Error(name + ' differs between two doors');
+  seen.set(name, value);
+}
+`;
+
+const REFUSED = `
+const error = await import(process.argv[2]).then(() => undefined, (reason) => reason);
+if (error?.code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') throw new Error('got ' + (error?.code ?? 'in'));
+`;
+
+function writeConsumer(folder) {
+  writeFileSync(path.join(folder, 'enter.mjs'), ENTER);
+  writeFileSync(path.join(folder, 'same.mjs'), SAME);
+  writeFileSync(path.join(folder, 'refused.mjs'), REFUSED);
+  const imports = doors.map(({ specifier }, index) => `import * as door${index} from '${specifier}';`);
+  const types = doors.flatMap(({ specifier, surface }, index) =>
+    surface.types.map((name) => `export type { ${name} as Type${index}${name} } from '${specifier}';`),
+  );
+  const values = doors.flatMap(({ surface }, index) =>
+    surface.values.map((name) => `void door${index}.${name};`),
+  );
+  const code = [...imports, ...types, ...values, ''].join('\n');
+  writeFileSync(path.join(folder, 'consumer.mts'), code);
+  writeFileSync(path.join(folder, 'consumer.cts'), code);
+  const compilerOptions = {
+    target: 'es2023',
+    lib: ['es2023', 'esnext.disposable'],
+    module: 'nodenext',
+    strict: true,
+  };
+  Object.assign(compilerOptions, {
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: false,
+    types: ['node'],
+  });
+  const files = ['consumer.mts', 'consumer.cts'];
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+}
+
+const folder = mkdtempSync(path.join(tmpdir(), 'check-doors-'));
+try {
+  const tarball = pack(folder);
+  writeFileSync(
+    path.join(folder, 'package.json'),
+    JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
+  );
+  const types = `@types/node@${manifest.devDependencies['@types/node']}`;
+  npm(folder, 'install', '--prefer-offline', '--ignore-scripts', tarball, ...peers(), types);
+  rmSync(tarball);
+  writeConsumer(folder);
+  for (const { name, specifier, surface } of doors) {
+    check(`${name} by import and by require`, () => node(folder, 'enter.mjs', specifier, ...surface.values));
+  }
+  check('one identity through all doors', () =>
+    node(folder, 'same.mjs', ...doors.map(({ specifier }) => specifier)),
+  );
+  check('no way in beside the doors', () => node(folder, 'refused.mjs', `${manifest.name}/dist/index.js`));
+  check('the types compile as ESM and as CommonJS, libraries checked', () =>
+    node(folder, path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json'),
+  );
+} catch (error) {
+  failures += 1;
+  console.log(`FAILED  ${[error.message, error.stdout].filter(Boolean).join('\n')}`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = failures === 0 ? 0 : 1;

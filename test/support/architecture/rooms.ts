@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import path from 'node:path';
+import { ROOT, type Import, type SourceFile } from './source-files.js';
+
+const ENGINE_DOOR = 'lib/engine/index.ts';
+const RX_DOOR = 'lib/rx/index.ts';
+
+/** What the files of a room may import besides the files of the same room. */
+interface Room {
+  readonly folder: string;
+  /** Doors of other rooms, or whole rooms (ending in `/`). */
+  readonly doors: readonly string[];
+  /** True for a package that may be imported by `file`. */
+  allowsPackage(name: string, file: string): boolean;
+}
+
+const isDriverPackage = (name: string): boolean => name === 'pg';
+
+const ROOMS: readonly Room[] = [
+  {
+    folder: 'lib/engine/',
+    doors: [],
+    allowsPackage: (name, file) =>
+      (isDriverPackage(name) && file.startsWith('lib/engine/driver/')) ||
+      (name === '@electric-sql/pglite' && file.startsWith('lib/engine/driver/pglite/')),
+  },
+  { folder: 'lib/rx/', doors: [ENGINE_DOOR], allowsPackage: (name) => name === 'rxjs' },
+  {
+    folder: 'lib/nest/',
+    doors: [ENGINE_DOOR, RX_DOOR, 'lib/testing/embedded-postgres.ts'],
+    allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
+  },
+  {
+    folder: 'lib/testing/',
+    doors: [ENGINE_DOOR, RX_DOOR, 'lib/nest/'],
+    allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
+  },
+];
+
+const PACKAGE = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+};
+
+/** True for what a user of the package has: a dependency or a peer, never a devDependency. */
+function isDeclared(name: string): boolean {
+  return name in { ...PACKAGE.dependencies, ...PACKAGE.peerDependencies };
+}
+
+/** `@nestjs/common/interfaces` → `@nestjs/common`. */
+function packageName(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+function isAllowed(room: Room, file: string, { specifier, target }: Import): boolean {
+  if (target !== undefined) {
+    return (
+      target.startsWith(room.folder) ||
+      room.doors.some((door) => (door.endsWith('/') ? target.startsWith(door) : target === door))
+    );
+  }
+  if (specifier.startsWith('node:')) return true;
+  return !isBuiltin(specifier) && room.allowsPackage(packageName(specifier), file);
+}
+
+/** Imports that leave a room by another way than a door, or that bring in a package the room does not know. */
+export function strangersIn(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) => {
+    const room = ROOMS.find(({ folder }) => file.path.startsWith(folder));
+    if (room === undefined) return [];
+    return file.imports
+      .filter((used) => !isAllowed(room, file.path, used))
+      .map(({ specifier }) => `${file.path} imports '${specifier}', which ${room.folder} may not know`);
+  });
+}
