@@ -5,6 +5,7 @@ import { resolveEngineOptions } from './engine-options.js';
 import type { AsyncEngineOptions, PoolClass, ResolvedEngineOptions } from './engine-options.js';
 import { NoSuchDriverError } from './errors.js';
 import { AmbientContext } from './frame.js';
+import { OpenScopes } from './open-scopes.js';
 import { QueuePool, StaticPool } from './pool/index.js';
 import { CompiledCache } from './statement/index.js';
 import { resolveTypes } from './types.js';
@@ -31,7 +32,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       logger: resolved.logger,
       nestedWaitTimeout: resolved.nestedWaitTimeout,
       ambient: new AmbientContext(),
-      scopes: new Set(),
+      scopes: new OpenScopes(),
     },
     resolved.executionOptions,
   );

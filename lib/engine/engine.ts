@@ -1,24 +1,17 @@
+import { AmbientEngine } from './ambient-engine.js';
 import { runAutocommitted } from './autocommit.js';
 import { AsyncConnection } from './connection.js';
-import type { ConnectionSource, AsyncTransaction } from './connection.js';
 import type { CommandResult, Control } from './driver/driver.js';
-import { NoActiveScopeError } from './errors.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
-import { Executor } from './executor.js';
-import { AmbientContext } from './frame.js';
+import type { AmbientContext } from './frame.js';
 import { MANY_PAGE_SIZE } from './invocation.js';
 import type { Invocation } from './invocation.js';
 import type { EngineLogger } from './log.js';
-import { OpenTransaction } from './open-transaction.js';
-import type { TransactionalOptions } from './open-transaction.js';
+import type { OpenScopes } from './open-scopes.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
-import { withRetry } from './retry.js';
-import { Scope } from './scope.js';
-import type { ScopeOptions } from './scope.js';
 import { StandaloneStream } from './standalone-stream.js';
 import type { CompiledCache } from './statement/index.js';
-import type { TransactionHook } from './transaction/hooks.js';
 import { normalizeIsolationLevel, settingsControl } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import type { DatabaseUrl } from './url.js';
@@ -32,14 +25,13 @@ export interface EngineParts {
   readonly logger: EngineLogger;
   readonly nestedWaitTimeout: number;
   readonly ambient: AmbientContext;
-  /** Open scopes, for a shutdown that waits for them. */
-  readonly scopes: Set<Scope>;
+  readonly scopes: OpenScopes;
 }
 
 const NO_CONTROL: readonly Control[] = [];
 
 /** Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing by itself. */
-export class AsyncEngine extends Executor implements ConnectionSource, AsyncDisposable {
+export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
   readonly #parts: EngineParts;
   #options: ExecutionOptions;
 
@@ -136,116 +128,40 @@ export class AsyncEngine extends Executor implements ConnectionSource, AsyncDisp
     if (close) await pool.dispose();
   }
 
+  /**
+   * Waits for open scopes and for connections on loan, at most `timeout` ms in all; then cancels what runs and ends its
+   * sessions, with a warning that names the scopes. For a shutdown: `aclose()` follows.
+   */
+  async drain(timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout;
+    const late = await this.#parts.scopes.empty(timeout);
+    const ended = await this.pool.drain(Math.max(0, deadline - performance.now()));
+    if (ended === 0 && late.length === 0) return;
+    const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
+    this.logger.warn(
+      `ended ${ended} session(s) that were in use ${timeout} ms after the shutdown began.${names}`,
+    );
+  }
+
   /** Closes the pool for good: later statements are refused with `ResourceClosedError`. */
   async aclose(): Promise<void> {
-    await this.#parts.pool.dispose();
+    await this.pool.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.aclose();
   }
 
-  /**
-   * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when it returns,
-   * rolled back when it throws; inside another one it is a savepoint, unless `propagation` says otherwise.
-   *
-   * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
-   */
-  async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    const isRoot = options.retry !== undefined && this.openTransaction(options).isRoot;
-    const attempt = async (): Promise<T> => {
-      const open = this.openTransaction(options);
-      let result: T;
-      try {
-        result = await open.run(work);
-      } catch (error) {
-        await open.fail(error);
-        throw error;
-      }
-      await open.commit();
-      return result;
-    };
-    return await withRetry(attempt, isRoot ? options.retry : undefined);
-  }
-
-  /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
-  openTransaction(options: TransactionalOptions = {}): OpenTransaction {
-    return new OpenTransaction(this, this.#parts.ambient, options);
-  }
-
-  /** One unit of work for a job, a command or a consumer; see {@link Scope}. */
-  async scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
-    const scope = this.openScope(options);
-    const lease = scope.lease();
-    try {
-      const result = await scope.run(work);
-      await scope.complete();
-      return result;
-    } catch (error) {
-      await scope.fail().catch((failure: unknown) => this.#report(failure));
-      throw error;
-    } finally {
-      await lease.release();
-    }
-  }
-
-  /** A scope in pieces, for code that sees a request begin and end in different places. */
-  openScope(options: ScopeOptions = {}): Scope {
-    const { scopes, ambient } = this.#parts;
-    const scope = new Scope(this, ambient, options, () => scopes.delete(scope));
-    scopes.add(scope);
-    return scope;
-  }
-
-  /** The scope of the caller, where there is one. */
-  currentScope(): Scope | undefined {
-    return this.#parts.ambient.current?.scope;
-  }
-
-  /**
-   * The connection of the active transaction, or of the scope: asking for that one makes the scope one transaction.
-   *
-   * @throws NoActiveScopeError outside of both.
-   */
-  currentConnection(): AsyncConnection {
-    const connection = this.tryCurrentConnection();
-    if (connection !== undefined) return connection;
-    throw new NoActiveScopeError(
-      'there is no active transaction or scope here. Use engine.transaction(), engine.scope(), or engine.connect().',
-    );
-  }
-
-  tryCurrentConnection(): AsyncConnection | undefined {
-    const frame = this.#parts.ambient.current;
-    return frame?.active?.connection ?? frame?.scope?.connection;
-  }
-
-  /** Runs before the COMMIT of the active transaction and may veto it by throwing; without one it does nothing. */
-  beforeCommit(hook: TransactionHook): void {
-    this.#active()?.beforeCommit(hook);
-  }
-
-  /** Runs once the active transaction is committed; without one it runs at once. */
-  afterCommit(hook: TransactionHook): void {
-    const active = this.#active();
-    if (active !== undefined) return active.afterCommit(hook);
-    void Promise.resolve()
-      .then(hook)
-      .catch((error: unknown) => this.#report(error));
-  }
-
-  /** Runs when the active transaction was rolled back; without one it does nothing. */
-  afterRollback(hook: TransactionHook): void {
-    this.#active()?.afterRollback(hook);
-  }
-
-  /** Runs after either end of the active transaction; without one it does nothing. */
-  afterCompletion(hook: TransactionHook): void {
-    this.#active()?.afterCompletion(hook);
-  }
-
   protected get statementCache(): CompiledCache {
     return this.#parts.compiledCache;
+  }
+
+  protected get ambient(): AmbientContext {
+    return this.#parts.ambient;
+  }
+
+  protected get scopes(): OpenScopes {
+    return this.#parts.scopes;
   }
 
   protected statementDefaults(): StatementOptions {
@@ -253,7 +169,7 @@ export class AsyncEngine extends Executor implements ConnectionSource, AsyncDisp
   }
 
   async send(invocation: Invocation): Promise<CommandResult> {
-    const active = this.#active();
+    const active = this.activeTransaction();
     if (active !== undefined) return await active.connection.send(invocation);
     if (this.#needsTransaction(invocation))
       return await this.begin((connection) => connection.send(invocation));
@@ -263,26 +179,10 @@ export class AsyncEngine extends Executor implements ConnectionSource, AsyncDisp
   }
 
   openStream(invocation: Invocation): StreamSource {
-    const frame = this.#parts.ambient.current;
-    const active = frame?.active;
+    const active = this.activeTransaction();
     if (active !== undefined) return active.connection.openStream(invocation);
-    return new StandaloneStream(this, invocation, () => frame?.scope?.lease());
-  }
-
-  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
-    return this.#parts.ambient.transactionOn(connection);
-  }
-
-  holding(): readonly PooledConnection[] {
-    return this.#parts.ambient.holding();
-  }
-
-  outside<T>(work: () => T): T {
-    return this.#parts.ambient.outside(work);
-  }
-
-  #active(): AsyncTransaction | undefined {
-    return this.#parts.ambient.current?.active;
+    const scope = this.currentScope();
+    return new StandaloneStream(this, invocation, () => scope?.lease());
   }
 
   // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
@@ -291,9 +191,5 @@ export class AsyncEngine extends Executor implements ConnectionSource, AsyncDisp
     if (invocation.commands.length > MANY_PAGE_SIZE || readOnly !== undefined || deferrable !== undefined)
       return true;
     return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) !== 'AUTOCOMMIT';
-  }
-
-  #report(error: unknown): void {
-    this.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
 }

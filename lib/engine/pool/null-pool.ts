@@ -1,7 +1,7 @@
 import type { DriverConnection } from '../driver/driver.js';
 import { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
-import { PooledConnection } from './pooled-connection.js';
+import type { PooledConnection } from './pooled-connection.js';
 import type { CheckoutOptions, Waiter } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -9,7 +9,6 @@ import { WaitingLine } from './waiting-line.js';
 export class NullPool extends Pool {
   readonly name: string = 'NullPool';
   readonly #line = new WaitingLine();
-  readonly #loans = new Set<PooledConnection>();
 
   /** `timeout` bounds the opening where it is given; `poolTimeout` has no meaning here. */
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
@@ -40,10 +39,6 @@ export class NullPool extends Pool {
     return 0;
   }
 
-  checkedOut(): number {
-    return this.#loans.size;
-  }
-
   overflow(): number {
     return 0;
   }
@@ -52,8 +47,7 @@ export class NullPool extends Pool {
     return this.#line.size;
   }
 
-  protected async takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
-    this.#loans.delete(loan);
+  protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     // The server rolls back by itself what is open when a session ends; only a COMMIT must be said.
     if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isClean) {
       await record.reset('commit');
@@ -61,14 +55,12 @@ export class NullPool extends Pool {
     await record.session.close();
   }
 
-  protected discard(loan: PooledConnection, record: ConnectionRecord): void {
-    this.#loans.delete(loan);
+  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
     record.session.terminate();
   }
 
-  protected release(loan: PooledConnection): void {
-    this.#loans.delete(loan);
-  }
+  // A detached session is its borrower's alone.
+  protected release(): void {}
 
   protected shutDown(): Promise<void> {
     this.#line.rejectAll(this.disposedError());
@@ -87,8 +79,6 @@ export class NullPool extends Pool {
       await session.close();
       return;
     }
-    const loan = new PooledConnection(new ConnectionRecord(session, this.generation), this.lender);
-    this.#loans.add(loan);
-    waiter.resolve(loan);
+    waiter.resolve(this.lend(new ConnectionRecord(session, this.generation)));
   }
 }

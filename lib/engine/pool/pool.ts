@@ -3,18 +3,30 @@ import type { Driver, DriverConnection } from '../driver/driver.js';
 import { PoolTimeoutError, ResourceClosedError } from '../errors.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
-import type { Lender, PooledConnection } from './pooled-connection.js';
+import { PooledConnection } from './pooled-connection.js';
+import type { Lender } from './pooled-connection.js';
 import type { CheckoutOptions } from './waiter.js';
 
 /** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
 export abstract class Pool implements AsyncDisposable {
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
-  protected readonly lender: Lender = {
-    takeBack: (loan, record) => this.takeBack(loan, record),
-    discard: (loan, record) => this.discard(loan, record),
-    release: (loan, record) => this.release(loan, record),
+  readonly #lender: Lender = {
+    takeBack: (loan, record) => {
+      this.#endLoan(loan);
+      return this.takeBack(loan, record);
+    },
+    discard: (loan, record) => {
+      this.#endLoan(loan);
+      this.discard(loan, record);
+    },
+    release: (loan, record) => {
+      this.#endLoan(loan);
+      this.release(loan, record);
+    },
   };
+  readonly #loans = new Set<PooledConnection>();
+  #onDrained: (() => void) | undefined;
   // A socket or timer that outlives its request must not hold on to the request's async context.
   readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
   #generation = 0;
@@ -48,7 +60,10 @@ export abstract class Pool implements AsyncDisposable {
   /** How many connections are idle. */
   abstract checkedIn(): number;
   /** How many connections are on loan. */
-  abstract checkedOut(): number;
+  checkedOut(): number {
+    return this.#loans.size;
+  }
+
   /** How many connections exist above `poolSize`; negative while there are fewer. */
   abstract overflow(): number;
   /** How many callers wait for a connection. */
@@ -83,8 +98,42 @@ export abstract class Pool implements AsyncDisposable {
     return this.#disposal ?? Promise.resolve();
   }
 
+  /**
+   * Waits until nothing is on loan, at most `timeout` ms; what is on loan then is cancelled and its session ended.
+   * Resolves to how many sessions were. Does not keep new checkouts from coming: whoever drains stops them first.
+   */
+  async drain(timeout: number): Promise<number> {
+    if (this.#loans.size > 0) {
+      const drained = new Promise<void>((resolve) => {
+        this.#onDrained = resolve;
+      });
+      const timer = setTimeout(() => this.#onDrained?.(), timeout);
+      await drained;
+      clearTimeout(timer);
+    }
+    const left = [...this.#loans];
+    await Promise.all(left.map((loan) => loan.session.cancel().catch(() => undefined)));
+    for (const loan of left) loan.invalidate();
+    return left.length;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  protected lend(record: ConnectionRecord): PooledConnection {
+    const loan = new PooledConnection(record, this.#lender);
+    this.#loans.add(loan);
+    return loan;
+  }
+
+  protected isLent(loan: PooledConnection): boolean {
+    return this.#loans.has(loan);
+  }
+
+  #endLoan(loan: PooledConnection): void {
+    this.#loans.delete(loan);
+    if (this.#loans.size === 0) this.#onDrained?.();
   }
 
   protected abstract shutDown(): Promise<void>;

@@ -5,7 +5,7 @@ import { IdleSweeper } from './idle-sweeper.js';
 import { LinkedList } from './linked-list.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
-import { PooledConnection } from './pooled-connection.js';
+import type { PooledConnection } from './pooled-connection.js';
 import type { CheckoutOptions } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -17,7 +17,6 @@ export class QueuePool extends Pool {
   readonly name: string = 'QueuePool';
   readonly #idle = new LinkedList<ConnectionRecord>();
   readonly #line = new WaitingLine();
-  readonly #loans = new Set<PooledConnection>();
   // Resets and closings under way: dispose() waits for them.
   readonly #endings = new Set<Promise<void>>();
   readonly #sweeper: IdleSweeper | undefined;
@@ -51,7 +50,7 @@ export class QueuePool extends Pool {
     const record = this.options.poolUseLifo ? this.#idle.last : this.#idle.first;
     if (record === undefined || !this.isCurrent(record) || this.isExpired(record)) return undefined;
     this.#takeIdle();
-    return this.#lend(record);
+    return this.lend(record);
   }
 
   recreate(): QueuePool {
@@ -66,10 +65,6 @@ export class QueuePool extends Pool {
     return this.#idle.size;
   }
 
-  checkedOut(): number {
-    return this.#loans.size;
-  }
-
   overflow(): number {
     return this.options.poolSize === 0 ? 0 : this.#slots - this.options.poolSize;
   }
@@ -79,7 +74,7 @@ export class QueuePool extends Pool {
   }
 
   protected takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
-    this.#endLoan(loan);
+    this.#line.forget(loan);
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {
       this.#drop(record);
@@ -90,13 +85,13 @@ export class QueuePool extends Pool {
   }
 
   protected discard(loan: PooledConnection, record: ConnectionRecord): void {
-    this.#endLoan(loan);
+    this.#line.forget(loan);
     this.#drop(record);
     this.#pump();
   }
 
   protected release(loan: PooledConnection): void {
-    this.#endLoan(loan);
+    this.#line.forget(loan);
     this.#slots -= 1;
     this.#pump();
   }
@@ -114,7 +109,7 @@ export class QueuePool extends Pool {
     const waiter = this.#line.join({
       timeout,
       signal: options.signal,
-      holding: options.holding?.filter((loan) => this.#loans.has(loan)) ?? [],
+      holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),
     });
     this.#pump();
@@ -125,17 +120,17 @@ export class QueuePool extends Pool {
 
   /** Slots that will be free, or have a connection to lend, without anybody returning one. */
   #arriving(): number {
-    return this.#slots - this.#loans.size - this.#idle.size;
+    return this.#slots - this.checkedOut() - this.#idle.size;
   }
 
   #isDeadlocked(): boolean {
-    const onLoan = this.#loans.size;
+    const onLoan = this.checkedOut();
     return this.#slots >= this.#limit && onLoan === this.#slots && this.#line.heldConnections === onLoan;
   }
 
   #deadlockError(): PoolDeadlockError {
     return new PoolDeadlockError(
-      `no connection can ever become free: each of the ${this.#loans.size} connections of the pool is held by somebody ` +
+      `no connection can ever become free: each of the ${this.checkedOut()} connections of the pool is held by somebody ` +
         `who waits here for another one. Do not open a second connection inside a transaction ('requires-new', ` +
         `engine.begin), or raise poolSize or maxOverflow above the number of such transactions that run at once`,
     );
@@ -149,7 +144,7 @@ export class QueuePool extends Pool {
       if (!this.isCurrent(record)) this.#drop(record);
       else if (this.isExpired(record)) void this.#end(record);
       else if (this.options.poolPrePing) void this.#pingAndDeliver(record);
-      else this.#line.first?.resolve(this.#lend(record));
+      else this.#line.first?.resolve(this.lend(record));
     }
     while (this.#line.size > this.#pinging + this.#connecting && this.#slots < this.#limit) void this.#open();
   }
@@ -188,7 +183,7 @@ export class QueuePool extends Pool {
   /** A connection that is known to be good as of now goes to the first waiter, whatever its age. */
   #deliver(record: ConnectionRecord): void {
     if (this.isCurrent(record) && !this.isDisposed && this.#line.first !== undefined) {
-      this.#line.first.resolve(this.#lend(record));
+      this.#line.first.resolve(this.lend(record));
       return;
     }
     if (this.isCurrent(record)) {
@@ -197,17 +192,6 @@ export class QueuePool extends Pool {
     }
     this.#drop(record);
     this.#pump();
-  }
-
-  #lend(record: ConnectionRecord): PooledConnection {
-    const loan = new PooledConnection(record, this.lender);
-    this.#loans.add(loan);
-    return loan;
-  }
-
-  #endLoan(loan: PooledConnection): void {
-    this.#loans.delete(loan);
-    this.#line.forget(loan);
   }
 
   async #resetAndKeep(record: ConnectionRecord): Promise<void> {

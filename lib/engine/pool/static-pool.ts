@@ -1,6 +1,6 @@
 import { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
-import { PooledConnection } from './pooled-connection.js';
+import type { PooledConnection } from './pooled-connection.js';
 import type { CheckoutOptions } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -51,11 +51,6 @@ export class StaticPool extends Pool {
     return this.#current !== undefined && !this.#borrowers.has(this.#current) ? 1 : 0;
   }
 
-  /** How many borrowers the connection has. */
-  checkedOut(): number {
-    return [...this.#borrowers.values()].reduce((sum, count) => sum + count, 0);
-  }
-
   overflow(): number {
     return 0;
   }
@@ -98,7 +93,7 @@ export class StaticPool extends Pool {
 
   #lend(record: ConnectionRecord): PooledConnection {
     this.#borrowers.set(record, (this.#borrowers.get(record) ?? 0) + 1);
-    return new PooledConnection(record, this.lender);
+    return this.lend(record);
   }
 
   #forget(record: ConnectionRecord): void {

@@ -1,0 +1,146 @@
+import type { AsyncConnection, AsyncTransaction, ConnectionSource } from './connection.js';
+import { NoActiveScopeError } from './errors.js';
+import type { ExecutionOptions } from './execution-options.js';
+import { Executor } from './executor.js';
+import type { AmbientContext } from './frame.js';
+import type { EngineLogger } from './log.js';
+import type { OpenScopes } from './open-scopes.js';
+import { OpenTransaction } from './open-transaction.js';
+import type { TransactionalOptions } from './open-transaction.js';
+import type { Pool, PooledConnection } from './pool/index.js';
+import { withRetry } from './retry.js';
+import { Scope } from './scope.js';
+import type { ScopeOptions } from './scope.js';
+import type { CompiledCache } from './statement/index.js';
+import type { TransactionHook } from './transaction/hooks.js';
+
+/** The ambient half of an engine: transactions and scopes that the code inside them does not have to be handed. */
+export abstract class AmbientEngine extends Executor implements ConnectionSource {
+  abstract readonly pool: Pool;
+  abstract readonly compiledCache: CompiledCache;
+  abstract readonly logger: EngineLogger;
+  abstract readonly nestedWaitTimeout: number;
+  protected abstract readonly ambient: AmbientContext;
+  protected abstract readonly scopes: OpenScopes;
+
+  abstract getExecutionOptions(): Readonly<ExecutionOptions>;
+
+  /**
+   * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when it returns,
+   * rolled back when it throws; inside another one it is a savepoint, unless `propagation` says otherwise.
+   *
+   * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
+   */
+  async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
+    const isRoot = options.retry !== undefined && this.openTransaction(options).isRoot;
+    const attempt = async (): Promise<T> => {
+      const open = this.openTransaction(options);
+      let result: T;
+      try {
+        result = await open.run(work);
+      } catch (error) {
+        await open.fail(error);
+        throw error;
+      }
+      await open.commit();
+      return result;
+    };
+    return await withRetry(attempt, isRoot ? options.retry : undefined);
+  }
+
+  /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
+  openTransaction(options: TransactionalOptions = {}): OpenTransaction {
+    return new OpenTransaction(this, this.ambient, options);
+  }
+
+  /** One unit of work for a job, a command or a consumer; see {@link Scope}. */
+  async scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
+    const scope = this.openScope(options);
+    const lease = scope.lease();
+    try {
+      const result = await scope.run(work);
+      await scope.complete();
+      return result;
+    } catch (error) {
+      await scope.fail().catch((failure: unknown) => this.#report(failure));
+      throw error;
+    } finally {
+      await lease.release();
+    }
+  }
+
+  /** A scope in pieces, for code that sees a request begin and end in different places. */
+  openScope(options: ScopeOptions = {}): Scope {
+    const scope = new Scope(this, this.ambient, options, () => this.scopes.remove(scope));
+    this.scopes.add(scope);
+    return scope;
+  }
+
+  /** The scope of the caller, where there is one. */
+  currentScope(): Scope | undefined {
+    return this.ambient.current?.scope;
+  }
+
+  /**
+   * The connection of the active transaction, or of the scope: asking for that one makes the scope one transaction.
+   *
+   * @throws NoActiveScopeError outside of both.
+   */
+  currentConnection(): AsyncConnection {
+    const connection = this.tryCurrentConnection();
+    if (connection !== undefined) return connection;
+    throw new NoActiveScopeError(
+      'there is no active transaction or scope here. Use engine.transaction(), engine.scope(), or engine.connect().',
+    );
+  }
+
+  tryCurrentConnection(): AsyncConnection | undefined {
+    const frame = this.ambient.current;
+    return frame?.active?.connection ?? frame?.scope?.connection;
+  }
+
+  /** Runs before the COMMIT of the active transaction and may veto it by throwing; without one it does nothing. */
+  beforeCommit(hook: TransactionHook): void {
+    this.activeTransaction()?.beforeCommit(hook);
+  }
+
+  /** Runs once the active transaction is committed; without one it runs at once. */
+  afterCommit(hook: TransactionHook): void {
+    const active = this.activeTransaction();
+    if (active !== undefined) return active.afterCommit(hook);
+    void Promise.resolve()
+      .then(hook)
+      .catch((error: unknown) => this.#report(error));
+  }
+
+  /** Runs when the active transaction was rolled back; without one it does nothing. */
+  afterRollback(hook: TransactionHook): void {
+    this.activeTransaction()?.afterRollback(hook);
+  }
+
+  /** Runs after either end of the active transaction; without one it does nothing. */
+  afterCompletion(hook: TransactionHook): void {
+    this.activeTransaction()?.afterCompletion(hook);
+  }
+
+  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
+    return this.ambient.transactionOn(connection);
+  }
+
+  holding(): readonly PooledConnection[] {
+    return this.ambient.holding();
+  }
+
+  outside<T>(work: () => T): T {
+    return this.ambient.outside(work);
+  }
+
+  /** The transaction in which statements of the caller run. Throws when it has ended. */
+  protected activeTransaction(): AsyncTransaction | undefined {
+    return this.ambient.current?.active;
+  }
+
+  #report(error: unknown): void {
+    this.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+}
