@@ -22,6 +22,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly nestedWaitTimeout: number;
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;
+  protected abstract readonly transactionDefaults: TransactionalOptions | undefined;
 
   abstract getExecutionOptions(): Readonly<ExecutionOptions>;
 
@@ -32,9 +33,11 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
    */
   async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    const isRoot = options.retry !== undefined && this.openTransaction(options).isRoot;
+    const { retry } = this.transactionalOptions(options);
+    let isRoot = false;
     const attempt = async (): Promise<T> => {
       const open = this.openTransaction(options);
+      ({ isRoot } = open);
       let result: T;
       try {
         result = await open.run(work);
@@ -45,12 +48,17 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
       await open.commit();
       return result;
     };
-    return await withRetry(attempt, isRoot ? options.retry : undefined);
+    return await withRetry(attempt, retry, () => isRoot);
+  }
+
+  /** The options of a transaction with what the engine's own options say where they are silent. */
+  transactionalOptions(options: TransactionalOptions): TransactionalOptions {
+    return { ...this.transactionDefaults, ...options };
   }
 
   /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
   openTransaction(options: TransactionalOptions = {}): OpenTransaction {
-    return new OpenTransaction(this, this.ambient, options);
+    return new OpenTransaction(this, this.ambient, this.transactionalOptions(options));
   }
 
   /** One unit of work for a job, a command or a consumer; see {@link Scope}. */

@@ -33,6 +33,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       nestedWaitTimeout: resolved.nestedWaitTimeout,
       ambient: new AmbientContext(),
       scopes: new OpenScopes(),
+      transactional: options.transactional,
     },
     resolved.executionOptions,
   );

@@ -5,6 +5,7 @@ import type { EngineLogger } from './log.js';
 import { poolOptionNames } from './pool/index.js';
 import type { Pool, PoolOptions } from './pool/index.js';
 import type { Driver } from './driver/driver.js';
+import type { TransactionalOptions } from './open-transaction.js';
 import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
 import type { IsolationLevel } from './transaction/isolation.js';
 import type { TypeOptions } from './types.js';
@@ -39,6 +40,8 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly types?: TypeOptions | undefined;
   /** How long a statement or a nested transaction waits for another one beside it. Default 10,000. */
   readonly nestedWaitTimeout?: number | undefined;
+  /** What `transaction()` and `@Transactional()` do where their own options are silent. */
+  readonly transactional?: TransactionalOptions | undefined;
   readonly logger?: EngineLogger | undefined;
 }
 
@@ -84,6 +87,7 @@ const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions
   settings: record,
   types: record,
   nestedWaitTimeout: duration,
+  transactional: record,
   logger: { takes: 'an object with log, warn and error', accepts: isLogger },
 };
 

@@ -8,6 +8,7 @@ import { MANY_PAGE_SIZE } from './invocation.js';
 import type { Invocation } from './invocation.js';
 import type { EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
+import type { TransactionalOptions } from './open-transaction.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import { StandaloneStream } from './standalone-stream.js';
@@ -26,6 +27,7 @@ export interface EngineParts {
   readonly nestedWaitTimeout: number;
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
+  readonly transactional: TransactionalOptions | undefined;
 }
 
 const NO_CONTROL: readonly Control[] = [];
@@ -162,6 +164,10 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
 
   protected get scopes(): OpenScopes {
     return this.#parts.scopes;
+  }
+
+  protected get transactionDefaults(): TransactionalOptions | undefined {
+    return this.#parts.transactional;
   }
 
   protected statementDefaults(): StatementOptions {

@@ -10,7 +10,7 @@ export type { EngineLogger } from './log.js';
 export { OpenTransaction } from './open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './open-transaction.js';
 export type { Propagation } from './propagation.js';
-export { isRetryable } from './retry.js';
+export { isRetryable, RetryPolicy } from './retry.js';
 export type { RetryOptions } from './retry.js';
 export { Scope } from './scope.js';
 export type { Lease, ScopeCommit, ScopeOptions } from './scope.js';

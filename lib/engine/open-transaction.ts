@@ -92,6 +92,11 @@ export class OpenTransaction {
     return this.#frame.own;
   }
 
+  /** True: this call began or nested the transaction and ends it. */
+  get isOwn(): boolean {
+    return this.#kind === 'own';
+  }
+
   /** True: this call began the transaction of the server, so that it may be run again as a whole. */
   get isRoot(): boolean {
     return this.#kind === 'own' && this.#frame.own?.nested === false;

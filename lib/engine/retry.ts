@@ -23,25 +23,54 @@ export function isRetryable(error: unknown): boolean {
   return state !== undefined && RETRYABLE.has(state);
 }
 
-/** Runs `work` until it succeeds, fails for good, or `retries` are used up; then the last error is thrown. */
+const BASE_DELAY = 50;
+const MAX_DELAY = 2_000;
+
+/** Decides after each failure whether the transaction is run again, and when. */
+export class RetryPolicy {
+  readonly #options: RetryOptions;
+
+  /** @throws ArgumentError when the number of retries is no whole number from 0. */
+  constructor(retry: number | RetryOptions | undefined) {
+    this.#options = typeof retry === 'object' ? retry : { retries: retry ?? 0 };
+    const { retries } = this.#options;
+    if (Number.isInteger(retries) && retries >= 0) return;
+    throw new ArgumentError(`retry is ${String(retries)}: it takes a whole number of retries, 0 or more.`);
+  }
+
+  /** Milliseconds until the next run after `attempt` runs have failed, the last with `error`; undefined: it is final. */
+  delayAfter(error: unknown, attempt: number): number | undefined {
+    const {
+      retries,
+      baseDelay = BASE_DELAY,
+      maxDelay = MAX_DELAY,
+      retryOn = isRetryable,
+      onRetry,
+    } = this.#options;
+    if (attempt > retries || !retryOn(error)) return undefined;
+    onRetry?.(error, attempt);
+    // Full jitter: whoever collided does not collide again in step.
+    return Math.random() * Math.min(maxDelay, baseDelay * 2 ** (attempt - 1));
+  }
+}
+
+/**
+ * Runs `work` until it succeeds or fails for good; then the last error is thrown. `mayRepeat` is asked after a failure:
+ * only whoever began the whole may run it again.
+ */
 export async function withRetry<T>(
   work: () => Promise<T>,
   retry: number | RetryOptions | undefined,
+  mayRepeat: () => boolean,
 ): Promise<T> {
-  const options = typeof retry === 'number' ? { retries: retry } : retry;
-  if (options === undefined) return await work();
-  const { retries, baseDelay = 50, maxDelay = 2_000, retryOn = isRetryable, onRetry } = options;
-  if (!Number.isInteger(retries) || retries < 0) {
-    throw new ArgumentError(`retry is ${String(retries)}: it takes a whole number of retries, 0 or more.`);
-  }
+  const policy = new RetryPolicy(retry);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();
     } catch (error) {
-      if (attempt > retries || !retryOn(error)) throw error;
-      onRetry?.(error, attempt);
-      // Full jitter: whoever collided does not collide again in step.
-      await wait(Math.random() * Math.min(maxDelay, baseDelay * 2 ** (attempt - 1)));
+      const delay = mayRepeat() ? policy.delayAfter(error, attempt) : undefined;
+      if (delay === undefined) throw error;
+      await wait(delay);
     }
   }
 }

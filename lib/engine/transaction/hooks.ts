@@ -52,6 +52,12 @@ export class TransactionHooks {
     await this.#complete(report);
   }
 
+  /** Nobody knows how it ended: only what runs at either end does. */
+  async afterUnknown(report: (error: unknown) => void): Promise<void> {
+    for (const phase of ['beforeCommit', 'afterCommit', 'afterRollback'] as const) this.#take(phase);
+    await this.#complete(report);
+  }
+
   async #complete(report: (error: unknown) => void): Promise<void> {
     (await runAll(this.#take('afterCompletion'))).forEach(report);
   }

@@ -2,10 +2,12 @@ import { Mutex } from '../mutex.js';
 
 /**
  * The way into one transaction: open to all while it is active, and the turn of one at a time while it is being opened
- * or while a nested transaction is inside.
+ * or while a nested transaction is inside. Shut for good once the transaction begins to end.
  */
 export class StatementGate {
   readonly #lock = new Mutex();
+  readonly #admissions = new Set<AbortController>();
+  #state: 'open' | 'shut' = 'open';
   #inFlight = 0;
   #onQuiet: (() => void) | undefined;
 
@@ -14,10 +16,28 @@ export class StatementGate {
     return this.#lock.isHeld;
   }
 
-  /** Waits for the turn, at most `timeout` ms; then rejects with what `refusal` makes. */
+  get isShut(): boolean {
+    return this.#state === 'shut';
+  }
+
+  /** Waits for the turn of a statement, at most `timeout` ms; then rejects with what `refusal` makes. */
   async takeTurn(timeout: number, refusal: () => Error): Promise<void> {
+    if (!this.#lock.tryAcquire()) await this.#wait(new AbortController(), timeout, refusal);
+  }
+
+  /** Waits for the turn of a nested transaction; rejects also when the gate is shut meanwhile. */
+  async admit(timeout: number, refusal: () => Error): Promise<void> {
     if (this.#lock.tryAcquire()) return;
     const abort = new AbortController();
+    this.#admissions.add(abort);
+    try {
+      await this.#wait(abort, timeout, refusal);
+    } finally {
+      this.#admissions.delete(abort);
+    }
+  }
+
+  async #wait(abort: AbortController, timeout: number, refusal: () => Error): Promise<void> {
     const timer = setTimeout(() => abort.abort(refusal()), timeout);
     try {
       await this.#lock.acquire(abort.signal);
@@ -28,6 +48,13 @@ export class StatementGate {
 
   giveTurn(): void {
     this.#lock.release();
+  }
+
+  /** Refuses nested transactions that still wait; statements that wait were issued in time and get their turn. */
+  shut(refusal: () => Error): void {
+    if (this.#state === 'shut') return;
+    this.#state = 'shut';
+    for (const abort of this.#admissions) abort.abort(refusal());
   }
 
   /** Counts `work` among the statements in flight. */
@@ -41,7 +68,7 @@ export class StatementGate {
     }
   }
 
-  /** Resolves when everything that came before has had its turn and nothing is in flight. */
+  /** Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a time. */
   async quiet(): Promise<void> {
     if (this.#lock.isHeld) {
       await this.#lock.acquire();

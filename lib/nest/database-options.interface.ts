@@ -1,0 +1,68 @@
+import type {
+  InjectionToken,
+  ModuleMetadata,
+  OptionalFactoryDependency,
+  Provider,
+  Type,
+} from '@nestjs/common';
+import type { AsyncEngineOptions, DatabaseUrl, ExecutionOptions, ScopeCommit } from '../engine/index.js';
+import type { EmbeddedPostgresOptions } from '../testing/index.js';
+
+/** How a request uses its {@link AsyncConnection}. Times in ms. */
+export interface RequestScopeOptions {
+  /**
+   * `onSuccess` (default): a request that injects its connection is one transaction, committed before the response is
+   * written. `explicit`: the handler commits.
+   */
+  readonly commit?: ScopeCommit | undefined;
+  /** A handler that runs on so long after its client has gone is reported once. Default 30,000. */
+  readonly orphanTimeout?: number | undefined;
+  /** Options for the connection of this request: `settings` for row-level security, for instance. */
+  readonly connection?: ((request: unknown) => ExecutionOptions) | undefined;
+}
+
+/** Options of one `DatabaseModule`; those of `createAsyncEngine` included. Times in ms. */
+export interface DatabaseModuleOptions extends AsyncEngineOptions {
+  /** Default: the environment's DATABASE_URL. */
+  readonly url?: string | DatabaseUrl | undefined;
+  /** Needed for a second database in one application. */
+  readonly name?: string | undefined;
+  /** Default true: every module sees the engine without importing this one. */
+  readonly isGlobal?: boolean | undefined;
+  /** Starts a real PostgreSQL 18 beside the application when there is no URL. Refused in production. */
+  readonly embedded?: boolean | EmbeddedPostgresOptions | undefined;
+  /** `eager` (default) connects before the application starts, `background` beside it, `lazy` at the first statement. */
+  readonly connectOnStart?: 'eager' | 'lazy' | 'background' | undefined;
+  /** Further attempts to connect at the start. Default 9. */
+  readonly retryAttempts?: number | undefined;
+  /** Between two attempts. Default 3,000. */
+  readonly retryDelay?: number | undefined;
+  /** False ends the attempts: the error is not one that goes away. */
+  readonly toRetry?: ((error: unknown) => boolean) | undefined;
+  /** Adds the error to the line of each attempt. Default false. */
+  readonly verboseRetryLog?: boolean | undefined;
+  readonly requestScope?: RequestScopeOptions | undefined;
+  /** How long a shutdown waits for work in progress before it cancels it. Default 10,000. */
+  readonly shutdownTimeout?: number | undefined;
+}
+
+/** Options that a factory may give: the name and the visibility must be known before it runs. */
+export type DatabaseModuleFactoryOptions = Omit<DatabaseModuleOptions, 'isGlobal'>;
+
+export interface DatabaseOptionsFactory {
+  createDatabaseOptions(name?: string): DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>;
+}
+
+/** `forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
+export interface DatabaseModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  readonly name?: string | undefined;
+  readonly isGlobal?: boolean | undefined;
+  readonly inject?: readonly (InjectionToken | OptionalFactoryDependency)[] | undefined;
+  // Nest gives a factory whatever `inject` names; its own types say the same.
+  readonly useFactory?:
+    | ((...dependencies: never[]) => DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>)
+    | undefined;
+  readonly useClass?: Type<DatabaseOptionsFactory> | undefined;
+  readonly useExisting?: InjectionToken<DatabaseOptionsFactory> | undefined;
+  readonly extraProviders?: readonly Provider[] | undefined;
+}

@@ -1,0 +1,110 @@
+import { Inject, Module } from '@nestjs/common';
+import type { DynamicModule, MiddlewareConsumer, NestModule, Provider } from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { ArgumentError } from '../engine/index.js';
+import type { AsyncEngine } from '../engine/index.js';
+import { DatabaseCoreModule } from './database-core.module.js';
+import type {
+  DatabaseModuleAsyncOptions,
+  DatabaseModuleFactoryOptions,
+  DatabaseModuleOptions,
+  DatabaseOptionsFactory,
+} from './database-options.interface.js';
+import { connectionProvider, engineProvider } from './database.providers.js';
+import {
+  DEFAULT_DATABASE,
+  MODULE_ENGINE,
+  MODULE_OPTIONS,
+  getConnectionToken,
+  getEngineToken,
+  getOptionsToken,
+} from './database.tokens.js';
+import { RequestScopeInterceptor } from './request-scope.interceptor.js';
+import { requestScopeMiddleware } from './request-scope.middleware.js';
+
+/** Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every request. */
+@Module({})
+export class DatabaseModule implements NestModule {
+  constructor(
+    @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
+    @Inject(MODULE_OPTIONS) private readonly options: DatabaseModuleOptions,
+  ) {}
+
+  /**
+   * Connects to `url`, else to DATABASE_URL, else to an `embedded` PostgreSQL.
+   *
+   * A wrong option, a second module of the same name and a database that stays away fail the start of the application.
+   */
+  static forRoot(options: DatabaseModuleOptions = {}): DynamicModule {
+    const name = options.name ?? DEFAULT_DATABASE;
+    return moduleOf(name, options.isGlobal, [{ provide: getOptionsToken(name), useValue: options }]);
+  }
+
+  /** The same with options that need other providers. Its name must be given here, outside of the factory. */
+  static forRootAsync(options: DatabaseModuleAsyncOptions): DynamicModule {
+    const name = options.name ?? DEFAULT_DATABASE;
+    const providers = [...optionsProviders(name, options), ...(options.extraProviders ?? [])];
+    return { ...moduleOf(name, options.isGlobal, providers, options.imports) };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(requestScopeMiddleware(this.engine, this.options.requestScope)).forRoutes('{*path}');
+  }
+}
+
+function moduleOf(
+  name: string,
+  isGlobal = true,
+  providers: readonly Provider[] = [],
+  imports: DatabaseModuleAsyncOptions['imports'] = [],
+): DynamicModule {
+  return {
+    module: DatabaseModule,
+    global: isGlobal,
+    imports: [DatabaseCoreModule, ...imports],
+    providers: [
+      ...providers,
+      engineProvider(name),
+      connectionProvider(name),
+      { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
+      { provide: MODULE_OPTIONS, useExisting: getOptionsToken(name) },
+      {
+        provide: APP_INTERCEPTOR,
+        inject: [getEngineToken(name), getOptionsToken(name)],
+        useFactory: (engine: AsyncEngine, options: DatabaseModuleOptions) =>
+          new RequestScopeInterceptor(engine, options.requestScope),
+      },
+    ],
+    exports: [getEngineToken(name), getConnectionToken(name)],
+  };
+}
+
+function optionsProviders(name: string, options: DatabaseModuleAsyncOptions): Provider[] {
+  const provide = getOptionsToken(name);
+  const { useFactory, useClass, useExisting, inject = [] } = options;
+  const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
+  if (given.length !== 1) {
+    throw new ArgumentError(
+      `forRootAsync got ${given.length} of useFactory, useClass and useExisting; it takes exactly one.`,
+    );
+  }
+  if (useFactory !== undefined) {
+    const factory = async (...dependencies: never[]) => checked(name, await useFactory(...dependencies));
+    return [{ provide, inject: [...inject], useFactory: factory }];
+  }
+  const fromFactory = async (factory: DatabaseOptionsFactory) =>
+    checked(name, await factory.createDatabaseOptions(name));
+  if (useExisting !== undefined) return [{ provide, inject: [useExisting], useFactory: fromFactory }];
+  const factoryToken = `${provide}:factory`;
+  return [
+    { provide: factoryToken, useClass: useClass as NonNullable<typeof useClass> },
+    { provide, inject: [factoryToken], useFactory: fromFactory },
+  ];
+}
+
+function checked(name: string, options: DatabaseModuleFactoryOptions): DatabaseModuleFactoryOptions {
+  if (options.name === undefined || options.name === name) return options;
+  throw new ArgumentError(
+    `the factory of the database '${name}' gave the name '${options.name}'. Name it in forRootAsync({ name }), where its token is made.`,
+  );
+}

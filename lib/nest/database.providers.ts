@@ -1,0 +1,133 @@
+import { Logger, Scope as ProviderScope } from '@nestjs/common';
+import type { Provider } from '@nestjs/common';
+import { ArgumentError, NoActiveScopeError, createAsyncEngine } from '../engine/index.js';
+import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
+import { connectWithRetry } from './connect-with-retry.js';
+import { Databases } from './database-core.module.js';
+import type { DatabaseModuleOptions } from './database-options.interface.js';
+import { getConnectionToken, getEngineToken, getOptionsToken } from './database.tokens.js';
+
+/** Where the database is, and what stops it when it is ours. */
+interface Location {
+  readonly url: string | DatabaseUrl;
+  readonly stopServer: () => Promise<void>;
+}
+
+/** The singleton engine of a module. */
+export function engineProvider(name: string): Provider {
+  return {
+    provide: getEngineToken(name),
+    inject: [getOptionsToken(name), Databases],
+    useFactory: (options: DatabaseModuleOptions, databases: Databases) =>
+      openDatabase(name, options, databases),
+  };
+}
+
+/** The connection of the present request. Not started: it takes one from the pool at its first statement. */
+export function connectionProvider(name: string): Provider {
+  return {
+    provide: getConnectionToken(name),
+    scope: ProviderScope.REQUEST,
+    inject: [getEngineToken(name)],
+    useFactory: (engine: AsyncEngine): AsyncConnection => {
+      const scope = engine.currentScope();
+      if (scope !== undefined) return scope.connection;
+      throw new NoActiveScopeError(
+        `an AsyncConnection was injected outside of a request. Inject AsyncEngine and use engine.scope() there.`,
+      );
+    },
+  };
+}
+
+async function openDatabase(
+  name: string,
+  options: DatabaseModuleOptions,
+  databases: Databases,
+): Promise<AsyncEngine> {
+  databases.reserve(name);
+  const { url, stopServer } = await locate(name, options);
+  const engine = await createOrStop(url, options, stopServer);
+  try {
+    const connecting = connectOnStart(engine, name, options);
+    databases.add(name, { engine, shutdownTimeout: options.shutdownTimeout ?? 10_000, stopServer });
+    await connecting;
+    return engine;
+  } catch (error) {
+    await engine.aclose();
+    await stopServer();
+    throw error;
+  }
+}
+
+async function createOrStop(
+  url: string | DatabaseUrl,
+  options: DatabaseModuleOptions,
+  stopServer: () => Promise<void>,
+): Promise<AsyncEngine> {
+  try {
+    return createAsyncEngine(url, { logger: new Logger('AsyncEngine'), ...engineOptionsOf(options) });
+  } catch (error) {
+    await stopServer();
+    throw error;
+  }
+}
+
+const MODULE_ONLY: readonly string[] = [
+  'url',
+  'name',
+  'isGlobal',
+  'embedded',
+  'connectOnStart',
+  'retryAttempts',
+  'retryDelay',
+  'toRetry',
+  'verboseRetryLog',
+  'requestScope',
+  'shutdownTimeout',
+] satisfies (keyof DatabaseModuleOptions)[];
+
+/** What is left is the engine's, which refuses names that it does not know. */
+function engineOptionsOf(options: DatabaseModuleOptions): AsyncEngineOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !MODULE_ONLY.includes(name)));
+}
+
+async function connectOnStart(
+  engine: AsyncEngine,
+  name: string,
+  options: DatabaseModuleOptions,
+): Promise<void> {
+  const { connectOnStart: moment = 'eager' } = options;
+  switch (moment) {
+    case 'eager':
+      return await connectWithRetry(engine, name, options);
+    case 'background':
+      connectWithRetry(engine, name, options).catch((error: unknown) => engine.logger.error(String(error)));
+      return;
+    case 'lazy':
+      return;
+    default:
+      throw new ArgumentError(
+        `connectOnStart is '${String(moment satisfies never)}': it takes eager, lazy or background.`,
+      );
+  }
+}
+
+async function locate(name: string, options: DatabaseModuleOptions): Promise<Location> {
+  const url = options.url ?? process.env['DATABASE_URL'];
+  if (url !== undefined && url !== '') return { url, stopServer: () => Promise.resolve() };
+  const { embedded } = options;
+  if (embedded === undefined || embedded === false) {
+    throw new ArgumentError(
+      `the database '${name}' has no URL. Give forRoot({ url }), set DATABASE_URL, or use forRoot({ embedded: true }) in development.`,
+    );
+  }
+  if (process.env['NODE_ENV'] === 'production') {
+    throw new ArgumentError(
+      `the embedded PostgreSQL of the database '${name}' is for development. Set DATABASE_URL in production.`,
+    );
+  }
+  // Loaded only here: applications in production need not have the server's package.
+  const { startEmbeddedPostgres } = await import('../testing/index.js');
+  const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
+  return { url: server.url, stopServer: () => server.stop() };
+}
