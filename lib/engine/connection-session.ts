@@ -13,6 +13,9 @@ import type { CommandTarget } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import type { TransactionHost } from './transaction/transaction-host.js';
 
+/** How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its caller. */
+const ROLLBACK_DEADLINE = 5_000;
+
 /** `unstarted`: nothing was taken from the pool. `invalidated`: what was taken is lost; the next use takes another. */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
@@ -129,8 +132,16 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
-    const results = await this.#guard((session) => session.executeMany([], commands));
-    return results[results.length - 1]?.command ?? '';
+    const session = this.#session();
+    // COMMIT may take its time: a deferred constraint, a standby that is waited for.
+    const isRollback = texts[0]?.startsWith('ROLLBACK') === true;
+    const timer = isRollback ? setTimeout(() => session.terminate(), ROLLBACK_DEADLINE) : undefined;
+    try {
+      const results = await this.#guard(() => session.executeMany([], commands));
+      return results[results.length - 1]?.command ?? '';
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   defer(text: string): void {

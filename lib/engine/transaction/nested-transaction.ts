@@ -40,26 +40,40 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   /** Releases the savepoint; after a failed statement it is rolled back instead and that error is thrown. */
   async commit(): Promise<void> {
-    await this.quiesce();
-    this.expectUsable();
-    const { rollbackReason, firstError } = this;
-    if (rollbackReason !== undefined || this.state === 'failed') {
-      await this.rollback();
-      if (rollbackReason?.isExpected === true) return;
-      if (rollbackReason === undefined) throw firstError;
-      const message = `the nested transaction begun at ${this.origin} was rolled back: a method in it had failed.`;
-      throw new UnexpectedRollbackError(message, { cause: rollbackReason.cause });
+    try {
+      await this.settle(() => this.#release());
+    } finally {
+      // What was released has handed its hooks on.
+      await this.runAfterRollback();
     }
-    if (this.#savepoint !== undefined) this.host.defer(`RELEASE SAVEPOINT ${this.#savepoint}`);
-    this.handHooksTo(this.parent);
-    await this.end('committed');
   }
 
   /** Undoes what was done in it; the outer transaction goes on. No effect once the transaction has ended. */
   async rollback(): Promise<void> {
-    await this.quiesce();
-    if (!this.isActive) return await this.end('rolled-back');
-    const savepoint = this.#savepoint;
+    try {
+      await this.settle(() => this.#undo());
+    } finally {
+      await this.runAfterRollback();
+    }
+  }
+
+  async #release(): Promise<void> {
+    this.expectActive();
+    const { rollbackReason, firstError } = this;
+    if (rollbackReason === undefined && this.state !== 'failed') {
+      if (this.#savepoint !== undefined) this.host.defer(`RELEASE SAVEPOINT ${this.#savepoint}`);
+      this.handHooksTo(this.parent);
+      return await this.end('committed');
+    }
+    await this.#undo().catch((failure: unknown) => this.report(failure));
+    if (rollbackReason?.isExpected === true) return;
+    if (rollbackReason === undefined) throw firstError;
+    const message = `the nested transaction begun at ${this.origin} was rolled back: a method in it had failed.`;
+    throw new UnexpectedRollbackError(message, { cause: rollbackReason.cause });
+  }
+
+  async #undo(): Promise<void> {
+    const savepoint = this.isActive ? this.#savepoint : undefined;
     try {
       if (savepoint !== undefined) {
         await this.host.command([`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`]);
@@ -69,10 +83,6 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       throw error;
     } finally {
       await this.end('rolled-back');
-      const { hooks } = this;
-      if (hooks !== undefined) {
-        await this.host.outside(() => hooks.afterRollback((error) => this.host.report(error)));
-      }
     }
   }
 }

@@ -4,7 +4,7 @@ import {
   PendingRollbackError,
   TransactionEndedError,
 } from '../errors.js';
-import type { DBAPIError } from '../errors.js';
+import type { DBAPIErrorOptions } from '../errors.js';
 
 /** Work that comes after the end. */
 export function ended(origin: string, state: string): TransactionEndedError {
@@ -22,7 +22,7 @@ export function lost(origin: string, cause: unknown): PendingRollbackError {
 
 /** The server's 25P02, with the statement that caused it. */
 export function failedEarlier(
-  { sqlState, statement, parameters }: DBAPIError,
+  { sqlState, statement, parameters }: DBAPIErrorOptions,
   earlier: unknown,
 ): InternalError {
   const message = `the transaction failed earlier (${String(earlier)}) and takes nothing but a rollback.`;

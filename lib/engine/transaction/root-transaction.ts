@@ -33,7 +33,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (timeout === undefined) return;
     const deadline = new AbortController();
     this.#deadline = deadline;
-    this.#timer = setTimeout(() => deadline.abort(this.#timeoutError(timeout)), timeout);
+    this.#timer = setTimeout(() => this.#expire(deadline, timeout), timeout);
     this.#timer.unref();
   }
 
@@ -52,56 +52,67 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
    * deferred constraint refused, and {@link CommitOutcomeUnknownError} when the connection was lost meanwhile.
    */
   async commit(): Promise<void> {
-    await this.#readyToCommit();
-    if (this.rollbackReason !== undefined) return await this.#rollBackAsMarked();
-    if (this.state === 'pending') await this.end('committed');
-    else if (this.state === 'failed' && this.host.serverStatus === 'idle') await this.#refuseCommit();
-    else await this.#sendCommit();
-    const { hooks } = this;
-    if (hooks === undefined) return;
-    await this.host.outside(() => hooks.afterCommit((error) => this.host.report(error)));
+    try {
+      this.expectActive();
+      await this.prepareCommit();
+    } catch (error) {
+      if (this.isActive) await this.rollback().catch((failure: unknown) => this.report(failure));
+      throw error;
+    }
+    try {
+      await this.settle(() => this.#store());
+    } catch (error) {
+      if (error instanceof CommitOutcomeUnknownError) await this.runAfterUnknown();
+      else if (this.state === 'rolled-back') await this.runAfterRollback();
+      throw error;
+    }
+    if (this.state === 'committed') await this.runAfterCommit();
+    else await this.runAfterRollback();
   }
 
   /** Rolls back. No effect once the transaction has ended. */
   async rollback(): Promise<void> {
-    await this.quiesce();
-    if (!this.isActive) return await this.end('rolled-back');
-    const { serverStatus } = this.host;
-    // Pending: nothing was sent. Failed and idle: the server refused the BEGIN.
-    const isOnServer = this.state !== 'pending' && serverStatus !== 'idle';
     try {
-      if (isOnServer) await this.host.command(['ROLLBACK']);
+      await this.settle(() => this.#undo());
+    } finally {
+      await this.runAfterRollback();
+    }
+  }
+
+  async #store(): Promise<void> {
+    if (this.deadline?.aborted === true) await this.#undo();
+    this.expectActive();
+    const { rollbackReason } = this;
+    if (rollbackReason !== undefined) {
+      await this.#undo().catch((failure: unknown) => this.report(failure));
+      if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
+    } else if (this.state === 'pending') await this.#finish('committed');
+    else if (this.state === 'failed' && this.host.serverStatus === 'idle') await this.#refuseCommit();
+    else await this.#sendCommit();
+  }
+
+  async #undo(): Promise<void> {
+    try {
+      await this.#undoOnServer();
+    } finally {
+      await this.#finish('rolled-back');
+    }
+  }
+
+  async #undoOnServer(): Promise<void> {
+    // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
+    if (!this.isActive || this.state === 'pending' || this.host.serverStatus === 'idle') return;
+    try {
+      await this.host.command(['ROLLBACK']);
     } catch (error) {
       this.host.invalidate(error);
       throw error;
-    } finally {
-      await this.#finish('rolled-back');
-      await this.#afterRollback();
     }
-  }
-
-  async #readyToCommit(): Promise<void> {
-    try {
-      this.expectUsable();
-      await this.prepareCommit();
-      await this.quiesce();
-      this.expectUsable();
-    } catch (error) {
-      if (this.isActive) await this.rollback().catch((failure: unknown) => this.host.report(failure));
-      throw error;
-    }
-  }
-
-  async #rollBackAsMarked(): Promise<void> {
-    const reason = this.rollbackReason;
-    await this.rollback();
-    if (reason?.isExpected === false) throw this.#unexpectedRollback(reason.cause);
   }
 
   async #refuseCommit(): Promise<void> {
     const cause = this.firstError;
     await this.#finish('rolled-back');
-    await this.#afterRollback();
     throw this.#unexpectedRollback(cause);
   }
 
@@ -118,22 +129,17 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async #commitFailed(error: unknown): Promise<unknown> {
-    if (error instanceof DBAPIError && error.connectionInvalidated) {
-      await this.#finish('cancelled');
-      return new CommitOutcomeUnknownError(
-        `the connection was lost during COMMIT of the transaction begun at ${this.origin}: the data is stored or it is ` +
-          `not. Read it back before you repeat the work.`,
-        { cause: error },
-      );
+    if (error instanceof DBAPIError && !error.connectionInvalidated && this.host.serverStatus === 'idle') {
+      await this.#finish('rolled-back');
+      return error;
     }
-    try {
-      if (this.host.serverStatus !== 'idle') await this.host.command(['ROLLBACK']);
-    } catch (failure) {
-      this.host.invalidate(failure);
-    }
-    await this.#finish('rolled-back');
-    await this.#afterRollback();
-    return error;
+    this.host.invalidate(error);
+    await this.#finish('cancelled');
+    return new CommitOutcomeUnknownError(
+      `the connection was lost during COMMIT of the transaction begun at ${this.origin}: the data is stored or it is ` +
+        `not. Read it back before you repeat the work.`,
+      { cause: error },
+    );
   }
 
   #finish(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
@@ -141,23 +147,26 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.end(state);
   }
 
-  async #afterRollback(): Promise<void> {
-    const { hooks } = this;
-    if (hooks === undefined) return;
-    await this.host.outside(() => hooks.afterRollback((error) => this.host.report(error)));
+  // Undone at once, whatever the work is waiting for; attached until the work has heard of it.
+  #expire(deadline: AbortController, timeout: number): void {
+    deadline.abort(
+      new TransactionTimeoutError(
+        `the transaction begun at ${this.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
+      ),
+    );
+    const expiry = this.settle(async () => {
+      await this.#undoOnServer();
+      this.markRolledBack();
+    });
+    expiry.catch((failure: unknown) => this.report(failure));
   }
 
   #unexpectedRollback(cause: unknown): UnexpectedRollbackError {
+    const reason = cause === undefined ? '' : ` (${String(cause)})`;
     return new UnexpectedRollbackError(
-      `nothing of the transaction begun at ${this.origin} was stored: it had failed before its COMMIT (${String(cause)}). ` +
+      `nothing of the transaction begun at ${this.origin} was stored: it had failed before its COMMIT${reason}. ` +
         `Let the error out of the transaction, or catch it around a nested one.`,
       { cause },
-    );
-  }
-
-  #timeoutError(timeout: number): TransactionTimeoutError {
-    return new TransactionTimeoutError(
-      `the transaction begun at ${this.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
     );
   }
 }

@@ -1,11 +1,10 @@
 import { CallSite } from '../call-site.js';
 import type { Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors.js';
-import { TransactionHooks } from './hooks.js';
-import type { HookPhase, TransactionHook } from './hooks.js';
+import { HookedTransaction } from './hooked-transaction.js';
 import { StatementGate } from './statement-gate.js';
 import { busy, ended, failedEarlier, lost } from './refusals.js';
-import type { TransactionHost, TransactionOwner } from './transaction-host.js';
+import type { TransactionOwner } from './transaction-host.js';
 
 /**
  * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others. `cancelled`: its
@@ -19,28 +18,28 @@ export interface RollbackReason {
   readonly isExpected: boolean;
 }
 
+const LIVE: readonly TransactionState[] = ['pending', 'active', 'failed'];
 const NO_CONTROL: readonly Control[] = [];
 
-/** What root and nested transactions share: the state, the gate for statements, the hooks. */
-export abstract class Transaction<Connection = unknown> {
+/** What root and nested transactions share: the state, the gate for statements, the one way to end. */
+export abstract class Transaction<Connection = unknown> extends HookedTransaction {
   /** The connection that this transaction lives on. */
   readonly connection: Connection;
   abstract readonly nested: boolean;
   abstract readonly parent: Transaction<Connection> | undefined;
-  protected readonly host: TransactionHost;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
   #state: TransactionState = 'pending';
+  #ending: Promise<void> = Promise.resolve();
   #child: Transaction<Connection> | undefined;
   #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
   #rollbackReason: RollbackReason | undefined;
-  #hooks: TransactionHooks | undefined;
 
   constructor(owner: TransactionOwner<Connection>, label: string | undefined) {
+    super(owner.host);
     this.connection = owner.connection;
-    this.host = owner.host;
     this.#label = label ?? new CallSite();
   }
 
@@ -49,17 +48,18 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   get state(): TransactionState {
-    return this.#state;
+    // One that never ran a statement hears of the outer one's end only when it is asked.
+    return LIVE.includes(this.#state) && this.parent?.isActive === false ? 'cancelled' : this.#state;
   }
 
   /** True until the transaction has ended; also after a failed statement. */
   get isActive(): boolean {
-    return this.#state === 'pending' || this.#state === 'active' || this.#state === 'failed';
+    return LIVE.includes(this.state);
   }
 
   /** Active, and the server would still take statements in it. */
   get isValid(): boolean {
-    return this.#state === 'pending' || this.#state === 'active';
+    return this.state === 'pending' || this.state === 'active';
   }
 
   /** The label, or where it was begun. */
@@ -103,8 +103,9 @@ export abstract class Transaction<Connection = unknown> {
     await this.rollback();
   }
 
+  /** Rolls back unless the transaction has ended. A failure is reported, not thrown: it would hide the block's own. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.rollback();
+    await this.rollback().catch((failure: unknown) => this.report(failure));
   }
 
   /** Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement. */
@@ -125,49 +126,14 @@ export abstract class Transaction<Connection = unknown> {
     if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
   }
 
-  /** Runs before COMMIT, may write, and vetoes by throwing. */
-  beforeCommit(hook: TransactionHook): void {
-    this.#register('beforeCommit', hook);
-  }
-
-  /** Runs once the data is committed, with no active transaction. */
-  afterCommit(hook: TransactionHook): void {
-    this.#register('afterCommit', hook);
-  }
-
-  afterRollback(hook: TransactionHook): void {
-    this.#register('afterRollback', hook);
-  }
-
-  /** Runs at either end, after the other hooks. */
-  afterCompletion(hook: TransactionHook): void {
-    this.#register('afterCompletion', hook);
-  }
-
-  #register(phase: HookPhase, hook: TransactionHook): void {
-    this.expectUsable();
-    this.#hooks ??= new TransactionHooks();
-    this.#hooks.add(phase, hook);
-  }
-
   /** Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. */
   async prepareCommit(): Promise<void> {
-    if (!this.nested && this.isValid && this.#rollbackReason === undefined) await this.#hooks?.beforeCommit();
+    if (!this.nested && this.isValid && this.#rollbackReason === undefined) await this.runBeforeCommit();
   }
 
   /** For an error that cannot be thrown without hiding another one. */
   report(error: unknown): void {
     this.host.report(error);
-  }
-
-  protected get hooks(): TransactionHooks | undefined {
-    return this.#hooks;
-  }
-
-  protected handHooksTo(parent: Transaction<Connection>): void {
-    if (this.#hooks === undefined) return;
-    parent.#hooks ??= new TransactionHooks();
-    this.#hooks.handTo(parent.#hooks);
   }
 
   /**
@@ -177,7 +143,7 @@ export abstract class Transaction<Connection = unknown> {
   async execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
     this.expectUsable();
     if (this.#state !== 'pending' && !this.#gate.isTaken) return await this.#attempt(() => send(NO_CONTROL));
-    await this.#takeTurn();
+    await this.#gate.takeTurn(this.host.nestedWaitTimeout, () => this.#busy());
     if (this.isActive && this.#state === 'pending') {
       try {
         return await this.#attempt(async () => await send(await this.open()));
@@ -186,16 +152,24 @@ export abstract class Transaction<Connection = unknown> {
       }
     }
     this.#gate.giveTurn();
-    this.expectUsable();
+    // It was issued before the end began, so that the end waits for it.
+    this.expectActive();
     return await this.#attempt(() => send(NO_CONTROL));
   }
 
   async #attempt<T>(work: () => Promise<T>): Promise<T> {
+    this.#expectOnServer();
     try {
       return await this.#gate.pass(work);
     } catch (error) {
       throw this.#noteFailure(error);
     }
+  }
+
+  // The server never had, or has no longer, what failed: there a statement would commit itself.
+  #expectOnServer(): void {
+    if (this.state !== 'failed' || this.host.serverStatus !== 'idle') return;
+    throw failedEarlier({ sqlState: '25P02' }, this.#firstError);
   }
 
   /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. */
@@ -226,9 +200,14 @@ export abstract class Transaction<Connection = unknown> {
   async admit(child: Transaction<Connection>): Promise<void> {
     this.expectUsable();
     if (this.#child === child) return;
-    await this.#takeTurn();
-    if (!this.isActive) this.#gate.giveTurn();
-    this.expectUsable();
+    await this.#gate.admit(this.host.nestedWaitTimeout, () => this.#busy());
+    try {
+      this.expectUsable();
+      this.#expectOnServer();
+    } catch (error) {
+      this.#gate.giveTurn();
+      throw error;
+    }
     this.#child = child;
   }
 
@@ -239,21 +218,44 @@ export abstract class Transaction<Connection = unknown> {
     this.#gate.giveTurn();
   }
 
-  #takeTurn(): Promise<void> {
-    const timeout = this.host.nestedWaitTimeout;
-    return this.#gate.takeTurn(timeout, () => busy(timeout, this.origin, this.#child?.origin));
+  #busy(): Error {
+    return busy(this.host.nestedWaitTimeout, this.origin, this.#child?.origin);
   }
 
-  /** Waits for what was issued before the end: statements waiting their turn, then those on the wire. */
-  protected async quiesce(): Promise<void> {
-    await this.#child?.cancel();
-    await this.#gate.quiet();
+  /**
+   * The work is over: refuses what comes from now on, and undoes a nested transaction that has not ended. Nobody awaited
+   * it, so what it did so far is no part of this one.
+   */
+  async conclude(): Promise<void> {
+    this.#shut();
+    await this.#child?.rollback();
   }
 
-  /** The outer transaction ends and this one with it: nothing is sent. */
+  /**
+   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then runs `end`. One
+   * at a time, so that `end` must look at what the one before it has left.
+   */
+  protected settle(end: () => Promise<void>): Promise<void> {
+    this.#shut();
+    const ending = this.#ending.then(async () => {
+      await this.#child?.cancel();
+      await this.#gate.quiet();
+      await end();
+    });
+    this.#ending = ending.catch(() => undefined);
+    return ending;
+  }
+
+  #shut(): void {
+    this.#gate.shut(() => ended(this.origin, 'ending'));
+  }
+
+  /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. */
   async cancel(): Promise<void> {
-    await this.quiesce();
-    await this.end('cancelled');
+    await this.settle(async () => {
+      if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
+      await this.end('cancelled');
+    });
   }
 
   /** The connection is gone. The transaction stays attached until somebody rolls it back. */
@@ -264,18 +266,28 @@ export abstract class Transaction<Connection = unknown> {
     this.#firstError = cause;
   }
 
+  /** Undone on the server; still attached until somebody ends it. */
+  protected markRolledBack(): void {
+    if (this.isActive) this.#state = 'rolled-back';
+  }
+
   protected async end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
     if (this.isActive) this.#state = state;
     this.parent?.dismiss(this);
     await this.host.detach(this);
   }
 
-  /** Refuses work that comes after the end, and says where the transaction began. */
+  /** Refuses work that comes after the end, or while the end is under way, and says where the transaction began. */
   expectUsable(): void {
-    if (this.isActive) {
-      if (this.deadline?.aborted === true) throw this.deadline.reason;
-      return;
-    }
+    this.expectActive();
+    if (this.#gate.isShut) throw ended(this.origin, 'ending');
+  }
+
+  protected expectActive(): void {
+    if (this.deadline?.aborted === true) throw this.deadline.reason;
+    if (this.isActive) return;
+    // It never heard of the end of the outer one, which knows why.
+    if (LIVE.includes(this.#state)) this.parent?.expectActive();
     const isLost = this.#state === 'cancelled' && this.#firstError !== undefined;
     throw isLost ? lost(this.origin, this.#firstError) : ended(this.origin, this.#state);
   }

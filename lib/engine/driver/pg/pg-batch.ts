@@ -1,8 +1,10 @@
 import type { Connection, Submittable } from 'pg';
-import { InterfaceError } from '../../errors.js';
+import { InterfaceError, StatementError } from '../../errors.js';
 import type { ResolvedTypes } from '../../types.js';
 import type { CommandResult, DriverRow } from '../driver.js';
-import type { PreparedStatement, PreparedStatements } from './prepared-statements.js';
+import { toEngineError } from './pg-error.js';
+import { PreparedStatement } from './prepared-statements.js';
+import type { PreparedStatements } from './prepared-statements.js';
 import type { Step, WireValue } from './pg-step.js';
 import { RowLayout } from './row-builder.js';
 
@@ -38,6 +40,8 @@ interface RowDescription {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
 }
 
+const NAMES_ARE_GONE: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE ALL']);
+
 /**
  * Statements that leave in one write and share one Sync, given to `client.query()` as pg's documented `Submittable`.
  * When one fails, the server skips those behind it: nothing runs outside the transaction that travels in front of it.
@@ -46,18 +50,17 @@ export class PgBatch implements Submittable {
   readonly results: StepResult[] = [];
   /** The server's ErrorResponse, or pg's own error when the session broke. Settled by the next ReadyForQuery. */
   failure: unknown;
-  /** True once its bytes were written. */
-  isSubmitted = false;
 
   readonly #context: WireContext;
   readonly #steps: readonly Step[];
   readonly #closePortals: readonly string[];
   readonly #onReady: (batch: PgBatch) => void;
-  readonly #named: (PreparedStatement | undefined)[] = [];
+  readonly #statements: (PreparedStatement | undefined)[] = [];
   readonly #parses: number[] = [];
   #rows: DriverRow[] = [];
   #layout: RowLayout | undefined;
-  #decodeError: unknown;
+  /** What can't be given to the user although the server has no complaint; the first one counts. */
+  #refusal: Error | undefined;
 
   constructor(
     context: WireContext,
@@ -73,16 +76,17 @@ export class PgBatch implements Submittable {
 
   /** The step that the server is answering now; the one that failed, when there is a failure. */
   get current(): Step | undefined {
-    return this.#steps[this.results.length];
+    // All answered and yet a failure: it came with the Sync, as a deferred constraint does outside a transaction.
+    return this.#steps[Math.min(this.results.length, this.#steps.length - 1)];
   }
 
-  /** A value that arrived and could not be turned into what the user sees; the statement itself has run. */
-  get decodeError(): unknown {
-    return this.#decodeError;
+  /** What the caller is told instead of a result. */
+  get error(): Error | undefined {
+    if (this.#refusal !== undefined || this.failure === undefined) return this.#refusal;
+    return toEngineError(this.failure, this.current?.text, this.current?.parameters);
   }
 
   submit(connection: Connection): void {
-    this.isSubmitted = true;
     const wire = connection as unknown as Wire;
     wire.stream.cork?.();
     for (const name of this.#context.prepared.takeEvicted()) wire.close({ type: 'S', name });
@@ -96,38 +100,48 @@ export class PgBatch implements Submittable {
   #write(wire: Wire, step: Step, index: number): void {
     const portal = step.portal?.name ?? '';
     if (step.bound === undefined) {
-      const named = this.#statementFor(wire, step, index);
-      wire.bind({ portal, statement: named?.name ?? '', values: step.values });
-      if (named === undefined || !named.isDescribed) wire.describe({ type: 'P', name: portal });
+      const statement = this.#statementFor(wire, step, index);
+      wire.bind({ portal, statement: statement.name, values: step.values });
+      const wasAsked = index > 0 && this.#statements[index - 1] === statement && statement.hasStableRows;
+      if (!statement.isDescribed && !wasAsked) wire.describe({ type: 'P', name: portal });
     }
     wire.execute(step.portal === undefined ? undefined : { portal, rows: step.portal.rows });
   }
 
-  #statementFor(wire: Wire, step: Step, index: number): PreparedStatement | undefined {
+  #statementFor(wire: Wire, step: Step, index: number): PreparedStatement {
     const { prepared } = this.#context;
     const isNamed = step.prepare && prepared.isEnabled;
-    let statement = isNamed ? prepared.find(step.text) : undefined;
+    let statement =
+      this.#sameAsBefore(step, isNamed, index) ?? (isNamed ? prepared.find(step.text) : undefined);
     if (statement === undefined) {
-      statement = isNamed ? prepared.create() : undefined;
-      wire.parse({ name: statement?.name ?? '', text: step.text });
+      statement = isNamed ? prepared.create(step.text) : new PreparedStatement('', step.text);
+      wire.parse({ name: statement.name, text: step.text });
       this.#parses.push(index);
     }
-    this.#named[index] = statement;
+    this.#statements[index] = statement;
     return statement;
+  }
+
+  /** The pages of an executemany repeat one text: it is parsed once, although the server has not confirmed it yet. */
+  #sameAsBefore(step: Step, isNamed: boolean, index: number): PreparedStatement | undefined {
+    const before = index === 0 ? undefined : this.#statements[index - 1];
+    return before?.isNamed === isNamed && this.#steps[index - 1]?.text === step.text ? before : undefined;
   }
 
   /** Sets the stage for the answers of the current step. */
   #begin(): void {
+    const index = this.results.length;
     this.#rows = [];
-    this.#layout = this.current?.bound ?? this.#named[this.results.length]?.layout;
+    this.#layout = this.#steps[index]?.bound ?? this.#statements[index]?.layout;
   }
 
   /** ParseComplete; pg hands it to its own queries only, so the connection passes it on. */
   handleParseComplete(): void {
     const index = this.#parses.shift();
-    const statement = index === undefined ? undefined : this.#named[index];
-    const text = index === undefined ? undefined : this.#steps[index]?.text;
-    if (statement !== undefined && text !== undefined) this.#context.prepared.keep(text, statement);
+    if (index === undefined) return;
+    const statement = this.#statements[index];
+    const step = this.#steps[index];
+    if (step !== undefined && statement?.isNamed === true) this.#context.prepared.keep(step.text, statement);
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -136,15 +150,20 @@ export class PgBatch implements Submittable {
   }
 
   handleDataRow(message: DataRow): void {
-    if (this.#decodeError !== undefined || this.#layout === undefined) return;
+    if (this.#refusal !== undefined || this.#layout === undefined) return;
     try {
       this.#rows.push(this.#layout.build(message.fields));
-    } catch (error) {
-      this.#decodeError = error;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#refusal = new StatementError(
+        `the statement has run, but a value of its result could not be decoded: ${reason}`,
+        { cause, statement: this.current?.text, parameters: this.current?.parameters },
+      );
     }
   }
 
   handleCommandComplete(message: { readonly text: string }): void {
+    if (NAMES_ARE_GONE.has(message.text)) this.#context.prepared.vanish();
     this.#complete(message.text, false);
   }
 
@@ -158,10 +177,10 @@ export class PgBatch implements Submittable {
 
   #complete(tag: string, isSuspended: boolean): void {
     const index = this.results.length;
-    const named = this.#named[index];
-    if (named !== undefined && !named.isDescribed) {
-      named.isDescribed = true;
-      named.layout = this.#layout;
+    const statement = this.#statements[index];
+    if (statement?.hasStableRows === true && !statement.isDescribed) {
+      statement.isDescribed = true;
+      statement.layout = this.#layout;
     }
     const space = tag.lastIndexOf(' ');
     const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
@@ -177,17 +196,27 @@ export class PgBatch implements Submittable {
     this.#begin();
   }
 
-  // COPY FROM STDIN has no source here. The server ignored our Sync while it waited for data, so it needs another.
   handleCopyInResponse(connection: Connection): void {
     const wire = connection as unknown as Wire;
-    wire.sendCopyFail('COPY FROM STDIN needs a stream: use the driver connection with pg-copy-streams');
-    wire.sync();
+    this.#refuseCopy('COPY FROM STDIN has no rows to send');
+    wire.sendCopyFail('no rows to send');
+    // The server took our Sync for a part of the rows and needs another; a statement in between has ended the COPY
+    // already, and then it has not seen the Sync yet.
+    if (this.results.length === this.#steps.length - 1) wire.sync();
+  }
+
+  /** CopyOutResponse; pg drops it, so the connection passes it on. */
+  handleCopyOutResponse(): void {
+    this.#refuseCopy('COPY TO STDOUT has no result to put its rows into');
   }
 
   handleCopyData(): void {
-    this.#decodeError ??= new InterfaceError(
-      'COPY TO STDOUT has no rows to return. Use the driver connection with pg-copy-streams.',
-    );
+    // Refused by handleCopyOutResponse; the rows are read to their end and dropped.
+  }
+
+  #refuseCopy(what: string): void {
+    const message = `${what}. Use the driver's own client (getRawConnection) with pg-copy-streams.`;
+    this.#refusal ??= new InterfaceError(message, { statement: this.current?.text });
   }
 
   // pg forgets the batch after an error; ReadyForQuery is still to come and the connection settles it then.

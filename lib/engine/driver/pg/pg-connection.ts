@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { QueryCanceledError, ResourceClosedError, StatementError } from '../../errors.js';
+import { OperationalError, QueryCanceledError, ResourceClosedError } from '../../errors.js';
 import { sqlStateOf } from '../../sqlstate.js';
 import type {
   Command,
@@ -13,7 +13,7 @@ import type {
 import { sendCancelRequest } from './cancel-request.js';
 import { PgBatch } from './pg-batch.js';
 import type { WireContext } from './pg-batch.js';
-import { lostError, toEngineError } from './pg-error.js';
+import { isEndOfSession, lostError } from './pg-error.js';
 import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { Step, WireCommand } from './pg-step.js';
@@ -22,6 +22,8 @@ import type { Step, WireCommand } from './pg-step.js';
 const CANCEL_GRACE = 5_000;
 /** How long the server may take to hear a goodbye. */
 const CLOSE_GRACE = 1_000;
+/** A longer delay makes setTimeout fire at once. */
+const LONGEST_TIMER = 2_147_483_647;
 
 const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
 
@@ -55,6 +57,7 @@ export class PgConnection implements DriverConnection {
     this.#context = context;
     client.connection.on('readyForQuery', () => this.#onReadyForQuery());
     client.connection.on('parseComplete', () => this.#running?.batch.handleParseComplete());
+    client.connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
     client.on('error', (error: unknown) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
   }
@@ -76,7 +79,7 @@ export class PgConnection implements DriverConnection {
   }
 
   get isQuiet(): boolean {
-    return this.#running === undefined && this.#waiting.length === 0;
+    return this.#running === undefined && this.#waiting.length === 0 && this.#cancels === 0;
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
@@ -105,14 +108,25 @@ export class PgConnection implements DriverConnection {
   }
 
   async cancel(): Promise<void> {
-    if (this.#running === undefined || !this.isOpen) return;
+    const task = this.#running;
+    if (task === undefined || !this.isOpen) return;
+    const deadline = setTimeout(() => this.#giveUp(task), CANCEL_GRACE);
+    deadline.unref();
     this.#cancels += 1;
     try {
       await sendCancelRequest(this.#client, CANCEL_GRACE);
+    } catch (error) {
+      // Whoever waits for the statement would wait for as long as it likes to run.
+      if (this.#running === task) this.#lose(error);
     } finally {
       this.#cancels -= 1;
       this.#next();
     }
+  }
+
+  #giveUp(task: Task): void {
+    if (this.#running !== task) return;
+    this.#lose(new OperationalError(`a cancelled statement did not end within ${CANCEL_GRACE} ms`));
   }
 
   async close(): Promise<void> {
@@ -138,6 +152,7 @@ export class PgConnection implements DriverConnection {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#refusal();
       const steps = commands.map(toStep);
+      if (options?.signal?.aborted === true) throw cancelledUnsent(steps);
       let unwatch: (() => void) | undefined;
       const settle = (failure: Error | undefined, batch: PgBatch): void => {
         unwatch?.();
@@ -173,7 +188,12 @@ export class PgConnection implements DriverConnection {
     if (task === undefined) return;
     this.#running = task;
     task.startedIn = this.status;
-    this.#client.query(task.batch);
+    try {
+      this.#client.query(task.batch);
+    } catch (error) {
+      // Half a batch is on the wire and nothing can be put behind it.
+      this.#lose(error);
+    }
   }
 
   // pg passes ReadyForQuery to the batch after a success; after an error it has forgotten the batch by then.
@@ -186,7 +206,7 @@ export class PgConnection implements DriverConnection {
     if (task === undefined) return;
     this.#running = undefined;
     if (this.#startsAgain(task)) return;
-    task.settle(failureOf(task.batch), task.batch);
+    task.settle(task.batch.error, task.batch);
     this.#next();
   }
 
@@ -195,9 +215,10 @@ export class PgConnection implements DriverConnection {
    * parsed anew. Inside a transaction the server has failed it already, so there the error is the user's.
    */
   #startsAgain(task: Task): boolean {
-    const { failure, current } = task.batch;
-    if (current === undefined || !isStalePlan(failure)) return false;
-    this.#context.prepared.forget(current.text);
+    const stale = staleness(task.batch.failure);
+    if (stale === 'none') return false;
+    if (stale === 'names') this.#context.prepared.forgetAll();
+    else for (const { text } of task.steps) this.#context.prepared.forget(text);
     if (task.isRetried || task.startedIn !== 'idle' || this.status !== 'idle') return false;
     task.isRetried = true;
     task.batch = this.#batchOf(task.steps, task.closePortals);
@@ -207,38 +228,25 @@ export class PgConnection implements DriverConnection {
   }
 
   #watch(task: Task, { timeout, signal }: CommandOptions): () => void {
-    const interrupt = (): void => void this.#interrupt(task);
-    const timer = timeout === undefined ? undefined : setTimeout(interrupt, timeout);
+    const interrupt = (): void => this.#interrupt(task);
+    const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
+    const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
     signal?.addEventListener('abort', interrupt, { once: true });
-    if (signal?.aborted === true) queueMicrotask(interrupt);
     return () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', interrupt);
     };
   }
 
-  async #interrupt(task: Task): Promise<void> {
-    const index = this.#waiting.indexOf(task);
-    if (index !== -1) {
-      this.#waiting.splice(index, 1);
-      const statement = task.steps[task.steps.length - 1]?.text;
-      const error = new QueryCanceledError('the statement was cancelled before it was sent.', {
-        statement,
-        sqlState: '57014',
-      });
-      task.settle(error, task.batch);
+  #interrupt(task: Task): void {
+    if (this.#running === task) {
+      void this.cancel();
       return;
     }
-    if (this.#running !== task) return;
-    const deadline = setTimeout(() => this.terminate(), CANCEL_GRACE);
-    const { settle } = task;
-    Object.assign(task, {
-      settle: (failure: Error | undefined, batch: PgBatch) => {
-        clearTimeout(deadline);
-        settle(failure, batch);
-      },
-    });
-    await this.cancel().catch(() => this.terminate());
+    const index = this.#waiting.indexOf(task);
+    if (index === -1) return;
+    this.#waiting.splice(index, 1);
+    task.settle(cancelledUnsent(task.steps), task.batch);
   }
 
   #lose(cause: unknown): void {
@@ -246,7 +254,8 @@ export class PgConnection implements DriverConnection {
     this.#state = 'gone';
     const running = this.#running;
     // What the server said last (57P01, for instance) tells more than the end of the stream.
-    this.#lossCause = running?.batch.failure ?? cause;
+    const farewell = running?.batch.failure;
+    this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
     this.#running = undefined;
     const tasks = running === undefined ? this.#waiting.splice(0) : [running, ...this.#waiting.splice(0)];
     for (const task of tasks) task.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
@@ -254,20 +263,19 @@ export class PgConnection implements DriverConnection {
   }
 }
 
-function failureOf(batch: PgBatch): Error | undefined {
-  if (batch.failure !== undefined) {
-    return toEngineError(batch.failure, batch.current?.text, batch.current?.values);
-  }
-  if (batch.decodeError === undefined) return undefined;
-  const reason = batch.decodeError instanceof Error ? batch.decodeError.message : String(batch.decodeError);
-  return new StatementError(`a value of the result could not be decoded: ${reason}`, {
-    cause: batch.decodeError,
+// Without a SQLSTATE, since the server knows nothing of it: a transaction goes on as if it had not been asked.
+function cancelledUnsent(steps: readonly Step[]): QueryCanceledError {
+  const last = steps[steps.length - 1];
+  return new QueryCanceledError('the statement was cancelled before it was sent.', {
+    statement: last?.text,
+    parameters: last?.parameters,
   });
 }
 
-function isStalePlan(failure: unknown): boolean {
+/** `plan`: DDL has changed what a statement returns. `names`: the server has lost a name, and maybe others. */
+function staleness(failure: unknown): 'none' | 'plan' | 'names' {
   const state = sqlStateOf(failure);
-  if (state === '26000') return true;
+  if (state === '26000') return 'names';
   const { routine } = (failure ?? {}) as { routine?: unknown };
-  return state === '0A000' && routine === 'RevalidateCachedQuery';
+  return state === '0A000' && routine === 'RevalidateCachedQuery' ? 'plan' : 'none';
 }

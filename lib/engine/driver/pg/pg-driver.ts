@@ -93,7 +93,8 @@ export class PgDriver implements Driver {
     await connection.execute(
       [],
       { text: `SELECT ${calls.join(', ')}`, values: entries.flat(), prepare: false },
-      { timeout: this.#options.connectTimeout },
+      // 0 is no deadline, as it is for pg.
+      { timeout: this.#options.connectTimeout || undefined },
     );
   }
 }

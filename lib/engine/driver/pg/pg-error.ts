@@ -18,9 +18,15 @@ export function lostError(cause: unknown, statement?: string): ConnectionLostErr
   const reason = cause instanceof Error ? cause.message : String(cause);
   const facts = cause instanceof pg.DatabaseError ? factsOf(cause) : { cause };
   return new ConnectionLostError(
-    `the connection to the server was lost: ${reason}. Nothing that was not committed is stored.`,
+    `the connection to the server was lost: ${reason}. A transaction that was open is undone; ` +
+      `a statement that ran outside of one may have been stored.`,
     { ...facts, statement, connectionInvalidated: true },
   );
+}
+
+/** True for the server's last words: after an ordinary error it goes on with the next statement. */
+export function isEndOfSession(failure: unknown): boolean {
+  return failure instanceof pg.DatabaseError && failure.severity !== 'ERROR';
 }
 
 /** No session could be opened. */

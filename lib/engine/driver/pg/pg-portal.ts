@@ -1,4 +1,4 @@
-import { ResourceClosedError } from '../../errors.js';
+import { DBAPIError, ResourceClosedError } from '../../errors.js';
 import type { Batch, Command, Control, Portal, RowShape } from '../driver.js';
 import type { StepResult } from './pg-batch.js';
 import type { WireCommand } from './pg-step.js';
@@ -9,8 +9,11 @@ export interface PortalHost {
   isOpen(): boolean;
 }
 
-/** `new`: nothing was sent. `bound`: the server has the portal. `done`: it is exhausted, closed or lost. */
-type State = 'new' | 'bound' | 'done';
+/**
+ * `new`: nothing was sent. `bound`: the server has the portal. `unreadable`: it has it, and a row could not be decoded.
+ * `done`: it is closed or lost.
+ */
+type State = 'new' | 'bound' | 'unreadable' | 'done';
 
 /** A named portal: the first fetch parses, binds and executes, each other one only executes. */
 export class PgPortal implements Portal {
@@ -40,13 +43,13 @@ export class PgPortal implements Portal {
   }
 
   async #fetch(count: number): Promise<Batch> {
-    if (this.#state === 'done')
+    if (this.#state === 'done' || this.#state === 'unreadable')
       throw new ResourceClosedError('the cursor is closed. Run the statement again.');
     const portal = { name: this.#name, rows: count };
     const commands =
       this.#state === 'new'
         ? [...this.#control, { ...this.#command, portal }]
-        : [{ ...this.#command, portal, ...(this.#last?.layout && { bound: this.#last.layout }) }];
+        : [{ text: this.#command.text, portal, ...(this.#last?.layout && { bound: this.#last.layout }) }];
     this.#state = 'bound';
     try {
       const results = await this.#host.run(commands, []);
@@ -55,19 +58,17 @@ export class PgPortal implements Portal {
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
       return { rows: result.rows, done: !result.isSuspended };
     } catch (error) {
-      this.#state = 'done';
+      // What the server refuses has ended the portal with its transaction.
+      this.#state = error instanceof DBAPIError ? 'done' : 'unreadable';
       throw error;
     }
   }
 
   async close(): Promise<void> {
     await this.#fetching;
-    if (this.#state !== 'bound') {
-      this.#state = 'done';
-      return;
-    }
+    const isOnServer = this.#state === 'bound' || this.#state === 'unreadable';
     this.#state = 'done';
-    if (!this.#host.isOpen()) return;
+    if (!isOnServer || !this.#host.isOpen()) return;
     // The only way it fails is with the connection, and then the portal is gone as well.
     await this.#host.run([], [this.#name]).catch(() => undefined);
   }

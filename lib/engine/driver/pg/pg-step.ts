@@ -20,6 +20,8 @@ export interface WireCommand extends Command {
 /** A command whose values are ready for the wire. */
 export interface Step extends WireCommand {
   readonly values: readonly WireValue[];
+  /** The values as they were given, for errors. */
+  readonly parameters: readonly unknown[];
   readonly prepare: boolean;
 }
 
@@ -27,8 +29,9 @@ const NO_VALUES: readonly WireValue[] = [];
 
 /** Encodes the values before anything is written, so that one that fails leaves no half batch on the wire. */
 export function toStep(command: WireCommand): Step {
-  const values = command.values === undefined ? NO_VALUES : encode(command.text, command.values);
-  return { ...command, values, prepare: command.prepare ?? true };
+  const parameters = command.values ?? NO_VALUES;
+  const values = parameters.length === 0 ? NO_VALUES : encode(command.text, parameters);
+  return { ...command, values, parameters, prepare: command.prepare ?? true };
 }
 
 function encode(statement: string, values: readonly unknown[]): WireValue[] {
@@ -40,6 +43,8 @@ function encode(statement: string, values: readonly unknown[]): WireValue[] {
   }
   return values.map((value, index) => {
     try {
+      if (value instanceof Date && Number.isNaN(value.getTime()))
+        throw new RangeError('it is an invalid Date');
       return prepareValue(value);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);

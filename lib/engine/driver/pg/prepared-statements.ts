@@ -1,15 +1,29 @@
 import type { RowLayout } from './row-builder.js';
 
-/** A statement that the server keeps under a name, and what is known of its rows. */
+/**
+ * Texts whose rows the server promises to keep as they were described: for a planned statement it refuses a change
+ * (0A000), and these commands have none. EXECUTE, FETCH, CALL and SHOW return what the moment has.
+ */
+const STABLE_ROWS =
+  /^\s*(?:\(|(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE|BEGIN|START|COMMIT|END|ROLLBACK)\b)/i;
+
+/** A statement that was parsed on the server, and what is known of its rows. The unnamed one has an empty name. */
 export class PreparedStatement {
   readonly name: string;
+  /** False: its rows may look different each time, so that each execution must ask. */
+  readonly hasStableRows: boolean;
   /** False until the first execution has told whether there are rows and how they look. */
   isDescribed = false;
   /** Undefined for a statement that returns no rows. */
   layout: RowLayout | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, text: string) {
     this.name = name;
+    this.hasStableRows = STABLE_ROWS.test(text);
+  }
+
+  get isNamed(): boolean {
+    return this.name !== '';
   }
 }
 
@@ -41,9 +55,9 @@ export class PreparedStatements {
   }
 
   /** A fresh name for a Parse that is about to be sent. */
-  create(): PreparedStatement {
+  create(text: string): PreparedStatement {
     this.#count += 1;
-    return new PreparedStatement(`nae_${this.#count}`);
+    return new PreparedStatement(`nae_${this.#count}`, text);
   }
 
   /** The server confirmed the Parse. */
@@ -62,6 +76,17 @@ export class PreparedStatements {
     if (statement === undefined) return;
     this.#byText.delete(text);
     this.#evicted.push(statement.name);
+  }
+
+  /** One name has vanished, so others may have: all are closed, which the server allows for a name that it lacks. */
+  forgetAll(): void {
+    for (const text of [...this.#byText.keys()]) this.forget(text);
+  }
+
+  /** The server has dropped every name: DISCARD ALL, DEALLOCATE ALL. */
+  vanish(): void {
+    this.#byText.clear();
+    this.#evicted = [];
   }
 
   /** The names to close now; each is given out once. */

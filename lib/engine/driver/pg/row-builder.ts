@@ -19,14 +19,19 @@ export class RowLayout implements RowShape {
   }
 }
 
+/**
+ * Arrays whose elements stay text as their scalars do, where pg does otherwise: of dates it makes Dates at local
+ * midnight, of numerics floats, and of "char"[] and name[] it makes nothing.
+ */
+const TEXT_ARRAY_OIDS: ReadonlySet<number> = new Set([1002, 1003, DATE_ARRAY_OID, 1231]);
+
 function parserFor(oid: number, types: ResolvedTypes): TypeParser | undefined {
   const chosen = types.scalars.get(oid);
   if (chosen !== undefined) return chosen;
   const element = types.arrays.get(oid);
   if (element !== undefined) return arrayOf(element);
   if (TEXT_OIDS.has(oid)) return undefined;
-  // pg makes a Date at local midnight of a date; a date has no time and no zone, so it stays text.
-  if (oid === DATE_ARRAY_OID) return arrayOf((text) => text);
+  if (TEXT_ARRAY_OIDS.has(oid)) return arrayOf((text) => text);
   return pg.types.getTypeParser(oid, 'text') as TypeParser;
 }
 

@@ -1,0 +1,63 @@
+import { Readable } from 'node:stream';
+import type { AsyncResult } from '../engine/index.js';
+import type { RowFormat } from './row-format.js';
+
+/** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
+const CHUNK_LENGTH = 65_536;
+
+/** `fresh`: no row was written yet. */
+type ReadableState = 'fresh' | 'reading' | 'finished';
+
+/** The bytes of a stream of rows. Fetches when it is read, and closes the cursor when it is destroyed. */
+export class RowsReadable extends Readable {
+  readonly #result: AsyncResult<unknown>;
+  readonly #format: RowFormat;
+  #state: ReadableState = 'fresh';
+  #rows: readonly unknown[] = [];
+  #position = 0;
+
+  constructor(result: AsyncResult<unknown>, format: RowFormat) {
+    super({ highWaterMark: CHUNK_LENGTH });
+    this.#result = result;
+    this.#format = format;
+  }
+
+  override _read(): void {
+    this.#nextChunk().then(
+      (chunk) => {
+        if (chunk !== '') this.push(chunk);
+        if (this.#state === 'finished') this.push(null);
+      },
+      (error: unknown) => this.destroy(error as Error),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#rows = [];
+    this.#result.close().then(
+      () => callback(error),
+      (failure: unknown) => callback(error ?? (failure as Error)),
+    );
+  }
+
+  /** One fetch at most, so that what the server has sent is not held back until a chunk is full. */
+  async #nextChunk(): Promise<string> {
+    const head = this.#state === 'fresh' ? await this.#format.begin() : '';
+    if (this.#position >= this.#rows.length) {
+      this.#rows = await this.#format.read();
+      this.#position = 0;
+    }
+    if (this.#rows.length > 0) return head + this.#writeRows();
+    this.#state = 'finished';
+    return head + this.#format.end();
+  }
+
+  #writeRows(): string {
+    let text = '';
+    for (; this.#position < this.#rows.length && text.length < CHUNK_LENGTH; this.#position += 1) {
+      text += this.#format.write(this.#rows[this.#position], this.#state === 'fresh');
+      this.#state = 'reading';
+    }
+    return text;
+  }
+}

@@ -1,0 +1,71 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { defer, Observable, retry, throwError, timer } from 'rxjs';
+import { ArgumentError, type AsyncEngine, InvalidRequestError, sql } from '../engine/index.js';
+import { ChannelListener, type Notification } from './channel-listener.js';
+
+export type { Notification } from './channel-listener.js';
+
+export interface ChannelOptions {
+  /**
+   * Called each time LISTEN is in effect, also after a reconnection: from here on no notification is missed, so read what may have
+   * come before.
+   */
+  readonly onListen?: (() => void) | undefined;
+}
+
+const BASE_DELAY = 100;
+const MAX_DELAY = 10_000;
+/** The server cuts longer names off, and would then listen to another channel. */
+const MAX_CHANNEL_BYTES = 63;
+
+/**
+ * The notifications of a channel, as NOTIFY sends them.
+ *
+ * Each subscription listens on a connection of its own, which it takes out of the pool (so that no place in it is lost) and closes
+ * on unsubscribing. The channel is taken as it is written, upper case included. When the connection is lost it reconnects, after 100 ms
+ * at most and then ever longer, up to 10 s; **notifications sent meanwhile are lost**, as the server keeps none: read in `onListen` what they
+ * were about. A pooler in transaction mode cannot LISTEN.
+ *
+ * Fails when the first connection cannot be made, and when the engine is closed before a reconnection.
+ *
+ * @throws ArgumentError for a name that is empty or longer than 63 bytes.
+ */
+export function fromChannel(
+  engine: AsyncEngine,
+  channel: string,
+  options: ChannelOptions = {},
+): Observable<Notification> {
+  const name = sql.id(channel);
+  if (Buffer.byteLength(channel) > MAX_CHANNEL_BYTES) {
+    throw new ArgumentError(
+      `the channel ${channel} has a name of more than ${MAX_CHANNEL_BYTES} bytes. Shorten it.`,
+    );
+  }
+  const commands = { listen: String(sql`LISTEN ${name}`), unlisten: String(sql`UNLISTEN ${name}`) };
+  return defer(() => {
+    const inCaller = AsyncLocalStorage.snapshot();
+    let failures: number | undefined;
+    const onListen = (): void => {
+      failures = 0;
+      options.onListen?.();
+    };
+    const listening = new Observable<Notification>((subscriber) => {
+      const listener = new ChannelListener(engine, commands, {
+        onListen: () => inCaller(onListen),
+        onNotification: (notification) => inCaller(() => subscriber.next(notification)),
+        onEnd: (error) => inCaller(() => subscriber.error(error)),
+      });
+      subscriber.add(() => listener.stop());
+      inCaller(() => void listener.start());
+    });
+    return listening.pipe(
+      retry({
+        delay: (error: unknown) => {
+          if (failures === undefined || error instanceof InvalidRequestError) return throwError(() => error);
+          failures += 1;
+          return timer(Math.random() * Math.min(MAX_DELAY, BASE_DELAY * 2 ** (failures - 1)));
+        },
+      }),
+    );
+  });
+}

@@ -1,0 +1,6 @@
+export { fromChannel } from './from-channel.js';
+export type { ChannelOptions, Notification } from './from-channel.js';
+export { fromQuery } from './from-query.js';
+export type { QueryOptions } from './from-query.js';
+export { inTransaction } from './in-transaction.js';
+export type { Pace } from './pace.js';

@@ -1,0 +1,30 @@
+/** A response, or any other writable stream, that says when it can take more: a Node `Writable` is one. */
+export interface Pace {
+  readonly writableNeedDrain: boolean;
+  readonly destroyed?: boolean | undefined;
+  once(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+}
+
+/** What a wait for a stream ended with. `gone`: it was closed or failed and will take no more. */
+export type Drain = 'drained' | 'gone' | 'given-up';
+
+/** Waits until `pace` takes more, is gone, or `giveUp` is aborted; leaves no listener behind. */
+export function drainOf(pace: Pace, giveUp: AbortSignal): Promise<Drain> {
+  return new Promise((resolve) => {
+    const settle = (drain: Drain): void => {
+      pace.off('drain', onDrain);
+      pace.off('close', onGone);
+      pace.off('error', onGone);
+      giveUp.removeEventListener('abort', onGivenUp);
+      resolve(drain);
+    };
+    const onDrain = (): void => settle('drained');
+    const onGone = (): void => settle('gone');
+    const onGivenUp = (): void => settle('given-up');
+    pace.once('drain', onDrain);
+    pace.once('close', onGone);
+    pace.once('error', onGone);
+    giveUp.addEventListener('abort', onGivenUp, { once: true });
+  });
+}

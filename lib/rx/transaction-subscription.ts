@@ -1,0 +1,80 @@
+import { Subject, takeUntil, type Observable, type Subscriber } from 'rxjs';
+import { EngineError, type OpenTransaction, type Scope } from '../engine/index.js';
+
+type SubscriptionState = 'running' | 'settling' | 'stopped';
+
+/**
+ * One subscription and its transaction, from the first value to COMMIT or ROLLBACK. It holds all that it needs itself: a teardown
+ * may run in an empty async context.
+ */
+export class TransactionSubscription<T> {
+  readonly #open: OpenTransaction;
+  readonly #subscriber: Subscriber<T>;
+  readonly #inCaller: <Result>(work: () => Result) => Result;
+  readonly #stopped = new Subject<void>();
+  /** True: every statement on the transaction's connection is the transaction's. */
+  readonly #ownsConnection: boolean;
+  #state: SubscriptionState = 'running';
+
+  constructor(
+    open: OpenTransaction,
+    scope: Scope | undefined,
+    subscriber: Subscriber<T>,
+    inCaller: <Result>(work: () => Result) => Result,
+  ) {
+    this.#open = open;
+    this.#subscriber = subscriber;
+    this.#inCaller = inCaller;
+    const isShared = scope?.isHandedOut === true && scope.connection === open.transaction?.connection;
+    this.#ownsConnection = open.isRoot && !isShared;
+  }
+
+  start(source: Observable<T>): void {
+    this.#open.run(() =>
+      // Not by the subscription: a source that emits while it is subscribed to has not given one yet.
+      source.pipe(takeUntil(this.#stopped)).subscribe({
+        next: (value) => this.#inCaller(() => this.#subscriber.next(value)),
+        error: (error: unknown) => this.#end(() => this.#fail(error)),
+        complete: () => this.#end(() => this.#complete()),
+      }),
+    );
+  }
+
+  /** Rolls back, unless the source has ended: then COMMIT or ROLLBACK is on its way already. */
+  stop(): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'stopped';
+    this.#stopped.next();
+    const why = new EngineError('the Observable was unsubscribed before its end.');
+    this.#inCaller(() => {
+      if (this.#ownsConnection) this.#open.transaction?.connection.cancel().catch(() => undefined);
+      // Nobody is left to tell; the engine reports what fails and condemns the connection.
+      this.#open.rollback(why).catch(() => undefined);
+    });
+  }
+
+  #end(settle: () => Promise<void>): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'settling';
+    void this.#inCaller(settle);
+  }
+
+  async #complete(): Promise<void> {
+    try {
+      await this.#open.commit();
+    } catch (failure) {
+      return this.#subscriber.error(failure);
+    }
+    this.#subscriber.complete();
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    try {
+      await this.#open.fail(error);
+    } catch (failure) {
+      // `noRollbackFor` asked for a COMMIT, and that is what failed.
+      return this.#subscriber.error(failure);
+    }
+    this.#subscriber.error(error);
+  }
+}

@@ -1,0 +1,19 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { DatabaseModule, type DatabaseModuleOptions } from 'nest-async-engine';
+import { Migrations } from './migrations.js';
+import { OrderFeed } from './order-feed.js';
+import { OrdersController } from './orders.controller.js';
+import { OrdersService } from './orders.service.js';
+import { ShopController } from './shop.controller.js';
+
+@Module({})
+export class ShopModule {
+  static forRoot(database: DatabaseModuleOptions): DynamicModule {
+    return {
+      module: ShopModule,
+      imports: [DatabaseModule.forRoot(database)],
+      controllers: [ShopController, OrdersController],
+      providers: [Migrations, OrderFeed, OrdersService],
+    };
+  }
+}
