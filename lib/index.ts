@@ -132,6 +132,7 @@ export {
   InjectConnection,
   InjectEngine,
   NonTransactional,
+  streamRows,
   Transactional,
   UseTransaction,
 } from './nest/index.js';
@@ -142,6 +143,7 @@ export type {
   DatabaseOptionsFactory,
   RequestScopeOptions,
   Settling,
+  StreamRowsOptions,
   TransactionalDecorator,
   TransactionalMethodOptions,
 } from './nest/index.js';

@@ -15,3 +15,5 @@ export type {
   TransactionalMethodOptions,
 } from './transactional.decorator.js';
 export { UseTransaction } from './use-transaction.decorator.js';
+export { streamRows } from './stream-rows.js';
+export type { StreamRowsOptions } from './stream-rows.js';

@@ -1,4 +1,4 @@
-import { defer, isObservable } from 'rxjs';
+import { defer, isObservable, throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { IllegalStateError, NoActiveScopeError } from '../engine/index.js';
 import type { AsyncEngine, OpenTransaction, TransactionalOptions } from '../engine/index.js';
@@ -20,7 +20,8 @@ export interface TransactionalPlan {
 
 /** Calls a method in a transaction that is not open yet; what it returns says how the transaction ends. */
 export function callTransactional(plan: TransactionalPlan, self: object, call: () => unknown): unknown {
-  const engine = engineOf(plan, self);
+  const engine = Reflect.get(self, plan.property) as AsyncEngine | undefined;
+  if (engine === undefined) return refused(plan);
   const options = engine.transactionalOptions(plan.options);
   if (plan.isObservable) return inTransaction(engine, options)(defer(call as () => Observable<unknown>));
   // A retry calls the method again, so its first call must be the engine's too.
@@ -76,7 +77,7 @@ function observed(
   first: Observable<unknown>,
   call: () => unknown,
 ): Observable<unknown> {
-  if (open.isOwn && open.transaction?.state !== 'pending') {
+  if (open.isOwn && open.transaction?.isUntouched === false) {
     void open.rollback(undefined);
     throw new IllegalStateError(
       `${plan.label} ran a statement before its Observable was subscribed to. Wrap the body in defer(), or declare ': Observable<…>'.`,
@@ -92,12 +93,12 @@ function observed(
   return inTransaction(engine, plan.options)(source);
 }
 
-function engineOf(plan: TransactionalPlan, self: object): AsyncEngine {
-  const engine = Reflect.get(self, plan.property) as AsyncEngine | undefined;
-  if (engine !== undefined) return engine;
-  throw new NoActiveScopeError(
+/** Rejects in the way that the method's caller listens for. */
+function refused(plan: TransactionalPlan): unknown {
+  const error = new NoActiveScopeError(
     `${plan.label} is @Transactional and there is no engine for it. Import DatabaseModule.forRoot() and let Nest create the class.`,
   );
+  return plan.isObservable ? throwError(() => error) : Promise.reject(error);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

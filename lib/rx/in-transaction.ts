@@ -1,16 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, tap, throwError, timer, type MonoTypeOperatorFunction } from 'rxjs';
-import {
-  ArgumentError,
-  type AsyncEngine,
-  isRetryable,
-  type RetryOptions,
-  type TransactionalOptions,
-} from '../engine/index.js';
+import { type AsyncEngine, RetryPolicy, type TransactionalOptions } from '../engine/index.js';
 import { TransactionSubscription } from './transaction-subscription.js';
-
-const BASE_DELAY = 50;
-const MAX_DELAY = 2_000;
 
 /**
  * Runs every subscription to the source in a transaction of its own, which is ambient for what is upstream of this operator.
@@ -28,7 +19,7 @@ export function inTransaction<T>(
   engine: AsyncEngine,
   options: TransactionalOptions = {},
 ): MonoTypeOperatorFunction<T> {
-  const policy = retryPolicy(options.retry);
+  const policy = new RetryPolicy(engine.transactionalOptions(options).retry);
   return (source) =>
     defer(() => {
       const inCaller = AsyncLocalStorage.snapshot();
@@ -41,7 +32,6 @@ export function inTransaction<T>(
         subscriber.add(() => subscription.stop());
         subscription.start(source);
       });
-      if (policy === undefined) return attempt;
       return attempt.pipe(
         tap(() => {
           mayRepeat = false;
@@ -51,23 +41,11 @@ export function inTransaction<T>(
     });
 }
 
-function retryPolicy(given: number | RetryOptions | undefined): RetryOptions | undefined {
-  const policy = typeof given === 'number' ? { retries: given } : given;
-  if (policy === undefined || (Number.isInteger(policy.retries) && policy.retries >= 0)) return policy;
-  throw new ArgumentError(
-    `retry is ${String(policy.retries)}: it takes a whole number of retries, 0 or more.`,
-  );
-}
-
-function repeatAfterFailure<T>(policy: RetryOptions, mayRepeat: () => boolean): MonoTypeOperatorFunction<T> {
-  const { retries, baseDelay = BASE_DELAY, maxDelay = MAX_DELAY, retryOn = isRetryable, onRetry } = policy;
+function repeatAfterFailure<T>(policy: RetryPolicy, mayRepeat: () => boolean): MonoTypeOperatorFunction<T> {
   return retry({
-    count: retries,
-    delay: (error: unknown, attempts) => {
-      if (!mayRepeat() || !retryOn(error)) return throwError(() => error);
-      onRetry?.(error, attempts);
-      // Full jitter: whoever collided does not collide again in step.
-      return timer(Math.random() * Math.min(maxDelay, baseDelay * 2 ** (attempts - 1)));
+    delay: (error: unknown, attempt) => {
+      const delay = mayRepeat() ? policy.delayAfter(error, attempt) : undefined;
+      return delay === undefined ? throwError(() => error) : timer(delay);
     },
   });
 }

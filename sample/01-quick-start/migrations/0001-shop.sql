@@ -1,4 +1,4 @@
--- Money is in cents. The CHECKs are the rules of the shop: nobody can sell what is not there or spend what he has not got.
+-- Money is in cents. The CHECKs are the rules of the shop: nobody can sell what is not there, or spend money that is not there.
 
 CREATE TABLE accounts (
   id      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -55,7 +55,7 @@ export class OrderFeed implements OnModuleDestroy {
       const listening = this.#placed.subscribe(live);
       const stored = fromQuery<PlacedOrder>(this.engine, sql`${ORDERS} ORDER BY id`, undefined, {
         batchSize: 200,
-        // pace: response,
+        pace: response,
       });
       return concat(stored, live).pipe(finalize(() => listening.unsubscribe()));
     });

@@ -42,15 +42,14 @@ export class OrdersService {
     const lines = [...order.lines].sort((one, other) => one.productId - other.productId);
     for (const line of lines) await this.reserveSomewhere(id, line, order.supplierDown, story);
     await this.charge(id, order.accountId, owner, story);
-    if (order.failAfterReserving)
-      throw new ServiceUnavailableException('Something broke after the goods were reserved and paid.');
-
     const placed = await this.feed.one(id);
     this.engine.afterCommit(() => this.feed.publish(placed));
+    if (order.failAfterReserving)
+      throw new ServiceUnavailableException('Something broke after the goods were reserved and paid.');
     return placed;
   }
 
-  /** Asks one supplier after the other. The order goes on after a failed one, because only his savepoint is undone. */
+  /** Asks one supplier after the other. The order goes on after a failed one, because only its savepoint is undone. */
   private async reserveSomewhere(id: number, line: Line, firstIsDown: boolean, story: Story): Promise<void> {
     const offers = await this.engine
       .execute<Offer>(

@@ -7,13 +7,12 @@ const TEAPOT = 2;
 const BISCUITS = 3;
 
 /** Everything that an order changes. */
-async function books(shop: OpenShop): Promise<unknown> {
-  const { query } = shop.database;
+async function books({ database }: OpenShop): Promise<unknown> {
   return {
-    accounts: await query('SELECT id, balance FROM accounts ORDER BY id'),
-    stock: await query('SELECT * FROM stock ORDER BY product_id, supplier_id'),
-    orders: await query('SELECT id, total, status FROM orders ORDER BY id'),
-    lines: await query('SELECT * FROM order_lines ORDER BY order_id, product_id'),
+    accounts: await database.query('SELECT id, balance FROM accounts ORDER BY id'),
+    stock: await database.query('SELECT * FROM stock ORDER BY product_id, supplier_id'),
+    orders: await database.query('SELECT id, total, status FROM orders ORDER BY id'),
+    lines: await database.query('SELECT * FROM order_lines ORDER BY order_id, product_id'),
   };
 }
 

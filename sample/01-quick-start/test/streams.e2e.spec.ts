@@ -129,16 +129,15 @@ describe.each(ADAPTERS)('streams on %s', (adapter) => {
     expect(ahead).toBeLessThan(25_000);
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * MEBIBYTE);
 
+    // Reading again, he gets them without a gap, those that had waited in the database too.
+    const enough = ahead + 10_000;
     let received = 0;
-    let last = 0;
     for await (const order of ordersOf(response)) {
-      expect(order.id).toBeGreaterThan(last);
-      last = order.id;
       received += 1;
-      if (received === 100_000) break;
+      expect(order.id).toBe(received);
+      if (received === enough) break;
     }
-    expect(received).toBe(100_000);
-    expect(pulled.count).toBe(100_000);
+    expect(received).toBe(enough);
   }, 60_000);
 
   it.each([
