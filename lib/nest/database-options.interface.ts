@@ -6,7 +6,7 @@ import type {
   Type,
 } from '@nestjs/common';
 import type { AsyncEngineOptions, DatabaseUrl, ExecutionOptions, ScopeCommit } from '../engine/index.js';
-import type { EmbeddedPostgresOptions } from '../testing/index.js';
+import type { EmbeddedPostgresOptions } from '../testing/embedded-postgres.js';
 
 /** How a request uses its {@link AsyncConnection}. Times in ms. */
 export interface RequestScopeOptions {

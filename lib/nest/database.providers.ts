@@ -127,7 +127,7 @@ async function locate(name: string, options: DatabaseModuleOptions): Promise<Loc
     );
   }
   // Loaded only here: applications in production need not have the server's package.
-  const { startEmbeddedPostgres } = await import('../testing/index.js');
+  const { startEmbeddedPostgres } = await import('../testing/embedded-postgres.js');
   const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
   return { url: server.url, stopServer: () => server.stop() };
 }

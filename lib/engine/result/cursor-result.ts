@@ -1,6 +1,6 @@
 import type { CommandResult, Field } from '../driver/driver.js';
 import { BufferedRows } from './buffered-rows.js';
-import { freezeRows, type FrozenResult } from './frozen-result.js';
+import { freezeRows } from './frozen-result.js';
 import { MappingResult } from './mapping-result.js';
 import type { ColumnReference } from './projection.js';
 import { noRowFound } from './refusals.js';
@@ -8,6 +8,9 @@ import { RowBuffer } from './row-buffer.js';
 import { RowReader } from './row-reader.js';
 import { ScalarResult } from './scalar-result.js';
 import { TupleResult } from './tuple-result.js';
+
+/** Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are shared, not copied. */
+export type FrozenResult<R = Record<string, unknown>> = () => CursorResult<R>;
 
 /**
  * What a statement returned: its rows, in memory, as plain objects by column name.

@@ -1,21 +1,17 @@
 import type { CommandResult, DriverRow, RowShape } from '../driver/driver.js';
-import type { CursorResult } from './cursor-result.js';
 import type { RowReader } from './row-reader.js';
-
-/** Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are shared, not copied. */
-export type FrozenResult<R = Record<string, unknown>> = () => CursorResult<R>;
 
 /**
  * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is lost where two have
  * one name.
  */
-export function freezeRows<R>(
+export function freezeRows<R, Result>(
   command: string,
   shape: RowShape,
   reader: RowReader<R>,
   rows: readonly DriverRow[],
-  thaw: (result: CommandResult) => CursorResult<R>,
-): FrozenResult<R> {
+  thaw: (result: CommandResult) => Result,
+): () => Result {
   const projection = reader.project(shape);
   const frozen = projection.isIdentity
     ? { shape, rows }
