@@ -3,12 +3,18 @@ import { fileURLToPath } from 'node:url';
 
 const OWN_FOLDER = dirname(fileURLToPath(import.meta.url));
 
+const FRAMES = 25;
+
 /** Where in the user's code something was begun. Taken cheaply, written out only when somebody asks. */
 export class CallSite {
   readonly #trace: { stack?: string } = {};
 
   constructor() {
+    const { stackTraceLimit } = Error;
+    // Behind our own frames and those of a decorator, the default of 10 ends before the user's code.
+    Error.stackTraceLimit = FRAMES;
     Error.captureStackTrace(this.#trace, CallSite);
+    Error.stackTraceLimit = stackTraceLimit;
   }
 
   /** The first frame that is neither ours nor Node's nor a dependency's: `placeOrder (orders.service.ts:41:5)`. */

@@ -156,8 +156,11 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.#host.outside(work);
   }
 
-  detach(transaction: object): Promise<void> {
-    return this.#host.detached(transaction);
+  async detach(transaction: object): Promise<void> {
+    const isRoot = !('parent' in transaction && transaction.parent !== undefined);
+    // Lost in silence while the transaction was open: its end settles that, and the next one begins elsewhere.
+    if (isRoot && this.#pooled?.isValid === false) this.invalidate();
+    await this.#host.detached(transaction);
   }
 
   report(error: unknown): void {

@@ -15,39 +15,65 @@ export interface TransactionContext<Connection> {
   ambient(): Transaction<Connection> | undefined;
 }
 
-/** Which transaction a connection is in: at most one root at a time, the handles inside it, the blocks around the caller. */
+/**
+ * Which transaction a connection is in: at most one root at a time, the handles inside it, the blocks around the caller.
+ * Roots of frames and the root of whoever holds the connection take turns.
+ */
 export class ConnectionTransactions<Connection> {
   readonly #context: TransactionContext<Connection>;
-  /** Held by the root that the connection has now. */
+  /** Held by the root that the session is in now. */
   readonly #turns = new Mutex();
   readonly #blocks: Transaction<Connection>[] = [];
-  #root: RootTransaction<Connection> | undefined;
+  #inside: RootTransaction<Connection> | undefined;
+  #own: RootTransaction<Connection> | undefined;
 
   constructor(context: TransactionContext<Connection>) {
     this.#context = context;
   }
 
+  /** The root of whoever holds the connection; a frame's is the frame's alone. */
+  get own(): RootTransaction<Connection> | undefined {
+    return this.#own;
+  }
+
+  /** The root that the caller is in. */
   get root(): RootTransaction<Connection> | undefined {
-    return this.#root;
+    let top = this.#context.ambient();
+    if (top === undefined) return this.#own;
+    while (top.parent !== undefined) top = top.parent;
+    return top instanceof RootTransaction ? top : undefined;
   }
 
   /** The transaction that a statement of this caller belongs to. */
   current(): Transaction<Connection> | undefined {
-    const block = this.#blocks.at(-1);
-    // Inside begin(work), a statement after the transaction's end must not begin another one by itself.
-    if (block !== undefined && !block.isActive) block.expectUsable();
-    return (this.#context.ambient() ?? this.#root)?.innermost;
+    this.#expectBlock();
+    return this.innermost();
   }
 
+  /** The same, for questions: a block whose transaction has ended may ask. */
+  innermost(): Transaction<Connection> | undefined {
+    return (this.#context.ambient() ?? this.#own)?.innermost;
+  }
+
+  // Inside begin(work), a statement after the transaction's end must not begin another one by itself.
+  #expectBlock(): void {
+    const block = this.#blocks.at(-1);
+    if (block?.isActive === false) block.expectUsable();
+  }
+
+  /** Begins the holder's root. It waits, at its first statement, where a frame's root is in progress. */
   begin(options?: TransactionOptions): RootTransaction<Connection> {
-    const root = new RootTransaction(this.#context.owner(), { ...this.#context.defaults(), ...options });
-    if (!this.#turns.tryAcquire()) {
-      const begun = this.#root === undefined ? '' : ` (begun at ${this.#root.origin})`;
+    this.#expectBlock();
+    const own = this.#own;
+    // A dead one says itself that it must be rolled back.
+    if (own?.isActive === false) own.expectUsable();
+    if (own !== undefined) {
       throw new IllegalStateError(
-        `this connection is in a transaction already${begun}. Commit it, roll it back, or use beginNested().`,
+        `this connection is in a transaction already (begun at ${own.origin}). Commit it, roll it back, or use beginNested().`,
       );
     }
-    this.#root = root;
+    const root = this.queue(options);
+    this.#own = root;
     return root;
   }
 
@@ -55,8 +81,8 @@ export class ConnectionTransactions<Connection> {
   queue(options?: TransactionOptions): RootTransaction<Connection> {
     let turn: Promise<void> | undefined;
     const takeTurn = async (): Promise<void> => {
-      await this.#turns.acquire();
-      this.#root = root;
+      if (!this.#turns.tryAcquire()) await this.#turns.acquire();
+      this.#inside = root;
     };
     const merged = { ...this.#context.defaults(), ...options };
     const root: RootTransaction<Connection> = new RootTransaction(this.#context.owner(), merged, () => {
@@ -64,6 +90,17 @@ export class ConnectionTransactions<Connection> {
       return turn;
     });
     return root;
+  }
+
+  /** Runs a statement that commits itself: between two roots, never inside one. */
+  async between<T>(statement: () => Promise<T>, last: () => Promise<void>): Promise<T> {
+    if (!this.#turns.tryAcquire()) await this.#turns.acquire();
+    try {
+      return await statement();
+    } finally {
+      await last();
+      this.#turns.release();
+    }
   }
 
   beginNested(): NestedTransaction<Connection> {
@@ -92,14 +129,16 @@ export class ConnectionTransactions<Connection> {
     }
   }
 
+  /** The session is gone, and what was in it. Of a root that waits for its turn nothing is. */
   lose(cause: unknown): void {
-    this.#root?.lose(cause);
+    (this.#inside ?? this.#own)?.lose(cause);
   }
 
   /** Lets go of the root; `last` is done before another one may begin. */
   async detach(transaction: object, last: () => Promise<void>): Promise<void> {
-    if (transaction !== this.#root) return;
-    this.#root = undefined;
+    if (transaction === this.#own) this.#own = undefined;
+    if (transaction !== this.#inside) return;
+    this.#inside = undefined;
     try {
       await last();
     } finally {

@@ -10,11 +10,12 @@ import type { EngineLogger } from './log.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import type { CompiledCache } from './statement/index.js';
-import { normalizeIsolationLevel } from './transaction/isolation.js';
+import { isAutocommit } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import type { NestedTransaction } from './transaction/nested-transaction.js';
+import { closed } from './transaction/refusals.js';
 import type { RootTransaction } from './transaction/root-transaction.js';
-import { TransactionPortal } from './transaction/transaction-portal.js';
+import { TransactionStream } from './transaction/transaction-stream.js';
 import type { Transaction } from './transaction/transaction.js';
 
 export type AsyncTransaction = Transaction<AsyncConnection>;
@@ -118,8 +119,13 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
 
   /** The innermost savepoint in progress; the same object every time. */
   getNestedTransaction(): AsyncTransaction | undefined {
-    const owner = this.#transactions.current();
+    const owner = this.#transactions.innermost();
     return owner?.nested === true ? owner : undefined;
+  }
+
+  /** The root begun by whoever holds this connection, whatever transaction the caller is in. */
+  get own(): RootTransaction<AsyncConnection> | undefined {
+    return this.#transactions.own;
   }
 
   /**
@@ -127,6 +133,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    * unless it is committed. With `work`, the transaction is committed when it returns and rolled back when it throws.
    *
    * @throws IllegalStateError when a transaction is in progress: use `beginNested()`, or end that one first.
+   * PendingRollbackError when the one in progress was lost with its connection.
    */
   begin(options?: TransactionOptions): Promise<RootTransaction<AsyncConnection>>;
   begin<T>(
@@ -137,6 +144,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     first?: TransactionOptions | ((transaction: RootTransaction<AsyncConnection>) => Promise<T>),
     second?: TransactionOptions,
   ): Promise<T | RootTransaction<AsyncConnection>> {
+    this.#expectOpenable();
     if (typeof first !== 'function') return this.#transactions.begin(first);
     return await this.#transactions.block(this.#transactions.begin(second), first);
   }
@@ -147,6 +155,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   async beginNested<T>(
     work?: (transaction: NestedTransaction<AsyncConnection>) => Promise<T>,
   ): Promise<T | NestedTransaction<AsyncConnection>> {
+    this.#expectOpenable();
     const nested = this.#transactions.beginNested();
     return work === undefined ? nested : await this.#transactions.block(nested, work);
   }
@@ -181,8 +190,14 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     await this.close();
   }
 
-  /** Ends the physical connection at once; a transaction in progress must be rolled back before the next statement. */
+  /**
+   * Ends the physical connection at once; a transaction in progress must be rolled back before the next statement.
+   *
+   * @throws NotStartedError where there is none yet, ResourceClosedError where there is none any more.
+   */
   invalidate(cause?: unknown): void {
+    this.#expectOpenable();
+    if (this.state === 'unstarted') this.#expectPooled();
     this.#session.invalidate(cause);
   }
 
@@ -198,9 +213,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   /** Adds options for the transactions and statements to come. Those of BEGIN are refused inside a transaction. */
   async executionOptions(options: ExecutionOptions): Promise<this> {
     if (options.isolationLevel !== undefined && this.inTransaction()) {
-      throw new IllegalStateError(
-        'isolationLevel cannot change in a transaction. Commit or roll back first.',
-      );
+      throw new IllegalStateError('isolationLevel cannot change in a transaction. Commit or roll back.');
     }
     this.#options = { ...this.#options, ...options };
     return this;
@@ -212,6 +225,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     if (owner === undefined) await this.#session.ready();
     else await owner.execute((control) => this.#session.executeMany(control, []));
     return this.#expectPooled();
+  }
+
+  /** From now on each statement outside a transaction commits itself. */
+  letAutocommit(): void {
+    this.#options = { ...this.#options, isolationLevel: 'AUTOCOMMIT' };
   }
 
   /** For the ambient layer: a transaction that waits, at its first statement, for the one before it. */
@@ -234,34 +252,27 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
 
   /** For the engine, which runs its own statements here when this connection's transaction is active. */
   async send(invocation: Invocation): Promise<CommandResult> {
-    const owner = this.#transactions.current() ?? this.#autobegin();
+    const autobegin = () => (isAutocommit(this.#options) ? undefined : this.#transactions.begin());
+    const owner = this.#transactions.current() ?? autobegin();
     if (owner !== undefined) {
       return await owner.execute((control) => invocation.run(this.#session, control, owner.deadline));
     }
-    await this.#session.ready();
-    return await invocation.run(this.#session, NO_CONTROL, undefined);
+    return await this.#transactions.between(
+      async () => {
+        await this.#session.ready();
+        return await invocation.run(this.#session, NO_CONTROL, undefined);
+      },
+      () => this.#rest(),
+    );
   }
 
-  // The transaction is read now: a stream is often consumed elsewhere, in another context.
   openStream(invocation: Invocation): StreamSource {
-    const owner = this.#transactions.current();
-    const open = (control: readonly Control[]) => this.#session.openPortal(control, invocation.command);
-    return {
-      open: () =>
-        Promise.resolve(
-          new TransactionPortal(owner ?? this.#transactions.current() ?? this.beginRoot(), open),
-        ),
-      release: () => Promise.resolve(),
-    };
-  }
-
-  #autobegin(): AsyncTransaction | undefined {
-    return this.#isAutocommit() ? undefined : this.#transactions.begin();
-  }
-
-  #isAutocommit(): boolean {
-    const { isolationLevel } = this.#options;
-    return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) === 'AUTOCOMMIT';
+    return new TransactionStream({
+      current: () => this.#transactions.current(),
+      begin: () => this.beginRoot(),
+      isAutocommit: () => isAutocommit(this.#options),
+      openPortal: (control) => this.#session.openPortal(control, invocation.command),
+    });
   }
 
   #transactionDefaults(): TransactionOptions {
@@ -272,6 +283,12 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   /** Between two transactions. */
   async #rest(): Promise<void> {
     if (this.#mode === 'transaction') await this.#session.giveBack();
+  }
+
+  /** Refuses at once what could only fail at its first statement. */
+  #expectOpenable(): void {
+    if (this.closed) throw closed();
+    if (this.state === 'unstarted' && this.#mode === 'explicit') this.#expectPooled();
   }
 
   #expectPooled(): PooledConnection {

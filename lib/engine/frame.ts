@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from './connection.js';
 import { TransactionEndedError } from './errors.js';
 import type { PooledConnection } from './pool/index.js';
-import type { Scope } from './scope.js';
+import type { Scope, ScopeContext } from './scope.js';
 
 /** What the code around a call has opened; never changed, only replaced by a frame inside it. */
 export interface FrameParts {
@@ -36,6 +36,12 @@ export class Frame {
     return this.#transaction ?? this.scope?.unit;
   }
 
+  /** True: this frame or one around it is in a transaction on `connection`, which has not ended. */
+  holds(connection: AsyncConnection): boolean {
+    if (this.own?.connection === connection && this.own.isActive) return true;
+    return this.parent?.holds(connection) === true;
+  }
+
   /** Statements that come later are late. */
   close(): void {
     this.#state = 'closed';
@@ -54,7 +60,7 @@ export class Frame {
 }
 
 /** The async context of one engine. No other engine, application or tenant sees it. */
-export class AmbientContext {
+export class AmbientContext implements ScopeContext {
   readonly #storage = new AsyncLocalStorage<Frame>();
 
   get current(): Frame | undefined {
@@ -65,9 +71,15 @@ export class AmbientContext {
     return this.#storage.run(frame, work);
   }
 
+  entranceTo(scope: Scope): <T>(work: () => T) => T {
+    const frame = new Frame({ parent: this.current, scope });
+    return (work) => this.run(frame, work);
+  }
+
   /** Runs `work` in the present scope but outside every transaction: for hooks that come after one. */
   outside<T>(work: () => T): T {
-    return this.run(new Frame({ scope: this.current?.scope, transaction: 'none' }), work);
+    const parent = this.current;
+    return this.run(new Frame({ parent, scope: parent?.scope, transaction: 'none' }), work);
   }
 
   /** The innermost transaction of the caller that lives on `connection`. */
@@ -80,15 +92,14 @@ export class AmbientContext {
     return undefined;
   }
 
-  /** The pooled connections that the caller's own transactions and scope keep while he waits for another one. */
+  /** The pooled connections that the caller's own transactions and scopes keep while he waits for another one. */
   holding(): readonly PooledConnection[] {
-    const held: PooledConnection[] = [];
+    const held = new Set<PooledConnection>();
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {
-      const pooled = frame.own?.connection.pooled;
-      if (pooled !== undefined) held.push(pooled);
+      for (const pooled of [frame.own?.connection.pooled, frame.scope?.pooled]) {
+        if (pooled !== undefined) held.add(pooled);
+      }
     }
-    const pooled = this.current?.scope?.pooled;
-    if (pooled !== undefined) held.push(pooled);
-    return held;
+    return [...held];
   }
 }

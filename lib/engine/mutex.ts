@@ -20,6 +20,7 @@ export class Mutex {
   /** Resolves when the lock is the caller's. With a signal, an aborted wait rejects and takes no place in the queue. */
   acquire(signal?: AbortSignal): Promise<void> {
     if (this.tryAcquire()) return Promise.resolve();
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);

@@ -6,7 +6,7 @@ import type { AmbientContext } from './frame.js';
 import { PROPAGATION } from './propagation.js';
 import type { Propagation } from './propagation.js';
 import type { RetryOptions } from './retry.js';
-import type { Lease } from './scope.js';
+import type { Lease, Scope } from './scope.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { NestedTransaction } from './transaction/nested-transaction.js';
 
@@ -53,7 +53,7 @@ export class OpenTransaction {
     const action = active === undefined ? row.none : row.active;
     switch (action) {
       case 'begin': {
-        const isShared = active === undefined && scope?.isHandedOut === true;
+        const isShared = active === undefined && scope?.isHandedOut === true && !isSetAside(scope, parent);
         const transaction = isShared
           ? scope.queueRoot(options)
           : new AsyncConnection(source, 'transaction').beginRoot(options);
@@ -64,7 +64,7 @@ export class OpenTransaction {
       }
       case 'nest':
         this.#kind = 'own';
-        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active, options.label) });
+        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active?.innermost, options.label) });
         return;
       case 'join':
         this.#kind = 'joined';
@@ -114,15 +114,21 @@ export class OpenTransaction {
     try {
       await this.run(() => transaction.prepareCommit());
       this.#frame.close();
-      await undoUnfinished(transaction);
+      await transaction.conclude();
       await transaction.commit();
-    } finally {
+    } catch (error) {
       this.#frame.close();
+      await transaction.rollback().catch((failure: unknown) => transaction.report(failure));
+      throw error;
+    } finally {
       await this.#lease?.release();
     }
   }
 
-  /** The work has failed with `error`: rolls back, or commits what the options let pass. Never hides `error`. */
+  /**
+   * The work has failed with `error`: rolls back and never hides `error`, or commits what the options let pass. Then it
+   * throws only where that COMMIT failed: the data is not stored.
+   */
   async fail(error: unknown): Promise<void> {
     if (!this.#rollsBackFor(error)) return await this.commit();
     await this.rollback(error);
@@ -157,9 +163,9 @@ function nestedIn(
   return parent && new NestedTransaction(parent, label);
 }
 
-// A nested transaction that nobody awaited is not finished: what it did so far is no part of the outer one.
-async function undoUnfinished(transaction: AsyncTransaction): Promise<void> {
-  for (let { child } = transaction; child !== undefined; child = transaction.child) await child.rollback();
+// Work around this one is in a transaction on the scope's connection, and waits for this one: it can't wait for that.
+function isSetAside(scope: Scope, frame: Frame | undefined): boolean {
+  return scope.unit !== undefined || frame?.holds(scope.connection) === true;
 }
 
 function matches(matcher: ErrorMatcher, error: unknown): boolean {

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { ArgumentError } from './errors.js';
+import { AfterCommitError, ArgumentError } from './errors.js';
 import { sqlStateOf } from './sqlstate.js';
 
 /** When a root transaction is run again. Times in ms. */
@@ -47,7 +47,8 @@ export class RetryPolicy {
       retryOn = isRetryable,
       onRetry,
     } = this.#options;
-    if (attempt > retries || !retryOn(error)) return undefined;
+    // What is committed would be done twice.
+    if (attempt > retries || error instanceof AfterCommitError || !retryOn(error)) return undefined;
     onRetry?.(error, attempt);
     // Full jitter: whoever collided does not collide again in step.
     return Math.random() * Math.min(maxDelay, baseDelay * 2 ** (attempt - 1));

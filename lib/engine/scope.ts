@@ -3,8 +3,6 @@ import { AsyncConnection } from './connection.js';
 import type { ConnectionSource } from './connection.js';
 import { ScopeEndedError } from './errors.js';
 import type { ExecutionOptions } from './execution-options.js';
-import { Frame } from './frame.js';
-import type { AmbientContext } from './frame.js';
 import type { PooledConnection } from './pool/index.js';
 import type { RootTransaction } from './transaction/root-transaction.js';
 import type { TransactionOptions } from './transaction/isolation.js';
@@ -24,6 +22,12 @@ export interface ScopeOptions {
   readonly connection?: ExecutionOptions | undefined;
 }
 
+/** What a scope needs of the async context. */
+export interface ScopeContext {
+  /** Runs work in `scope`, inside whatever is around the call of this. */
+  entranceTo(scope: Scope): <T>(work: () => T) => T;
+}
+
 /** Keeps a scope open; `release()` is idempotent and resolves when the scope, if this was the last lease, has closed. */
 export interface Lease {
   release(): Promise<void>;
@@ -35,12 +39,9 @@ export interface Lease {
  */
 export class Scope {
   readonly #source: ConnectionSource;
-  readonly #ambient: AmbientContext;
   readonly #options: ScopeOptions;
   readonly #label: string | CallSite;
-  readonly #frame: Frame;
-  /** Roots that a frame of this scope queued on the scope's connection: only that frame is in them. */
-  readonly #framed = new WeakSet<object>();
+  readonly #enter: <T>(work: () => T) => T;
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
   #leases = 0;
@@ -48,15 +49,14 @@ export class Scope {
 
   constructor(
     source: ConnectionSource,
-    ambient: AmbientContext,
+    context: ScopeContext,
     options: ScopeOptions,
     onClose: (scope: Scope) => void,
   ) {
     this.#source = source;
-    this.#ambient = ambient;
     this.#options = options;
     this.#label = options.label ?? new CallSite();
-    this.#frame = new Frame({ parent: ambient.current, scope: this });
+    this.#enter = context.entranceTo(this);
     this.#onClose = onClose;
   }
 
@@ -75,7 +75,7 @@ export class Scope {
 
   /** Runs `work` in this scope. */
   run<T>(work: () => T): T {
-    return this.#ambient.run(this.#frame, work);
+    return this.#enter(work);
   }
 
   /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */
@@ -104,24 +104,23 @@ export class Scope {
   }
 
   #handOut(): AsyncConnection {
-    const connection = new AsyncConnection(this.#source, 'scoped');
+    const isExplicit = this.#options.commit === 'explicit';
+    // A scope that is one transaction gives back with its end what it took: its hooks and what follows may need it.
+    const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction');
     void connection.executionOptions(this.#options.connection ?? {});
-    if (this.#state === 'settled') this.#letAutocommit(connection);
-    else if (this.#options.commit !== 'explicit') connection.beginRoot({ label: this.origin });
+    if (this.#state === 'settled') connection.letAutocommit();
+    else if (!isExplicit) connection.beginRoot({ label: this.origin });
     return connection;
   }
 
   /** The transaction that all work of the scope is part of, where there is one. */
   get unit(): RootTransaction<AsyncConnection> | undefined {
-    const root = this.#connection?.getTransaction();
-    return root === undefined || this.#framed.has(root) ? undefined : root;
+    return this.#connection?.own;
   }
 
   /** A root on the scope's connection that waits for the one before it. */
   queueRoot(options: TransactionOptions): RootTransaction<AsyncConnection> {
-    const root = this.connection.queueRoot(options);
-    this.#framed.add(root);
-    return root;
+    return this.connection.queueRoot(options);
   }
 
   /** The work of the scope has succeeded: commits its transaction. What comes later in the scope autocommits. */
@@ -138,15 +137,9 @@ export class Scope {
     if (this.#state !== 'open' || this.#options.commit === 'explicit') return;
     const { unit } = this;
     this.#state = 'settled';
-    try {
-      if (unit !== undefined) await end(unit);
-    } finally {
-      if (this.#connection !== undefined) this.#letAutocommit(this.#connection);
-    }
-  }
-
-  #letAutocommit(connection: AsyncConnection): void {
-    void connection.executionOptions({ isolationLevel: 'AUTOCOMMIT' });
+    // Its hooks come later already.
+    this.#connection?.letAutocommit();
+    if (unit !== undefined) await this.run(() => end(unit));
   }
 
   expectOpen(): void {
@@ -162,8 +155,8 @@ export class Scope {
     if (this.#leases > 0 || this.#state === 'closed') return;
     this.#state = 'closed';
     const connection = this.#connection;
-    if (connection?.inTransaction() === true && connection.getTransaction()?.state !== 'pending')
-      this.#warn();
+    const left = connection?.own;
+    if (left?.isActive === true && left.state !== 'pending') this.#warn();
     try {
       await connection?.close();
     } finally {

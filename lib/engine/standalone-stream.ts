@@ -21,8 +21,8 @@ export class StandaloneStream implements StreamSource {
   }
 
   async open(): Promise<Portal> {
-    this.#held = this.#lease();
     this.#transaction = this.#connection.beginRoot({ readOnly: true });
+    this.#held = this.#lease();
     const portal = await this.#connection.openStream(this.#invocation).open();
     return new CancellingPortal(portal, this.#connection);
   }

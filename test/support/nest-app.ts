@@ -14,7 +14,7 @@ export interface RunningApp {
   readonly app: INestApplication;
   readonly url: string;
   get<T>(token: Type<T> | string | symbol): T;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** A real application on a real port of the loopback interface. */

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import assert from 'node:assert/strict';
 import { createAsyncEngine, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions, EngineLogger } from 'nest-async-engine/engine';
 import { eventually } from './barrier.js';
@@ -44,11 +44,14 @@ export class TransactionWorkshop {
     // A session that was dropped hears of it in its own time.
     await eventually(async () => {
       const open = (await this.database.sessions()).filter(({ state }) => state?.startsWith('idle in'));
-      expect(open).toEqual([]);
+      assert.deepEqual(open, []);
     });
     await Promise.all(engines.map((engine) => engine.dispose()));
     await this.database.query('TRUNCATE item');
-    expect(onLoan).toEqual(engines.map(() => 0));
+    assert.deepEqual(
+      onLoan,
+      engines.map(() => 0),
+    );
   }
 
   async close(): Promise<void> {
@@ -78,8 +81,16 @@ export class LogBook implements EngineLogger {
 /** The error that `work` fails with. */
 export async function failureOf(work: PromiseLike<unknown>): Promise<unknown> {
   return await Promise.resolve(work).then(
-    () => expect.unreachable('it should have failed'),
+    () => assert.fail('it should have failed'),
     (error: unknown) => error,
+  );
+}
+
+/** The class of the error that `work` fails with; undefined where it succeeds. */
+export async function outcomeOf(work: PromiseLike<unknown>): Promise<unknown> {
+  return await Promise.resolve(work).then(
+    () => undefined,
+    (error: unknown) => (error as Error).constructor,
   );
 }
 

@@ -264,7 +264,7 @@ describe('the stream', () => {
     const rows = manyRows(100);
     rows.failAt = 3;
     const stream = streamRows(new AsyncResult(rows, { yieldPer: 10 }), { format: 'csv' }).getStream();
-    const onEnd = vi.fn();
+    const onEnd = vi.fn<() => void>();
     stream.on('end', onEnd).resume();
     const [error] = await once(stream, 'error').catch((failure: unknown) => [failure]);
     expect(error).toMatchObject({ message: 'the cursor broke' });
@@ -273,21 +273,27 @@ describe('the stream', () => {
 
   it('answers 500 to a failure before the first chunk', () => {
     const file = streamRows(new AsyncResult(manyRows(1)), { format: 'csv' }).setErrorLogger(() => undefined);
-    const send = vi.fn();
-    const response = { destroyed: false, headersSent: false, statusCode: 200, send, end: vi.fn() };
+    const send = vi.fn<(body: string) => void>();
+    const response = {
+      destroyed: false,
+      headersSent: false,
+      statusCode: 200,
+      send,
+      end: vi.fn<() => void>(),
+    };
     file.errorHandler(new ArgumentError('no'), response);
     expect([response.statusCode, send.mock.calls]).toEqual([500, [['Internal Server Error']]]);
   });
 
   it('destroys a response that has begun', () => {
     const file = streamRows(new AsyncResult(manyRows(1)), { format: 'csv' }).setErrorLogger(() => undefined);
-    const destroy = vi.fn();
+    const destroy = vi.fn<() => void>();
     const response = {
       destroyed: false,
       headersSent: true,
       statusCode: 200,
-      send: vi.fn(),
-      end: vi.fn(),
+      send: vi.fn<() => void>(),
+      end: vi.fn<() => void>(),
       destroy,
     };
     file.errorHandler(new ArgumentError('no'), response);

@@ -33,6 +33,7 @@ export class TransactionHooks {
 
   /** Runs all of them, then throws {@link AfterCommitError} for the first that failed. */
   async afterCommit(report: (error: unknown) => void): Promise<void> {
+    this.#take('afterRollback');
     const failures = await runAll(this.#take('afterCommit'));
     await this.#complete(report);
     if (failures.length === 0) return;

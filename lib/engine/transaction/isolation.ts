@@ -31,6 +31,11 @@ export function normalizeIsolationLevel(level: string): IsolationLevel {
   throw new ArgumentError(`isolationLevel is '${level}': it takes ${LEVELS.join(', ')}.`);
 }
 
+/** True: each statement commits itself. */
+export function isAutocommit({ isolationLevel }: TransactionOptions): boolean {
+  return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) === 'AUTOCOMMIT';
+}
+
 const SETTING_NAME = /^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/i;
 
 /** Refuses a settings name that is no configuration parameter's. */

@@ -2,6 +2,7 @@ import {
   InternalError,
   NestedScopeBusyError,
   PendingRollbackError,
+  ResourceClosedError,
   TransactionEndedError,
 } from '../errors.js';
 import type { DBAPIErrorOptions } from '../errors.js';
@@ -12,6 +13,11 @@ export function ended(origin: string, state: string): TransactionEndedError {
     `the transaction begun at ${origin} is already ${state}. ` +
       `Is a promise not awaited, or does a timer or a stream run on after it?`,
   );
+}
+
+/** The connection was closed. */
+export function closed(): ResourceClosedError {
+  return new ResourceClosedError('this AsyncConnection is closed. Take another one from engine.connect().');
 }
 
 /** The connection went away under the transaction. */
@@ -27,6 +33,11 @@ export function failedEarlier(
 ): InternalError {
   const message = `the transaction failed earlier (${String(earlier)}) and takes nothing but a rollback.`;
   return new InternalError(message, { sqlState, statement, parameters, cause: earlier });
+}
+
+/** Why a transaction is lost whose connection was invalidated without a reason. */
+export function invalidated(): ResourceClosedError {
+  return new ResourceClosedError('the connection was invalidated.');
 }
 
 /** A wait for a nested transaction that did not end. */

@@ -56,7 +56,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       this.expectActive();
       await this.prepareCommit();
     } catch (error) {
-      if (this.isActive) await this.rollback().catch((failure: unknown) => this.report(failure));
+      // A lost one stays attached until its owner rolls it back.
+      if (this.isActive || this.deadline?.aborted === true)
+        await this.rollback().catch((failure: unknown) => this.report(failure));
       throw error;
     }
     try {
@@ -75,12 +77,12 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     try {
       await this.settle(() => this.#undo());
     } finally {
-      await this.runAfterRollback();
+      if (this.state !== 'committed') await this.runAfterRollback();
     }
   }
 
   async #store(): Promise<void> {
-    if (this.deadline?.aborted === true) await this.#undo();
+    if (this.deadline?.aborted === true) await this.#undo().catch((failure: unknown) => this.report(failure));
     this.expectActive();
     const { rollbackReason } = this;
     if (rollbackReason !== undefined) {
@@ -162,7 +164,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   #unexpectedRollback(cause: unknown): UnexpectedRollbackError {
-    const reason = cause === undefined ? '' : ` (${String(cause)})`;
+    const reason = cause instanceof Error ? ` (${String(cause)})` : '';
     return new UnexpectedRollbackError(
       `nothing of the transaction begun at ${this.origin} was stored: it had failed before its COMMIT${reason}. ` +
         `Let the error out of the transaction, or catch it around a nested one.`,

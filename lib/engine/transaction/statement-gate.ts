@@ -20,6 +20,11 @@ export class StatementGate {
     return this.#state === 'shut';
   }
 
+  /** True: nobody has the turn and nothing is in flight. */
+  get isQuiet(): boolean {
+    return !this.#lock.isHeld && this.#inFlight === 0;
+  }
+
   /** Waits for the turn of a statement, at most `timeout` ms; then rejects with what `refusal` makes. */
   async takeTurn(timeout: number, refusal: () => Error): Promise<void> {
     if (!this.#lock.tryAcquire()) await this.#wait(new AbortController(), timeout, refusal);

@@ -3,7 +3,7 @@ import type { Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
 import { StatementGate } from './statement-gate.js';
-import { busy, ended, failedEarlier, lost } from './refusals.js';
+import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /**
@@ -60,6 +60,11 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   /** Active, and the server would still take statements in it. */
   get isValid(): boolean {
     return this.state === 'pending' || this.state === 'active';
+  }
+
+  /** Nothing was sent in it, and nothing is on its way. */
+  get isUntouched(): boolean {
+    return this.#state === 'pending' && this.#gate.isQuiet;
   }
 
   /** The label, or where it was begun. */
@@ -259,7 +264,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /** The connection is gone. The transaction stays attached until somebody rolls it back. */
-  lose(cause: unknown): void {
+  lose(cause: unknown = invalidated()): void {
     this.#child?.lose(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';

@@ -23,7 +23,8 @@ export function sendCancelRequest(client: Client, deadline: number): Promise<voi
     const timer = setTimeout(() => {
       socket.destroy(new OperationalError(`the cancel request was not taken within ${deadline} ms`));
     }, deadline);
-    socket.once('connect', () => socket.end(message));
+    // The server closes, not we: a proxy would answer our goodbye before the server has sent the signal.
+    socket.once('connect', () => socket.write(message));
     socket.once('error', (cause) => {
       if (cause instanceof OperationalError) return reject(cause);
       reject(new OperationalError(`the cancel request could not be delivered: ${cause.message}`, { cause }));

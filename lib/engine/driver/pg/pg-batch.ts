@@ -200,9 +200,8 @@ export class PgBatch implements Submittable {
     const wire = connection as unknown as Wire;
     this.#refuseCopy('COPY FROM STDIN has no rows to send');
     wire.sendCopyFail('no rows to send');
-    // The server took our Sync for a part of the rows and needs another; a statement in between has ended the COPY
-    // already, and then it has not seen the Sync yet.
-    if (this.results.length === this.#steps.length - 1) wire.sync();
+    // The server took our Sync for a part of the rows and needs another.
+    wire.sync();
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */

@@ -55,11 +55,17 @@ export class PgConnection implements DriverConnection {
   constructor(client: Client, context: WireContext) {
     this.#client = client;
     this.#context = context;
-    client.connection.on('readyForQuery', () => this.#onReadyForQuery());
-    client.connection.on('parseComplete', () => this.#running?.batch.handleParseComplete());
-    client.connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
+    client.once('connect', () => this.#listen());
     client.on('error', (error: unknown) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
+  }
+
+  // Behind pg's own listeners, which it attaches while it connects: they bring the client's state up to date.
+  #listen(): void {
+    const { connection } = this.#client;
+    connection.on('readyForQuery', () => this.#onReadyForQuery());
+    connection.on('parseComplete', () => this.#running?.batch.handleParseComplete());
+    connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
   }
 
   get driverConnection(): Client {
@@ -153,21 +159,19 @@ export class PgConnection implements DriverConnection {
       if (!this.isOpen) throw this.#refusal();
       const steps = commands.map(toStep);
       if (options?.signal?.aborted === true) throw cancelledUnsent(steps);
-      let unwatch: (() => void) | undefined;
-      const settle = (failure: Error | undefined, batch: PgBatch): void => {
-        unwatch?.();
-        if (failure === undefined) resolve(answer(batch));
-        else reject(failure);
-      };
       const task: Task = {
         steps,
         closePortals,
-        settle,
+        settle: (failure, batch) => {
+          unwatch?.();
+          if (failure === undefined) resolve(answer(batch));
+          else reject(failure);
+        },
         batch: this.#batchOf(steps, closePortals),
         startedIn: 'idle',
         isRetried: false,
       };
-      unwatch = options === undefined ? undefined : this.#watch(task, options);
+      const unwatch = options === undefined ? undefined : this.#watch(task, options);
       this.#waiting.push(task);
       this.#next();
     });

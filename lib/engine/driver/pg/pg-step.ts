@@ -44,7 +44,7 @@ function encode(statement: string, values: readonly unknown[]): WireValue[] {
   return values.map((value, index) => {
     try {
       if (value instanceof Date && Number.isNaN(value.getTime()))
-        throw new RangeError('it is an invalid Date');
+        throw new ArgumentError('it is an invalid Date');
       return prepareValue(value);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);

@@ -80,7 +80,7 @@ export class PreparedStatements {
 
   /** One name has vanished, so others may have: all are closed, which the server allows for a name that it lacks. */
   forgetAll(): void {
-    for (const text of [...this.#byText.keys()]) this.forget(text);
+    for (const text of this.#byText.keys()) this.forget(text);
   }
 
   /** The server has dropped every name: DISCARD ALL, DEALLOCATE ALL. */

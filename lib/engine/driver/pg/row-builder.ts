@@ -59,7 +59,7 @@ function compileObject(fields: readonly Field[], parsers: readonly (TypeParser |
     (field, index) => `${keyExpression(field.name)}: ${valueExpression(index, parsers[index] !== undefined)}`,
   );
   try {
-    // oxlint-disable-next-line no-new-func -- names are JSON-encoded; nothing else of the outside enters the text
+    // oxlint-disable-next-line no-new-func, typescript/no-implied-eval -- names are JSON-encoded; nothing else of the outside enters the text
     const make = new Function('parsers', `return (values) => ({ ${members.join(', ')} });`) as (
       parsers: readonly (TypeParser | undefined)[],
     ) => RowBuilder;
