@@ -1,5 +1,4 @@
 import type { CommandResult } from './driver/driver.js';
-import { ArgumentError } from './errors.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
@@ -78,17 +77,12 @@ export abstract class Executor {
     return this.stream(statement, parameters, options).scalars<T>();
   }
 
-  /** Sends SQL with `$1` placeholders as it is. */
+  /** Sends SQL with `$1` placeholders as it is, with one set of values. For an executemany use `execute()` with `text()`. */
   execDriverSql<R = Row>(
     sql: string,
     parameters: readonly unknown[] = [],
     options?: StatementOptions,
   ): PendingResult<R> {
-    if (parameters.length > 0 && parameters.every((set) => Array.isArray(set))) {
-      const message =
-        'execDriverSql takes one set of parameters. For an executemany use execute() with text().';
-      return new PendingResult<R>(Promise.reject(new ArgumentError(message)));
-    }
     return this.execute<R>({ text: sql, values: parameters }, undefined, options);
   }
 

@@ -120,7 +120,9 @@ describe('fromChannel', () => {
   it('closes its connection when it is unsubscribed while LISTEN is on its way', async () => {
     await using proxy = await startFaultyProxy(database.url);
     const slow = createAsyncEngine(proxy.url);
-    const sent = proxy.holdWhen(({ type, text: sql }) => type === 'Execute' && sql?.startsWith('LISTEN') === true);
+    const sent = proxy.holdWhen(
+      ({ type, text: sql }) => type === 'Execute' && sql?.startsWith('LISTEN') === true,
+    );
     const subscription = fromChannel(slow, 'orders').subscribe();
     await sent;
     subscription.unsubscribe();
