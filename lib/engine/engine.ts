@@ -148,6 +148,7 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
   /** Closes the pool for good: later statements are refused with `ResourceClosedError`. */
   async aclose(): Promise<void> {
     await this.pool.dispose();
+    this.ambient.disable();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -76,6 +76,11 @@ export class AmbientContext implements ScopeContext {
     return (work) => this.run(frame, work);
   }
 
+  /** Forgets all frames. In Node 20 each context that is in use slows every promise of the process a little. */
+  disable(): void {
+    this.#storage.disable();
+  }
+
   /** Runs `work` in the present scope but outside every transaction: for hooks that come after one. */
   outside<T>(work: () => T): T {
     const parent = this.current;

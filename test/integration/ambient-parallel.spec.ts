@@ -169,16 +169,19 @@ describe('a statement of the parent', () => {
 
   it('names the file in which a transaction without a label was begun', async () => {
     const engine = workshop.engine();
-    await engine.scope(async () => {
-      engine.currentConnection();
-      await engine.transaction(async () => {
-        const { origin } = engine.currentConnection().getTransaction() ?? { origin: '' };
-        expect(origin).toContain('ambient-parallel.spec.ts');
-        await engine.transaction(() => {
-          const nested = engine.currentConnection().getNestedTransaction();
-          expect(nested?.origin).toContain('ambient-parallel.spec.ts');
+    await engine.scope(
+      async () => {
+        engine.currentConnection();
+        await engine.transaction(async () => {
+          const { origin } = engine.currentConnection().getTransaction() ?? { origin: '' };
+          expect(origin).toContain('ambient-parallel.spec.ts');
+          await engine.transaction(() => {
+            const nested = engine.currentConnection().getNestedTransaction();
+            expect(nested?.origin).toContain('ambient-parallel.spec.ts');
+          });
         });
-      });
-    });
+      },
+      { commit: 'explicit' },
+    );
   });
 });

@@ -224,61 +224,6 @@ describe('afterCommit', () => {
   });
 });
 
-describe('the hooks of a savepoint', () => {
-  it('are its parent’s once it is released', async () => {
-    await engine.transaction(async () => {
-      await engine.execute(insert('root'));
-      await engine.transaction(async () => {
-        registerAll();
-        await engine.execute(insert('nested'));
-      });
-      expect(ran).toEqual([]);
-    });
-    expect(ran).toEqual(['beforeCommit', 'afterCommit', 'afterCompletion']);
-  });
-
-  it('that was rolled back run their afterRollback and no other, and so at once', async () => {
-    await engine.transaction(async () => {
-      registerAll('root: ');
-      await failureOf(
-        engine.transaction(async () => {
-          registerAll();
-          await engine.execute(insert('nested'));
-          throw new Error('undo');
-        }),
-      );
-      expect(ran).toEqual(['afterRollback', 'afterCompletion']);
-      ran = [];
-    });
-    expect(ran).toEqual(['root: beforeCommit', 'root: afterCommit', 'root: afterCompletion']);
-  });
-
-  it('that was released inside a root that rolls back run their afterRollback then', async () => {
-    await failureOf(
-      engine.transaction(async () => {
-        await engine.transaction(async () => {
-          registerAll();
-          await engine.execute(insert('nested'));
-        });
-        throw new Error('undo');
-      }),
-    );
-    expect(ran).toEqual(['afterRollback', 'afterCompletion']);
-  });
-
-  it('that its root ended are the root’s', async () => {
-    await using connection = await engine.connect();
-    const root = await connection.begin();
-    const nested = await connection.beginNested();
-    nested.afterCommit(note('nested'));
-    root.afterCommit(note('root'));
-    await connection.execute(insert('one'));
-    await root.commit();
-    await nested.rollback();
-    expect(ran).toEqual(['root', 'nested']);
-  });
-});
-
 describe('a hook that fails behind another error', () => {
   it('is logged, and the first error is thrown', async () => {
     await expect(

@@ -232,23 +232,36 @@ describe('the end of a transaction', () => {
 
   it('at its timeout undoes everything at once, whatever the work waits for', async () => {
     engine = workshop.engine();
-    const rolledBack = new Latch();
+    const hasWritten = new Latch();
     const release = new Latch();
     const outcome = failureOf(
       engine.transaction(
         async () => {
           await engine.execute(insert('late'));
-          await engine.execute(text('SELECT pg_sleep(30)')).then(undefined, () => undefined);
-          rolledBack.open();
+          hasWritten.open();
           await release.opened;
         },
         { timeout: 100 },
       ),
     );
-    await rolledBack.opened;
-    // The key is free although the work has not ended.
+    await hasWritten.opened;
+    // Waits for the key, which is free before the work has ended.
     await workshop.database.query(`INSERT INTO item (name) VALUES ('late')`);
     release.open();
     expect(await outcome).toBeInstanceOf(TransactionTimeoutError);
+  });
+
+  it('at its timeout cancels the statement that runs, and nothing of a handle goes on', async () => {
+    engine = workshop.engine();
+    await using connection = await engine.connect();
+    const transaction = await connection.begin({ timeout: 100 });
+    await connection.execute(insert('undone'));
+    const running = await failureOf(connection.execute(text('SELECT pg_sleep(30)')));
+    expect(running).toBeInstanceOf(TransactionTimeoutError);
+    expect(await failureOf(connection.execute(insert('behind')))).toBe(running);
+    expect(await failureOf(transaction.commit())).toBe(running);
+    await connection.execute(insert('afterwards'));
+    await connection.commit();
+    expect(await workshop.names()).toEqual(['afterwards']);
   });
 });

@@ -82,6 +82,18 @@ describe('a savepoint', () => {
     expect(await workshop.names()).toEqual(['one', 'two']);
   });
 
+  it('begun by a handle has the ambient ones inside it', async () => {
+    engine = workshop.engine({ nestedWaitTimeout: 500 });
+    await engine.transaction(async () => {
+      const handle = await engine.currentConnection().beginNested();
+      await engine.execute(insert('in the handle'));
+      await engine.transaction(() => engine.execute(insert('inside it')));
+      await handle.rollback();
+      await engine.execute(insert('after'));
+    });
+    expect(await workshop.names()).toEqual(['after']);
+  });
+
   it('survives the failure of the savepoint before it', async () => {
     engine = workshop.engine();
     await engine.transaction(async () => {

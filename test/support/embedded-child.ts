@@ -37,6 +37,8 @@ export async function transpileLauncher(folder: string): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, outputText);
   }
+  // All that the launcher takes through the engine's door is errors.
+  await writeFile(join(folder, 'launcher', 'engine', 'index.js'), "export * from './errors.js';\n");
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   await cp(fixture, join(folder, 'embedded-server.mjs'));
 }

@@ -6,7 +6,6 @@ import { Mutex } from '../mutex.js';
  */
 export class StatementGate {
   readonly #lock = new Mutex();
-  readonly #admissions = new Set<AbortController>();
   #state: 'open' | 'shut' = 'open';
   #inFlight = 0;
   #onQuiet: (() => void) | undefined;
@@ -25,24 +24,10 @@ export class StatementGate {
     return !this.#lock.isHeld && this.#inFlight === 0;
   }
 
-  /** Waits for the turn of a statement, at most `timeout` ms; then rejects with what `refusal` makes. */
+  /** Waits for the turn, at most `timeout` ms; then rejects with what `refusal` makes. */
   async takeTurn(timeout: number, refusal: () => Error): Promise<void> {
-    if (!this.#lock.tryAcquire()) await this.#wait(new AbortController(), timeout, refusal);
-  }
-
-  /** Waits for the turn of a nested transaction; rejects also when the gate is shut meanwhile. */
-  async admit(timeout: number, refusal: () => Error): Promise<void> {
     if (this.#lock.tryAcquire()) return;
     const abort = new AbortController();
-    this.#admissions.add(abort);
-    try {
-      await this.#wait(abort, timeout, refusal);
-    } finally {
-      this.#admissions.delete(abort);
-    }
-  }
-
-  async #wait(abort: AbortController, timeout: number, refusal: () => Error): Promise<void> {
     const timer = setTimeout(() => abort.abort(refusal()), timeout);
     try {
       await this.#lock.acquire(abort.signal);
@@ -55,11 +40,9 @@ export class StatementGate {
     this.#lock.release();
   }
 
-  /** Refuses nested transactions that still wait; statements that wait were issued in time and get their turn. */
-  shut(refusal: () => Error): void {
-    if (this.#state === 'shut') return;
+  /** Who waits for a turn still gets it; what it is good for then, he must ask. */
+  shut(): void {
     this.#state = 'shut';
-    for (const abort of this.#admissions) abort.abort(refusal());
   }
 
   /** Counts `work` among the statements in flight. */

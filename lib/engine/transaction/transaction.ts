@@ -205,7 +205,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   async admit(child: Transaction<Connection>): Promise<void> {
     this.expectUsable();
     if (this.#child === child) return;
-    await this.#gate.admit(this.host.nestedWaitTimeout, () => this.#busy());
+    await this.#gate.takeTurn(this.host.nestedWaitTimeout, () => this.#busy());
     try {
       this.expectUsable();
       this.#expectOnServer();
@@ -232,7 +232,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
    * it, so what it did so far is no part of this one.
    */
   async conclude(): Promise<void> {
-    this.#shut();
+    this.#gate.shut();
     await this.#child?.rollback();
   }
 
@@ -241,7 +241,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
    * at a time, so that `end` must look at what the one before it has left.
    */
   protected settle(end: () => Promise<void>): Promise<void> {
-    this.#shut();
+    this.#gate.shut();
     const ending = this.#ending.then(async () => {
       await this.#child?.cancel();
       await this.#gate.quiet();
@@ -249,10 +249,6 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
     this.#ending = ending.catch(() => undefined);
     return ending;
-  }
-
-  #shut(): void {
-    this.#gate.shut(() => ended(this.origin, 'ending'));
   }
 
   /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. */
