@@ -7,7 +7,7 @@ import type {
   Portal,
   ServerStatus,
 } from './driver/driver.js';
-import { DBAPIError, NotStartedError, ResourceClosedError } from './errors.js';
+import { DBAPIError, NotStartedError, QueryCanceledError, ResourceClosedError } from './errors.js';
 import type { EngineLogger } from './log.js';
 import type { CommandTarget } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
@@ -39,7 +39,11 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
   #opening: Promise<void> | undefined;
+  /** Ends the wait for a connection of the pool, while there is one. */
+  #checkout: AbortController | undefined;
   #deferred: string[] = [];
+  #running = 0;
+  #commands = 0;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -55,7 +59,15 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   get serverStatus(): ServerStatus {
-    return this.#pooled?.isValid === true ? this.#pooled.session.status : 'idle';
+    return this.isConnected ? this.#session().status : 'idle';
+  }
+
+  get isConnected(): boolean {
+    return this.#pooled?.isValid === true;
+  }
+
+  get commandMark(): number | undefined {
+    return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
   }
 
   get nestedWaitTimeout(): number {
@@ -84,13 +96,22 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   async #checkOut(): Promise<void> {
-    const { pool } = this.#host;
-    const pooled = pool.tryConnect() ?? (await pool.connect({ holding: this.#host.holding() }));
+    const pooled = this.#host.pool.tryConnect() ?? (await this.#waitForConnection());
     // Closed while it waited: the connection must not stay behind.
     if (this.#state === 'closed') await pooled.close();
     this.#expectNotClosed();
     this.#pooled = pooled;
     this.#state = 'open';
+  }
+
+  async #waitForConnection(): Promise<PooledConnection> {
+    const checkout = new AbortController();
+    this.#checkout = checkout;
+    try {
+      return await this.#host.pool.connect({ holding: this.#host.holding(), signal: checkout.signal });
+    } finally {
+      this.#checkout = undefined;
+    }
   }
 
   #expectNotClosed(): void {
@@ -117,8 +138,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   /** The first fetch sends `control` in front of the statement. */
-  openPortal(control: readonly Control[], command: Command): Portal {
-    const portal = this.#session().openPortal(this.#withDeferred(control), command);
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
+    const portal = this.#session().openPortal(this.#withDeferred(control), command, options);
     return {
       get shape() {
         return portal.shape;
@@ -167,9 +188,14 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     this.#host.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
 
-  /** Cancels what runs now, if anything does. */
+  stopWaiting(reason: unknown): void {
+    this.#checkout?.abort(reason);
+  }
+
+  /** Cancels what runs now, or the wait for a connection to run it on. */
   async cancel(): Promise<void> {
-    if (this.#pooled?.isValid === true) await this.#pooled.session.cancel();
+    this.stopWaiting(new QueryCanceledError('the statement was cancelled while it waited for a connection.'));
+    if (this.isConnected) await this.#session().cancel();
   }
 
   /** Ends the physical connection; the next use takes another one, once the transaction was rolled back. */
@@ -221,11 +247,15 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
 
   async #guard<T>(work: (session: DriverConnection) => Promise<T>): Promise<T> {
     const session = this.#session();
+    this.#running += 1;
+    this.#commands += 1;
     try {
       return await work(session);
     } catch (error) {
       if (error instanceof DBAPIError && error.connectionInvalidated) this.#lose(error);
       throw error;
+    } finally {
+      this.#running -= 1;
     }
   }
 

@@ -271,7 +271,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
       current: () => this.#transactions.current(),
       begin: () => this.beginRoot(),
       isAutocommit: () => isAutocommit(this.#options),
-      openPortal: (control) => this.#session.openPortal(control, invocation.command),
+      openPortal: (control, deadline) =>
+        this.#session.openPortal(control, invocation.command, invocation.commandOptions(deadline)),
     });
   }
 

@@ -38,7 +38,7 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly settings?: Readonly<Record<string, string>> | undefined;
   /** How values of a type arrive: `{ int8: 'bigint' }`, or a parser by type name or oid. */
   readonly types?: TypeOptions | undefined;
-  /** How long a statement or a nested transaction waits for another one beside it. Default 10,000. */
+  /** How long a statement or a nested transaction waits for another one beside it in which nothing runs. Default 10,000. */
   readonly nestedWaitTimeout?: number | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;

@@ -58,7 +58,7 @@ export class Invocation {
     control: readonly Control[],
     deadline: AbortSignal | undefined,
   ): Promise<CommandResult> {
-    const options = this.#commandOptions(deadline);
+    const options = this.commandOptions(deadline);
     if (!this.isMany) return await target.execute(control, this.command, options);
     const results: CommandResult[] = [];
     for (let start = 0; start < this.commands.length; start += MANY_PAGE_SIZE) {
@@ -68,7 +68,8 @@ export class Invocation {
     return merge(results);
   }
 
-  #commandOptions(deadline: AbortSignal | undefined): CommandOptions | undefined {
+  /** What cancels it: its own `timeout` and `signal`, and the transaction's deadline. */
+  commandOptions(deadline: AbortSignal | undefined): CommandOptions | undefined {
     const { timeout, signal } = this.options;
     if (timeout === undefined && signal === undefined && deadline === undefined) return undefined;
     const signals = [signal, deadline].filter((one) => one !== undefined);

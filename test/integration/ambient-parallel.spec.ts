@@ -167,6 +167,18 @@ describe('a statement of the parent', () => {
     expect(await workshop.names()).toEqual(['first']);
   });
 
+  it('slow siblings are waited for, however long they take together', async () => {
+    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    const slow = (name: string) => async (): Promise<void> => {
+      await engine.execute(text('SELECT pg_sleep(0.06)'));
+      await engine.execute(insert(name));
+    };
+    await engine.transaction(() =>
+      Promise.all(['a', 'b', 'c', 'd'].map((name) => engine.transaction(slow(name)))),
+    );
+    expect(await workshop.names()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('names the file in which a transaction without a label was begun', async () => {
     const engine = workshop.engine();
     await engine.scope(

@@ -46,7 +46,7 @@ export class TransactionWorkshop {
       const open = (await this.database.sessions()).filter(({ state }) => state?.startsWith('idle in'));
       assert.deepEqual(open, []);
     });
-    await Promise.all(engines.map((engine) => engine.dispose()));
+    await Promise.all(engines.map((engine) => engine.aclose()));
     await this.database.query('TRUNCATE item');
     assert.deepEqual(
       onLoan,

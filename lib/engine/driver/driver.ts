@@ -47,7 +47,7 @@ export interface CommandResult {
 
 export interface Batch {
   readonly rows: DriverRow[];
-  /** True: the portal is exhausted, and closed on the server. */
+  /** True: the portal is exhausted. `close()` closes it on the server. */
   readonly done: boolean;
 }
 
@@ -89,7 +89,8 @@ export interface DriverConnection {
   ): Promise<CommandResult[]>;
   /** A name that was never used in this session: for portals and savepoints. */
   uniqueName(prefix: string): string;
-  openPortal(control: readonly Control[], command: Command): Portal;
+  /** `options` hold for each fetch. */
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
   /** Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use. */
   cancel(): Promise<void>;
   /** Says goodbye to the server; ends hard when that takes longer than a second. Never rejects. */

@@ -7,6 +7,12 @@ import {
 } from '../errors.js';
 import type { DBAPIErrorOptions } from '../errors.js';
 
+/** Why an end can only be a rollback. `isExpected`: the user asked for it, so that nothing is thrown for it. */
+export interface RollbackReason {
+  readonly cause: unknown;
+  readonly isExpected: boolean;
+}
+
 /** Work that comes after the end. */
 export function ended(origin: string, state: string): TransactionEndedError {
   return new TransactionEndedError(

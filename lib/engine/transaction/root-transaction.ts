@@ -119,24 +119,27 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async #sendCommit(): Promise<void> {
+    // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
+    const { isConnected } = this.host;
     let tag: string;
     try {
       tag = await this.host.command(['COMMIT']);
     } catch (error) {
-      throw await this.#commitFailed(error);
+      throw await this.#commitFailed(error, isConnected);
     }
     // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
     if (tag === 'ROLLBACK') await this.#refuseCommit();
     await this.#finish('committed');
   }
 
-  async #commitFailed(error: unknown): Promise<unknown> {
+  async #commitFailed(error: unknown, wasSent: boolean): Promise<unknown> {
     if (error instanceof DBAPIError && !error.connectionInvalidated && this.host.serverStatus === 'idle') {
       await this.#finish('rolled-back');
       return error;
     }
     this.host.invalidate(error);
     await this.#finish('cancelled');
+    if (!wasSent) return error;
     return new CommitOutcomeUnknownError(
       `the connection was lost during COMMIT of the transaction begun at ${this.origin}: the data is stored or it is ` +
         `not. Read it back before you repeat the work.`,
@@ -151,11 +154,11 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   // Undone at once, whatever the work is waiting for; attached until the work has heard of it.
   #expire(deadline: AbortController, timeout: number): void {
-    deadline.abort(
-      new TransactionTimeoutError(
-        `the transaction begun at ${this.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
-      ),
+    const error = new TransactionTimeoutError(
+      `the transaction begun at ${this.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
     );
+    deadline.abort(error);
+    this.host.stopWaiting(error);
     const expiry = this.settle(async () => {
       await this.#undoOnServer();
       this.markRolledBack();

@@ -1,5 +1,15 @@
 import { Mutex } from '../mutex.js';
 
+/** How long a wait may last in which nothing moves. */
+export interface Patience {
+  /** Milliseconds. */
+  readonly timeout: number;
+  /** Changes whenever something has moved; undefined while something does. */
+  mark(): number | undefined;
+  /** What the wait is ended with. */
+  refusal(): Error;
+}
+
 /**
  * The way into one transaction: open to all while it is active, and the turn of one at a time while it is being opened
  * or while a nested transaction is inside. Shut for good once the transaction begins to end.
@@ -24,11 +34,21 @@ export class StatementGate {
     return !this.#lock.isHeld && this.#inFlight === 0;
   }
 
-  /** Waits for the turn, at most `timeout` ms; then rejects with what `refusal` makes. */
-  async takeTurn(timeout: number, refusal: () => Error): Promise<void> {
-    if (this.#lock.tryAcquire()) return;
+  /** Waits for the turn, as long as anything moves in front of it. */
+  async takeTurn(patience: Patience): Promise<void> {
+    if (!this.#lock.tryAcquire()) await this.#waitForTurn(patience);
+  }
+
+  async #waitForTurn(patience: Patience): Promise<void> {
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(refusal()), timeout);
+    let last = patience.mark();
+    const check = (): void => {
+      const now = patience.mark();
+      if (now !== undefined && now === last) return abort.abort(patience.refusal());
+      last = now;
+      timer = setTimeout(check, patience.timeout);
+    };
+    let timer = setTimeout(check, patience.timeout);
     try {
       await this.#lock.acquire(abort.signal);
     } finally {

@@ -2,11 +2,18 @@ import type { ServerStatus } from '../driver/driver.js';
 
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
+  /** `idle` also where there is no session. */
   readonly serverStatus: ServerStatus;
-  /** Milliseconds that a statement waits for a nested transaction beside it. */
+  /** False before the first statement, and once the session is lost. */
+  readonly isConnected: boolean;
+  /** Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the connection. */
   readonly nestedWaitTimeout: number;
+  /** Changes with every command; undefined while one runs, or a connection is waited for. */
+  readonly commandMark: number | undefined;
   /** Opens the connection when this is its first statement. */
   ready(): Promise<void>;
+  /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
+  stopWaiting(reason: unknown): void;
   /** Sends control statements alone, in one flight, and answers with the tag of the last. Drops what was deferred. */
   command(texts: readonly string[]): Promise<string>;
   /** Lets a control statement ride in front of whatever comes next. */

@@ -10,7 +10,7 @@ export interface StreamHost {
   begin(): Transaction;
   /** True: nobody else will end a transaction that the stream has begun. */
   isAutocommit(): boolean;
-  openPortal(control: readonly Control[]): Portal;
+  openPortal(control: readonly Control[], deadline: AbortSignal | undefined): Portal;
 }
 
 /** A stream on a connection: in the transaction that was active when it was made, else in one begun by its first pull. */
@@ -27,7 +27,9 @@ export class TransactionStream implements StreamSource {
 
   async open(): Promise<Portal> {
     const transaction = this.#active ?? this.#host.current() ?? this.#begin();
-    return new TransactionPortal(transaction, (control) => this.#host.openPortal(control));
+    return new TransactionPortal(transaction, (control) =>
+      this.#host.openPortal(control, transaction.deadline),
+    );
   }
 
   #begin(): Transaction {

@@ -3,7 +3,9 @@ import type { Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
 import { StatementGate } from './statement-gate.js';
+import type { Patience } from './statement-gate.js';
 import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
+import type { RollbackReason } from './refusals.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /**
@@ -11,12 +13,6 @@ import type { TransactionOwner } from './transaction-host.js';
  * outer transaction ended, or the connection was lost.
  */
 export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
-
-/** Why an end can only be a rollback. `isExpected`: the user asked for it, so that nothing is thrown for it. */
-export interface RollbackReason {
-  readonly cause: unknown;
-  readonly isExpected: boolean;
-}
 
 const LIVE: readonly TransactionState[] = ['pending', 'active', 'failed'];
 const NO_CONTROL: readonly Control[] = [];
@@ -148,7 +144,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   async execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
     this.expectUsable();
     if (this.#state !== 'pending' && !this.#gate.isTaken) return await this.#attempt(() => send(NO_CONTROL));
-    await this.#gate.takeTurn(this.host.nestedWaitTimeout, () => this.#busy());
+    await this.#gate.takeTurn(this.#patience());
     if (this.isActive && this.#state === 'pending') {
       try {
         return await this.#attempt(async () => await send(await this.open()));
@@ -205,7 +201,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   async admit(child: Transaction<Connection>): Promise<void> {
     this.expectUsable();
     if (this.#child === child) return;
-    await this.#gate.takeTurn(this.host.nestedWaitTimeout, () => this.#busy());
+    await this.#gate.takeTurn(this.#patience());
     try {
       this.expectUsable();
       this.#expectOnServer();
@@ -223,8 +219,14 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#gate.giveTurn();
   }
 
-  #busy(): Error {
-    return busy(this.host.nestedWaitTimeout, this.origin, this.#child?.origin);
+  // Slow siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.
+  #patience(): Patience {
+    const timeout = this.host.nestedWaitTimeout;
+    return {
+      timeout,
+      mark: () => this.host.commandMark,
+      refusal: () => busy(timeout, this.origin, this.#child?.origin),
+    };
   }
 
   /**

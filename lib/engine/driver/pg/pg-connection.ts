@@ -106,9 +106,10 @@ export class PgConnection implements DriverConnection {
     return `${prefix}_${this.#names}`;
   }
 
-  openPortal(control: readonly Control[], command: Command): Portal {
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
     return new PgPortal(this.uniqueName('nae_portal'), control, command, {
-      run: (commands, closePortals) => this.#run(commands, closePortals, undefined, (batch) => batch.results),
+      fetch: (commands) => this.#run(commands, [], options, (batch) => batch.results),
+      closePortal: (name) => this.#run([], [name], undefined, () => undefined),
       isOpen: () => this.isOpen,
     });
   }

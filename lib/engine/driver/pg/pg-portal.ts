@@ -5,7 +5,8 @@ import type { WireCommand } from './pg-step.js';
 
 /** What a portal needs of its connection. */
 export interface PortalHost {
-  run(commands: readonly WireCommand[], closePortals: readonly string[]): Promise<StepResult[]>;
+  fetch(commands: readonly WireCommand[]): Promise<StepResult[]>;
+  closePortal(name: string): Promise<void>;
   isOpen(): boolean;
 }
 
@@ -52,7 +53,7 @@ export class PgPortal implements Portal {
         : [{ text: this.#command.text, portal, ...(this.#last?.layout && { bound: this.#last.layout }) }];
     this.#state = 'bound';
     try {
-      const results = await this.#host.run(commands, []);
+      const results = await this.#host.fetch(commands);
       const result = results[results.length - 1] as StepResult;
       this.#last = result;
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
@@ -70,6 +71,6 @@ export class PgPortal implements Portal {
     this.#state = 'done';
     if (!isOnServer || !this.#host.isOpen()) return;
     // The only way it fails is with the connection, and then the portal is gone as well.
-    await this.#host.run([], [this.#name]).catch(() => undefined);
+    await this.#host.closePortal(this.#name).catch(() => undefined);
   }
 }
