@@ -57,7 +57,6 @@ export const FLOORS: readonly Floor[] = [
       'url-text.ts',
       'types.ts',
       'statement/',
-      'lifecycle.ts',
       'mutex.ts',
       'events.ts',
       'log.ts',
