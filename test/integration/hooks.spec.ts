@@ -3,84 +3,72 @@ import { AfterCommitError, CommitOutcomeUnknownError } from 'nest-async-engine/e
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../support/barrier.js';
 import { startFaultyProxy } from '../support/faulty-proxy.js';
+import { HookJournal } from '../support/hook-journal.js';
 import { failureOf, hop, insert, LogBook, TransactionWorkshop } from '../support/transaction-workshop.js';
 
 let workshop: TransactionWorkshop;
 let engine: AsyncEngine;
 let log: LogBook;
-let ran: string[];
+let journal: HookJournal;
 beforeAll(async () => {
   workshop = await TransactionWorkshop.open('hooks');
 });
 beforeEach(() => {
   log = new LogBook();
   engine = workshop.engine({ logger: log });
-  ran = [];
+  journal = new HookJournal();
 });
 afterEach(() => workshop.tidyUp());
 afterAll(() => workshop.close());
 
-/** A hook that takes its time and leaves its name. */
-const note = (name: string) => async (): Promise<void> => {
-  await hop(() => 0.99);
-  ran.push(name);
-};
-
-function registerAll(prefix = ''): void {
-  engine.afterCompletion(note(`${prefix}afterCompletion`));
-  engine.afterRollback(note(`${prefix}afterRollback`));
-  engine.afterCommit(note(`${prefix}afterCommit`));
-  engine.beforeCommit(note(`${prefix}beforeCommit`));
-}
-
 describe('the hooks of a transaction', () => {
   it('are awaited, in order, after a commit', async () => {
     await engine.transaction(async () => {
-      registerAll();
-      engine.afterCommit(note('second afterCommit'));
+      journal.registerAll(engine);
+      engine.afterCommit(journal.note('second afterCommit'));
       await engine.execute(insert('one'));
     });
-    expect(ran).toEqual(['beforeCommit', 'afterCommit', 'second afterCommit', 'afterCompletion']);
+    expect(journal.ran).toEqual(['beforeCommit', 'afterCommit', 'second afterCommit', 'afterCompletion']);
   });
 
   it('are awaited, in order, after a rollback', async () => {
     await failureOf(
       engine.transaction(async () => {
-        registerAll();
+        journal.registerAll(engine);
         await engine.execute(insert('one'));
         throw new Error('undo');
       }),
     );
-    expect(ran).toEqual(['afterRollback', 'afterCompletion']);
+    expect(journal.ran).toEqual(['afterRollback', 'afterCompletion']);
   });
 
   it('run for a transaction in which no statement ran', async () => {
-    await engine.transaction(() => registerAll());
-    expect(ran).toEqual(['beforeCommit', 'afterCommit', 'afterCompletion']);
+    await engine.transaction(() => journal.registerAll(engine));
+    expect(journal.ran).toEqual(['beforeCommit', 'afterCommit', 'afterCompletion']);
   });
 
   it('run once, whatever is called afterwards', async () => {
     await using connection = await engine.connect();
     const transaction = await connection.begin();
-    transaction.afterRollback(note('afterRollback'));
-    transaction.afterCommit(note('afterCommit'));
+    transaction.afterRollback(journal.note('afterRollback'));
+    transaction.afterCommit(journal.note('afterCommit'));
     await connection.execute(insert('one'));
     await transaction.commit();
     await transaction.rollback();
     await transaction.close();
-    expect(ran).toEqual(['afterCommit']);
+    expect(journal.ran).toEqual(['afterCommit']);
   });
 
   it('afterRollback runs when the connection was lost', async () => {
     await failureOf(
       engine.transaction(async () => {
-        registerAll();
+        journal.registerAll(engine);
         await engine.execute(insert('one'));
         engine.currentConnection().invalidate();
         await engine.execute(insert('two'));
       }),
     );
-    expect(ran).toEqual(['afterRollback', 'afterCompletion']);
+    expect(journal.ran).toEqual(['afterRollback', 'afterCompletion']);
   });
 
   it('only afterCompletion runs when nobody knows the outcome of COMMIT', async () => {
@@ -89,14 +77,14 @@ describe('the hooks of a transaction', () => {
     void proxy.holdWhen(({ from, text }) => from === 'client' && text === 'COMMIT').then(() => proxy.cut());
     const failure = await failureOf(
       faulty.transaction(async () => {
-        faulty.afterCommit(note('afterCommit'));
-        faulty.afterRollback(note('afterRollback'));
-        faulty.afterCompletion(note('afterCompletion'));
+        faulty.afterCommit(journal.note('afterCommit'));
+        faulty.afterRollback(journal.note('afterRollback'));
+        faulty.afterCompletion(journal.note('afterCompletion'));
         await faulty.execute(insert('one'));
       }),
     );
     expect(failure).toBeInstanceOf(CommitOutcomeUnknownError);
-    expect(ran).toEqual(['afterCompletion']);
+    expect(journal.ran).toEqual(['afterCompletion']);
     await faulty.dispose();
   });
 });
@@ -114,8 +102,8 @@ describe('beforeCommit', () => {
   });
 
   it('may register another one', async () => {
-    await engine.transaction(() => engine.beforeCommit(() => engine.beforeCommit(note('second'))));
-    expect(ran).toEqual(['second']);
+    await engine.transaction(() => engine.beforeCommit(() => engine.beforeCommit(journal.note('second'))));
+    expect(journal.ran).toEqual(['second']);
   });
 
   for (const form of ['transaction()', 'a handle', 'begin(work)', 'scope()'] as const) {
@@ -125,7 +113,7 @@ describe('beforeCommit', () => {
       };
       await expect(runVetoed(form, veto)).rejects.toThrow('veto');
       expect(await workshop.names()).toEqual([]);
-      expect(ran).toEqual(['afterRollback']);
+      expect(journal.ran).toEqual(['afterRollback']);
       expect(engine.pool.checkedOut()).toBe(0);
     });
   }
@@ -134,7 +122,7 @@ describe('beforeCommit', () => {
     if (form === 'transaction()' || form === 'scope()') {
       const work = async (): Promise<void> => {
         if (form === 'scope()') engine.currentConnection();
-        engine.afterRollback(note('afterRollback'));
+        engine.afterRollback(journal.note('afterRollback'));
         engine.beforeCommit(veto);
         await engine.execute(insert('one'));
       };
@@ -143,13 +131,13 @@ describe('beforeCommit', () => {
     await using connection = await engine.connect();
     if (form === 'begin(work)') {
       return await connection.begin(async (transaction) => {
-        transaction.afterRollback(note('afterRollback'));
+        transaction.afterRollback(journal.note('afterRollback'));
         transaction.beforeCommit(veto);
         await connection.execute(insert('one'));
       });
     }
     const transaction = await connection.begin();
-    transaction.afterRollback(note('afterRollback'));
+    transaction.afterRollback(journal.note('afterRollback'));
     transaction.beforeCommit(veto);
     await connection.execute(insert('one'));
     return await transaction.commit();
@@ -170,10 +158,10 @@ describe('afterCommit', () => {
             throw new Error('undo');
           }),
         );
-        ran.push(...(await workshop.names()));
+        journal.ran.push(...(await workshop.names()));
       });
     });
-    expect(ran).toEqual(['by the hook', 'one']);
+    expect(journal.ran).toEqual(['by the hook', 'one']);
   });
 
   it('of a scope that is one transaction finds the connection back in a pool of 1 as well', async () => {
@@ -194,33 +182,33 @@ describe('afterCommit', () => {
       engine.transaction(async () => {
         await engine.execute(insert('one'));
         engine.afterCommit(() => Promise.reject(reason));
-        engine.afterCommit(note('second'));
-        engine.afterCompletion(note('completion'));
+        engine.afterCommit(journal.note('second'));
+        engine.afterCompletion(journal.note('completion'));
       }),
     );
     expect(failure).toBeInstanceOf(AfterCommitError);
     expect((failure as Error).cause).toBe(reason);
-    expect(ran).toEqual(['second', 'completion']);
+    expect(journal.ran).toEqual(['second', 'completion']);
     expect(await workshop.names()).toEqual(['one']);
   });
 
   it('outside a transaction runs at once, and the other hooks do nothing', async () => {
     const done = new Latch();
-    registerAll();
+    journal.registerAll(engine);
     engine.afterCommit(() => done.open());
     await done.opened;
     await hop(() => 0.99, 10);
-    expect(ran).toEqual(['afterCommit']);
+    expect(journal.ran).toEqual(['afterCommit']);
   });
 
   it('does not run when COMMIT is refused', async () => {
     await failureOf(
       engine.transaction(async () => {
-        registerAll();
+        journal.registerAll(engine);
         await engine.execute({ text: `INSERT INTO item (name, place) VALUES ('a', 1), ('b', 1)` });
       }),
     );
-    expect(ran).toEqual(['beforeCommit', 'afterRollback', 'afterCompletion']);
+    expect(journal.ran).toEqual(['beforeCommit', 'afterRollback', 'afterCompletion']);
   });
 });
 
