@@ -42,7 +42,7 @@ describe('the hooks of a savepoint', () => {
         }),
       );
       expect(journal.ran).toEqual(['afterRollback', 'afterCompletion']);
-      journal = new HookJournal();
+      journal.ran.splice(0);
     });
     expect(journal.ran).toEqual(['root: beforeCommit', 'root: afterCommit', 'root: afterCompletion']);
   });
