@@ -33,22 +33,15 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
    */
   async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    const { retry } = this.transactionalOptions(options);
-    let isRoot = false;
-    const attempt = async (): Promise<T> => {
-      const open = this.openTransaction(options);
-      ({ isRoot } = open);
-      let result: T;
-      try {
-        result = await open.run(work);
-      } catch (error) {
-        await open.fail(error);
-        throw error;
-      }
-      await open.commit();
-      return result;
+    const merged = this.transactionalOptions(options);
+    if (merged.retry === undefined)
+      return await new OpenTransaction(this, this.ambient, merged).complete(work);
+    let open: OpenTransaction | undefined;
+    const attempt = (): Promise<T> => {
+      open = new OpenTransaction(this, this.ambient, merged);
+      return open.complete(work);
     };
-    return await withRetry(attempt, retry, () => isRoot);
+    return await withRetry(attempt, merged.retry, () => open?.isRoot === true);
   }
 
   /** The options of a transaction with what the engine's own options say where they are silent. */

@@ -119,22 +119,16 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     throw new ResourceClosedError('this AsyncConnection is closed. Take another one from engine.connect().');
   }
 
-  async execute(
-    control: readonly Control[],
-    command: Command,
-    options?: CommandOptions,
-  ): Promise<CommandResult> {
-    return await this.#guard((session) => session.execute(this.#withDeferred(control), command, options));
+  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
+    return this.#guard((session) => session.execute(this.#withDeferred(control), command, options));
   }
 
-  async executeMany(
+  executeMany(
     control: readonly Control[],
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
-    return await this.#guard((session) =>
-      session.executeMany(this.#withDeferred(control), commands, options),
-    );
+    return this.#guard((session) => session.executeMany(this.#withDeferred(control), commands, options));
   }
 
   /** The first fetch sends `control` in front of the statement. */

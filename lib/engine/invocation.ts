@@ -53,13 +53,22 @@ export class Invocation {
   }
 
   /** Sends everything, page by page; `control` travels in front of the first page. */
-  async run(
+  run(
     target: CommandTarget,
     control: readonly Control[],
     deadline: AbortSignal | undefined,
   ): Promise<CommandResult> {
     const options = this.commandOptions(deadline);
-    if (!this.isMany) return await target.execute(control, this.command, options);
+    return this.isMany
+      ? this.#runPages(target, control, options)
+      : target.execute(control, this.command, options);
+  }
+
+  async #runPages(
+    target: CommandTarget,
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+  ): Promise<CommandResult> {
     const results: CommandResult[] = [];
     for (let start = 0; start < this.commands.length; start += MANY_PAGE_SIZE) {
       const page = this.commands.slice(start, start + MANY_PAGE_SIZE);

@@ -107,10 +107,27 @@ export class OpenTransaction {
     return this.#ambient.run(this.#frame, work);
   }
 
+  /** Runs `work` to its end, then commits what it did or, when it throws, undoes it. */
+  async complete<T>(work: () => Promise<T> | T): Promise<T> {
+    let result: T;
+    try {
+      result = await this.run(work);
+    } catch (error) {
+      await this.fail(error);
+      throw error;
+    }
+    await this.commit();
+    return result;
+  }
+
   /** The work has succeeded. Statements of it that come later are refused, those in flight are awaited, then COMMIT. */
   async commit(): Promise<void> {
     const transaction = this.#frame.own;
     if (this.#kind !== 'own' || transaction === undefined) return this.#frame.close();
+    if (transaction.commitUntouched()) {
+      this.#frame.close();
+      return await this.#lease?.release();
+    }
     try {
       await this.run(() => transaction.prepareCommit());
       this.#frame.close();

@@ -1,18 +1,43 @@
 import { TransactionHooks } from './hooks.js';
 import type { HookPhase, TransactionHook } from './hooks.js';
+import type { RollbackReason } from './refusals.js';
 import type { TransactionHost } from './transaction-host.js';
 
-/** The side of a transaction that others hang their hooks on. */
+/** The side of a transaction where others say what its end must be, and hang what comes with it. */
 export abstract class HookedTransaction {
   protected readonly host: TransactionHost;
   #hooks: TransactionHooks | undefined;
+  #rollbackReason: RollbackReason | undefined;
 
   constructor(host: TransactionHost) {
     this.host = host;
   }
 
+  /** For an error that cannot be thrown without hiding another one. */
+  report(error: unknown): void {
+    this.host.report(error);
+  }
+
+  protected get hasHooks(): boolean {
+    return this.#hooks !== undefined;
+  }
+
   /** Refuses a transaction that has ended. */
   abstract expectUsable(): void;
+
+  get rollbackReason(): RollbackReason | undefined {
+    return this.#rollbackReason;
+  }
+
+  /** Makes the end of this transaction a rollback; nothing is thrown for it, since it was asked for. */
+  setRollbackOnly(reason?: unknown): void {
+    this.#rollbackReason ??= { cause: reason, isExpected: true };
+  }
+
+  /** A method that took part in this transaction failed: it may not commit, and whoever tries is told. */
+  condemn(cause: unknown): void {
+    if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
+  }
 
   /** Runs before COMMIT, may write, and vetoes by throwing. */
   beforeCommit(hook: TransactionHook): void {

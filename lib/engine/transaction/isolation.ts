@@ -56,12 +56,14 @@ export function checkSettings(settings: Readonly<Record<string, string>>): void 
 export function checkTransactionOptions(options: TransactionOptions): void {
   if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
   if (options.settings !== undefined) checkSettings(options.settings);
-  for (const name of ['timeout', 'lockTimeout', 'statementTimeout'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(Number.isFinite(value) && value >= 0)) {
-      throw new ArgumentError(`${name} is ${String(value)}: it takes a number of milliseconds, 0 or more.`);
-    }
-  }
+  checkDuration('timeout', options.timeout);
+  checkDuration('lockTimeout', options.lockTimeout);
+  checkDuration('statementTimeout', options.statementTimeout);
+}
+
+function checkDuration(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isFinite(value) && value >= 0)) return;
+  throw new ArgumentError(`${name} is ${String(value)}: it takes a number of milliseconds, 0 or more.`);
 }
 
 /** BEGIN with all that the options say, and the settings behind it, as one flight. */

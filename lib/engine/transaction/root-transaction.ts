@@ -88,7 +88,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (rollbackReason !== undefined) {
       await this.#undo().catch((failure: unknown) => this.report(failure));
       if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
-    } else if (this.state === 'pending') await this.#finish('committed');
+    } else if (this.state === 'pending') await this.end('committed');
     else if (this.state === 'failed' && this.host.serverStatus === 'idle') await this.#refuseCommit();
     else await this.#sendCommit();
   }
@@ -97,7 +97,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     try {
       await this.#undoOnServer();
     } finally {
-      await this.#finish('rolled-back');
+      await this.end('rolled-back');
     }
   }
 
@@ -114,7 +114,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   async #refuseCommit(): Promise<void> {
     const cause = this.firstError;
-    await this.#finish('rolled-back');
+    await this.end('rolled-back');
     throw this.#unexpectedRollback(cause);
   }
 
@@ -129,16 +129,16 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
     // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
     if (tag === 'ROLLBACK') await this.#refuseCommit();
-    await this.#finish('committed');
+    await this.end('committed');
   }
 
   async #commitFailed(error: unknown, wasSent: boolean): Promise<unknown> {
     if (error instanceof DBAPIError && !error.connectionInvalidated && this.host.serverStatus === 'idle') {
-      await this.#finish('rolled-back');
+      await this.end('rolled-back');
       return error;
     }
     this.host.invalidate(error);
-    await this.#finish('cancelled');
+    await this.end('cancelled');
     if (!wasSent) return error;
     return new CommitOutcomeUnknownError(
       `the connection was lost during COMMIT of the transaction begun at ${this.origin}: the data is stored or it is ` +
@@ -147,9 +147,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     );
   }
 
-  #finish(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
+  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
     clearTimeout(this.#timer);
-    return this.end(state);
+    return super.end(state);
   }
 
   // Undone at once, whatever the work is waiting for; attached until the work has heard of it.

@@ -65,15 +65,14 @@ export class StatementGate {
     this.#state = 'shut';
   }
 
-  /** Counts `work` among the statements in flight. */
-  async pass<T>(work: () => Promise<T>): Promise<T> {
+  /** A statement is in flight from here on. */
+  enter(): void {
     this.#inFlight += 1;
-    try {
-      return await work();
-    } finally {
-      this.#inFlight -= 1;
-      if (this.#inFlight === 0) this.#onQuiet?.();
-    }
+  }
+
+  leave(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#onQuiet?.();
   }
 
   /** Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a time. */

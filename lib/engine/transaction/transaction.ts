@@ -5,7 +5,6 @@ import { HookedTransaction } from './hooked-transaction.js';
 import { StatementGate } from './statement-gate.js';
 import type { Patience } from './statement-gate.js';
 import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
-import type { RollbackReason } from './refusals.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /**
@@ -31,7 +30,6 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   #child: Transaction<Connection> | undefined;
   #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
-  #rollbackReason: RollbackReason | undefined;
 
   constructor(owner: TransactionOwner<Connection>, label: string | undefined) {
     super(owner.host);
@@ -88,10 +86,6 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.#firstError;
   }
 
-  get rollbackReason(): RollbackReason | undefined {
-    return this.#rollbackReason;
-  }
-
   /** Aborted when the root's `timeout` has passed. */
   abstract get deadline(): AbortSignal | undefined;
   abstract commit(): Promise<void>;
@@ -117,37 +111,26 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
   }
 
-  /** Makes the end of this transaction a rollback; nothing is thrown for it, since it was asked for. */
-  setRollbackOnly(reason?: unknown): void {
-    this.#rollbackReason ??= { cause: reason, isExpected: true };
-  }
-
-  /** A method that took part in this transaction failed: it may not commit, and whoever tries is told. */
-  condemn(cause: unknown): void {
-    if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
-  }
-
   /** Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. */
   async prepareCommit(): Promise<void> {
-    if (!this.nested && this.isValid && this.#rollbackReason === undefined) await this.runBeforeCommit();
-  }
-
-  /** For an error that cannot be thrown without hiding another one. */
-  report(error: unknown): void {
-    this.host.report(error);
+    if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.runBeforeCommit();
   }
 
   /**
    * Runs one statement in this transaction. `send` gets what must travel in front of it: nothing, or the BEGIN and
    * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside.
    */
-  async execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
+  execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
     this.expectUsable();
-    if (this.#state !== 'pending' && !this.#gate.isTaken) return await this.#attempt(() => send(NO_CONTROL));
+    if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send);
+    return this.#attempt(send, NO_CONTROL);
+  }
+
+  async #executeInTurn<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
     await this.#gate.takeTurn(this.#patience());
     if (this.isActive && this.#state === 'pending') {
       try {
-        return await this.#attempt(async () => await send(await this.open()));
+        return await this.#attempt(async () => await send(await this.open()), NO_CONTROL);
       } finally {
         this.#gate.giveTurn();
       }
@@ -155,15 +138,21 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#gate.giveTurn();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
-    return await this.#attempt(() => send(NO_CONTROL));
+    return await this.#attempt(send, NO_CONTROL);
   }
 
-  async #attempt<T>(work: () => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    send: (control: readonly Control[]) => Promise<T>,
+    control: readonly Control[],
+  ): Promise<T> {
     this.#expectOnServer();
+    this.#gate.enter();
     try {
-      return await this.#gate.pass(work);
+      return await send(control);
     } catch (error) {
       throw this.#noteFailure(error);
+    } finally {
+      this.#gate.leave();
     }
   }
 
@@ -227,6 +216,16 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
       mark: () => this.host.commandMark,
       refusal: () => busy(timeout, this.origin, this.#child?.origin),
     };
+  }
+
+  /** Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it. */
+  commitUntouched(): boolean {
+    if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
+      return false;
+    if (this.deadline?.aborted === true) return false;
+    this.#gate.shut();
+    void this.end('committed');
+    return true;
   }
 
   /**
