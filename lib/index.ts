@@ -4,6 +4,7 @@ export {
   AssertionPool,
   AsyncConnection,
   AsyncEngine,
+  asyncEngineFromConfig,
   AsyncMappingResult,
   AsyncMethodRequiredError,
   AsyncResult,
@@ -15,6 +16,7 @@ export {
   CommitOutcomeUnknownError,
   ConnectionLostError,
   createAsyncEngine,
+  createAsyncPoolFromUrl,
   CursorResult,
   DatabaseError,
   DatabaseUrl,
@@ -86,6 +88,9 @@ export type {
   ConnectionMode,
   ConnectionSource,
   ConnectionState,
+  DriverClient,
+  DriverQuery,
+  DriverQueryResult,
   EngineLogger,
   ErrorMatcher,
   Executable,
@@ -126,6 +131,7 @@ export type {
   UrlQuery,
 } from './engine/index.js';
 export {
+  DatabaseExceptionFilter,
   DatabaseModule,
   getConnectionToken,
   getEngineToken,

@@ -1,3 +1,4 @@
+export { DatabaseExceptionFilter } from './database-exception.filter.js';
 export { DatabaseModule } from './database.module.js';
 export type {
   DatabaseModuleAsyncOptions,
