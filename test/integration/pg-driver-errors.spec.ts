@@ -192,6 +192,8 @@ describe('a value that cannot be encoded', () => {
     ['a circular object', circular],
     ['a bigint inside JSON', { n: 1n }],
     ['an invalid Date', new Date(Number.NaN)],
+    ['a function', () => 1],
+    ['a symbol', Symbol('x')],
     ['a toPostgres that throws', { toPostgres: () => expect.fail('no') }],
   ];
 

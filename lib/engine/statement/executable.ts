@@ -5,10 +5,17 @@ import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { compileText } from './text-compiler.js';
 import { TextClause } from './text.js';
 
+/** What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at `execute`. */
+export interface CompiledQuery {
+  readonly query: object;
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
 /** A query builder that compiles itself, as Kysely's do; their row type carries over. */
 export interface CompilableQuery<R = Row> {
   compile(): { readonly sql: string; readonly parameters: readonly unknown[] };
-  /** Never called. Kysely's `CompiledQuery<O>` does not mention `O` in a property, so the row type is read here. */
+  /** Never called: the only place where the row type can be read. */
   executeTakeFirstOrThrow?(): Promise<R>;
 }
 
@@ -26,10 +33,14 @@ export interface QueryConfig {
 }
 
 /** What can be executed; `R` is the type of its rows. */
-export type Executable<R = Row> = TextClause<R> | Sql<R> | CompilableQuery<R> | ToSqlQuery | QueryConfig;
+export type Executable<R = Row> =
+  TextClause<R> | Sql<R> | CompilableQuery<R> | CompiledQuery | ToSqlQuery | QueryConfig;
 
 /** The protocol counts the values of a statement in 16 bits. */
 const MAX_VALUES = 65_535;
+
+/** Drizzle marks its own classes by this. */
+const DRIZZLE_KIND = Symbol.for('drizzle:entityKind');
 
 /** Whether `value` looks like something that `execute` takes. */
 export function isExecutable(value: unknown): value is Executable<unknown> {
@@ -37,6 +48,7 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
     value instanceof TextClause ||
     value instanceof Sql ||
     isCompilable(value) ||
+    isCompiled(value) ||
     isToSql(value) ||
     isConfig(value)
   );
@@ -46,7 +58,8 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
  * Turns a statement and the values of one execution into what a driver takes.
  *
  * Throws {@link ObjectNotExecutableError} for what is no statement, {@link ArgumentError} for parameters that do not
- * belong there, and {@link StatementError} when a bind has no value or there are more than 65,535 values.
+ * belong there or SQL of another database, and {@link StatementError} when a bind has no value, a query builder fails
+ * or there are more than 65,535 values.
  */
 export function compileStatement(
   executable: Executable<unknown>,
@@ -95,12 +108,14 @@ function bounded(command: CompiledStatement): CompiledStatement {
 
 function foreignCommand(executable: unknown): CompiledStatement {
   if (isCompilable(executable)) {
-    const { sql, parameters } = fieldsOf(executable.compile());
-    return checkedCommand(sql, parameters, 'compile() of the statement gave no { sql, parameters }');
+    const { sql, parameters } = fieldsOf(built('compile()', () => executable.compile()));
+    return builtCommand(sql, parameters, 'compile() of the statement gave no { sql, parameters }');
   }
+  if (isCompiled(executable))
+    return builtCommand(executable.sql, executable.parameters, 'the query is not whole');
   if (isToSql(executable)) {
-    const { sql, params } = fieldsOf(executable.toSQL());
-    return checkedCommand(sql, params, 'toSQL() of the statement gave no { sql, params }');
+    const { sql, params } = fieldsOf(built('toSQL()', () => executable.toSQL()));
+    return builtCommand(sql, params, 'toSQL() of the statement gave no { sql, params }');
   }
   if (isConfig(executable)) {
     return checkedCommand(
@@ -114,6 +129,46 @@ function foreignCommand(executable: unknown): CompiledStatement {
   );
 }
 
+function built(method: string, build: () => unknown): unknown {
+  try {
+    return build();
+  } catch (cause) {
+    throw new StatementError(
+      `${method} of the statement failed: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+        'Complete the query; where the method wants an argument, call it and execute what it gives.',
+      { cause },
+    );
+  }
+}
+
+function builtCommand(text: unknown, values: unknown, problem: string): CompiledStatement {
+  const command = checkedCommand(text, values, problem);
+  const count = command.values.length;
+  if (count > 0 && !mentions(command.text, count)) {
+    throw new ArgumentError(
+      `the query has ${count} value(s) and no $${count} in its SQL: it was built for another database. ` +
+        'Give the query builder its PostgreSQL dialect.',
+    );
+  }
+  if (command.values.some(isDrizzleEntity)) {
+    throw new ArgumentError(
+      'the query has a placeholder without a value. ' +
+        "Write the value into the query, or fill it by Drizzle's fillPlaceholders() and execute { text, values }.",
+    );
+  }
+  return command;
+}
+
+/** PostgreSQL refuses a statement that does not mention its last value; one that mentions it may still be wrong. */
+function mentions(text: string, count: number): boolean {
+  return text.includes(`$${count}`) || new RegExp(`\\$0+${count}(?!\\d)`).test(text);
+}
+
+function isDrizzleEntity(value: unknown): boolean {
+  const kind: unknown = fieldsOf(value)['constructor'];
+  return typeof kind === 'function' && DRIZZLE_KIND in kind;
+}
+
 function checkedCommand(text: unknown, values: unknown, problem: string): CompiledStatement {
   if (typeof text === 'string' && Array.isArray(values)) return { text, values };
   throw new ObjectNotExecutableError(`${problem}. Use a query builder for PostgreSQL, or text() or sql\`\`.`);
@@ -121,6 +176,11 @@ function checkedCommand(text: unknown, values: unknown, problem: string): Compil
 
 function isCompilable(value: unknown): value is CompilableQuery<unknown> {
   return typeof fieldsOf(value)['compile'] === 'function';
+}
+
+function isCompiled(value: unknown): value is CompiledQuery {
+  const { query, sql, parameters } = fieldsOf(value);
+  return typeof query === 'object' && query !== null && typeof sql === 'string' && Array.isArray(parameters);
 }
 
 function isToSql(value: unknown): value is ToSqlQuery {

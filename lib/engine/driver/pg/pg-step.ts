@@ -45,6 +45,8 @@ function encode(statement: string, values: readonly unknown[]): WireValue[] {
     try {
       if (value instanceof Date && Number.isNaN(value.getTime()))
         throw new ArgumentError('it is an invalid Date');
+      if (typeof value === 'function' || typeof value === 'symbol')
+        throw new ArgumentError(`it is a ${typeof value}`);
       return prepareValue(value);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
