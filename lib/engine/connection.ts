@@ -1,24 +1,27 @@
 import { ConnectionSession } from './connection-session.js';
 import type { ConnectionState } from './connection-session.js';
 import { ConnectionTransactions } from './connection-transactions.js';
-import type { CommandResult, Control } from './driver/driver.js';
+import { lendDriverClient } from './driver-client.js';
+import type { DriverClient, DriverClientHost } from './driver-client.js';
+import type { Command, CommandResult, Control } from './driver/driver.js';
 import { IllegalStateError, NotStartedError } from './errors.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
-import { Executor } from './executor.js';
-import type { Invocation } from './invocation.js';
+import { Invocation } from './invocation.js';
 import type { EngineLogger } from './log.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
-import type { CompiledCache } from './statement/index.js';
-import { isAutocommit } from './transaction/isolation.js';
-import type { TransactionOptions } from './transaction/isolation.js';
-import type { NestedTransaction } from './transaction/nested-transaction.js';
+import type { CompiledCache, QueryConfig } from './statement/index.js';
+import { isAutocommit, normalizeIsolationLevel } from './transaction/isolation.js';
+import type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
 import { closed } from './transaction/refusals.js';
-import type { RootTransaction } from './transaction/root-transaction.js';
+import { TransactionalExecutor } from './transactional-executor.js';
 import { TransactionStream } from './transaction/transaction-stream.js';
 import type { Transaction } from './transaction/transaction.js';
 
 export type AsyncTransaction = Transaction<AsyncConnection>;
+
+/** Work that was given its place on the session, with what must travel in front of it. */
+type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -45,7 +48,7 @@ export type ConnectionMode = 'explicit' | 'scoped' | 'transaction';
  * One connection, for one caller at a time. The first statement begins a transaction; nothing is committed implicitly.
  * Get it from `engine.connect()`; statements are refused with `ResourceClosedError` once it is closed.
  */
-export class AsyncConnection extends Executor implements AsyncDisposable {
+export class AsyncConnection extends TransactionalExecutor<AsyncConnection> implements AsyncDisposable {
   readonly #source: ConnectionSource;
   readonly #mode: ConnectionMode;
   readonly #session: ConnectionSession;
@@ -103,73 +106,6 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     return this.#session.pooled;
   }
 
-  /** True while a transaction is in progress, also one that has failed. */
-  inTransaction(): boolean {
-    return this.#transactions.root?.isActive === true;
-  }
-
-  inNestedTransaction(): boolean {
-    return this.getNestedTransaction() !== undefined;
-  }
-
-  /** The root transaction in progress; the same object every time. */
-  getTransaction(): RootTransaction<AsyncConnection> | undefined {
-    return this.#transactions.root;
-  }
-
-  /** The innermost savepoint in progress; the same object every time. */
-  getNestedTransaction(): AsyncTransaction | undefined {
-    const owner = this.#transactions.innermost();
-    return owner?.nested === true ? owner : undefined;
-  }
-
-  /** The root begun by whoever holds this connection, whatever transaction the caller is in. */
-  get own(): RootTransaction<AsyncConnection> | undefined {
-    return this.#transactions.own;
-  }
-
-  /**
-   * Begins a transaction; nothing is sent before its first statement. Without `work` you get a handle that rolls back
-   * unless it is committed. With `work`, the transaction is committed when it returns and rolled back when it throws.
-   *
-   * @throws IllegalStateError when a transaction is in progress: use `beginNested()`, or end that one first.
-   * PendingRollbackError when the one in progress was lost with its connection.
-   */
-  begin(options?: TransactionOptions): Promise<RootTransaction<AsyncConnection>>;
-  begin<T>(
-    work: (transaction: RootTransaction<AsyncConnection>) => Promise<T>,
-    options?: TransactionOptions,
-  ): Promise<T>;
-  async begin<T>(
-    first?: TransactionOptions | ((transaction: RootTransaction<AsyncConnection>) => Promise<T>),
-    second?: TransactionOptions,
-  ): Promise<T | RootTransaction<AsyncConnection>> {
-    this.#expectOpenable();
-    if (typeof first !== 'function') return this.#transactions.begin(first);
-    return await this.#transactions.block(this.#transactions.begin(second), first);
-  }
-
-  /** Begins a savepoint, in a transaction that is begun first when there is none. Same two forms as `begin()`. */
-  beginNested(): Promise<NestedTransaction<AsyncConnection>>;
-  beginNested<T>(work: (transaction: NestedTransaction<AsyncConnection>) => Promise<T>): Promise<T>;
-  async beginNested<T>(
-    work?: (transaction: NestedTransaction<AsyncConnection>) => Promise<T>,
-  ): Promise<T | NestedTransaction<AsyncConnection>> {
-    this.#expectOpenable();
-    const nested = this.#transactions.beginNested();
-    return work === undefined ? nested : await this.#transactions.block(nested, work);
-  }
-
-  /** Commits the transaction in progress; without one it does nothing. */
-  async commit(): Promise<void> {
-    await this.#transactions.root?.commit();
-  }
-
-  /** Rolls the transaction in progress back; without one it does nothing. */
-  async rollback(): Promise<void> {
-    await this.#transactions.root?.rollback();
-  }
-
   /** Rolls back what was not committed and gives the connection back. Idempotent. */
   async close(): Promise<void> {
     try {
@@ -196,7 +132,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    * @throws NotStartedError where there is none yet, ResourceClosedError where there is none any more.
    */
   invalidate(cause?: unknown): void {
-    this.#expectOpenable();
+    this.expectOpenable();
     if (this.state === 'unstarted') this.#expectPooled();
     this.#session.invalidate(cause);
   }
@@ -227,19 +163,56 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     return this.#expectPooled();
   }
 
+  /**
+   * Hands `work`, code written for the driver, a client whose statements run on this connection and in its transaction,
+   * and gives what it returns. The client ends with `work`; a BEGIN that it has not ended is rolled back.
+   *
+   * @throws IllegalStateError for a BEGIN without an end, and for control of transactions that come not in pairs.
+   */
+  async run<A extends unknown[], T>(
+    work: (client: DriverClient, ...args: A) => Promise<T>,
+    ...args: A
+  ): Promise<T> {
+    this.expectOpenable();
+    const host: DriverClientHost = {
+      execute: (query) => this.send(this.#invocationOf(query)),
+      executeScript: (script) => this.#executeScript(script),
+      // Where each statement commits itself, the client's BEGIN is the transaction.
+      begin: () => (isAutocommit(this.#options) && !this.inTransaction() ? this.begin() : this.beginNested()),
+      report: (error) => this.#session.report(error),
+    };
+    return await lendDriverClient(host, (client) => work(client, ...args));
+  }
+
+  /**
+   * Asks the server for the level of the transaction in progress; without one, for the level of the next. It begins no
+   * transaction, and never says AUTOCOMMIT, which the server does not know.
+   */
+  async getIsolationLevel(): Promise<IsolationLevel> {
+    const question = this.#invocationOf({ text: 'SHOW transaction_isolation' });
+    const ask: Dispatched<CommandResult> = (control, deadline) =>
+      question.run(this.#session, control, deadline);
+    const current = this.#transactions.current();
+    const isLevelOfNext = this.#options.isolationLevel !== undefined && !isAutocommit(this.#options);
+    if (current === undefined && !isLevelOfNext) return levelOf(await this.#between(ask));
+    if (current !== undefined)
+      return levelOf(await current.execute((control) => ask(control, current.deadline)));
+    // The level travels in BEGIN, so that only a transaction has it: this one is nobody's.
+    const probe = this.#transactions.queue();
+    try {
+      return levelOf(await probe.execute((control) => ask(control, probe.deadline)));
+    } finally {
+      await probe.rollback();
+    }
+  }
+
   /** From now on each statement outside a transaction commits itself. */
   letAutocommit(): void {
     this.#options = { ...this.#options, isolationLevel: 'AUTOCOMMIT' };
   }
 
-  /** For the ambient layer: a transaction that waits, at its first statement, for the one before it. */
-  queueRoot(options?: TransactionOptions): RootTransaction<AsyncConnection> {
-    return this.#transactions.queue(options);
-  }
-
-  /** Begins a root transaction at once; nothing is sent. */
-  beginRoot(options?: TransactionOptions): RootTransaction<AsyncConnection> {
-    return this.#transactions.begin(options);
+  protected get transactions(): ConnectionTransactions<AsyncConnection> {
+    return this.#transactions;
   }
 
   protected get statementCache(): CompiledCache {
@@ -251,19 +224,39 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   }
 
   /** For the engine, which runs its own statements here when this connection's transaction is active. */
-  async send(invocation: Invocation): Promise<CommandResult> {
+  send(invocation: Invocation): Promise<CommandResult> {
+    return this.#dispatch((control, deadline) => invocation.run(this.#session, control, deadline));
+  }
+
+  /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
+  async #dispatch<T>(work: Dispatched<T>): Promise<T> {
     const autobegin = () => (isAutocommit(this.#options) ? undefined : this.#transactions.begin());
     const owner = this.#transactions.current() ?? autobegin();
-    if (owner !== undefined) {
-      return await owner.execute((control) => invocation.run(this.#session, control, owner.deadline));
-    }
+    if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline));
+    return await this.#between(work);
+  }
+
+  /** Runs `work` outside of transactions, between two of them. */
+  async #between<T>(work: Dispatched<T>): Promise<T> {
     return await this.#transactions.between(
       async () => {
         await this.#session.ready();
-        return await invocation.run(this.#session, NO_CONTROL, undefined);
+        return await work(NO_CONTROL, undefined);
       },
       () => this.#rest(),
     );
+  }
+
+  async #executeScript(text: string): Promise<readonly CommandResult[]> {
+    const invocation = this.#invocationOf({ text });
+    const script: Command = { text, simple: true };
+    return await this.#dispatch((control, deadline) =>
+      this.#session.executeMany(control, [script], invocation.commandOptions(deadline)),
+    );
+  }
+
+  #invocationOf(query: QueryConfig): Invocation {
+    return new Invocation(query, undefined, this.#options, this.statementCache);
   }
 
   openStream(invocation: Invocation): StreamSource {
@@ -286,8 +279,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     if (this.#mode === 'transaction') await this.#session.giveBack();
   }
 
-  /** Refuses at once what could only fail at its first statement. */
-  #expectOpenable(): void {
+  protected expectOpenable(): void {
     if (this.closed) throw closed();
     if (this.state === 'unstarted' && this.#mode === 'explicit') this.#expectPooled();
   }
@@ -297,4 +289,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     if (pooled !== undefined) return pooled;
     throw new NotStartedError('this AsyncConnection has no connection of the pool. Await start() first.');
   }
+}
+
+function levelOf({ rows: [row] }: CommandResult): IsolationLevel {
+  return normalizeIsolationLevel(String(Object.values(row ?? {})[0]));
 }

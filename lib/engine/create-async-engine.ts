@@ -7,6 +7,7 @@ import { NoSuchDriverError } from './errors.js';
 import { AmbientContext } from './frame.js';
 import { OpenScopes } from './open-scopes.js';
 import { QueuePool, StaticPool } from './pool/index.js';
+import type { Pool, PoolOptions } from './pool/index.js';
 import { CompiledCache } from './statement/index.js';
 import { resolveTypes } from './types.js';
 import { makeUrl } from './url.js';
@@ -22,12 +23,11 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   databaseUrl.getBackendName();
   const resolved = resolveEngineOptions(options);
   const driver = driverFor(databaseUrl, resolved);
-  const defaultPool: PoolClass = driver.facts.maxConnections === 1 ? StaticPool : QueuePool;
   return new AsyncEngine(
     {
       url: databaseUrl,
       driver: driver.facts.name,
-      pool: new (resolved.poolClass ?? defaultPool)(driver, resolved.pool),
+      pool: new (resolved.poolClass ?? poolClassFor(driver))(driver, resolved.pool),
       compiledCache: new CompiledCache(resolved.queryCacheSize),
       logger: resolved.logger,
       nestedWaitTimeout: resolved.nestedWaitTimeout,
@@ -37,6 +37,23 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     },
     resolved.executionOptions,
   );
+}
+
+/**
+ * Makes a pool without an engine: its connections are the driver's, and nothing compiles statements or begins
+ * transactions. Opens nothing: the first `connect()` does.
+ *
+ * @throws ArgumentError for a wrong URL or option, NoSuchDriverError for a driver that does not exist.
+ */
+export function createAsyncPoolFromUrl(url: string | DatabaseUrl, options: PoolOptions = {}): Pool {
+  const databaseUrl = makeUrl(url);
+  databaseUrl.getBackendName();
+  const driver = driverFor(databaseUrl, resolveEngineOptions({}));
+  return new (poolClassFor(driver))(driver, options);
+}
+
+function poolClassFor(driver: Driver): PoolClass {
+  return driver.facts.maxConnections === 1 ? StaticPool : QueuePool;
 }
 
 function driverFor(url: DatabaseUrl, options: ResolvedEngineOptions): Driver {

@@ -2,8 +2,19 @@ import { ArgumentError, AsyncMethodRequiredError } from './errors.js';
 import type { ExecutionOptions } from './execution-options.js';
 import { CONSOLE_LOGGER } from './log.js';
 import type { EngineLogger } from './log.js';
+import {
+  asItIs,
+  describeValue,
+  durationRule,
+  flagRule,
+  integerRule,
+  LONGEST_TIMER,
+  wordRule,
+} from './option-rule.js';
+import type { OptionRule } from './option-rule.js';
 import { poolOptionNames } from './pool/index.js';
 import type { Pool, PoolOptions } from './pool/index.js';
+import { poolOptionRules } from './pool/pool-options.js';
 import type { Driver } from './driver/driver.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
@@ -45,51 +56,47 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly logger?: EngineLogger | undefined;
 }
 
-interface Rule {
-  readonly takes: string;
-  accepts(value: unknown): boolean;
-}
-
-const LONGEST_TIMER = 2_147_483_647;
-
-const duration: Rule = {
-  takes: `milliseconds from 0 to ${LONGEST_TIMER}`,
-  accepts: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_TIMER,
+const duration = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
+const count = integerRule(0, 'an integer of at least 0');
+const record: OptionRule = {
+  takes: 'an object',
+  accepts: (value) => typeof value === 'object' && value !== null,
+  coerce: asItIs,
 };
-const count: Rule = {
-  takes: 'an integer of at least 0',
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-};
-const flag: Rule = { takes: 'true or false', accepts: (value) => typeof value === 'boolean' };
-const word: Rule = { takes: 'a string', accepts: (value) => typeof value === 'string' };
-const record: Rule = { takes: 'an object', accepts: (value) => typeof value === 'object' && value !== null };
 
-const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions>, Rule>> = {
+const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions>, OptionRule>> = {
   poolClass: {
     takes: 'a class: QueuePool, NullPool, StaticPool or AssertionPool',
     accepts: (value) => typeof value === 'function',
+    coerce: asItIs,
   },
-  isolationLevel: word,
+  isolationLevel: wordRule,
   executionOptions: record,
   connectArgs: record,
   password: {
     takes: 'a string, or an async function that gives one',
     accepts: (value) => typeof value === 'string' || typeof value === 'function',
+    coerce: asItIs,
   },
   connectTimeout: duration,
   queryCacheSize: count,
   preparedStatementCacheSize: count,
-  pgbouncer: flag,
+  pgbouncer: flagRule,
   statementTimeout: duration,
   lockTimeout: duration,
   idleInTransactionTimeout: duration,
-  applicationName: word,
+  applicationName: wordRule,
   settings: record,
   types: record,
   nestedWaitTimeout: duration,
   transactional: record,
-  logger: { takes: 'an object with log, warn and error', accepts: isLogger },
+  logger: { takes: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
 };
+
+/** What each option of an engine takes, those of its pool among them. */
+export const engineOptionRules: ReadonlyMap<string, OptionRule> = new Map(
+  Object.entries({ ...RULES, ...poolOptionRules }),
+);
 
 function isLogger(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
@@ -124,7 +131,7 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
   for (const [name, rule] of Object.entries(RULES)) {
     const value = options[name as keyof AsyncEngineOptions];
     if (value === undefined || rule.accepts(value)) continue;
-    throw new ArgumentError(`option '${name}' got ${described(value)}; it takes ${rule.takes}.`);
+    throw new ArgumentError(`option '${name}' got ${describeValue(value)}; it takes ${rule.takes}.`);
   }
   const isolationLevel =
     options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
@@ -151,12 +158,14 @@ function expectKnown(options: AsyncEngineOptions): void {
       'serverSideCursors is no option of the engine: use stream(), which opens a cursor for its statement.',
     );
   }
-  const known: readonly string[] = [...Object.keys(RULES), ...poolOptionNames];
-  const unknown = Object.keys(options).filter((name) => !known.includes(name));
-  if (unknown.length === 0) return;
-  throw new ArgumentError(
-    `unknown option ${unknown.map((name) => `'${name}'`).join(', ')}; known: ${known.join(', ')}.`,
-  );
+  const unknown = Object.keys(options).filter((name) => !engineOptionRules.has(name));
+  if (unknown.length > 0) throw unknownOptions(unknown);
+}
+
+/** The names as they were given. */
+export function unknownOptions(names: readonly string[]): ArgumentError {
+  const known = [...engineOptionRules.keys()].join(', ');
+  return new ArgumentError(`unknown option ${names.map((name) => `'${name}'`).join(', ')}; known: ${known}.`);
 }
 
 function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, string>> {
@@ -177,11 +186,4 @@ function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, s
     );
   }
   return settings;
-}
-
-function described(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
-  return typeof value === 'object' || typeof value === 'function'
-    ? `a ${value === null ? 'null' : typeof value}`
-    : String(value);
 }

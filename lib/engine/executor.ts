@@ -58,6 +58,7 @@ export abstract class Executor {
   /**
    * The rows over a server-side cursor; nothing is sent before the first pull, and other statements may run meanwhile.
    * Outside a transaction the engine opens a read-only one that ends with the stream.
+   * A statement that cannot be compiled is refused here and now.
    */
   stream<R = Row>(
     statement: Executable<R>,

@@ -1,8 +1,10 @@
-export { createAsyncEngine } from './create-async-engine.js';
+export { createAsyncEngine, createAsyncPoolFromUrl } from './create-async-engine.js';
+export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
 export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
 export { AsyncConnection } from './connection.js';
 export type { AsyncTransaction, ConnectionMode, ConnectionSource } from './connection.js';
+export type { DriverClient, DriverQuery, DriverQueryResult } from './driver-client.js';
 export type { ConnectionState } from './connection-session.js';
 export type { ExecutionOptions, StatementOptions } from './execution-options.js';
 export type { StatementParameters } from './invocation.js';

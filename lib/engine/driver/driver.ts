@@ -4,6 +4,11 @@ export interface Command {
   readonly values?: readonly unknown[] | undefined;
   /** False: never becomes a named statement on the server. Default true. */
   readonly prepare?: boolean | undefined;
+  /**
+   * True: a text of any number of statements, without values, for `executeMany()` alone, which then takes one command and
+   * gives a result for each statement. The control in front of it is confirmed before it is sent. Default false.
+   */
+  readonly simple?: boolean | undefined;
 }
 
 /**

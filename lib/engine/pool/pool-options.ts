@@ -1,4 +1,13 @@
 import { ArgumentError } from '../errors.js';
+import {
+  coerceNumber,
+  describeValue,
+  durationRule,
+  flagRule,
+  integerRule,
+  LONGEST_TIMER,
+} from '../option-rule.js';
+import type { OptionRule } from '../option-rule.js';
 
 /** What happens to a transaction that is still open when its connection comes back. */
 export type ResetOnReturn = 'rollback' | 'commit' | null;
@@ -40,44 +49,32 @@ export interface ResolvedPoolOptions {
   readonly poolResetOnReturn: ResetOnReturn;
 }
 
-// A longer delay makes setTimeout fire after one millisecond.
-const LONGEST_TIMER = 2_147_483_647;
-
-interface Rule {
-  readonly takes: string;
-  accepts(value: unknown): boolean;
-}
-
-const integerFrom = (minimum: number, takes: string): Rule => ({
-  takes,
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= minimum,
-});
-const duration = (minimum: number, takes: string): Rule => ({
-  takes,
-  accepts: (value) => typeof value === 'number' && value >= minimum && value <= LONGEST_TIMER,
-});
-const flag: Rule = { takes: 'true or false', accepts: (value) => typeof value === 'boolean' };
-
-const rules: Readonly<Record<keyof ResolvedPoolOptions, Rule>> = {
-  poolSize: integerFrom(0, 'an integer of at least 0 (0: no limit)'),
-  maxOverflow: integerFrom(-1, 'an integer of at least -1 (-1: no limit)'),
-  poolTimeout: duration(0, `milliseconds from 0 to ${LONGEST_TIMER}`),
+/** What each option takes. */
+export const poolOptionRules: Readonly<Record<keyof ResolvedPoolOptions, OptionRule>> = {
+  poolSize: integerRule(0, 'an integer of at least 0 (0: no limit)'),
+  maxOverflow: integerRule(-1, 'an integer of at least -1 (-1: no limit)'),
+  poolTimeout: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`),
   poolRecycle: {
     takes: 'milliseconds of at least 0, or -1 (never)',
     accepts: (value) => value === -1 || (typeof value === 'number' && value >= 0),
+    coerce: coerceNumber,
   },
-  poolPrePing: flag,
-  poolUseLifo: flag,
-  poolMinIdle: integerFrom(0, 'an integer of at least 0'),
-  poolIdleTimeout: duration(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
+  poolPrePing: flagRule,
+  poolUseLifo: flagRule,
+  poolMinIdle: integerRule(0, 'an integer of at least 0'),
+  poolIdleTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
   poolResetOnReturn: {
     takes: "'rollback', 'commit' or null",
     accepts: (value) => value === 'rollback' || value === 'commit' || value === null,
+    coerce: (text) => {
+      const word = text.trim().toLowerCase();
+      return word === 'none' ? null : word;
+    },
   },
 };
 
 /** The names of the pool's options, for whoever picks them out of a larger object. */
-export const poolOptionNames = Object.keys(rules) as readonly (keyof ResolvedPoolOptions)[];
+export const poolOptionNames = Object.keys(poolOptionRules) as readonly (keyof ResolvedPoolOptions)[];
 
 const defaults: ResolvedPoolOptions = {
   poolSize: 5,
@@ -91,12 +88,8 @@ const defaults: ResolvedPoolOptions = {
   poolResetOnReturn: 'rollback',
 };
 
-function describeValue(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value);
-}
-
 function isOptionName(name: string): name is keyof ResolvedPoolOptions {
-  return Object.hasOwn(rules, name);
+  return Object.hasOwn(poolOptionRules, name);
 }
 
 /**
@@ -110,7 +103,7 @@ export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptio
     if (!isOptionName(name)) {
       throw new ArgumentError(`unknown pool option '${name}'; a pool takes ${poolOptionNames.join(', ')}`);
     }
-    const rule = rules[name];
+    const rule = poolOptionRules[name];
     if (!rule.accepts(value)) {
       throw new ArgumentError(`pool option '${name}' got ${describeValue(value)}; it takes ${rule.takes}`);
     }

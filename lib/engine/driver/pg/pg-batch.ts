@@ -29,6 +29,7 @@ interface Wire {
   execute(config: { portal: string; rows: number } | undefined): void;
   close(target: { type: 'P' | 'S'; name: string }): void;
   sync(): void;
+  query(text: string): void;
   sendCopyFail(message: string): void;
 }
 
@@ -80,6 +81,11 @@ export class PgBatch implements Submittable {
     return this.#steps[Math.min(this.results.length, this.#steps.length - 1)];
   }
 
+  /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
+  get #isSimple(): boolean {
+    return this.#steps[0]?.simple === true;
+  }
+
   /** What the caller is told instead of a result. */
   get error(): Error | undefined {
     if (this.#refusal !== undefined || this.failure === undefined) return this.#refusal;
@@ -88,6 +94,10 @@ export class PgBatch implements Submittable {
 
   submit(connection: Connection): void {
     const wire = connection as unknown as Wire;
+    if (this.#isSimple) {
+      wire.query(this.#steps[0]?.text ?? '');
+      return this.#begin();
+    }
     wire.stream.cork?.();
     for (const name of this.#context.prepared.takeEvicted()) wire.close({ type: 'S', name });
     for (const name of this.#closePortals) wire.close({ type: 'P', name });
@@ -201,7 +211,7 @@ export class PgBatch implements Submittable {
     this.#refuseCopy('COPY FROM STDIN has no rows to send');
     wire.sendCopyFail('no rows to send');
     // The server took our Sync for a part of the rows and needs another.
-    wire.sync();
+    if (!this.#isSimple) wire.sync();
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */

@@ -98,7 +98,19 @@ export class PgConnection implements DriverConnection {
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
+    const [script] = commands;
+    if (script?.simple === true) return this.#runScript(control, script, options);
     return this.#run([...control, ...commands], [], options, (batch) => batch.results.slice(control.length));
+  }
+
+  // A Query message can't share a Sync with others: what must be in front of it travels, and is confirmed, before.
+  async #runScript(
+    control: readonly Control[],
+    script: Command,
+    options: CommandOptions | undefined,
+  ): Promise<CommandResult[]> {
+    if (control.length > 0) await this.#run(control, [], options, () => undefined);
+    return await this.#run([script], [], options, (batch) => batch.results);
   }
 
   uniqueName(prefix: string): string {
