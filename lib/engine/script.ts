@@ -1,3 +1,5 @@
+import { opaqueEnd } from './statement/opaque-text.js';
+
 /** One statement of a script, where it stands in the text. */
 export interface ScriptStatement {
   readonly start: number;
@@ -10,9 +12,10 @@ export interface ScriptStatement {
 /** As many as tell what a statement is. */
 const WORDS_KEPT = 6;
 
-/** An unterminated literal reaches to the end, as the server reads it before it complains. */
-const TOKEN =
-  /--[^\r\n]*|\/\*|[eE]'(?:[^'\\]+|\\[\s\S]?|'')*(?:'|$)|'[^']*(?:'|$)|"[^"]*(?:"|$)|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[;()]/g;
+/** A word, what ends or groups statements, and the characters that literals, quoted identifiers and comments begin with. */
+const TOKEN = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[;()'"$/-]/g;
+const OPAQUE = /^['"$/-]$/;
+const COMMENT = /^[/-]$/;
 
 const ROUTINE = /^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b/;
 
@@ -49,9 +52,8 @@ class ScriptSplitter {
 
   /** Deals with the token at `at` and says where to go on. */
   #step(token: string, at: number): number {
+    if (OPAQUE.test(token)) return this.#opaque(token, at);
     const end = at + token.length;
-    if (token.startsWith('--')) return end;
-    if (token === '/*') return blockCommentEnd(this.#sql, at);
     if (token === ';') {
       if (this.#brackets === 0 && this.#blocks === 0) this.#finish(at);
       return end;
@@ -59,9 +61,15 @@ class ScriptSplitter {
     this.#start ??= at;
     if (token === '(') this.#brackets += 1;
     else if (token === ')') this.#brackets = Math.max(0, this.#brackets - 1);
-    else if (token.startsWith('$')) return dollarQuotedEnd(this.#sql, token, end);
-    else if (!/['"]/.test(token)) this.#word(token.toUpperCase());
+    else this.#word(token.toUpperCase());
     return end;
+  }
+
+  /** A comment before a statement is no part of it. */
+  #opaque(token: string, at: number): number {
+    const end = opaqueEnd(this.#sql, at);
+    if (end === at || !COMMENT.test(token)) this.#start ??= at;
+    return Math.max(end, at + 1);
   }
 
   #word(word: string): void {
@@ -79,21 +87,4 @@ class ScriptSplitter {
     this.#brackets = 0;
     this.#blocks = 0;
   }
-}
-
-function dollarQuotedEnd(sql: string, tag: string, from: number): number {
-  const closing = sql.indexOf(tag, from);
-  return closing === -1 ? sql.length : closing + tag.length;
-}
-
-/** PostgreSQL nests block comments. */
-function blockCommentEnd(sql: string, at: number): number {
-  const mark = /\/\*|\*\//g;
-  mark.lastIndex = at;
-  let depth = 0;
-  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
-    depth += match[0] === '/*' ? 1 : -1;
-    if (depth === 0) return mark.lastIndex;
-  }
-  return sql.length;
 }

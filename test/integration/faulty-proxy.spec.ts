@@ -54,8 +54,11 @@ it('counts one round trip for a simple and one for an extended query', async () 
   expect(proxy.roundTrips).toBe(2);
 });
 
-it('counts the round trips of a login with SCRAM', async () => {
+it('counts the round trips of a login with SCRAM', async (context) => {
   const second = await connect();
+  const isScram = proxy.messages.filter(({ type }) => type === 'Authentication').length > 1;
+  if (!isScram) await second.end();
+  context.skip(!isScram, 'the server of TEST_DATABASE_URL lets this user in without a password');
   expect(proxy.roundTrips).toBe(3);
   await second.end();
 });

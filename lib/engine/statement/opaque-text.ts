@@ -1,0 +1,54 @@
+/** The end of the literal, quoted identifier or comment that begins at `at`; `at` itself when none does. */
+export function opaqueEnd(sql: string, at: number): number {
+  switch (sql[at]) {
+    case "'":
+      return quotedEnd(sql, at, /(?<![\p{L}\p{N}\p{M}_$])e$/iu.test(sql.slice(Math.max(0, at - 3), at)));
+    case '"':
+      return quotedEnd(sql, at, false);
+    case '$':
+      return dollarQuotedEnd(sql, at);
+    case '-':
+      return sql[at + 1] === '-' ? lineEnd(sql, at) : at;
+    default:
+      return sql[at + 1] === '*' ? blockCommentEnd(sql, at) : at;
+  }
+}
+
+/** A doubled quote needs no care: what follows the first half is scanned as the next literal. */
+function quotedEnd(sql: string, at: number, hasBackslashes: boolean): number {
+  const quote = sql[at];
+  for (let index = at + 1; index < sql.length; index += 1) {
+    if (sql[index] === quote) {
+      if (!hasBackslashes || sql[index + 1] !== quote) return index + 1;
+      index += 1;
+    } else if (hasBackslashes && sql[index] === '\\') index += 1;
+  }
+  return sql.length;
+}
+
+function dollarQuotedEnd(sql: string, at: number): number {
+  const opening = /(?<![\w$\u0080-\uffff])\$(?:[A-Z_a-z\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
+  opening.lastIndex = at;
+  const tag = opening.exec(sql)?.[0];
+  if (tag === undefined) return at;
+  const closing = sql.indexOf(tag, at + tag.length);
+  return closing === -1 ? sql.length : closing + tag.length;
+}
+
+function lineEnd(sql: string, at: number): number {
+  const ending = /[\r\n]/g;
+  ending.lastIndex = at;
+  return ending.exec(sql)?.index ?? sql.length;
+}
+
+/** PostgreSQL nests block comments. */
+function blockCommentEnd(sql: string, at: number): number {
+  const mark = /\/\*|\*\//g;
+  mark.lastIndex = at;
+  let depth = 0;
+  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
+    depth += match[0] === '/*' ? 1 : -1;
+    if (depth === 0) return mark.lastIndex;
+  }
+  return sql.length;
+}
