@@ -3,6 +3,7 @@ import { NoActiveScopeError } from './errors.js';
 import type { ExecutionOptions } from './execution-options.js';
 import { Executor } from './executor.js';
 import type { AmbientContext } from './frame.js';
+import { reportError } from './log.js';
 import type { EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
@@ -63,7 +64,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
       await scope.complete();
       return result;
     } catch (error) {
-      await scope.fail().catch((failure: unknown) => this.#report(failure));
+      await scope.fail().catch((failure: unknown) => reportError(this.logger, failure));
       throw error;
     } finally {
       await lease.release();
@@ -111,7 +112,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     if (active !== undefined) return active.afterCommit(hook);
     void Promise.resolve()
       .then(hook)
-      .catch((error: unknown) => this.#report(error));
+      .catch((error: unknown) => reportError(this.logger, error));
   }
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */
@@ -139,9 +140,5 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   /** The transaction in which statements of the caller run. Throws when it has ended. */
   protected activeTransaction(): AsyncTransaction | undefined {
     return this.ambient.current?.active;
-  }
-
-  #report(error: unknown): void {
-    this.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
 }

@@ -8,6 +8,7 @@ import type {
   ServerStatus,
 } from './driver/driver.js';
 import { DBAPIError, NotStartedError, QueryCanceledError, ResourceClosedError } from './errors.js';
+import { reportError } from './log.js';
 import type { EngineLogger } from './log.js';
 import type { CommandTarget } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
@@ -179,7 +180,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   report(error: unknown): void {
-    this.#host.logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    reportError(this.#host.logger, error);
   }
 
   stopWaiting(reason: unknown): void {

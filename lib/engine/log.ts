@@ -11,3 +11,8 @@ export const CONSOLE_LOGGER: EngineLogger = {
   warn: (message) => console.warn(`[AsyncEngine] ${message}`),
   error: (message) => console.error(`[AsyncEngine] ${message}`),
 };
+
+/** An error that cannot be thrown without hiding another one, with its stack. */
+export function reportError(logger: EngineLogger, error: unknown): void {
+  logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
