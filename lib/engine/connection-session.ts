@@ -12,6 +12,7 @@ import { reportError } from './log.js';
 import type { EngineLogger } from './log.js';
 import type { CommandTarget } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
+import { closed } from './transaction/refusals.js';
 import type { TransactionHost } from './transaction/transaction-host.js';
 
 /** How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its caller. */
@@ -116,8 +117,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   #expectNotClosed(): void {
-    if (this.#state !== 'closed') return;
-    throw new ResourceClosedError('this AsyncConnection is closed. Take another one from engine.connect().');
+    if (this.#state === 'closed') throw closed();
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {

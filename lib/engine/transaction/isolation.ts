@@ -1,5 +1,6 @@
 import type { Control } from '../driver/driver.js';
 import { ArgumentError } from '../errors.js';
+import { durationRule, LONGEST_TIMER } from '../option-rule.js';
 
 const SERVER_LEVELS = ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
 const LEVELS = [...SERVER_LEVELS, 'AUTOCOMMIT'] as const;
@@ -61,9 +62,11 @@ export function checkTransactionOptions(options: TransactionOptions): void {
   checkDuration('statementTimeout', options.statementTimeout);
 }
 
+const DURATION = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
+
 function checkDuration(name: string, value: number | undefined): void {
-  if (value === undefined || (Number.isFinite(value) && value >= 0)) return;
-  throw new ArgumentError(`${name} is ${String(value)}: it takes a number of milliseconds, 0 or more.`);
+  if (value === undefined || DURATION.accepts(value)) return;
+  throw new ArgumentError(`${name} is ${String(value)}: it takes ${DURATION.takes}.`);
 }
 
 /** BEGIN with all that the options say, and the settings behind it, as one flight. */

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { OperationalError, QueryCanceledError, ResourceClosedError } from '../../errors.js';
+import { LONGEST_TIMER } from '../../option-rule.js';
 import { sqlStateOf } from '../../sqlstate.js';
 import type {
   Command,
@@ -22,8 +23,6 @@ import type { Step, WireCommand } from './pg-step.js';
 const CANCEL_GRACE = 5_000;
 /** How long the server may take to hear a goodbye. */
 const CLOSE_GRACE = 1_000;
-/** A longer delay makes setTimeout fire at once. */
-const LONGEST_TIMER = 2_147_483_647;
 
 const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
 
