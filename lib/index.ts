@@ -131,6 +131,7 @@ export type {
   UrlQuery,
 } from './engine/index.js';
 export {
+  AfterCommitPublisher,
   DatabaseExceptionFilter,
   DatabaseModule,
   getConnectionToken,
@@ -147,6 +148,7 @@ export type {
   DatabaseModuleFactoryOptions,
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
+  EventPublisherLike,
   RequestScopeOptions,
   Settling,
   StreamRowsOptions,

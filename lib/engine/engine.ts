@@ -105,6 +105,25 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
     return this.pool.connect({ holding: this.holding() });
   }
 
+  /**
+   * Has the server answer on a connection of the pool, within `timeout` ms (default 1,000) in all: for a health check.
+   *
+   * @throws PoolTimeoutError when no connection could be had in time, ConnectionLostError when no answer came, or why
+   * the server could not be reached.
+   */
+  async ping({ timeout = 1_000 }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    const deadline = performance.now() + timeout;
+    const pooled = await this.pool.connect({ timeout, holding: this.holding() });
+    // No CancelRequest: who does not answer a ping in time is given up.
+    const timer = setTimeout(() => pooled.invalidate(), Math.max(1, deadline - performance.now()));
+    try {
+      await pooled.session.execute([], { text: '', prepare: false });
+    } finally {
+      clearTimeout(timer);
+      await pooled.close();
+    }
+  }
+
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
     return new AsyncEngine(this.#parts, { ...this.#options, ...options });

@@ -1,3 +1,5 @@
+export { AfterCommitPublisher } from './after-commit-publisher.js';
+export type { EventPublisherLike } from './after-commit-publisher.js';
 export { DatabaseExceptionFilter } from './database-exception.filter.js';
 export { DatabaseModule } from './database.module.js';
 export type {

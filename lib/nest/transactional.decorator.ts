@@ -1,9 +1,9 @@
 import 'reflect-metadata';
-import { Inject, Optional } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { ArgumentError } from '../engine/index.js';
 import type { TransactionalOptions } from '../engine/index.js';
-import { getEngineToken } from './database.tokens.js';
+import { dressUp } from './dressed-method.js';
+import { injectEngine } from './engine-property.js';
 import { callTransactional } from './transactional-call.js';
 import type { TransactionalMethod } from './transactional-call.js';
 
@@ -101,31 +101,12 @@ function wrap(
   const wrapper = function (this: object, ...args: unknown[]): unknown {
     return callTransactional(plan, this, () => method.apply(this, args));
   };
-  return dressUp(wrapper, method);
-}
-
-/** Registers the engine as a dependency of the class, so that each container gives its own; optional for unit tests. */
-function injectEngine(target: object, name: string | undefined): symbol {
-  const property = Symbol.for(`nest-async-engine:engine-of:${name ?? ''}`);
-  Inject(getEngineToken(name))(target, property);
-  Optional()(target, property);
-  return property;
+  Object.defineProperty(dressUp(wrapper, method), WRAPPED, { value: true });
+  return wrapper;
 }
 
 // Where the method says what it returns, it need not be called to find out. Compared by name: there may be two rxjs.
 function returnsObservable(target: object, key: string | symbol): boolean {
   const type: unknown = Reflect.getMetadata('design:returntype', target, key);
   return typeof type === 'function' && type.name === 'Observable';
-}
-
-/** Name, length and metadata of the method: what decorators below this one have left on it. */
-function dressUp(wrapper: TransactionalMethod, method: TransactionalMethod): TransactionalMethod {
-  for (const key of Reflect.getMetadataKeys(method) as unknown[]) {
-    Reflect.defineMetadata(key, Reflect.getMetadata(key, method), wrapper);
-  }
-  const own = Object.getOwnPropertyDescriptors(method);
-  Reflect.deleteProperty(own, 'prototype');
-  Object.defineProperties(wrapper, own);
-  Object.defineProperty(wrapper, WRAPPED, { value: true });
-  return wrapper;
 }

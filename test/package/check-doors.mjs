@@ -59,12 +59,26 @@ function node(folder, ...args) {
   });
 }
 
-/** What a user has to install besides: the peers that are not optional, in the versions that the tests run with. */
+/** The optional peers without which a door does not open. */
+const PEERS_OF_DOORS = { './event-emitter': ['@nestjs/event-emitter'], './terminus': ['@nestjs/terminus'] };
+
+/** What a user has to install besides: the peers that are not optional. */
 function peers() {
   const optional = manifest.peerDependenciesMeta ?? {};
-  return Object.keys(manifest.peerDependencies ?? {})
-    .filter((name) => optional[name]?.optional !== true)
-    .map((name) => `${name}@${manifest.devDependencies[name] ?? manifest.peerDependencies[name]}`);
+  return Object.keys(manifest.peerDependencies ?? {}).filter((name) => optional[name]?.optional !== true);
+}
+
+/** In the version that the tests run with. */
+const pinned = (name) => `${name}@${manifest.devDependencies[name] ?? manifest.peerDependencies[name]}`;
+
+function install(folder, ...packages) {
+  npm(folder, 'install', '--prefer-offline', '--ignore-scripts', ...packages);
+}
+
+function enter(folder, some) {
+  for (const { name, specifier, surface } of some) {
+    check(`${name} by import and by require`, () => node(folder, 'enter.mjs', specifier, ...surface.values));
+  }
 }
 
 function pack(folder) {
@@ -150,12 +164,17 @@ try {
     JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
   );
   const types = `@types/node@${manifest.devDependencies['@types/node']}`;
-  npm(folder, 'install', '--prefer-offline', '--ignore-scripts', tarball, ...peers(), types);
-  rmSync(tarball);
+  install(folder, tarball, ...peers().map(pinned), types);
   writeConsumer(folder);
-  for (const { name, specifier, surface } of doors) {
-    check(`${name} by import and by require`, () => node(folder, 'enter.mjs', specifier, ...surface.values));
-  }
+  enter(
+    folder,
+    doors.filter(({ name }) => PEERS_OF_DOORS[name] === undefined),
+  );
+  install(folder, ...Object.values(PEERS_OF_DOORS).flat().map(pinned));
+  enter(
+    folder,
+    doors.filter(({ name }) => PEERS_OF_DOORS[name] !== undefined),
+  );
   check('one identity through all doors', () =>
     node(folder, 'same.mjs', ...doors.map(({ specifier }) => specifier)),
   );

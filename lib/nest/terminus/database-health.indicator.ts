@@ -1,0 +1,72 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { HealthIndicatorService } from '@nestjs/terminus';
+import type { HealthIndicatorResult } from '@nestjs/terminus';
+import { PoolTimeoutError } from '../../engine/index.js';
+import type { AsyncEngine, Pool } from '../../engine/index.js';
+import { getEngineToken } from '../database.tokens.js';
+
+export interface DatabasePingOptions {
+  /** The database's name; the unnamed one where it is not given. */
+  readonly engine?: string | undefined;
+  /** Milliseconds for the ping, the wait for a connection included. Default 1,000. */
+  readonly timeout?: number | undefined;
+}
+
+/** How a pool is used at this moment, in connections and callers. */
+export interface PoolFigures {
+  readonly size: number;
+  readonly idle: number;
+  readonly onLoan: number;
+  readonly waiting: number;
+}
+
+export type DatabaseHealth = PoolFigures & { readonly message?: string };
+
+/**
+ * Tells Terminus whether the database answers, with the figures of its pool: `up`; `degraded` (still HTTP 200) when it
+ * answers and callers wait for a connection, or when every connection is in use; `down` when it does not answer.
+ */
+@Injectable()
+export class DatabaseHealthIndicator {
+  constructor(
+    @Inject(HealthIndicatorService) private readonly health: HealthIndicatorService,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+  ) {}
+
+  /** Pings on a connection of the pool, never on the request's own. Resolves to the result, whatever it is. */
+  async pingCheck<const Key extends string>(
+    key: Key,
+    options: DatabasePingOptions = {},
+  ): Promise<HealthIndicatorResult<Key>> {
+    const engine: AsyncEngine = this.moduleRef.get(getEngineToken(options.engine), { strict: false });
+    const indicator = this.health.check(key);
+    // Taken before the ping, which hands its connection on to somebody who waits.
+    const figures = figuresOf(engine.pool);
+    try {
+      await engine.ping({ timeout: options.timeout });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const data: DatabaseHealth = { ...figuresOf(engine.pool), message };
+      // A busy pool is no dead database: whoever restarts the application for it makes things worse.
+      return error instanceof PoolTimeoutError && isExhausted(engine.pool)
+        ? indicator.degraded({ ...data })
+        : indicator.down({ ...data });
+    }
+    return figures.waiting > 0 ? indicator.degraded({ ...figures }) : indicator.up({ ...figures });
+  }
+}
+
+function figuresOf(pool: Pool): PoolFigures {
+  return {
+    size: pool.size(),
+    idle: pool.checkedIn(),
+    onLoan: pool.checkedOut(),
+    waiting: pool.waiting(),
+  };
+}
+
+function isExhausted(pool: Pool): boolean {
+  const { maxOverflow } = pool.options;
+  return maxOverflow >= 0 && pool.checkedOut() >= pool.size() + maxOverflow;
+}

@@ -1,0 +1,2 @@
+export { DatabaseHealthIndicator } from './database-health.indicator.js';
+export type { DatabaseHealth, DatabasePingOptions, PoolFigures } from './database-health.indicator.js';
