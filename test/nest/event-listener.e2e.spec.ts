@@ -46,7 +46,7 @@ class Listeners {
 
   @TransactionalEventListener('order.placed')
   async mail(): Promise<void> {
-    const seen = await this.engine.scalar(sql`SELECT count(*)::int FROM orders`);
+    const seen = await this.engine.scalar<number>(sql`SELECT count(*)::int FROM orders`);
     const isInside = this.engine.tryCurrentConnection()?.inTransaction() ?? false;
     this.journal.lines.push(`after commit: ${seen} rows, inside: ${isInside}`);
   }
