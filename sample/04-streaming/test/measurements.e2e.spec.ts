@@ -44,10 +44,10 @@ describe.each(ADAPTERS)('the station on %s', (_name, adapter) => {
 
   it('frees its connection when a reader of a million rows hangs up', async () => {
     const { pool } = app.get(AsyncEngine);
-    const { response, hangUp } = openRequest(`${url}/measurements.ndjson?rows=1000000`);
-    await response;
+    const request = openRequest(`${url}/measurements.ndjson?rows=1000000`);
+    await request.response;
     expect(pool.checkedOut()).toBe(1);
-    hangUp();
+    request.hangUp();
     await eventually(() => expect(pool.checkedOut()).toBe(0));
   });
 
