@@ -9,7 +9,8 @@ import type { Invocation } from './invocation.js';
 import type { EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
 import type { TransactionalOptions } from './open-transaction.js';
-import type { Pool, PooledConnection } from './pool/index.js';
+import { SessionViews } from './pool/index.js';
+import type { Pool, PooledConnection, SessionView } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import { StandaloneStream } from './standalone-stream.js';
 import type { CompiledCache } from './statement/index.js';
@@ -145,8 +146,32 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
   /** Closes idle connections and starts over with an empty pool; those on loan are closed when they come back. */
   async dispose({ close = true }: { readonly close?: boolean } = {}): Promise<void> {
     const { pool } = this.#parts;
-    this.#parts.pool = pool.recreate();
+    this.#install(pool.recreate());
     if (close) await pool.dispose();
+  }
+
+  /**
+   * For tests: from now on this engine, and every one that shares its pool, works over `pool`, until the function that
+   * you get is called. What is on loan from the former pool stays there.
+   */
+  replacePool(pool: Pool): () => void {
+    const former = this.#parts.pool;
+    this.#install(pool);
+    return () => this.#install(former);
+  }
+
+  /** For tests: lends sessions through `view`, of this pool and of those that replace it, until the given function is called. */
+  viewSessions(view: SessionView): () => void {
+    const { pool } = this.#parts;
+    pool.views ??= new SessionViews();
+    return pool.views.add(view);
+  }
+
+  #install(pool: Pool): void {
+    const former = this.#parts.pool;
+    pool.views = former.views;
+    if (former !== pool) former.views = undefined;
+    this.#parts.pool = pool;
   }
 
   /**

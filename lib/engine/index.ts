@@ -56,8 +56,22 @@ export type {
   StreamOptions,
 } from './result/index.js';
 export { AssertionPool, NullPool, Pool, PooledConnection, QueuePool, StaticPool } from './pool/index.js';
-export type { CheckoutOptions, PoolOptions, ResetOnReturn } from './pool/index.js';
-export type { Field } from './driver/driver.js';
+export type { CheckoutOptions, PoolOptions, ResetOnReturn, SessionView } from './pool/index.js';
+export type {
+  Batch,
+  Command,
+  CommandOptions,
+  CommandResult,
+  Control,
+  Driver,
+  DriverConnection,
+  DriverFacts,
+  DriverRow,
+  Field,
+  Portal,
+  RowShape,
+  ServerStatus,
+} from './driver/driver.js';
 export {
   AfterCommitError,
   ArgumentError,

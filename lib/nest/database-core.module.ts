@@ -14,6 +14,7 @@ interface Database {
 /** The databases of one container, by name. */
 export class Databases {
   readonly #byName = new Map<string, Database | undefined>();
+  #closing: Promise<void> | undefined;
 
   /** Two modules of one name would be two pools under one token. */
   reserve(name: string): void {
@@ -29,8 +30,13 @@ export class Databases {
     this.#byName.set(name, database);
   }
 
-  /** Waits for work in progress, then closes the pools and stops embedded servers. */
-  async close(): Promise<void> {
+  /** Waits for work in progress, then closes the pools and stops embedded servers. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     const databases = [...this.#byName.values()].filter((database) => database !== undefined);
     this.#byName.clear();
     await Promise.all(

@@ -1,2 +1,13 @@
+export { DatabaseTestingModule } from './database-testing.module.js';
+export type { DatabaseTestingModuleOptions } from './database-testing.module.js';
+export { disableTransactions } from './disable-transactions.js';
 export { startEmbeddedPostgres } from './embedded-postgres.js';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';
+export { recordSql, SqlLog } from './record-sql.js';
+export type { RecordSqlOptions, SentStatement, SessionLog } from './record-sql.js';
+export { rollbackEach } from './rollback-each.js';
+export type { RollbackEachOptions, RollbackTarget } from './rollback-each.js';
+export { createTestDatabase } from './test-database.js';
+export type { TestDatabase, TestDatabaseOptions } from './test-database.js';
+export type { HookRegistrar, TestHooks } from './test-hooks.js';
+export { shareTestServer } from './test-server.js';

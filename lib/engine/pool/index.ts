@@ -11,4 +11,5 @@ export {
   type ResetOnReturn,
   type ResolvedPoolOptions,
 } from './pool-options.js';
+export { SessionViews, type SessionView } from './session-views.js';
 export type { CheckoutOptions } from './waiter.js';

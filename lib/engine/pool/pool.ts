@@ -5,13 +5,17 @@ import type { ConnectionRecord } from './connection-record.js';
 import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
 import type { Lender } from './pooled-connection.js';
+import type { SessionViews } from './session-views.js';
 import type { CheckoutOptions } from './waiter.js';
 
 /** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
 export abstract class Pool implements AsyncDisposable {
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
+  /** What stands in front of the sessions that are lent; the engine hands it from pool to pool. */
+  views: SessionViews | undefined;
   readonly #lender: Lender = {
+    viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
     takeBack: (loan, record) => {
       this.#endLoan(loan);
       return this.takeBack(loan, record);

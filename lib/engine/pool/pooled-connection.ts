@@ -4,6 +4,8 @@ import type { ConnectionRecord } from './connection-record.js';
 
 /** Where a borrowed connection goes back to: its pool. */
 export interface Lender {
+  /** What stands in front of a session that is lent: the session itself, outside of tests. */
+  viewOf(session: DriverConnection): DriverConnection;
   /** Resets the connection if it needs that and keeps it, or ends it. Never rejects. */
   takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void>;
   /** Ends the session at once; the slot is free. */
@@ -43,7 +45,7 @@ export class PooledConnection implements AsyncDisposable {
   /** The session that the engine speaks to. */
   get session(): DriverConnection {
     if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
-    return this.#record.session;
+    return this.#lender.viewOf(this.#record.session);
   }
 
   /** Lives as long as the physical connection, from one borrower to the next. */

@@ -1,0 +1,93 @@
+import { Module } from '@nestjs/common';
+import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
+import { NullPool, createAsyncEngine } from '../engine/index.js';
+import type { AsyncEngine } from '../engine/index.js';
+import { DatabaseCoreModule, Databases } from '../nest/database-core.module.js';
+import { DatabaseModule } from '../nest/index.js';
+import type { DatabaseModuleOptions } from '../nest/index.js';
+import { createTestDatabase } from './test-database.js';
+import type { TestDatabase, TestDatabaseOptions } from './test-database.js';
+
+/** Those of DatabaseModule, but where the database is. */
+export interface DatabaseTestingModuleOptions
+  extends Omit<DatabaseModuleOptions, 'url' | 'embedded' | 'connectOnStart'>, TestDatabaseOptions {
+  /** Makes the tables, before anything of the application is there. */
+  readonly migrate?: ((engine: AsyncEngine) => Promise<unknown>) | undefined;
+}
+
+/** DatabaseModule on a database that lives as long as the application. */
+@Module({})
+export class DatabaseTestingModule {
+  /**
+   * Stands in for `DatabaseModule.forRoot()`: every application that is made of it gets a new, empty database, dropped when
+   * the application is closed, on the server of TEST_DATABASE_URL, else on an embedded PostgreSQL that is started once.
+   *
+   * Where it fails to migrate, the start of the application fails with that error and the database is dropped.
+   */
+  static forRoot(options: DatabaseTestingModuleOptions = {}): DynamicModule {
+    const { migrate, template, name, isGlobal, ...rest } = options;
+    const token = `nest-async-engine:test-database:${name ?? ''}`;
+    const suite: DynamicModule = {
+      module: SuiteDatabaseModule,
+      // Nest shuts global modules down last, and the database must outlive its users.
+      global: true,
+      imports: [DatabaseCoreModule],
+      providers: [
+        {
+          provide: token,
+          inject: [Databases],
+          useFactory: async (databases: Databases) =>
+            new SuiteDatabase(await makeDatabase({ template }, migrate), databases),
+        },
+      ],
+      exports: [token],
+    };
+    const database = DatabaseModule.forRootAsync({
+      name,
+      isGlobal,
+      imports: [suite],
+      inject: [token],
+      useFactory: ({ url }: SuiteDatabase) => ({ ...rest, url }),
+    });
+    return { module: DatabaseTestingModule, imports: [database], exports: [database] };
+  }
+}
+
+@Module({})
+class SuiteDatabaseModule {}
+
+/** The database of one application: it goes when the engine on it is closed. */
+class SuiteDatabase implements OnApplicationShutdown {
+  readonly #database: TestDatabase;
+  readonly #databases: Databases;
+
+  constructor(database: TestDatabase, databases: Databases) {
+    this.#database = database;
+    this.#databases = databases;
+  }
+
+  get url(): string {
+    return this.#database.url;
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#databases.close();
+    await this.#database.drop();
+  }
+}
+
+async function makeDatabase(
+  options: TestDatabaseOptions,
+  migrate: DatabaseTestingModuleOptions['migrate'],
+): Promise<TestDatabase> {
+  const database = await createTestDatabase(options);
+  if (migrate === undefined) return database;
+  try {
+    await using engine = createAsyncEngine(database.url, { poolClass: NullPool });
+    await migrate(engine);
+    return database;
+  } catch (error) {
+    await database.drop().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+import 'reflect-metadata';
+import { ArgumentError, IllegalStateError, NullPool, createAsyncEngine } from '../engine/index.js';
+import type { AsyncEngine, PooledConnection, TransactionalOptions } from '../engine/index.js';
+import { engineProperties } from '../nest/engine-property.js';
+
+/**
+ * An engine without a database: `@Transactional()` and `engine.transaction()` call the work, nothing is sent, and whoever
+ * runs a statement is refused. Hooks run as ever: `afterCommit` when the work returns, `afterRollback` when it throws.
+ *
+ * Give it to a testing module in the engine's place, `{ provide: getEngineToken(), useValue: disableTransactions() }`, or
+ * name the objects that a test has made by hand: `disableTransactions(service)`.
+ *
+ * @throws ArgumentError for an object whose class has no `@Transactional()` method.
+ */
+export function disableTransactions(...instances: readonly object[]): AsyncEngine {
+  const engine = createAsyncEngine('postgresql://no-database', { poolClass: NoDatabasePool });
+  const { transactionalOptions } = engine;
+  // Without a transaction around it, `mandatory` would refuse the call that the test is about.
+  const disabled = Object.assign(engine, {
+    transactionalOptions: (options: TransactionalOptions): TransactionalOptions =>
+      withoutMandatory(transactionalOptions.call(engine, options)),
+  });
+  for (const instance of instances) inject(disabled, instance);
+  return disabled;
+}
+
+function withoutMandatory(options: TransactionalOptions): TransactionalOptions {
+  return options.propagation === 'mandatory' ? { ...options, propagation: 'nested' } : options;
+}
+
+function inject(engine: AsyncEngine, instance: object): void {
+  const properties = engineProperties(instance);
+  if (properties.length === 0) {
+    throw new ArgumentError(
+      `disableTransactions() got a ${instance.constructor.name}, which has no @Transactional() method. Give it the ` +
+        'object whose methods are decorated.',
+    );
+  }
+  for (const property of properties) Reflect.set(instance, property, engine);
+}
+
+class NoDatabasePool extends NullPool {
+  override connect(): Promise<PooledConnection> {
+    return Promise.reject(
+      new IllegalStateError(
+        'a statement was run, and disableTransactions() has no database to run it on. Replace the repository by a ' +
+          'double, or test with DatabaseTestingModule.',
+      ),
+    );
+  }
+}

@@ -1,0 +1,112 @@
+import { IllegalStateError, TransactionEndedError } from '../../engine/index.js';
+import type { DriverConnection, Pool, PooledConnection } from '../../engine/index.js';
+import { recordedSession } from '../recording-session.js';
+import { RollbackSession } from './rollback-session.js';
+import type { SessionPlace } from './rollback-session.js';
+import { Turns } from './turns.js';
+
+/** The transaction around one test, on one connection of the application's pool, in which everything of the test runs. */
+export class OuterTransaction implements SessionPlace {
+  readonly isOutermost = true;
+  readonly turnTimeout: number;
+  readonly turns: Turns;
+  readonly session: DriverConnection;
+  readonly #loan: PooledConnection;
+  readonly #sessions = new Set<RollbackSession>();
+  readonly #complaints = new Set<string>();
+  #onSettled: (() => void) | undefined;
+  #ending: Promise<void> | undefined;
+
+  private constructor(loan: PooledConnection, turnTimeout: number) {
+    this.#loan = loan;
+    this.session = recordedSession(loan.session);
+    this.turnTimeout = turnTimeout;
+    this.turns = new Turns(turnTimeout);
+  }
+
+  static async begin(pool: Pool, turnTimeout: number): Promise<OuterTransaction> {
+    const loan = await pool.connect();
+    try {
+      await recordedSession(loan.session).execute([], { text: 'BEGIN', prepare: false });
+      return new OuterTransaction(loan, turnTimeout);
+    } catch (error) {
+      await loan.close();
+      throw error;
+    }
+  }
+
+  get complaints(): readonly string[] {
+    return [...this.#complaints];
+  }
+
+  /** Waits until nobody has a connection, at most `timeout` ms; then gives what those who do have asked last. */
+  async settle(timeout: number): Promise<readonly string[]> {
+    if (this.#sessions.size > 0) {
+      const settled = new Promise<void>((resolve) => {
+        this.#onSettled = resolve;
+      });
+      const timer = setTimeout(() => this.#onSettled?.(), timeout);
+      await settled;
+      clearTimeout(timer);
+    }
+    return [...this.#sessions].map(({ lastStatement }) => lastStatement);
+  }
+
+  openSession(): RollbackSession {
+    if (!this.session.isOpen) {
+      throw new IllegalStateError(
+        "the connection of the test's transaction was lost, and with it all that the test had done. Test lost " +
+          'connections in a suite without rollbackEach().',
+      );
+    }
+    const session = new RollbackSession(this);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  ended(session: RollbackSession): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.#onSettled?.();
+  }
+
+  check(statement: string): void {
+    if (!this.session.isOpen || this.session.status !== 'idle') return;
+    this.complain(
+      `something behind the engine's back (a script, the driver's own client) ended the transaction around it, so that ` +
+        `what the test does is stored. Last statement: ${statement}`,
+    );
+  }
+
+  complain(what: string): void {
+    this.#complaints.add(what);
+  }
+
+  noteIndependent(): void {}
+
+  async prepare(): Promise<void> {
+    if (this.#ending === undefined) return;
+    throw new TransactionEndedError(
+      'the test to which this work belongs has ended, and all it did was undone. Await the work in the test.',
+    );
+  }
+
+  /** Undoes everything and gives the connection back. Idempotent. */
+  end(): Promise<void> {
+    this.#ending ??= this.#rollBack();
+    return this.#ending;
+  }
+
+  async #rollBack(): Promise<void> {
+    try {
+      if (this.session.isOpen) {
+        this.check('unknown');
+        await this.session.execute([], { text: 'ROLLBACK', prepare: false });
+      }
+    } catch (error) {
+      this.#loan.invalidate(error);
+      throw error;
+    } finally {
+      await this.#loan.close();
+    }
+  }
+}

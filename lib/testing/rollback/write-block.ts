@@ -1,0 +1,202 @@
+import type { CommandResult, Control, DriverConnection } from '../../engine/index.js';
+import { controlWord } from '../control-word.js';
+import { aborted } from './aborted.js';
+import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
+import { undo } from './guard.js';
+import type { Level, Outer } from './level.js';
+import { savedSettings } from './local-settings.js';
+import { Turns } from './turns.js';
+
+/** What happened in a block since its begin and still counts: its savepoints, by name, and work that should outlive it. */
+type Trace = { readonly savepoint: string } | 'independent';
+
+/**
+ * A transaction of the application as a savepoint of the test's. `pending`: the server has not confirmed it. `doomed`: it
+ * had failed and was undone so far that work of others could go on.
+ */
+type BlockState = 'pending' | 'open' | 'doomed';
+
+export class WriteBlock implements Level {
+  readonly turns: Turns;
+  readonly isOutermost = false;
+  readonly savepoint: string;
+  readonly #outer: Outer;
+  readonly #session: DriverConnection;
+  readonly #level: Level;
+  readonly #leave: () => void;
+  #restore: Awaited<ReturnType<typeof savedSettings>>;
+  #state: BlockState = 'pending';
+  #trail: readonly Trace[] = [];
+  /** True once a statement in it has changed something. */
+  hasWritten = false;
+
+  private constructor(outer: Outer, level: Level, leave: () => void) {
+    this.turns = new Turns(outer.turnTimeout);
+    this.savepoint = outer.session.uniqueName('nae_test');
+    this.#outer = outer;
+    this.#session = outer.session;
+    this.#level = level;
+    this.#leave = leave;
+  }
+
+  /** Waits for its turn; nothing is sent for it before its first statement. */
+  static async enter(
+    outer: Outer,
+    level: Level,
+    control: readonly Control[],
+    signal: AbortSignal | undefined,
+  ): Promise<WriteBlock> {
+    const leave = await level.turns.take(signal);
+    try {
+      await level.prepare();
+      const block = new WriteBlock(outer, level, leave);
+      block.#restore = await savedSettings(outer.session, control);
+      return block;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  get status(): 'open' | 'failed' {
+    return this.#state === 'doomed' || this.#session.status === 'failed' ? 'failed' : 'open';
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== 'pending';
+  }
+
+  /** The savepoint in the place of `begin`. */
+  opening(begin: Control, opened: () => void): Control {
+    const acknowledged = (): void => {
+      this.#state = 'open';
+      opened();
+      begin.acknowledged?.();
+    };
+    return { text: `SAVEPOINT ${this.savepoint}`, prepare: false, acknowledged };
+  }
+
+  /** One command of the application, which waits for work that is nested in the block. */
+  async run<T>(
+    texts: readonly string[],
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const leave = await this.turns.take(signal);
+    try {
+      const [first = ''] = texts;
+      if (controlWord(first) === 'rollback-to') this.#goBackTo(first);
+      else if (this.#state === 'doomed') throw aborted(texts.at(-1) ?? '');
+      for (const text of texts) this.#follow(text);
+      return await work();
+    } finally {
+      leave();
+    }
+  }
+
+  noteIndependent(): void {
+    this.#trail = [...this.#trail, 'independent'];
+  }
+
+  /** A failed transaction refuses everything: undone so far, it lets work beside it go on. */
+  async prepare(): Promise<void> {
+    if (this.#session.status !== 'failed') return;
+    const text = `ROLLBACK TO SAVEPOINT ${this.#innermost ?? this.savepoint}`;
+    await this.#session.executeMany([], [{ text, prepare: false }]);
+    this.#state = 'doomed';
+  }
+
+  async commit(): Promise<CommandResult> {
+    const leave = await this.turns.take();
+    try {
+      if (this.status === 'failed') return await this.#undo();
+      await this.#store();
+    } finally {
+      leave();
+      this.#leave();
+    }
+    if (this.hasWritten || this.#trail.includes('independent')) this.#level.noteIndependent();
+    return answer('COMMIT');
+  }
+
+  async rollback(): Promise<CommandResult> {
+    const leave = await this.turns.take();
+    try {
+      return await this.#undo();
+    } finally {
+      leave();
+      this.#leave();
+    }
+  }
+
+  /** Gives the turn back for a block that the server never heard of. */
+  abandon(): void {
+    this.#leave();
+  }
+
+  async #store(): Promise<void> {
+    const release = { text: `RELEASE SAVEPOINT ${this.savepoint}`, prepare: false };
+    const { isOutermost } = this.#level;
+    try {
+      await this.#session.executeMany(
+        [],
+        [
+          ...(isOutermost ? [CHECK_CONSTRAINTS] : []),
+          release,
+          ...(isOutermost ? [DEFER_CONSTRAINTS] : []),
+          ...(this.#restore === undefined ? [] : [this.#restore]),
+        ],
+      );
+    } catch (error) {
+      if (this.#session.isOpen) await undo(this.#session, this.savepoint).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #undo(): Promise<CommandResult> {
+    // Doomed as a whole, it is undone already, and what came after that is not its own.
+    const isUndone = this.#state === 'doomed' && this.#innermost === undefined;
+    if (isUndone) {
+      const release = { text: `RELEASE SAVEPOINT ${this.savepoint}`, prepare: false };
+      await this.#session.executeMany([], [release, ...(this.#restore === undefined ? [] : [this.#restore])]);
+    } else {
+      this.#complainOf(this.#trail);
+      await undo(this.#session, this.savepoint);
+    }
+    return answer('ROLLBACK');
+  }
+
+  get #innermost(): string | undefined {
+    const last = this.#trail.findLast((trace) => trace !== 'independent');
+    return last?.savepoint;
+  }
+
+  #follow(text: string): void {
+    const [, word, name] = /^(SAVEPOINT|RELEASE SAVEPOINT) (\S+)$/.exec(text) ?? [];
+    if (name === undefined) return;
+    if (word === 'SAVEPOINT') this.#trail = [...this.#trail, { savepoint: name }];
+    else this.#trail = this.#trail.filter((trace) => trace === 'independent' || trace.savepoint !== name);
+  }
+
+  #goBackTo(text: string): void {
+    const name = text.split(/\s+/).at(-1);
+    const place = this.#trail.findIndex((trace) => trace !== 'independent' && trace.savepoint === name);
+    if (place < 0) return;
+    this.#complainOf(this.#trail.slice(place));
+    this.#trail = this.#trail.slice(0, place + 1);
+    if (this.#state === 'doomed') this.#state = 'open';
+  }
+
+  #complainOf(undone: readonly Trace[]): void {
+    if (!undone.includes('independent')) return;
+    this.#outer.complain(
+      'it undid a transaction around work that should have outlived it (requires-new, not-supported, engine.connect() or ' +
+        'engine.begin() inside), and with one connection both are gone. Test this in a suite without rollbackEach().',
+    );
+  }
+}
+
+/** What the server would have answered. */
+export function answer(command: string): CommandResult {
+  return { command, rowCount: -1, shape: undefined, rows: [] };
+}

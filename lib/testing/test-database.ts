@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import { NullPool, createAsyncEngine, makeUrl, text } from '../engine/index.js';
+import { testServerUrl } from './test-server.js';
+
+/** A database of one suite's own. */
+export interface TestDatabase extends AsyncDisposable {
+  /** With the password: treat it as a secret. */
+  readonly url: string;
+  readonly name: string;
+  /** Ends every session on it and removes it; idempotent. */
+  drop(): Promise<void>;
+}
+
+export interface TestDatabaseOptions {
+  /** A database of the server that the new one is a copy of. Nobody may be connected to it meanwhile. */
+  readonly template?: string | undefined;
+}
+
+/**
+ * Makes an empty database on the server of TEST_DATABASE_URL, else on an embedded one that is started once per process.
+ *
+ * @throws what the server refuses, OperationalError when it cannot be reached, ArgumentError without a server.
+ */
+export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const server = await testServerUrl();
+  const name = `nae_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
+  const template = options.template === undefined ? '' : ` TEMPLATE ${quote(options.template)}`;
+  await command(server, `CREATE DATABASE ${quote(name)}${template}`);
+  let dropping: Promise<void> | undefined;
+  const drop = (): Promise<void> =>
+    (dropping ??= command(server, `DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`));
+  const url = makeUrl(server).set({ database: name }).renderAsString({ hidePassword: false });
+  return { url, name, drop, [Symbol.asyncDispose]: drop };
+}
+
+async function command(server: string, sql: string): Promise<void> {
+  await using engine = createAsyncEngine(server, { poolClass: NullPool });
+  await engine.execute(text(sql.replaceAll(':', '\\:')));
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
