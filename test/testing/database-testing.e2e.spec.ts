@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Body, Controller, Get, HttpCode, Injectable, Post } from '@nestjs/common';
+import { Body, ConsoleLogger, Controller, Get, HttpCode, Injectable, Post } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
@@ -202,7 +202,7 @@ describe('DatabaseTestingModule', () => {
     };
     const module = Test.createTestingModule({
       imports: [DatabaseTestingModule.forRoot({ migrate: failing })],
-    }).setLogger(false);
+    }).setLogger(new ConsoleLogger({ logLevels: [] }));
     expect(String(await failureOf(module.compile()))).toMatch(/syntax error/);
     expect(await databases()).not.toContain(made);
   });
