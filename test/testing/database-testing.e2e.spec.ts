@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Body, ConsoleLogger, Controller, Get, HttpCode, Injectable, Post } from '@nestjs/common';
+import { Body, ConsoleLogger, Controller, Get, HttpCode, Injectable, Module, Post } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
@@ -8,6 +8,7 @@ import {
   AsyncConnection,
   AsyncEngine,
   DatabaseExceptionFilter,
+  DatabaseModule,
   InjectEngine,
   Transactional,
   getEngineToken,
@@ -205,6 +206,18 @@ describe('DatabaseTestingModule', () => {
     }).setLogger(new ConsoleLogger({ logLevels: [] }));
     expect(String(await failureOf(module.compile()))).toMatch(/syntax error/);
     expect(await databases()).not.toContain(made);
+  });
+
+  it('takes the place of the module that the root module names', async () => {
+    const database = DatabaseModule.forRoot({ url: 'postgresql://nowhere.invalid/shop', retryAttempts: 0 });
+    @Module({ imports: [database], providers: [Orders] })
+    class RootModule {}
+    const module = await Test.createTestingModule({ imports: [RootModule] })
+      .overrideModule(database)
+      .useModule(DatabaseTestingModule.forRoot({ migrate }))
+      .compile();
+    expect(await module.get(Orders, { strict: false }).customers()).toEqual([]);
+    await module.close();
   });
 
   it('copies a template', async () => {

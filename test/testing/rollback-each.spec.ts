@@ -71,6 +71,16 @@ describe('rollbackEach undoes', () => {
     expect(await engine.scalar(sql`SELECT to_regclass('made')`)).toBeNull();
   });
 
+  it('what prepared statements know of tables that are gone', async () => {
+    const test = (type: string) =>
+      run.test(async () => {
+        await engine.execute(text(`CREATE TABLE made (value ${type})`));
+        await engine.execute(text(`INSERT INTO made VALUES ('1')`));
+        return await engine.scalar(sql`SELECT * FROM made`);
+      });
+    expect([await test('INT'), await test('TEXT')]).toEqual([1, '1']);
+  });
+
   it('every test by itself', async () => {
     await run.test(() => engine.execute(insert('a')));
     await run.test(() => engine.execute(insert('a')));
