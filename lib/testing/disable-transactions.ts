@@ -14,11 +14,11 @@ import { engineProperties } from '../nest/engine-property.js';
  */
 export function disableTransactions(...instances: readonly object[]): AsyncEngine {
   const engine = createAsyncEngine('postgresql://no-database', { poolClass: NoDatabasePool });
-  const { transactionalOptions } = engine;
+  const original = engine.transactionalOptions.bind(engine);
   // Without a transaction around it, `mandatory` would refuse the call that the test is about.
   const disabled = Object.assign(engine, {
     transactionalOptions: (options: TransactionalOptions): TransactionalOptions =>
-      withoutMandatory(transactionalOptions.call(engine, options)),
+      withoutMandatory(original(options)),
   });
   for (const instance of instances) inject(disabled, instance);
   return disabled;

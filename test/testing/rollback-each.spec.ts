@@ -10,7 +10,7 @@ import {
 } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { rollbackEach } from 'nest-async-engine/testing';
-import { Latch } from '../support/barrier.js';
+import { Latch, eventually } from '../support/barrier.js';
 import { TransactionWorkshop, failureOf, insert } from '../support/transaction-workshop.js';
 import { TestRun } from './test-run.js';
 
@@ -152,14 +152,19 @@ describe('inside rollbackEach', () => {
         moves.push('inserted');
       });
       expect(await failureOf(swap)).toBeInstanceOf(UniqueViolationError);
-      // Deferred again for the next one, which is right in the end.
-      await engine.transaction(async () => {
-        await engine.execute(place('c', 1));
-        await engine.execute(sql`UPDATE item SET place = 2 WHERE name = 'c'`);
-      });
+      // Deferred again for the next ones, which are right in the end.
+      for (const [name, end] of [
+        ['c', 2],
+        ['d', 3],
+      ] as const) {
+        await engine.transaction(async () => {
+          await engine.execute(place(name, 1));
+          await engine.execute(sql`UPDATE item SET place = ${end} WHERE name = ${name}`);
+        });
+      }
       return [...moves, ...(await names())];
     });
-    expect(seen).toEqual(['inserted', 'a', 'c']);
+    expect(seen).toEqual(['inserted', 'a', 'c', 'd']);
   });
 
   it('a failed transaction refuses statements and says so at its end', async () => {
@@ -262,12 +267,63 @@ describe('inside rollbackEach', () => {
     expect([seen, await workshop.names()]).toEqual([['a'], []]);
   });
 
+  it('a connection that is invalidated loses its transaction and nothing else', async () => {
+    const seen = await run.test(async () => {
+      await engine.execute(insert('a'));
+      await using connection = await engine.connect();
+      await connection.execute(insert('b'));
+      connection.invalidate();
+      await connection.rollback();
+      await connection.execute(insert('c'));
+      await connection.commit();
+      return await names();
+    });
+    expect(seen).toEqual(['a', 'c']);
+  });
+
+  it('code for the driver runs in the transaction around it', async () => {
+    const seen = await run.test(async () => {
+      await engine.connect(async (connection) => {
+        await connection.run(async (client) => {
+          await client.query('BEGIN');
+          await client.query(`INSERT INTO item (name) VALUES ($1)`, ['a']);
+          await client.query('COMMIT');
+          await client.query('BEGIN');
+          await client.query(`INSERT INTO item (name) VALUES ('b'); INSERT INTO item (name) VALUES ('c')`);
+          await client.query('ROLLBACK');
+        });
+        await connection.commit();
+      });
+      return await names();
+    });
+    expect([seen, await workshop.names()]).toEqual([['a'], []]);
+  });
+
+  it('an isolation level is taken', async () => {
+    const seen = await run.test(async () => {
+      await engine.transaction(() => engine.execute(insert('a')), { isolationLevel: 'SERIALIZABLE' });
+      return await names();
+    });
+    expect(seen).toEqual(['a']);
+  });
+
+  it('the rows of a list of parameters are stored or none', async () => {
+    const many = text('INSERT INTO item (name) VALUES (:name)');
+    const seen = await run.test(async () => {
+      await engine.execute(many, [{ name: 'a' }, { name: 'b' }]);
+      await failureOf(engine.execute(many, [{ name: 'c' }, { name: 'a' }]));
+      return await names();
+    });
+    expect(seen).toEqual(['a', 'b']);
+  });
+
   it('the pool may be disposed and the engine closed', async () => {
     await run.test(async () => {
       await engine.execute(insert('a'));
       await engine.dispose();
       expect(await names()).toEqual(['a']);
       await engine.aclose();
+      await eventually(async () => expect(await workshop.database.sessions()).toEqual([]));
     });
     expect(await workshop.names()).toEqual([]);
   });
