@@ -1,4 +1,5 @@
 import type { AsyncConnection, AsyncTransaction, ConnectionSource } from './connection.js';
+import type { Dialect } from './dialect.js';
 import { NoActiveScopeError } from './errors.js';
 import type { ExecutionOptions } from './execution-options.js';
 import { Executor } from './executor.js';
@@ -10,16 +11,20 @@ import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import { withRetry } from './retry.js';
+import type { RetryOptions } from './retry.js';
 import { Scope } from './scope.js';
 import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from './statement/index.js';
 import type { TransactionHook } from './transaction/hooks.js';
+import type { EngineWatch } from './watch.js';
 
 /** The ambient half of an engine: transactions and scopes that the code inside them does not have to be handed. */
 export abstract class AmbientEngine extends Executor implements ConnectionSource {
   abstract readonly pool: Pool;
   abstract readonly compiledCache: CompiledCache;
   abstract readonly logger: EngineLogger;
+  abstract readonly dialect: Dialect;
+  abstract readonly watch: EngineWatch<AsyncConnection>;
   abstract readonly nestedWaitTimeout: number;
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;
@@ -47,8 +52,22 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** The options of a transaction with what the engine's own options say where they are silent. */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
-    return { ...this.transactionDefaults, ...options };
+    const merged = { ...this.transactionDefaults, ...options };
+    return merged.retry === undefined ? merged : { ...merged, retry: this.#announced(merged.retry) };
   }
+
+  /** The same, and each retry is told of. */
+  #announced(retry: number | RetryOptions): RetryOptions {
+    const given = typeof retry === 'object' ? retry : { retries: retry };
+    const onRetry = (error: unknown, attempt: number): void => {
+      given.onRetry?.(error, attempt);
+      this.retried(error, attempt);
+    };
+    return { ...given, onRetry };
+  }
+
+  /** A transaction is about to be run again. */
+  protected abstract retried(error: unknown, attempt: number): void;
 
   /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
   openTransaction(options: TransactionalOptions = {}): OpenTransaction {

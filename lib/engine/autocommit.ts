@@ -1,25 +1,44 @@
 import type { CommandResult, Control } from './driver/driver.js';
-import { DBAPIError } from './errors.js';
+import { judge } from './failure.js';
 import type { Invocation } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
+import type { Watch } from './watch.js';
+
+/** What an engine's statement outside of transactions needs. */
+export interface AutocommitHost {
+  readonly pool: Pool;
+  /** Who wants to know of it; undefined: nobody. */
+  watchOfEngine(): Watch<unknown> | undefined;
+  /** Connections that transactions around the caller hold while he waits for another one. */
+  holding(): readonly PooledConnection[];
+}
 
 /** Runs one invocation on a pooled connection of its own, outside every transaction: one checkout, one round trip. */
 export async function runAutocommitted(
-  pool: Pool,
+  host: AutocommitHost,
   invocation: Invocation,
   control: readonly Control[],
-  holding: () => readonly PooledConnection[],
 ): Promise<CommandResult> {
-  const pooled = pool.tryConnect() ?? (await pool.connect({ holding: holding() }));
+  const { pool } = host;
+  const pooled = pool.tryConnect() ?? (await waitForConnection(host));
   try {
     return await invocation.run(pooled.session, control, undefined);
   } catch (error) {
-    if (error instanceof DBAPIError && error.connectionInvalidated) {
-      pool.invalidateAll(pooled);
+    const { isDisconnect, invalidatesPool } = judge(error, host.watchOfEngine());
+    if (isDisconnect) {
+      if (invalidatesPool) pool.invalidateAll(pooled);
       pooled.invalidate(error);
     }
     throw error;
   } finally {
     await pooled.close();
+  }
+}
+
+async function waitForConnection(host: AutocommitHost): Promise<PooledConnection> {
+  try {
+    return await host.pool.connect({ holding: host.holding() });
+  } catch (error) {
+    throw host.watchOfEngine()?.connectFailed(error) ?? error;
   }
 }

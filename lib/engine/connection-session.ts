@@ -7,13 +7,15 @@ import type {
   Portal,
   ServerStatus,
 } from './driver/driver.js';
-import { DBAPIError, NotStartedError, QueryCanceledError, ResourceClosedError } from './errors.js';
+import { NotStartedError, QueryCanceledError, ResourceClosedError } from './errors.js';
+import { judge } from './failure.js';
+import type { CommandTarget } from './invocation.js';
 import { reportError } from './log.js';
 import type { EngineLogger } from './log.js';
-import type { CommandTarget } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import { closed } from './transaction/refusals.js';
 import type { TransactionHost } from './transaction/transaction-host.js';
+import type { Watch } from './watch.js';
 
 /** How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its caller. */
 const ROLLBACK_DEADLINE = 5_000;
@@ -32,6 +34,8 @@ export interface SessionHost {
   holding(): readonly PooledConnection[];
   outside<T>(work: () => T): T;
   lost(cause: unknown): void;
+  /** Undefined while nobody wants to know what happens here. */
+  watch(): Watch<unknown> | undefined;
   detached(transaction: object): Promise<void>;
 }
 
@@ -46,6 +50,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   #deferred: string[] = [];
   #running = 0;
   #commands = 0;
+  #hasConnected = false;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -70,6 +75,10 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
 
   get commandMark(): number | undefined {
     return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
+  }
+
+  get watch(): Watch<unknown> | undefined {
+    return this.#host.watch();
   }
 
   get nestedWaitTimeout(): number {
@@ -104,6 +113,17 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     this.#expectNotClosed();
     this.#pooled = pooled;
     this.#state = 'open';
+    if (!this.#hasConnected) await this.#announce();
+  }
+
+  async #announce(): Promise<void> {
+    this.#hasConnected = true;
+    try {
+      this.watch?.engineConnect();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   async #waitForConnection(): Promise<PooledConnection> {
@@ -111,6 +131,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     this.#checkout = checkout;
     try {
       return await this.#host.pool.connect({ holding: this.#host.holding(), signal: checkout.signal });
+    } catch (error) {
+      throw this.watch?.connectFailed(error) ?? error;
     } finally {
       this.#checkout = undefined;
     }
@@ -247,7 +269,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     try {
       return await work(session);
     } catch (error) {
-      if (error instanceof DBAPIError && error.connectionInvalidated) this.#lose(error);
+      const { isDisconnect, invalidatesPool } = judge(error, this.watch);
+      if (isDisconnect) this.#lose(error, invalidatesPool);
       throw error;
     } finally {
       this.#running -= 1;
@@ -255,8 +278,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   // One lost connection is a hint that the others of its age are lost too: each is replaced at its next checkout.
-  #lose(error: DBAPIError): void {
-    if (this.#pooled !== undefined) this.#host.pool.invalidateAll(this.#pooled);
+  #lose(error: unknown, invalidatesPool: boolean): void {
+    if (this.#pooled !== undefined && invalidatesPool) this.#host.pool.invalidateAll(this.#pooled);
     this.invalidate(error);
   }
 }

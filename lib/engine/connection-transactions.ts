@@ -74,6 +74,7 @@ export class ConnectionTransactions<Connection> {
     }
     const root = this.queue(options);
     this.#own = root;
+    root.announce();
     return root;
   }
 

@@ -1,54 +1,40 @@
 import { ConnectionSession } from './connection-session.js';
 import type { ConnectionState } from './connection-session.js';
 import { ConnectionTransactions } from './connection-transactions.js';
+import type { ConnectionMode, ConnectionSourceOf } from './connection-source.js';
 import { lendDriverClient } from './driver-client.js';
 import type { DriverClient, DriverClientHost } from './driver-client.js';
 import type { Command, CommandResult, Control } from './driver/driver.js';
 import { IllegalStateError, NotStartedError } from './errors.js';
+import { checkExecutionOptions, transactionOptionsOf } from './execution-options.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { Dialect } from './dialect.js';
 import { Invocation } from './invocation.js';
-import type { EngineLogger } from './log.js';
-import type { Pool, PooledConnection } from './pool/index.js';
+import type { PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import type { CompiledCache, QueryConfig } from './statement/index.js';
-import { isAutocommit, normalizeIsolationLevel } from './transaction/isolation.js';
-import type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
+import { isAutocommit } from './transaction/isolation.js';
+import type { IsolationLevel } from './transaction/isolation.js';
+import { askIsolationLevel } from './isolation-question.js';
 import { closed } from './transaction/refusals.js';
-import { TransactionalExecutor } from './transactional-executor.js';
+import { ListeningExecutor } from './listening-executor.js';
 import { TransactionStream } from './transaction/transaction-stream.js';
 import type { Transaction } from './transaction/transaction.js';
+import type { EngineWatch } from './watch.js';
 
 export type AsyncTransaction = Transaction<AsyncConnection>;
 
 /** Work that was given its place on the session, with what must travel in front of it. */
 type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
 
-const NO_CONTROL: readonly Control[] = [];
-
 /** What a connection needs of its engine. */
-export interface ConnectionSource {
-  readonly pool: Pool;
-  readonly compiledCache: CompiledCache;
-  readonly logger: EngineLogger;
-  readonly nestedWaitTimeout: number;
-  getExecutionOptions(): ExecutionOptions;
-  /** The transaction of the calling async context that lives on `connection`. */
-  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined;
-  holding(): readonly PooledConnection[];
-  outside<T>(work: () => T): T;
-}
-
-/**
- * `explicit`: started by `start()`. `scoped`: takes a connection at its first statement and keeps it. `transaction`: the
- * same, but gives it back whenever a transaction has ended.
- */
-export type ConnectionMode = 'explicit' | 'scoped' | 'transaction';
+export type ConnectionSource = ConnectionSourceOf<AsyncConnection>;
 
 /**
  * One connection, for one caller at a time. The first statement begins a transaction; nothing is committed implicitly.
  * Get it from `engine.connect()`; statements are refused with `ResourceClosedError` once it is closed.
  */
-export class AsyncConnection extends TransactionalExecutor<AsyncConnection> implements AsyncDisposable {
+export class AsyncConnection extends ListeningExecutor<AsyncConnection> implements AsyncDisposable {
   readonly #source: ConnectionSource;
   readonly #mode: ConnectionMode;
   readonly #session: ConnectionSession;
@@ -67,12 +53,13 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
       opensItself: mode !== 'explicit',
       holding: () => source.holding(),
       outside: (work) => source.outside(work),
+      watch: () => this.watch,
       lost: (cause) => this.#transactions.lose(cause),
       detached: (transaction) => this.#transactions.detach(transaction, () => this.#rest()),
     });
     this.#transactions = new ConnectionTransactions({
       owner: () => ({ connection: this, host: this.#session }),
-      defaults: () => this.#transactionDefaults(),
+      defaults: () => transactionOptionsOf(this.#options),
       ambient: () => source.transactionOn(this),
     });
   }
@@ -85,6 +72,10 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
 
   get state(): ConnectionState {
     return this.#session.state;
+  }
+
+  get dialect(): Dialect {
+    return this.#source.dialect;
   }
 
   get closed(): boolean {
@@ -115,6 +106,7 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
       this.#session.report(error);
     } finally {
       await this.#session.close();
+      this.forgetListeners();
     }
   }
 
@@ -151,7 +143,9 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
     if (options.isolationLevel !== undefined && this.inTransaction()) {
       throw new IllegalStateError('isolationLevel cannot change in a transaction. Commit or roll back.');
     }
-    this.#options = { ...this.#options, ...options };
+    checkExecutionOptions(options);
+    const added = this.watch?.setOptions(options) ?? options;
+    this.#options = { ...this.#options, ...added };
     return this;
   }
 
@@ -175,7 +169,7 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
   ): Promise<T> {
     this.expectOpenable();
     const host: DriverClientHost = {
-      execute: (query) => this.send(this.#invocationOf(query)),
+      execute: (query) => this.sendRaw(query),
       executeScript: (script) => this.#executeScript(script),
       // Where each statement commits itself, the client's BEGIN is the transaction.
       begin: () => (isAutocommit(this.#options) && !this.inTransaction() ? this.begin() : this.beginNested()),
@@ -189,26 +183,37 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
    * transaction, and never says AUTOCOMMIT, which the server does not know.
    */
   async getIsolationLevel(): Promise<IsolationLevel> {
-    const question = this.#invocationOf({ text: 'SHOW transaction_isolation' });
-    const ask: Dispatched<CommandResult> = (control, deadline) =>
-      question.run(this.#session, control, deadline);
-    const current = this.#transactions.current();
-    const isLevelOfNext = this.#options.isolationLevel !== undefined && !isAutocommit(this.#options);
-    if (current === undefined && !isLevelOfNext) return levelOf(await this.#between(ask));
-    if (current !== undefined)
-      return levelOf(await current.execute((control) => ask(control, current.deadline)));
-    // The level travels in BEGIN, so that only a transaction has it: this one is nobody's.
-    const probe = this.#transactions.queue();
-    try {
-      return levelOf(await probe.execute((control) => ask(control, probe.deadline)));
-    } finally {
-      await probe.rollback();
-    }
+    return await this.#ask('SHOW transaction_isolation', this.#options.isolationLevel !== undefined);
+  }
+
+  /** Asks the server for the level of transactions that say nothing of their own. */
+  get defaultIsolationLevel(): Promise<IsolationLevel> {
+    return this.#ask('SHOW default_transaction_isolation', false);
+  }
+
+  #ask(text: string, hasOwnLevel: boolean): Promise<IsolationLevel> {
+    const question = this.#invocationOf({ text });
+    return askIsolationLevel(
+      {
+        transactions: this.#transactions,
+        hasOwnLevel: hasOwnLevel && !isAutocommit(this.#options),
+        between: (ask) => this.#between(ask),
+      },
+      (control, deadline) => question.run(this.#session, control, deadline),
+    );
   }
 
   /** From now on each statement outside a transaction commits itself. */
   letAutocommit(): void {
     this.#options = { ...this.#options, isolationLevel: 'AUTOCOMMIT' };
+  }
+
+  protected get engineWatch(): EngineWatch<AsyncConnection> {
+    return this.#source.watch;
+  }
+
+  protected get self(): this {
+    return this;
   }
 
   protected get transactions(): ConnectionTransactions<AsyncConnection> {
@@ -233,6 +238,10 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
     const autobegin = () => (isAutocommit(this.#options) ? undefined : this.#transactions.begin());
     const owner = this.#transactions.current() ?? autobegin();
     if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline));
+    this.watch?.line(
+      'begin',
+      'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
+    );
     return await this.#between(work);
   }
 
@@ -241,7 +250,7 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
     return await this.#transactions.between(
       async () => {
         await this.#session.ready();
-        return await work(NO_CONTROL, undefined);
+        return await work([], undefined);
       },
       () => this.#rest(),
     );
@@ -265,13 +274,11 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
       begin: () => this.beginRoot(),
       isAutocommit: () => isAutocommit(this.#options),
       openPortal: (control, deadline) =>
-        this.#session.openPortal(control, invocation.command, invocation.commandOptions(deadline)),
+        invocation.openPortal(
+          (command, options) => this.#session.openPortal(control, command, options),
+          deadline,
+        ),
     });
-  }
-
-  #transactionDefaults(): TransactionOptions {
-    const { isolationLevel, readOnly, deferrable, settings } = this.#options;
-    return { isolationLevel, readOnly, deferrable, settings };
   }
 
   /** Between two transactions. */
@@ -289,8 +296,4 @@ export class AsyncConnection extends TransactionalExecutor<AsyncConnection> impl
     if (pooled !== undefined) return pooled;
     throw new NotStartedError('this AsyncConnection has no connection of the pool. Await start() first.');
   }
-}
-
-function levelOf({ rows: [row] }: CommandResult): IsolationLevel {
-  return normalizeIsolationLevel(String(Object.values(row ?? {})[0]));
 }

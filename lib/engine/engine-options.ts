@@ -1,7 +1,8 @@
 import { ArgumentError, AsyncMethodRequiredError } from './errors.js';
+import { checkExecutionOptions } from './execution-options.js';
 import type { ExecutionOptions } from './execution-options.js';
 import { CONSOLE_LOGGER } from './log.js';
-import type { EngineLogger } from './log.js';
+import type { Echo, EngineLogger } from './log.js';
 import {
   asItIs,
   describeValue,
@@ -12,8 +13,8 @@ import {
   wordRule,
 } from './option-rule.js';
 import type { OptionRule } from './option-rule.js';
-import { poolOptionNames } from './pool/index.js';
-import type { Pool, PoolOptions } from './pool/index.js';
+import { Pool, poolOptionNames } from './pool/index.js';
+import type { PoolOptions } from './pool/index.js';
 import { poolOptionRules } from './pool/pool-options.js';
 import type { Driver } from './driver/driver.js';
 import type { TransactionalOptions } from './open-transaction.js';
@@ -28,6 +29,26 @@ export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
 export interface AsyncEngineOptions extends PoolOptions {
   /** Default `QueuePool`, or what the driver's facts ask for. */
   readonly poolClass?: PoolClass | undefined;
+  /** A pool that exists already; then the engine takes no other option of a pool. */
+  readonly pool?: Pool | undefined;
+  /**
+   * Opens each connection instead of the engine: a `pg` Client that is connected. The URL and `connectArgs` are then not
+   * used for it.
+   */
+  readonly asyncCreator?: (() => Promise<unknown>) | undefined;
+  /** Writes statements, BEGIN, COMMIT and ROLLBACK to the logger; `'debug'`: rows too. Default false. */
+  readonly echo?: Echo | undefined;
+  /** Writes invalidations of the pool to the logger; `'debug'`: each checkout and return too. Default false. */
+  readonly echoPool?: Echo | undefined;
+  /** Tells the lines of several engines apart: `AsyncEngine.orders`. */
+  readonly loggingName?: string | undefined;
+  readonly poolLoggingName?: string | undefined;
+  /** Keeps values of parameters out of the log and of the messages of errors. Default false. */
+  readonly hideParameters?: boolean | undefined;
+  /** Statements that take longer, in ms, are warned of with the place that executed them. Default: none. */
+  readonly slowStatementThreshold?: number | undefined;
+  /** Parameter sets of an executemany that travel together. Default 1,000. */
+  readonly insertmanyvaluesPageSize?: number | undefined;
   readonly isolationLevel?: IsolationLevel | undefined;
   readonly executionOptions?: ExecutionOptions | undefined;
   /** The driver's own options; they win over the URL. */
@@ -64,12 +85,35 @@ const record: OptionRule = {
   coerce: asItIs,
 };
 
+const echoRule: OptionRule = {
+  takes: "true, false or 'debug'",
+  accepts: (value) => typeof value === 'boolean' || value === 'debug',
+  coerce: (text) => (text.trim().toLowerCase() === 'debug' ? 'debug' : flagRule.coerce(text)),
+};
+
 const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions>, OptionRule>> = {
   poolClass: {
     takes: 'a class: QueuePool, NullPool, StaticPool or AssertionPool',
     accepts: (value) => typeof value === 'function',
     coerce: asItIs,
   },
+  pool: {
+    takes: 'a pool: QueuePool, NullPool, StaticPool, AssertionPool or a class made of them',
+    accepts: (value) => value instanceof Pool,
+    coerce: asItIs,
+  },
+  asyncCreator: {
+    takes: 'an async function that gives a connected client of the driver',
+    accepts: (value) => typeof value === 'function',
+    coerce: asItIs,
+  },
+  echo: echoRule,
+  echoPool: echoRule,
+  loggingName: wordRule,
+  poolLoggingName: wordRule,
+  hideParameters: flagRule,
+  slowStatementThreshold: duration,
+  insertmanyvaluesPageSize: integerRule(1, 'an integer of at least 1'),
   isolationLevel: wordRule,
   executionOptions: record,
   connectArgs: record,
@@ -110,6 +154,7 @@ export interface ResolvedEngineOptions {
   readonly pool: PoolOptions;
   readonly poolClass: PoolClass | undefined;
   readonly executionOptions: ExecutionOptions;
+  readonly asyncCreator: (() => Promise<unknown>) | undefined;
   readonly connectArgs: Readonly<Record<string, unknown>> | undefined;
   readonly password: string | (() => Promise<string>) | undefined;
   readonly connectTimeout: number;
@@ -133,13 +178,21 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
     if (value === undefined || rule.accepts(value)) continue;
     throw new ArgumentError(`option '${name}' got ${describeValue(value)}; it takes ${rule.takes}.`);
   }
+  expectOnePool(options);
+  if (options.executionOptions !== undefined) checkExecutionOptions(options.executionOptions);
   const isolationLevel =
     options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
+  const { insertmanyvaluesPageSize: pageSize } = options;
   const pool = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
   return {
     pool,
     poolClass: options.poolClass,
-    executionOptions: { ...(isolationLevel && { isolationLevel }), ...options.executionOptions },
+    executionOptions: {
+      ...(isolationLevel && { isolationLevel }),
+      ...(pageSize !== undefined && { insertmanyvaluesPageSize: pageSize }),
+      ...options.executionOptions,
+    },
+    asyncCreator: options.asyncCreator,
     connectArgs: options.connectArgs,
     password: options.password,
     connectTimeout: options.connectTimeout ?? 10_000,
@@ -152,10 +205,27 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
   };
 }
 
+function expectOnePool(options: AsyncEngineOptions): void {
+  if (options.pool === undefined) return;
+  const others = ['poolClass', 'asyncCreator', 'connectArgs', ...poolOptionNames] as const;
+  const given = others.filter((name) => options[name] !== undefined);
+  if (given.length === 0) return;
+  throw new ArgumentError(
+    `with a ready 'pool' the engine opens nothing by itself: ${given.join(', ')} would do nothing. Give them to the pool.`,
+  );
+}
+
 function expectKnown(options: AsyncEngineOptions): void {
   if ('serverSideCursors' in options) {
     throw new AsyncMethodRequiredError(
       'serverSideCursors is no option of the engine: use stream(), which opens a cursor for its statement.',
+    );
+  }
+  if ('creator' in options) {
+    throw new ArgumentError(
+      options.asyncCreator === undefined
+        ? "there is no option 'creator'. Give asyncCreator, an async function that returns a connected client."
+        : "'creator' and 'asyncCreator' were both given. Give asyncCreator alone.",
     );
   }
   const unknown = Object.keys(options).filter((name) => !engineOptionRules.has(name));

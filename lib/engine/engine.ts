@@ -1,12 +1,14 @@
-import { AmbientEngine } from './ambient-engine.js';
 import { runAutocommitted } from './autocommit.js';
 import { AsyncConnection } from './connection.js';
 import type { CommandResult, Control } from './driver/driver.js';
+import type { Dialect } from './dialect.js';
+import { checkExecutionOptions } from './execution-options.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { AmbientContext } from './frame.js';
-import { MANY_PAGE_SIZE } from './invocation.js';
 import type { Invocation } from './invocation.js';
-import type { EngineLogger } from './log.js';
+import { ListeningEngine } from './listening-engine.js';
+import type { ListeningParts } from './listening-engine.js';
+import type { Echo, EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { SessionViews } from './pool/index.js';
@@ -19,12 +21,12 @@ import type { TransactionOptions } from './transaction/isolation.js';
 import type { DatabaseUrl } from './url.js';
 
 /** What an engine and the engines made of it by `executionOptions()` share. */
-export interface EngineParts {
+export interface EngineParts extends ListeningParts {
   readonly url: DatabaseUrl;
   readonly driver: string;
   pool: Pool;
   readonly compiledCache: CompiledCache;
-  readonly logger: EngineLogger;
+  readonly dialect: Dialect;
   readonly nestedWaitTimeout: number;
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
@@ -34,14 +36,19 @@ export interface EngineParts {
 const NO_CONTROL: readonly Control[] = [];
 
 /** Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing by itself. */
-export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
+export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDisposable {
   readonly #parts: EngineParts;
   #options: ExecutionOptions;
 
-  constructor(parts: EngineParts, options: ExecutionOptions) {
-    super();
+  /** With `parent`, its listeners hear of this engine too. */
+  constructor(parts: EngineParts, options: ExecutionOptions, echo: Echo = false, parent?: AsyncEngine) {
+    super(parts, echo, parent);
     this.#parts = parts;
     this.#options = options;
+  }
+
+  get dialect(): Dialect {
+    return this.#parts.dialect;
   }
 
   get url(): DatabaseUrl {
@@ -127,7 +134,8 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
 
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
-    return new AsyncEngine(this.#parts, { ...this.#options, ...options });
+    checkExecutionOptions(options);
+    return new AsyncEngine(this.#parts, { ...this.#options, ...options }, this.echo, this);
   }
 
   getExecutionOptions(): Readonly<ExecutionOptions> {
@@ -136,6 +144,7 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
 
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
+    checkExecutionOptions(options);
     this.#options = { ...this.#options, ...options };
   }
 
@@ -148,6 +157,7 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
     const { pool } = this.#parts;
     this.#install(pool.recreate());
     if (close) await pool.dispose();
+    this.tell('engineDisposed', { engine: this });
   }
 
   /**
@@ -215,6 +225,10 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
     return this.#parts.transactional;
   }
 
+  protected retried(error: unknown, attempt: number): void {
+    this.tell('retry', { engine: this, error, attempt });
+  }
+
   protected statementDefaults(): StatementOptions {
     return this.#options;
   }
@@ -226,7 +240,7 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
       return await this.begin((connection) => connection.send(invocation));
     const { settings } = this.#options;
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
-    return await runAutocommitted(this.pool, invocation, control, () => this.holding());
+    return await runAutocommitted(this, invocation, control);
   }
 
   openStream(invocation: Invocation): StreamSource {
@@ -239,8 +253,8 @@ export class AsyncEngine extends AmbientEngine implements AsyncDisposable {
   // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
   #needsTransaction(invocation: Invocation): boolean {
     const { isolationLevel, readOnly, deferrable } = this.#options;
-    if (invocation.commands.length > MANY_PAGE_SIZE || readOnly !== undefined || deferrable !== undefined)
-      return true;
+    if (readOnly !== undefined || deferrable !== undefined) return true;
+    if (invocation.isMany && invocation.commands.length > invocation.pageSize) return true;
     return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) !== 'AUTOCOMMIT';
   }
 }

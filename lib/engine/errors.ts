@@ -15,6 +15,8 @@
  *                          CheckViolationError, ExclusionViolationError
  */
 
+import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
+
 /** The root of every error that this library throws. `code` is stable; `docs/errors.md` has a section for each. */
 export class EngineError extends Error {
   readonly code: string = 'ENGINE';
@@ -131,6 +133,7 @@ export class StatementError extends EngineError {
   override readonly code: string = 'STATEMENT';
   readonly statement: string | undefined;
   readonly parameters: unknown;
+  #shown: 'not yet' | 'shown' = 'not yet';
 
   constructor(message: string, options: StatementErrorOptions = {}) {
     super(
@@ -141,6 +144,20 @@ export class StatementError extends EngineError {
     // Not enumerable: a logger that serializes the error must not spread what users typed.
     Object.defineProperty(this, 'parameters', { value: options.parameters, enumerable: false });
   }
+
+  /** Adds the values of the statement to the message, or that they are hidden; once. The engine calls it. */
+  showParameters(isHidden: boolean): void {
+    if (this.#shown === 'shown' || isWithoutValues(this.parameters)) return;
+    this.#shown = 'shown';
+    const text = isHidden ? HIDDEN_PARAMETERS : parametersText(this.parameters);
+    const { message, stack } = this;
+    this.message = `${message}\n[parameters: ${text}]`;
+    if (stack?.includes(message) === true) this.stack = stack.replace(message, () => this.message);
+  }
+}
+
+function isWithoutValues(parameters: unknown): boolean {
+  return typeof parameters !== 'object' || parameters === null || Object.keys(parameters).length === 0;
 }
 
 export interface DBAPIErrorOptions extends StatementErrorOptions {
@@ -165,7 +182,7 @@ export class DBAPIError extends StatementError {
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   /** The physical connection is gone and a transaction on it with it. */
-  readonly connectionInvalidated: boolean;
+  connectionInvalidated: boolean;
 
   constructor(message: string, options: DBAPIErrorOptions = {}) {
     super(message, options);

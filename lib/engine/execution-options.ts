@@ -1,4 +1,7 @@
-import type { IsolationLevel } from './transaction/isolation.js';
+import { ArgumentError } from './errors.js';
+import type { CompiledCache, SchemaTranslateMap } from './statement/index.js';
+import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
+import type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
 
 /** How one statement runs. Times in ms. */
 export interface StatementOptions {
@@ -12,6 +15,18 @@ export interface StatementOptions {
   readonly yieldPer?: number | undefined;
   /** Rows per fetch of a stream at most. */
   readonly maxRowBuffer?: number | undefined;
+  /** True: a `text()` without values is sent as it was written, its colons untouched. */
+  readonly noParameters?: boolean | undefined;
+  /** Stands in brackets in front of each line of the log. */
+  readonly loggingToken?: string | null | undefined;
+  /** Where compiled statements are kept instead of in the engine's cache; null: nowhere. */
+  readonly compiledCache?: CompiledCache | null | undefined;
+  /** Schema names to be replaced where `sql.id()` names them. */
+  readonly schemaTranslateMap?: SchemaTranslateMap | undefined;
+  /** Parameter sets of an executemany that travel together. Default: the engine's, 1,000. */
+  readonly insertmanyvaluesPageSize?: number | undefined;
+  /** Taken for compatibility: the count of rows is always kept. */
+  readonly preserveRowcount?: boolean | undefined;
 }
 
 /** What an engine or a connection gives to each of its transactions and statements; the nearest wins. */
@@ -21,4 +36,35 @@ export interface ExecutionOptions extends StatementOptions {
   readonly deferrable?: boolean | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What the options say about BEGIN. */
+export function transactionOptionsOf(options: ExecutionOptions): TransactionOptions {
+  const { isolationLevel, readOnly, deferrable, settings } = options;
+  return { isolationLevel, readOnly, deferrable, settings };
+}
+
+/** Parameter sets of an executemany that travel under one Sync, where nothing else is said. */
+export const DEFAULT_PAGE_SIZE = 1_000;
+
+/** Refuses values that could only fail later, before anything is changed. */
+export function checkExecutionOptions(options: ExecutionOptions): void {
+  if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
+  if (options.settings !== undefined) checkSettings(options.settings);
+  checkPageSize(options);
+}
+
+/** Refuses, with a statement, what belongs to a transaction. */
+export function checkStatementOptions(options: StatementOptions): void {
+  if ('isolationLevel' in options && options.isolationLevel !== undefined) {
+    throw new ArgumentError(
+      'isolationLevel is no option of a statement. Give it to begin(), or to executionOptions() of the connection or engine.',
+    );
+  }
+  checkPageSize(options);
+}
+
+function checkPageSize({ insertmanyvaluesPageSize: size }: StatementOptions): void {
+  if (size === undefined || (Number.isSafeInteger(size) && size > 0)) return;
+  throw new ArgumentError(`insertmanyvaluesPageSize is ${String(size)}: it takes an integer of at least 1.`);
 }

@@ -1,16 +1,28 @@
 import type { CommandResult } from './driver/driver.js';
+import { StatementError } from './errors.js';
+import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
+import { AnsweringSource } from './answering-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
 import { AsyncResult, CursorResult, PendingResult } from './result/index.js';
 import type { AsyncScalarResult, ScalarResult, StreamSource } from './result/index.js';
-import type { CompiledCache, Executable, Parameters, Row } from './statement/index.js';
+import type { CompiledCache, Executable, Parameters, QueryConfig, Row } from './statement/index.js';
+import { WatchedStatement } from './watched-statement.js';
+import type { StatementRequest } from './watched-statement.js';
+import type { Watch } from './watch.js';
 
 /** What an engine and a connection have in common: they run statements. Where, is their own affair. */
 export abstract class Executor {
   protected abstract readonly statementCache: CompiledCache;
   /** The options that a statement's own are added to. */
   protected abstract statementDefaults(): StatementOptions;
+  /** Whether errors keep their values to themselves. */
+  protected abstract readonly hidesParameters: boolean;
+  /** What listeners of `handleError` want to be thrown for `error`, which is `error` itself when they want nothing. */
+  protected abstract replacementOf(error: unknown): unknown;
+  /** Who wants to know of a statement of this caller; undefined: nobody. */
+  protected abstract watchOfCaller(): Watch<unknown> | undefined;
   abstract send(invocation: Invocation): Promise<CommandResult>;
   abstract openStream(invocation: Invocation): StreamSource;
 
@@ -26,7 +38,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(this.#run<R>(statement, parameters, options));
+    return new PendingResult<R>(this.#run<R>(statement, parameters, options, false));
   }
 
   /** The first column of the first row; undefined without a row. */
@@ -65,8 +77,9 @@ export abstract class Executor {
     parameters?: Parameters,
     options?: StatementOptions,
   ): AsyncResult<R> {
-    const invocation = this.#invocation(statement, parameters, options);
-    return new AsyncResult<R>(this.openStream(invocation), invocation.options);
+    const invocation = this.#streamed(statement, parameters, options);
+    const source = new AnsweringSource(this.openStream(invocation), (error) => this.#answerTo(error));
+    return new AsyncResult<R>(source, invocation.options);
   }
 
   /** The first column of all rows, over a server-side cursor. */
@@ -84,24 +97,100 @@ export abstract class Executor {
     parameters: readonly unknown[] = [],
     options?: StatementOptions,
   ): PendingResult<R> {
-    return this.execute<R>({ text: sql, values: parameters }, undefined, options);
+    return new PendingResult<R>(this.#run<R>({ text: sql, values: parameters }, undefined, options, true));
   }
 
-  async #run<R>(
+  /** For SQL of code that was written for the driver. */
+  protected sendRaw(query: QueryConfig): Promise<CommandResult> {
+    return this.#send(query, undefined, undefined, true, asItIs);
+  }
+
+  #run<R>(
     statement: Executable<unknown>,
     parameters: StatementParameters | undefined,
     options: StatementOptions | undefined,
+    isRaw: boolean,
   ): Promise<CursorResult<R>> {
-    return new CursorResult<R>(await this.send(this.#invocation(statement, parameters, options)));
+    return this.#send(statement, parameters, options, isRaw, toCursorResult<R>);
   }
 
-  #invocation(
+  async #send<T>(
     statement: Executable<unknown>,
     parameters: StatementParameters | undefined,
+    options: StatementOptions | undefined,
+    isRaw: boolean,
+    toAnswer: (result: CommandResult) => T,
+  ): Promise<T> {
+    try {
+      const merged = this.#optionsOf(options);
+      const watch = this.watchOfCaller();
+      if (watch !== undefined)
+        return toAnswer(await this.#sendWatched(watch, { statement, parameters, options: merged, isRaw }));
+      return toAnswer(await this.send(new Invocation(statement, parameters, merged, this.#cacheOf(merged))));
+    } catch (error) {
+      throw this.#described(error);
+    }
+  }
+
+  async #sendWatched(watch: Watch<unknown>, request: StatementRequest): Promise<CommandResult> {
+    const watched = new WatchedStatement(watch, request);
+    const invocation = watched.prepare(this.#cacheOf(request.options));
+    let result: CommandResult;
+    try {
+      result = await this.send(invocation);
+    } catch (error) {
+      this.#described(error);
+      throw watch.replacementOf(error);
+    }
+    watched.finished(result.rowCount);
+    return result;
+  }
+
+  #streamed(
+    statement: Executable<unknown>,
+    parameters: Parameters | undefined,
     options: StatementOptions | undefined,
   ): Invocation {
-    const defaults = this.statementDefaults();
-    const merged = options === undefined ? defaults : { ...defaults, ...options };
-    return new Invocation(statement, parameters, merged, this.statementCache);
+    try {
+      const merged = this.#optionsOf(options);
+      const watch = this.watchOfCaller();
+      const cache = this.#cacheOf(merged);
+      if (watch === undefined) return new Invocation(statement, parameters, merged, cache);
+      return new WatchedStatement(watch, { statement, parameters, options: merged, isRaw: false }).prepare(
+        cache,
+      );
+    } catch (error) {
+      throw this.#described(error);
+    }
   }
+
+  // A listener may have come after the statement was made, and may have gone before it fails.
+  #answerTo(error: unknown): unknown {
+    this.#described(error);
+    return this.replacementOf(error);
+  }
+
+  #described(error: unknown): unknown {
+    if (error instanceof StatementError) error.showParameters(this.hidesParameters);
+    return error;
+  }
+
+  #optionsOf(options: StatementOptions | undefined): StatementOptions {
+    const defaults = this.statementDefaults();
+    if (options === undefined) return defaults;
+    checkStatementOptions(options);
+    return { ...defaults, ...options };
+  }
+
+  #cacheOf({ compiledCache }: StatementOptions): CompiledCache | undefined {
+    return compiledCache === undefined ? this.statementCache : (compiledCache ?? undefined);
+  }
+}
+
+function asItIs(result: CommandResult): CommandResult {
+  return result;
+}
+
+function toCursorResult<R>(result: CommandResult): CursorResult<R> {
+  return new CursorResult<R>(result);
 }

@@ -3,12 +3,28 @@ export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
 export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
 export { AsyncConnection } from './connection.js';
-export type { AsyncTransaction, ConnectionMode, ConnectionSource } from './connection.js';
+export type { AsyncTransaction, ConnectionSource } from './connection.js';
+export type { ConnectionMode } from './connection-source.js';
 export type { DriverClient, DriverQuery, DriverQueryResult } from './driver-client.js';
 export type { ConnectionState } from './connection-session.js';
 export type { ExecutionOptions, StatementOptions } from './execution-options.js';
 export type { StatementParameters } from './invocation.js';
-export type { EngineLogger } from './log.js';
+export type { Echo, EngineLogger, LogFields } from './log.js';
+export type { Dialect } from './dialect.js';
+export type { DisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
+export type {
+  AfterCursorExecuteEvent,
+  AfterExecuteEvent,
+  BeforeCursorExecuteEvent,
+  BeforeExecuteEvent,
+  CommandReplacement,
+  ConnectionEvents,
+  HandleErrorEvent,
+  OnConnection,
+  OptionsEvent,
+  SavepointEvent,
+  StatementReplacement,
+} from './connection-events.js';
 export { OpenTransaction } from './open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './open-transaction.js';
 export type { Propagation } from './propagation.js';
@@ -24,7 +40,7 @@ export type { IsolationLevel, TransactionOptions } from './transaction/isolation
 export type { TypeOptions, TypeParser } from './types.js';
 export { DatabaseUrl, makeUrl } from './url.js';
 export type { HostAddress, UpdateQueryOptions, UrlFields, UrlPassword, UrlQuery } from './url.js';
-export { bindparam, BindParameter, sql, Sql, text, TextClause } from './statement/index.js';
+export { bindparam, BindParameter, CompiledCache, sql, Sql, text, TextClause } from './statement/index.js';
 export type {
   BindParameterOptions,
   CompilableQuery,
@@ -32,6 +48,7 @@ export type {
   Parameters,
   QueryConfig,
   Row,
+  SchemaTranslateMap,
   SqlTag,
   ToSqlQuery,
 } from './statement/index.js';
@@ -56,7 +73,18 @@ export type {
   StreamOptions,
 } from './result/index.js';
 export { AssertionPool, NullPool, Pool, PooledConnection, QueuePool, StaticPool } from './pool/index.js';
-export type { CheckoutOptions, PoolOptions, ResetOnReturn, SessionView } from './pool/index.js';
+export type {
+  CheckinEvent,
+  CheckoutEvent,
+  CheckoutOptions,
+  InvalidateEvent,
+  PoolEvent,
+  PoolEvents,
+  PoolOptions,
+  ResetEvent,
+  ResetOnReturn,
+  SessionView,
+} from './pool/index.js';
 export type {
   Batch,
   Command,

@@ -1,8 +1,11 @@
-import type { Command, CommandOptions, CommandResult, Control } from './driver/driver.js';
+import type { Command, CommandOptions, CommandResult, Control, Portal } from './driver/driver.js';
 import { ArgumentError } from './errors.js';
+import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
-import { compileMany, compileStatement } from './statement/index.js';
+import { compileMany, compileStatement, TextClause } from './statement/index.js';
 import type { CompiledCache, Executable, Parameters } from './statement/index.js';
+import { WatchedPortal } from './watched-portal.js';
+import type { CommandWatch } from './watched-portal.js';
 
 /** One set of values, or many for an executemany. */
 export type StatementParameters = Parameters | readonly Parameters[];
@@ -17,26 +20,26 @@ export interface CommandTarget {
   ): Promise<CommandResult[]>;
 }
 
-/** Parameter sets of an executemany that travel under one Sync. */
-export const MANY_PAGE_SIZE = 1_000;
-
 const NO_CONTROL: readonly Control[] = [];
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
 export class Invocation {
   readonly commands: readonly Command[];
   readonly options: StatementOptions;
+  /** Set where somebody wants to know of it. */
+  watch: CommandWatch | undefined;
 
   constructor(
     statement: Executable<unknown>,
     parameters: StatementParameters | undefined,
     options: StatementOptions,
-    cache: CompiledCache,
+    cache: CompiledCache | undefined,
   ) {
     this.options = options;
+    const { schemaTranslateMap: schemas } = options;
     const compiled = isMany(parameters)
-      ? compileMany(statement, expectSets(parameters), cache)
-      : [compileStatement(statement, parameters, cache)];
+      ? compileMany(statement, expectSets(parameters), cache, schemas)
+      : [compileOne(statement, parameters, options, cache)];
     const { prepare } = options;
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
@@ -59,22 +62,56 @@ export class Invocation {
     deadline: AbortSignal | undefined,
   ): Promise<CommandResult> {
     const options = this.commandOptions(deadline);
+    if (this.watch !== undefined) {
+      return this.watch.run(this.commands, (commands) => this.#send(commands, target, control, options));
+    }
     return this.isMany
-      ? this.#runPages(target, control, options)
+      ? this.#runPages(this.commands, target, control, options)
       : target.execute(control, this.command, options);
   }
 
+  #send(
+    commands: readonly Command[],
+    target: CommandTarget,
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+  ): Promise<CommandResult> {
+    const [command] = commands;
+    return command !== undefined && commands.length === 1
+      ? target.execute(control, command, options)
+      : this.#runPages(commands, target, control, options);
+  }
+
+  /** Parameter sets that travel under one Sync. */
+  get pageSize(): number {
+    return this.options.insertmanyvaluesPageSize ?? DEFAULT_PAGE_SIZE;
+  }
+
   async #runPages(
+    commands: readonly Command[],
     target: CommandTarget,
     control: readonly Control[],
     options: CommandOptions | undefined,
   ): Promise<CommandResult> {
     const results: CommandResult[] = [];
-    for (let start = 0; start < this.commands.length; start += MANY_PAGE_SIZE) {
-      const page = this.commands.slice(start, start + MANY_PAGE_SIZE);
+    const { pageSize } = this;
+    for (let start = 0; start < commands.length; start += pageSize) {
+      const page = commands.slice(start, start + pageSize);
       results.push(...(await target.executeMany(start === 0 ? control : NO_CONTROL, page, options)));
     }
     return merge(results);
+  }
+
+  /** A cursor of the only statement. Watched, its first fetch is what is told of. */
+  openPortal(
+    open: (command: Command, options: CommandOptions | undefined) => Portal,
+    deadline: AbortSignal | undefined,
+  ): Portal {
+    const options = this.commandOptions(deadline);
+    const { watch } = this;
+    return watch === undefined
+      ? open(this.command, options)
+      : new WatchedPortal(watch, this.command, (command) => open(command, options));
   }
 
   /** What cancels it: its own `timeout` and `signal`, and the transaction's deadline. */
@@ -84,6 +121,22 @@ export class Invocation {
     const signals = [signal, deadline].filter((one) => one !== undefined);
     return { timeout, signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0] };
   }
+}
+
+/** Without values, and where the options say so, a text is the driver's as it stands. */
+function compileOne(
+  statement: Executable<unknown>,
+  parameters: Parameters | undefined,
+  options: StatementOptions,
+  cache: CompiledCache | undefined,
+): Command {
+  if (options.noParameters === true && statement instanceof TextClause && isEmpty(parameters))
+    return { text: statement.sql, values: [] };
+  return compileStatement(statement, parameters, cache, options.schemaTranslateMap);
+}
+
+function isEmpty(parameters: Parameters | undefined): boolean {
+  return parameters === undefined || Object.keys(parameters).length === 0;
 }
 
 function isMany(parameters: StatementParameters | undefined): parameters is readonly Parameters[] {

@@ -80,7 +80,9 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
 
   /** For the ambient layer: a transaction that waits, at its first statement, for the one before it. */
   queueRoot(options?: TransactionOptions): RootTransaction<Connection> {
-    return this.transactions.queue(options);
+    const root = this.transactions.queue(options);
+    root.announce();
+    return root;
   }
 
   /** Begins a root transaction at once; nothing is sent. */

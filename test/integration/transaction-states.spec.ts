@@ -192,6 +192,7 @@ describe('what the states promise', () => {
       isConnected: false,
       commandMark: 0,
       stopWaiting: () => undefined,
+      watch: undefined,
       defer: () => undefined,
       nextSavepoint: () => 'never',
       invalidate: () => undefined,

@@ -30,7 +30,7 @@ export class AssertionPool extends QueuePool {
   }
 
   override recreate(): AssertionPool {
-    return new AssertionPool(this.driver, this.options);
+    return this.heir(new AssertionPool(this.driver, this.options));
   }
 
   #isTaken(): boolean {

@@ -4,17 +4,25 @@ import type { ResetOnReturn } from './pool-options.js';
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */
 const ANSWER_DEADLINE = 5_000;
 
+/** Is told when a connection is about to be closed. */
+export interface RecordWatch {
+  readonly isObserved: boolean;
+  closing(record: ConnectionRecord, way: 'closes' | 'drops'): void;
+}
+
 /** One physical connection as the pool knows it, from its opening to its end. */
 export class ConnectionRecord {
   readonly session: DriverConnection;
   /** The generation of the pool in which the connection was asked for. */
   readonly generation: number;
   readonly #openedAt = performance.now();
+  readonly #watch: RecordWatch;
   #info: Map<unknown, unknown> | undefined;
   #idleSince = 0;
-  #condition: 'good' | 'outdated' = 'good';
+  #condition: 'good' | 'outdated' | 'ended' = 'good';
 
-  constructor(session: DriverConnection, generation: number) {
+  constructor(session: DriverConnection, generation: number, watch: RecordWatch) {
+    this.#watch = watch;
     this.session = session;
     this.generation = generation;
   }
@@ -38,7 +46,25 @@ export class ConnectionRecord {
   }
 
   outdate(): void {
-    this.#condition = 'outdated';
+    if (this.#condition === 'good') this.#condition = 'outdated';
+  }
+
+  /** Says goodbye to the server. Never rejects. */
+  async close(): Promise<void> {
+    this.#tellEnd('closes');
+    await this.session.close();
+  }
+
+  /** Drops the session at once. */
+  terminate(): void {
+    this.#tellEnd('drops');
+    this.session.terminate();
+  }
+
+  #tellEnd(way: 'closes' | 'drops'): void {
+    if (this.#condition === 'ended') return;
+    this.#condition = 'ended';
+    if (this.#watch.isObserved) this.#watch.closing(this, way);
   }
 
   markIdle(now: number): void {
@@ -62,7 +88,7 @@ export class ConnectionRecord {
       const answered = await settlesInTime(() => this.session.execute([], { text, prepare: false }));
       if (answered && this.session.isOpen && this.isClean) return true;
     }
-    this.session.terminate();
+    this.terminate();
     return false;
   }
 }

@@ -1,5 +1,4 @@
-import type { DriverConnection } from '../driver/driver.js';
-import { ConnectionRecord } from './connection-record.js';
+import type { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
 import type { PooledConnection } from './pooled-connection.js';
 import type { CheckoutOptions, Waiter } from './waiter.js';
@@ -28,7 +27,7 @@ export class NullPool extends Pool {
   }
 
   recreate(): NullPool {
-    return new NullPool(this.driver, this.options);
+    return this.heir(new NullPool(this.driver, this.options));
   }
 
   size(): number {
@@ -52,11 +51,11 @@ export class NullPool extends Pool {
     if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isClean) {
       await record.reset('commit');
     }
-    await record.session.close();
+    await record.close();
   }
 
   protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
-    record.session.terminate();
+    record.terminate();
   }
 
   // A detached session is its borrower's alone.
@@ -68,17 +67,17 @@ export class NullPool extends Pool {
   }
 
   async #openFor(waiter: Waiter): Promise<void> {
-    let session: DriverConnection;
+    let record: ConnectionRecord;
     try {
-      session = await this.openSession();
+      record = await this.openRecord();
     } catch (error) {
       waiter.reject(error);
       return;
     }
     if (!waiter.isWaiting) {
-      await session.close();
+      await record.close();
       return;
     }
-    waiter.resolve(this.lend(new ConnectionRecord(session, this.generation)));
+    this.hand(record, waiter);
   }
 }

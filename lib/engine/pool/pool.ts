@@ -1,12 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Driver, DriverConnection } from '../driver/driver.js';
+import type { Driver } from '../driver/driver.js';
 import { PoolTimeoutError, ResourceClosedError } from '../errors.js';
-import type { ConnectionRecord } from './connection-record.js';
+import { ConnectionRecord } from './connection-record.js';
+import { PoolWatch } from './pool-watch.js';
+import type { PoolEvents } from './pool-events.js';
 import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
 import type { Lender } from './pooled-connection.js';
 import type { SessionViews } from './session-views.js';
-import type { CheckoutOptions } from './waiter.js';
+import type { CheckoutOptions, Waiter } from './waiter.js';
 
 /** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
 export abstract class Pool implements AsyncDisposable {
@@ -18,17 +20,24 @@ export abstract class Pool implements AsyncDisposable {
     viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
     takeBack: (loan, record) => {
       this.#endLoan(loan);
-      return this.takeBack(loan, record);
+      return this.#watch.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
     },
     discard: (loan, record) => {
       this.#endLoan(loan);
       this.discard(loan, record);
+      if (this.#watch.isObserved) this.#watch.checkedIn(record, false);
     },
     release: (loan, record) => {
       this.#endLoan(loan);
       this.release(loan, record);
+      if (this.#watch.isObserved) this.#watch.detached(record);
+    },
+    invalidated: (record, cause, isSoft) => {
+      if (this.#watch.isObserved) this.#watch.invalidated(record, cause, isSoft);
     },
   };
+  #watch = new PoolWatch();
+  #isFirst = true;
   readonly #loans = new Set<PooledConnection>();
   #onDrained: (() => void) | undefined;
   // A socket or timer that outlives its request must not hold on to the request's async context.
@@ -96,6 +105,7 @@ export abstract class Pool implements AsyncDisposable {
    */
   dispose(): Promise<void> {
     if (this.#state === 'open') {
+      this.#watch.log.info('dispose', `disposed: ${this.status()}`);
       this.#state = 'disposed';
       this.#disposal = this.shutDown();
     }
@@ -125,10 +135,82 @@ export abstract class Pool implements AsyncDisposable {
     return this.dispose();
   }
 
+  /** Adds a listener; see {@link PoolEvents}. Refused with `ArgumentError` where it is async and nothing would wait. */
+  on<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#watch.hub.on(event, listener);
+    return this;
+  }
+
+  /** Adds a listener that is called once. */
+  once<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#watch.hub.on(event, listener, true);
+    return this;
+  }
+
+  /** Takes a listener away. */
+  off<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#watch.hub.off(event, listener);
+    return this;
+  }
+
+  /** For the engine, which has the logger. */
+  get watch(): PoolWatch {
+    return this.#watch;
+  }
+
+  /** Gives a new pool the listeners of this one. */
+  protected heir<P extends Pool>(pool: P): P {
+    const other: Pool = pool;
+    other.#watch = this.#watch;
+    return pool;
+  }
+
+  /** Lends to whoever called just now; throws what a listener of `checkout` throws. */
   protected lend(record: ConnectionRecord): PooledConnection {
+    const loan = this.#register(record);
+    if (!this.#watch.isObserved) return loan;
+    try {
+      this.#watch.checkedOut(record, loan);
+      return loan;
+    } catch (error) {
+      loan.invalidate(error);
+      throw error;
+    }
+  }
+
+  /** Lends to somebody who waits; what a listener of `checkout` throws is for him. */
+  protected hand(record: ConnectionRecord, waiter: Waiter | undefined): void {
+    if (waiter === undefined) return;
+    const loan = this.#register(record);
+    try {
+      if (this.#watch.isObserved) this.#watch.checkedOut(record, loan);
+    } catch (error) {
+      // First: what the invalidation frees is not for him.
+      waiter.reject(error);
+      loan.invalidate(error);
+      return;
+    }
+    waiter.resolve(loan);
+  }
+
+  #register(record: ConnectionRecord): PooledConnection {
     const loan = new PooledConnection(record, this.#lender);
     this.#loans.add(loan);
     return loan;
+  }
+
+  /** False: others have this connection too, so that its return ends nothing. */
+  protected isLastLoanOf(_record: ConnectionRecord): boolean {
+    return true;
+  }
+
+  async #takeBackWatched(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+    const mode = this.options.poolResetOnReturn;
+    const isReset = mode !== null && record.session.isOpen && !record.isClean && this.isLastLoanOf(record);
+    this.#watch.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
+    if (isReset) await record.reset(mode);
+    this.#watch.checkedIn(record, true);
+    await this.takeBack(loan, record);
   }
 
   protected isLent(loan: PooledConnection): boolean {
@@ -149,7 +231,8 @@ export abstract class Pool implements AsyncDisposable {
     return this.#generation;
   }
 
-  protected get isDisposed(): boolean {
+  /** True: it lends no more. */
+  get isDisposed(): boolean {
     return this.#state === 'disposed';
   }
 
@@ -157,8 +240,33 @@ export abstract class Pool implements AsyncDisposable {
     return this.#outsideOfRequests(work);
   }
 
-  protected openSession(): Promise<DriverConnection> {
-    return this.outsideOfRequests(() => this.driver.connect());
+  /** Opens a connection; what a listener of `connect` throws fails the attempt. */
+  protected async openRecord(): Promise<ConnectionRecord> {
+    // Taken before the attempt: what connects while everything is being invalidated may have reached the old server.
+    const generation = this.#generation;
+    const session = await this.outsideOfRequests(() => this.driver.connect());
+    const record = new ConnectionRecord(session, generation, this.#watch);
+    if (!this.#watch.isObserved) return record;
+    try {
+      await this.outsideOfRequests(() => this.#announce(record));
+      return record;
+    } catch (error) {
+      record.terminate();
+      throw error;
+    }
+  }
+
+  async #announce(record: ConnectionRecord): Promise<void> {
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      try {
+        await this.#watch.firstConnected(record);
+      } catch (error) {
+        this.#isFirst = true;
+        throw error;
+      }
+    }
+    await this.#watch.connected(record);
   }
 
   /** Why a checkout is refused before anything is tried. */

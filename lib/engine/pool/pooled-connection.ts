@@ -12,6 +12,8 @@ export interface Lender {
   discard(loan: PooledConnection, record: ConnectionRecord): void;
   /** The session leaves the pool and lives on with its borrower; the slot is free. */
   release(loan: PooledConnection, record: ConnectionRecord): void;
+  /** The connection is about to end, or to be replaced when it comes back. */
+  invalidated(record: ConnectionRecord, cause: unknown, isSoft: boolean): void;
 }
 
 type LoanState = 'open' | 'detached' | 'invalidated' | 'closed';
@@ -68,13 +70,15 @@ export class PooledConnection implements AsyncDisposable {
     if (this.#state === 'invalidated') return;
     if (soft) {
       this.#record.outdate();
+      this.#lender.invalidated(this.#record, cause, true);
       return;
     }
     const wasPooled = this.#state === 'open';
     this.#state = 'invalidated';
     this.#cause = cause;
+    this.#lender.invalidated(this.#record, cause, false);
     if (wasPooled) this.#lender.discard(this, this.#record);
-    else this.#record.session.terminate();
+    else this.#record.terminate();
   }
 
   /** Takes the connection out of the pool, whose place is free at once; `close()` then really closes it. */
@@ -90,7 +94,7 @@ export class PooledConnection implements AsyncDisposable {
     const before = this.#state;
     this.#state = 'closed';
     if (before === 'open') this.#returning = this.#lender.takeBack(this, this.#record);
-    if (before === 'detached') this.#returning = this.#record.session.close();
+    if (before === 'detached') this.#returning = this.#record.close();
     return this.#returning;
   }
 

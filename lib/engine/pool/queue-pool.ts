@@ -1,6 +1,6 @@
-import type { Driver, DriverConnection } from '../driver/driver.js';
+import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors.js';
-import { ConnectionRecord } from './connection-record.js';
+import type { ConnectionRecord } from './connection-record.js';
 import { IdleSweeper } from './idle-sweeper.js';
 import { LinkedList } from './linked-list.js';
 import { Pool } from './pool.js';
@@ -41,8 +41,12 @@ export class QueuePool extends Pool {
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     const refusal = this.refusal(options.signal);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
-    const loan = this.tryConnect();
-    return loan === undefined ? this.#wait(options) : Promise.resolve(loan);
+    try {
+      const loan = this.tryConnect();
+      return loan === undefined ? this.#wait(options) : Promise.resolve(loan);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   tryConnect(): PooledConnection | undefined {
@@ -54,7 +58,7 @@ export class QueuePool extends Pool {
   }
 
   recreate(): QueuePool {
-    return new QueuePool(this.driver, this.options);
+    return this.heir(new QueuePool(this.driver, this.options));
   }
 
   size(): number {
@@ -144,7 +148,7 @@ export class QueuePool extends Pool {
       if (!this.isCurrent(record)) this.#drop(record);
       else if (this.isExpired(record)) void this.#end(record);
       else if (this.options.poolPrePing) void this.#pingAndDeliver(record);
-      else this.#line.first?.resolve(this.lend(record));
+      else this.hand(record, this.#line.first);
     }
     while (this.#line.size > this.#pinging + this.#connecting && this.#slots < this.#limit) void this.#open();
   }
@@ -152,11 +156,9 @@ export class QueuePool extends Pool {
   async #open(): Promise<void> {
     this.#slots += 1;
     this.#connecting += 1;
-    // Taken before the attempt: what connects while everything is being invalidated may have reached the old server.
-    const generation = this.generation;
-    let session: DriverConnection;
+    let record: ConnectionRecord;
     try {
-      session = await this.openSession();
+      record = await this.openRecord();
     } catch (error) {
       this.#connecting -= 1;
       this.#slots -= 1;
@@ -166,7 +168,7 @@ export class QueuePool extends Pool {
       return;
     }
     this.#connecting -= 1;
-    this.#deliver(new ConnectionRecord(session, generation));
+    this.#deliver(record);
   }
 
   async #pingAndDeliver(record: ConnectionRecord): Promise<void> {
@@ -174,7 +176,7 @@ export class QueuePool extends Pool {
     const isAlive = await record.ping();
     this.#pinging -= 1;
     if (!isAlive) {
-      record.session.terminate();
+      record.terminate();
       this.invalidateAll(record);
     }
     this.#deliver(record);
@@ -183,7 +185,7 @@ export class QueuePool extends Pool {
   /** A connection that is known to be good as of now goes to the first waiter, whatever its age. */
   #deliver(record: ConnectionRecord): void {
     if (this.isCurrent(record) && !this.isDisposed && this.#line.first !== undefined) {
-      this.#line.first.resolve(this.lend(record));
+      this.hand(record, this.#line.first);
       return;
     }
     if (this.isCurrent(record)) {
@@ -216,7 +218,7 @@ export class QueuePool extends Pool {
   }
 
   #drop(record: ConnectionRecord): void {
-    record.session.terminate();
+    record.terminate();
     this.#slots -= 1;
   }
 
@@ -226,7 +228,7 @@ export class QueuePool extends Pool {
   }
 
   async #closeAndVacate(record: ConnectionRecord): Promise<void> {
-    await record.session.close();
+    await record.close();
     this.#slots -= 1;
     this.#pump();
   }

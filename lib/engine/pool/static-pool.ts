@@ -1,7 +1,7 @@
-import { ConnectionRecord } from './connection-record.js';
+import type { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
 import type { PooledConnection } from './pooled-connection.js';
-import type { CheckoutOptions } from './waiter.js';
+import type { CheckoutOptions, Waiter } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
 /**
@@ -21,8 +21,12 @@ export class StaticPool extends Pool {
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     const refusal = this.refusal(options.signal);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
-    const loan = this.tryConnect();
-    if (loan !== undefined) return Promise.resolve(loan);
+    try {
+      const loan = this.tryConnect();
+      if (loan !== undefined) return Promise.resolve(loan);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const waiter = this.#line.join({
       timeout: options.timeout ?? 0,
       signal: options.signal,
@@ -40,7 +44,7 @@ export class StaticPool extends Pool {
   }
 
   recreate(): StaticPool {
-    return new StaticPool(this.driver, this.options);
+    return this.heir(new StaticPool(this.driver, this.options));
   }
 
   size(): number {
@@ -74,7 +78,7 @@ export class StaticPool extends Pool {
 
   protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
     this.#forget(record);
-    record.session.terminate();
+    record.terminate();
   }
 
   protected release(_loan: PooledConnection, record: ConnectionRecord): void {
@@ -92,8 +96,22 @@ export class StaticPool extends Pool {
   }
 
   #lend(record: ConnectionRecord): PooledConnection {
-    this.#borrowers.set(record, (this.#borrowers.get(record) ?? 0) + 1);
+    this.#addBorrower(record);
     return this.lend(record);
+  }
+
+  #lendTo(waiter: Waiter, record: ConnectionRecord): void {
+    this.#addBorrower(record);
+    this.hand(record, waiter);
+  }
+
+  #addBorrower(record: ConnectionRecord): void {
+    this.#borrowers.set(record, (this.#borrowers.get(record) ?? 0) + 1);
+  }
+
+  // The others go on with the session, and with what is open on it.
+  protected override isLastLoanOf(record: ConnectionRecord): boolean {
+    return this.#borrowers.get(record) === 1;
   }
 
   #forget(record: ConnectionRecord): void {
@@ -113,7 +131,7 @@ export class StaticPool extends Pool {
     await this.#resetting;
     try {
       const record = (await this.#reusable()) ?? (await this.#reopen());
-      while (this.#line.first !== undefined) this.#line.first.resolve(this.#lend(record));
+      while (this.#line.first !== undefined && record.session.isOpen) this.#lendTo(this.#line.first, record);
     } catch (error) {
       this.#line.rejectAll(error);
     }
@@ -126,7 +144,7 @@ export class StaticPool extends Pool {
     if (record === undefined || !this.#isLendable(record)) return undefined;
     if (!this.options.poolPrePing) return record;
     if (await record.ping()) return this.#current === record ? record : undefined;
-    record.session.terminate();
+    record.terminate();
     this.invalidateAll(record);
     return undefined;
   }
@@ -136,8 +154,7 @@ export class StaticPool extends Pool {
     this.#current = undefined;
     // Its borrowers go on with it; the last of them closes it.
     if (former !== undefined && !this.#borrowers.has(former)) await this.#end(former);
-    const { generation } = this;
-    const record = new ConnectionRecord(await this.openSession(), generation);
+    const record = await this.openRecord();
     this.#current = record;
     return record;
   }
@@ -154,7 +171,7 @@ export class StaticPool extends Pool {
 
   async #end(record: ConnectionRecord): Promise<void> {
     if (this.#current === record) this.#current = undefined;
-    if (this.isCurrent(record) || this.isDisposed) await record.session.close();
-    else record.session.terminate();
+    if (this.isCurrent(record) || this.isDisposed) await record.close();
+    else record.terminate();
   }
 }

@@ -22,6 +22,8 @@ export class CompiledCache {
   readonly #entries = new Map<CompiledKey, Entry>();
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
+  #hits = 0;
+  #misses = 0;
 
   constructor(limit = 500) {
     if (!Number.isSafeInteger(limit) || limit < 0) {
@@ -37,9 +39,23 @@ export class CompiledCache {
     return this.#entries.size;
   }
 
+  /** How often a form was found, since the cache was made. */
+  get hits(): number {
+    return this.#hits;
+  }
+
+  /** How often one was looked for and had to be made. */
+  get misses(): number {
+    return this.#misses;
+  }
+
   get(key: CompiledKey): TextTemplate | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      this.#misses += 1;
+      return undefined;
+    }
+    this.#hits += 1;
     if (entry !== this.#newest) {
       this.#unlink(entry);
       this.#append(entry);

@@ -83,11 +83,12 @@ export function compileMany(
   executable: Executable<unknown>,
   sets: readonly Parameters[],
   cache?: CompiledCache,
+  schemas?: SchemaTranslateMap,
 ): CompiledStatement[] {
   if (executable instanceof TextClause) {
     return sets.map((set, group) => bounded(compileText(executable, set, cache, group)));
   }
-  return sets.map((set) => compileStatement(executable, set, cache));
+  return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }
 
 /** When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is cached. */

@@ -16,6 +16,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     parent.expectUsable();
     super(parent.owner, label);
     this.parent = parent;
+    this.host.watch?.savepoint();
   }
 
   get deadline(): AbortSignal | undefined {
@@ -31,6 +32,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
         this.#savepoint = savepoint;
         this.markActive();
       };
+      this.host.watch?.sent(`SAVEPOINT ${savepoint}`);
       return [...control, { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged }];
     } catch (error) {
       this.parent.dismiss(this);
@@ -61,9 +63,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     this.expectActive();
     const { rollbackReason, firstError } = this;
     if (rollbackReason === undefined && this.state !== 'failed') {
-      if (this.#savepoint !== undefined) this.host.defer(`RELEASE SAVEPOINT ${this.#savepoint}`);
-      this.handHooksTo(this.parent);
-      return await this.end('committed');
+      return await this.#keep();
     }
     await this.#undo().catch((failure: unknown) => this.report(failure));
     if (rollbackReason?.isExpected === true) return;
@@ -72,10 +72,36 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     throw new UnexpectedRollbackError(message, { cause: rollbackReason.cause });
   }
 
+  async #keep(): Promise<void> {
+    const { watch } = this.host;
+    try {
+      watch?.releaseSavepoint(this.#savepoint);
+    } catch (error) {
+      await this.#undo().catch((failure: unknown) => this.report(failure));
+      throw error;
+    }
+    if (this.#savepoint !== undefined) {
+      const release = `RELEASE SAVEPOINT ${this.#savepoint}`;
+      watch?.sent(release);
+      this.host.defer(release);
+    }
+    this.handHooksTo(this.parent);
+    await this.end('committed');
+  }
+
   async #undo(): Promise<void> {
     const savepoint = this.isActive ? this.#savepoint : undefined;
     try {
+      if (this.isActive) this.host.watch?.rollbackSavepoint(savepoint);
+    } finally {
+      await this.#undoOnServer(savepoint);
+    }
+  }
+
+  async #undoOnServer(savepoint: string | undefined): Promise<void> {
+    try {
       if (savepoint !== undefined) {
+        this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
         await this.host.command([`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`]);
       }
     } catch (error) {

@@ -18,6 +18,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   readonly #deadline: AbortController | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #turn: (() => Promise<void>) | undefined;
+  /** What listeners were told of it. */
+  #told: 'nothing' | 'begin' | 'end' = 'nothing';
 
   /** With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. */
   constructor(
@@ -41,10 +43,31 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.#deadline?.signal;
   }
 
+  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. */
+  announce(): void {
+    this.#told = 'begin';
+    try {
+      this.host.watch?.begin();
+    } catch (error) {
+      this.#told = 'end';
+      void this.end('rolled-back');
+      throw error;
+    }
+  }
+
+  // Once, however it ends, and only of what has begun aloud.
+  #tellEnd(end: 'commit' | 'rollback'): void {
+    if (this.#told !== 'begin') return;
+    this.#told = 'end';
+    this.host.watch?.[end]();
+  }
+
   async open(): Promise<Control[]> {
     await this.#turn?.();
     await this.host.ready();
-    return beginControl(this.#options, () => this.markActive());
+    const control = beginControl(this.#options, () => this.markActive());
+    this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
+    return control;
   }
 
   /**
@@ -55,6 +78,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     try {
       this.expectActive();
       await this.prepareCommit();
+      if (this.rollbackReason === undefined) this.#tellEnd('commit');
     } catch (error) {
       // A lost one stays attached until its owner rolls it back.
       if (this.isActive || this.deadline?.aborted === true)
@@ -66,7 +90,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     } catch (error) {
       if (error instanceof CommitOutcomeUnknownError) await this.runAfterUnknown();
       else if (this.state === 'rolled-back') await this.runAfterRollback();
-      throw error;
+      throw this.host.watch?.replacementOf(error) ?? error;
     }
     if (this.state === 'committed') await this.runAfterCommit();
     else await this.runAfterRollback();
@@ -95,9 +119,13 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   async #undo(): Promise<void> {
     try {
-      await this.#undoOnServer();
+      this.#tellEnd('rollback');
     } finally {
-      await this.end('rolled-back');
+      try {
+        await this.#undoOnServer();
+      } finally {
+        await this.end('rolled-back');
+      }
     }
   }
 
@@ -105,6 +133,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
     if (!this.isActive || this.state === 'pending' || this.host.serverStatus === 'idle') return;
     try {
+      this.host.watch?.sent('ROLLBACK');
       await this.host.command(['ROLLBACK']);
     } catch (error) {
       this.host.invalidate(error);
@@ -122,6 +151,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
     const { isConnected } = this.host;
     let tag: string;
+    this.host.watch?.sent('COMMIT');
     try {
       tag = await this.host.command(['COMMIT']);
     } catch (error) {

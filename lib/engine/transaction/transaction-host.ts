@@ -1,5 +1,19 @@
 import type { ServerStatus } from '../driver/driver.js';
 
+/** Is told what happens in transactions. What it throws fails what it was told of. */
+export interface TransactionWatch {
+  begin(): void;
+  commit(): void;
+  rollback(): void;
+  savepoint(): void;
+  rollbackSavepoint(name: string | undefined): void;
+  releaseSavepoint(name: string | undefined): void;
+  /** A control statement is on its way. */
+  sent(text: string): void;
+  /** What is thrown to the user for `error`. */
+  replacementOf(error: unknown): unknown;
+}
+
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
   /** `idle` also where there is no session. */
@@ -8,6 +22,8 @@ export interface TransactionHost {
   readonly isConnected: boolean;
   /** Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the connection. */
   readonly nestedWaitTimeout: number;
+  /** Undefined while nobody listens. */
+  readonly watch: TransactionWatch | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
   /** Opens the connection when this is its first statement. */

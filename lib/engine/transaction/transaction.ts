@@ -222,7 +222,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
       return false;
-    if (this.deadline?.aborted === true) return false;
+    if (this.deadline?.aborted === true || this.host.watch !== undefined) return false;
     this.#gate.shut();
     void this.end('committed');
     return true;

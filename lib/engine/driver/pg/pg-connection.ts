@@ -51,10 +51,12 @@ export class PgConnection implements DriverConnection {
   #names = 0;
   #lossCause: unknown;
 
-  constructor(client: Client, context: WireContext) {
+  /** `isConnected`: somebody else has connected the client. */
+  constructor(client: Client, context: WireContext, isConnected = false) {
     this.#client = client;
     this.#context = context;
-    client.once('connect', () => this.#listen());
+    if (isConnected) this.#listen();
+    else client.once('connect', () => this.#listen());
     client.on('error', (error: unknown) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
   }

@@ -2,10 +2,10 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { ResolvedTypes } from '../../types.js';
 import type { DatabaseUrl } from '../../url.js';
-import { ArgumentError } from '../../errors.js';
+import { ArgumentError, InterfaceError } from '../../errors.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
 import { PgConnection } from './pg-connection.js';
-import { connectError } from './pg-error.js';
+import { connectError, creatorError } from './pg-error.js';
 import { PreparedStatements } from './prepared-statements.js';
 
 export interface PgDriverOptions {
@@ -18,6 +18,8 @@ export interface PgDriverOptions {
   readonly password?: string | (() => Promise<string>) | undefined;
   /** The driver's own options; they win over the URL. */
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
+  /** Gives a connected client; then nothing else says where the server is. */
+  readonly asyncCreator?: (() => Promise<unknown>) | undefined;
 }
 
 const KEEP_ALIVE_DELAY = 10_000;
@@ -34,6 +36,8 @@ export class PgDriver implements Driver {
   }
 
   async connect(): Promise<DriverConnection> {
+    const { asyncCreator } = this.#options;
+    if (asyncCreator !== undefined) return await this.#settle(await this.#create(asyncCreator));
     let failure: unknown;
     for (const host of this.#url.hosts.length === 0
       ? [{ host: undefined, port: undefined }]
@@ -77,6 +81,30 @@ export class PgDriver implements Driver {
       connection.terminate();
       throw connectError(cause, `${client.host}:${client.port}`);
     }
+    return await this.#settle(connection);
+  }
+
+  async #create(asyncCreator: () => Promise<unknown>): Promise<PgConnection> {
+    let client: unknown;
+    try {
+      client = await asyncCreator();
+    } catch (error) {
+      throw creatorError(error);
+    }
+    if (!isConnectedClient(client)) {
+      throw new InterfaceError(
+        'asyncCreator gave no connected client of pg. Return new pg.Client(…) after you have awaited its connect().',
+      );
+    }
+    const { preparedStatementCacheSize, types } = this.#options;
+    return new PgConnection(
+      client,
+      { prepared: new PreparedStatements(preparedStatementCacheSize), types },
+      true,
+    );
+  }
+
+  async #settle(connection: PgConnection): Promise<DriverConnection> {
     try {
       await this.#applySettings(connection);
       return connection;
@@ -97,6 +125,12 @@ export class PgDriver implements Driver {
       { timeout: this.#options.connectTimeout || undefined },
     );
   }
+}
+
+/** The server has told a connected client its process id. */
+function isConnectedClient(client: unknown): client is pg.Client {
+  if (typeof client !== 'object' || client === null || !('processID' in client)) return false;
+  return typeof client.processID === 'number' && 'connection' in client && 'query' in client;
 }
 
 const UNVERIFIED: ConnectionOptions = { rejectUnauthorized: false };

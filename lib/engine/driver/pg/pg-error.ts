@@ -38,6 +38,12 @@ export function connectError(cause: unknown, where: string): DBAPIError {
   return new type(message, factsOf(cause));
 }
 
+/** What `asyncCreator` has thrown: an error of the driver or of its socket is wrapped, any other is its author's. */
+export function creatorError(error: unknown): unknown {
+  const isOfDriver = error instanceof pg.DatabaseError || (error instanceof Error && 'syscall' in error);
+  return isOfDriver ? connectError(error, 'the server of asyncCreator') : error;
+}
+
 // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
 function describe(error: Error): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(String).join('; ');

@@ -1,0 +1,26 @@
+import type { ConnectionEvents } from './connection-events.js';
+import type { AsyncConnection } from './connection.js';
+import type { PoolEvents } from './pool/index.js';
+
+export interface DisposedEvent<Engine> {
+  readonly engine: Engine;
+}
+
+export interface RetryEvent<Engine> {
+  readonly engine: Engine;
+  /** What the attempt has failed with. */
+  readonly error: unknown;
+  /** How many attempts have failed. */
+  readonly attempt: number;
+}
+
+/** What happens to an engine itself. Both are synchronous. */
+export interface EngineOwnEvents<Engine> {
+  /** `dispose()` has replaced the pool. */
+  engineDisposed: (event: DisposedEvent<Engine>) => void;
+  /** A transaction has failed and is about to be run again. */
+  retry: (event: RetryEvent<Engine>) => void;
+}
+
+/** All that the listeners of an engine can hear: of itself, of its connections and of its pool. */
+export type EngineEvents<Engine> = EngineOwnEvents<Engine> & ConnectionEvents<AsyncConnection> & PoolEvents;

@@ -1,0 +1,112 @@
+import { AmbientEngine } from './ambient-engine.js';
+import type { AsyncConnection } from './connection.js';
+import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
+import { EngineListeners } from './engine-listeners.js';
+import { ArgumentError } from './errors.js';
+import type { EventOf } from './events.js';
+import { EchoLog } from './log.js';
+import type { Echo, EngineLogger } from './log.js';
+import type { Pool } from './pool/index.js';
+import type { ReplacedErrors } from './replaced-errors.js';
+import { EngineWatch } from './watch.js';
+import type { Watch } from './watch.js';
+
+/** What the listeners and the log of an engine are made of. */
+export interface ListeningParts {
+  readonly pool: Pool;
+  readonly logger: EngineLogger;
+  /** `AsyncEngine`, or with a `loggingName` of its own `AsyncEngine.orders`. */
+  readonly loggerName: string;
+  readonly hideParameters: boolean;
+  readonly slowStatementThreshold: number | undefined;
+  readonly replacements: ReplacedErrors;
+}
+
+/** The side of an engine that tells what happens: listeners, log and channels. */
+export abstract class ListeningEngine<Engine> extends AmbientEngine {
+  /** The listeners of this engine, its log and its channels, for its connections. */
+  readonly watch: EngineWatch<AsyncConnection>;
+  readonly #listeners: EngineListeners<Engine>;
+  readonly #log: EchoLog;
+
+  constructor(parts: ListeningParts, echo: Echo, parent?: ListeningEngine<Engine>) {
+    super();
+    const { slowStatementThreshold, hideParameters, replacements } = parts;
+    this.#listeners = new EngineListeners(
+      parts.pool.watch,
+      parent === undefined ? undefined : parent.#listeners,
+    );
+    const { tally, connections: hub } = this.#listeners;
+    // Whoever is slow is found by looking at every statement.
+    if (slowStatementThreshold !== undefined) tally.count += 1;
+    this.#log = new EchoLog(parts.logger, parts.loggerName, echo, tally);
+    const log = this.#log;
+    this.watch = new EngineWatch(tally, { hub, log, hideParameters, slowStatementThreshold, replacements });
+  }
+
+  /** Whether statements are written to the log; with `'debug'`, their rows too. May be set at any time. */
+  get echo(): Echo {
+    return this.#log.echo;
+  }
+
+  set echo(echo: Echo) {
+    if (typeof echo !== 'boolean' && echo !== 'debug') {
+      throw new ArgumentError(`echo is ${String(echo)}: it takes true, false or 'debug'.`);
+    }
+    this.#log.echo = echo;
+  }
+
+  /**
+   * Adds a listener for what happens to this engine, its pool and its connections, those that are open among them; see
+   * {@link EngineEvents}. The engines made of it by `executionOptions()` have its listeners too.
+   *
+   * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown event.
+   */
+  on<Name extends keyof EngineEvents<Engine>>(event: Name, listener: EngineEvents<Engine>[Name]): this {
+    this.#listeners.add(event, listener, false);
+    return this;
+  }
+
+  /** Adds a listener that is called once. */
+  once<Name extends keyof EngineEvents<Engine>>(event: Name, listener: EngineEvents<Engine>[Name]): this {
+    this.#listeners.add(event, listener, true);
+    return this;
+  }
+
+  /** Takes a listener of this engine away. */
+  off<Name extends keyof EngineEvents<Engine>>(event: Name, listener: EngineEvents<Engine>[Name]): this {
+    this.#listeners.remove(event, listener);
+    return this;
+  }
+
+  protected get hidesParameters(): boolean {
+    return this.watch.parts.hideParameters;
+  }
+
+  protected watchOfCaller(): Watch<AsyncConnection> | undefined {
+    if (!this.watch.isObserved) return undefined;
+    return this.activeTransaction()?.connection.watch ?? this.watchOfEngine();
+  }
+
+  /** For statements that commit themselves. */
+  watchOfEngine(): Watch<AsyncConnection> | undefined {
+    return this.watch.of({
+      connection: undefined,
+      hub: this.watch.parts.hub,
+      options: () => this.getExecutionOptions(),
+      // The statement's session goes back to the pool, which looks at it.
+      invalidate: () => undefined,
+    });
+  }
+
+  protected replacementOf(error: unknown): unknown {
+    return this.watch.parts.replacements.get(error) ?? error;
+  }
+
+  protected tell<Name extends keyof EngineOwnEvents<Engine>>(
+    name: Name,
+    event: EventOf<EngineOwnEvents<Engine>, Name>,
+  ): void {
+    this.#listeners.emit(name, event);
+  }
+}

@@ -1,0 +1,69 @@
+import { inspect } from 'node:util';
+
+const VALUE_LIMIT = 300;
+const VALUES_LIMIT = 100;
+const SETS_LIMIT = 10;
+const SETS_AT_END = 2;
+
+/** Stands where values would, when `hideParameters` is set. */
+export const HIDDEN_PARAMETERS = '[hidden by hideParameters]';
+
+/** A value as a log line shows it, cut in the middle when its text is longer than 300 characters. */
+export function valueText(value: unknown): string {
+  const text = renderValue(value);
+  if (text.length <= VALUE_LIMIT) return text;
+  const half = VALUE_LIMIT / 2;
+  const left = text.length - VALUE_LIMIT;
+  return `${text.slice(0, half)} … (${left} characters left out) … ${text.slice(-half)}`;
+}
+
+/** One set of values: a list by position, or an object by name. More than 100 are cut in the middle. */
+export function parametersText(parameters: unknown): string {
+  if (Array.isArray(parameters)) return `[${listed(parameters.map((value) => () => valueText(value)))}]`;
+  if (!isRecord(parameters)) return valueText(parameters);
+  const entries = Object.entries(parameters);
+  return `{${listed(
+    entries.map(
+      ([name, value]) =>
+        () =>
+          `${name}: ${valueText(value)}`,
+    ),
+  )}}`;
+}
+
+/** The sets of an executemany; of more than ten, the first eight and the last two. */
+export function parameterSetsText(sets: readonly unknown[]): string {
+  if (sets.length <= SETS_LIMIT) return `[${sets.map(parametersText).join(', ')}]`;
+  const first = sets.slice(0, SETS_LIMIT - SETS_AT_END).map(parametersText);
+  const last = sets.slice(-SETS_AT_END).map(parametersText);
+  return `[${first.join(', ')}, … ${SETS_LIMIT} of ${sets.length} sets shown …, ${last.join(', ')}]`;
+}
+
+function listed(items: readonly (() => string)[]): string {
+  if (items.length <= VALUES_LIMIT) return items.map((render) => render()).join(', ');
+  const half = VALUES_LIMIT / 2;
+  const first = items.slice(0, half).map((render) => render());
+  const last = items.slice(-half).map((render) => render());
+  return `${first.join(', ')}, … ${items.length - VALUES_LIMIT} values left out …, ${last.join(', ')}`;
+}
+
+function renderValue(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? 'Invalid Date' : `'${value.toISOString()}'`;
+  if (value instanceof Uint8Array) return `<${value.byteLength} bytes>`;
+  if (Array.isArray(value)) return `[${value.map(valueText).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  try {
+    return inspect(value, { depth: 4, breakLength: Infinity, compact: true });
+  } catch {
+    // A getter or an inspection of the user's own that throws must not stop the statement.
+    return '<object>';
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}

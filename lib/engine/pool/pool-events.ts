@@ -1,0 +1,64 @@
+import type { PoolEventName } from '../channels.js';
+import type { EventTiming } from '../events.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/** A physical connection in the pool. */
+export interface PoolEvent {
+  /** The driver's own object: the `pg` Client. */
+  readonly driverConnection: unknown;
+  /** Lives as long as the physical connection. */
+  readonly info: Map<unknown, unknown>;
+}
+
+export interface CheckoutEvent extends PoolEvent {
+  readonly pooled: PooledConnection;
+}
+
+export interface ResetEvent extends PoolEvent {
+  /** True: no transaction is open any more, so that nothing is sent. */
+  readonly isClean: boolean;
+}
+
+export interface CheckinEvent {
+  /** Undefined where the connection did not come back: it was invalidated. */
+  readonly driverConnection: unknown;
+  readonly info: Map<unknown, unknown>;
+}
+
+export interface InvalidateEvent extends PoolEvent {
+  readonly cause: unknown;
+}
+
+/**
+ * What a pool tells. `connect` and `firstConnect` are awaited and may fail the attempt; `checkout` may refuse a
+ * connection by throwing, which ends it; what the others throw is reported to the logger.
+ */
+export interface PoolEvents {
+  /** The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has thrown. */
+  firstConnect: (event: PoolEvent) => unknown;
+  /** A physical connection was opened. */
+  connect: (event: PoolEvent) => unknown;
+  checkout: (event: CheckoutEvent) => void;
+  /** A connection comes back; what is open on it will be rolled back. */
+  reset: (event: ResetEvent) => void;
+  /** A connection has come back, after its reset. */
+  checkin: (event: CheckinEvent) => void;
+  /** A physical connection is about to be closed. */
+  close: (event: PoolEvent) => void;
+  /** A connection has left the pool and lives on with its borrower. */
+  detach: (event: PoolEvent) => void;
+  invalidate: (event: InvalidateEvent) => void;
+  softInvalidate: (event: InvalidateEvent) => void;
+}
+
+export const POOL_TIMINGS: Readonly<Record<PoolEventName, EventTiming>> = {
+  firstConnect: 'awaited',
+  connect: 'awaited',
+  checkout: 'sync',
+  reset: 'sync',
+  checkin: 'sync',
+  close: 'sync',
+  detach: 'sync',
+  invalidate: 'sync',
+  softInvalidate: 'sync',
+};
