@@ -146,10 +146,10 @@ export class StatementError extends EngineError {
   }
 
   /** Adds the values of the statement to the message, or that they are hidden; once. The engine calls it. */
-  showParameters(isHidden: boolean): void {
+  showParameters(how: 'values' | 'hidden'): void {
     if (this.#shown === 'shown' || isWithoutValues(this.parameters)) return;
     this.#shown = 'shown';
-    const text = isHidden ? HIDDEN_PARAMETERS : parametersText(this.parameters);
+    const text = how === 'hidden' ? HIDDEN_PARAMETERS : parametersText(this.parameters);
     const { message, stack } = this;
     this.message = `${message}\n[parameters: ${text}]`;
     if (stack?.includes(message) === true) this.stack = stack.replace(message, () => this.message);

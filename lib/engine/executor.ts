@@ -17,8 +17,8 @@ export abstract class Executor {
   protected abstract readonly statementCache: CompiledCache;
   /** The options that a statement's own are added to. */
   protected abstract statementDefaults(): StatementOptions;
-  /** Whether errors keep their values to themselves. */
-  protected abstract readonly hidesParameters: boolean;
+  /** What the messages of errors say of parameters; undefined: nothing. */
+  protected abstract readonly shownParameters: 'values' | 'hidden' | undefined;
   /** What listeners of `handleError` want to be thrown for `error`, which is `error` itself when they want nothing. */
   protected abstract replacementOf(error: unknown): unknown;
   /** Who wants to know of a statement of this caller; undefined: nobody. */
@@ -171,7 +171,9 @@ export abstract class Executor {
   }
 
   #described(error: unknown): unknown {
-    if (error instanceof StatementError) error.showParameters(this.hidesParameters);
+    const { shownParameters } = this;
+    if (shownParameters !== undefined && error instanceof StatementError)
+      error.showParameters(shownParameters);
     return error;
   }
 

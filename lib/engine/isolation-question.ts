@@ -16,11 +16,12 @@ export interface QuestionHost<Connection> {
 
 /** Puts a question about levels where its answer is right: in the transaction in progress, or where the next would be. */
 export async function askIsolationLevel<Connection>(
-  { transactions, hasOwnLevel, between }: QuestionHost<Connection>,
+  host: QuestionHost<Connection>,
   ask: Ask,
 ): Promise<IsolationLevel> {
+  const { transactions, hasOwnLevel } = host;
   const current = transactions.current();
-  if (current === undefined && !hasOwnLevel) return levelOf(await between(ask));
+  if (current === undefined && !hasOwnLevel) return levelOf(await host.between(ask));
   if (current !== undefined)
     return levelOf(await current.execute((control) => ask(control, current.deadline)));
   // The level travels in BEGIN, so that only a transaction has it: this one is nobody's.

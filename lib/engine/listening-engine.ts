@@ -79,8 +79,8 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     return this;
   }
 
-  protected get hidesParameters(): boolean {
-    return this.watch.parts.hideParameters;
+  protected get shownParameters(): 'values' | 'hidden' | undefined {
+    return this.watch.shownParameters;
   }
 
   protected watchOfCaller(): Watch<AsyncConnection> | undefined {

@@ -82,7 +82,7 @@ export abstract class ListeningExecutor<Connection> extends TransactionalExecuto
     return this.engineWatch.parts.replacements.get(error) ?? error;
   }
 
-  protected get hidesParameters(): boolean {
-    return this.engineWatch.parts.hideParameters;
+  protected get shownParameters(): 'values' | 'hidden' | undefined {
+    return this.engineWatch.shownParameters;
   }
 }

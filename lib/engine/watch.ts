@@ -35,6 +35,12 @@ export class EngineWatch<Connection> {
     this.parts = parts;
   }
 
+  /** Errors often end where the log does not: their messages have values only where the log has them, too. */
+  get shownParameters(): 'values' | 'hidden' | undefined {
+    if (this.parts.hideParameters) return 'hidden';
+    return this.parts.log.isOn ? 'values' : undefined;
+  }
+
   get isObserved(): boolean {
     return this.#tally.count > 0 || isConnectionTraced();
   }

@@ -1,10 +1,11 @@
-import { Logger, Scope as ProviderScope } from '@nestjs/common';
+import { Scope as ProviderScope } from '@nestjs/common';
 import type { Provider } from '@nestjs/common';
 import { ArgumentError, NoActiveScopeError, createAsyncEngine } from '../engine/index.js';
 import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Databases } from './database-core.module.js';
 import type { DatabaseModuleOptions } from './database-options.interface.js';
+import { NestLogger } from './nest-logger.js';
 import { getConnectionToken, getEngineToken, getOptionsToken } from './database.tokens.js';
 
 /** Where the database is, and what stops it when it is ours. */
@@ -65,7 +66,7 @@ async function createOrStop(
   stopServer: () => Promise<void>,
 ): Promise<AsyncEngine> {
   try {
-    return createAsyncEngine(url, { logger: new Logger('AsyncEngine'), ...engineOptionsOf(options) });
+    return createAsyncEngine(url, { logger: new NestLogger(), ...engineOptionsOf(options) });
   } catch (error) {
     await stopServer();
     throw error;
