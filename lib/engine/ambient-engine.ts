@@ -9,6 +9,7 @@ import type { EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
+import { overlay } from './overlay.js';
 import type { Pool, PooledConnection } from './pool/index.js';
 import { withRetry } from './retry.js';
 import type { RetryOptions } from './retry.js';
@@ -26,6 +27,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly dialect: Dialect;
   abstract readonly watch: EngineWatch<AsyncConnection>;
   abstract readonly nestedWaitTimeout: number;
+  abstract readonly commitTimeout: number;
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;
   protected abstract readonly transactionDefaults: TransactionalOptions | undefined;
@@ -50,10 +52,22 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     return await withRetry(attempt, merged.retry, () => open?.isRoot === true);
   }
 
-  /** The options of a transaction with what the engine's own options say where they are silent. */
+  /**
+   * The options of a transaction with what the engine's own options say where they are silent. What those say of BEGIN is
+   * for roots: inside a transaction, it has said so already.
+   */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
-    const merged = { ...this.transactionDefaults, ...options };
+    const merged = this.#mergedOptions(options);
     return merged.retry === undefined ? merged : { ...merged, retry: this.#announced(merged.retry) };
+  }
+
+  #mergedOptions(options: TransactionalOptions): TransactionalOptions {
+    const defaults = this.transactionDefaults;
+    if (defaults === undefined) return options;
+    const merged = overlay(defaults, options);
+    if (merged.propagation === 'requires-new' || this.ambient.current?.isInside !== true) return merged;
+    const { propagation, retry, rollbackFor, noRollbackFor } = merged;
+    return { ...options, propagation, retry, rollbackFor, noRollbackFor };
   }
 
   /** The same, and each retry is told of. */

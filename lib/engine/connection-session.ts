@@ -28,6 +28,7 @@ export interface SessionHost {
   readonly pool: Pool;
   readonly logger: EngineLogger;
   readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
   /** True: the first statement takes a connection from the pool by itself. */
   readonly opensItself: boolean;
   /** Connections that transactions around this one hold while they wait for it. */
@@ -172,8 +173,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
     const session = this.#session();
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const isRollback = texts[0]?.startsWith('ROLLBACK') === true;
-    const timer = isRollback ? setTimeout(() => session.terminate(), ROLLBACK_DEADLINE) : undefined;
+    const timeout = texts[0] === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
+    const timer = setTimeout(() => session.terminate(), timeout);
     try {
       const results = await this.#guard(() => session.executeMany([], commands));
       return results[results.length - 1]?.command ?? '';

@@ -15,6 +15,7 @@ export interface ConnectionSourceOf<Connection> {
   /** Who wants to know what happens. */
   readonly watch: EngineWatch<Connection>;
   readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
   getExecutionOptions(): ExecutionOptions;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;

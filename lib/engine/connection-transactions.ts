@@ -1,5 +1,6 @@
 import { IllegalStateError } from './errors.js';
 import { Mutex } from './mutex.js';
+import { overlay } from './overlay.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { NestedTransaction } from './transaction/nested-transaction.js';
 import { RootTransaction } from './transaction/root-transaction.js';
@@ -85,7 +86,7 @@ export class ConnectionTransactions<Connection> {
       if (!this.#turns.tryAcquire()) await this.#turns.acquire();
       this.#inside = root;
     };
-    const merged = { ...this.#context.defaults(), ...options };
+    const merged = overlay(this.#context.defaults(), options);
     const root: RootTransaction<Connection> = new RootTransaction(this.#context.owner(), merged, () => {
       turn ??= takeTurn();
       return turn;

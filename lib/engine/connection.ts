@@ -5,11 +5,12 @@ import type { ConnectionMode, ConnectionSourceOf } from './connection-source.js'
 import { lendDriverClient } from './driver-client.js';
 import type { DriverClient, DriverClientHost } from './driver-client.js';
 import type { Command, CommandResult, Control } from './driver/driver.js';
-import { IllegalStateError, NotStartedError } from './errors.js';
+import { NotStartedError } from './errors.js';
 import { checkExecutionOptions, transactionOptionsOf } from './execution-options.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { Dialect } from './dialect.js';
 import { Invocation } from './invocation.js';
+import { overlay } from './overlay.js';
 import type { PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import type { CompiledCache, QueryConfig } from './statement/index.js';
@@ -50,6 +51,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       pool: source.pool,
       logger: source.logger,
       nestedWaitTimeout: source.nestedWaitTimeout,
+      commitTimeout: source.commitTimeout,
       opensItself: mode !== 'explicit',
       holding: () => source.holding(),
       outside: (work) => source.outside(work),
@@ -140,12 +142,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
 
   /** Adds options for the transactions and statements to come. Those of BEGIN are refused inside a transaction. */
   async executionOptions(options: ExecutionOptions): Promise<this> {
-    if (options.isolationLevel !== undefined && this.inTransaction()) {
-      throw new IllegalStateError('isolationLevel cannot change in a transaction. Commit or roll back.');
-    }
-    checkExecutionOptions(options);
-    const added = this.watch?.setOptions(options) ?? options;
-    this.#options = { ...this.#options, ...added };
+    checkExecutionOptions(options, this.inTransaction());
+    this.#options = overlay(this.#options, this.watch?.setOptions(options) ?? options);
     return this;
   }
 

@@ -43,6 +43,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       compiledCache: new CompiledCache(resolved.queryCacheSize),
       logger: resolved.logger,
       nestedWaitTimeout: resolved.nestedWaitTimeout,
+      commitTimeout: resolved.commitTimeout,
       ambient: new AmbientContext(),
       scopes: new OpenScopes(),
       transactional: options.transactional,

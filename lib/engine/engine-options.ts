@@ -13,6 +13,7 @@ import {
   wordRule,
 } from './option-rule.js';
 import type { OptionRule } from './option-rule.js';
+import { overlay } from './overlay.js';
 import { Pool, poolOptionNames } from './pool/index.js';
 import type { PoolOptions } from './pool/index.js';
 import { poolOptionRules } from './pool/pool-options.js';
@@ -72,6 +73,11 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly types?: TypeOptions | undefined;
   /** How long a statement or a nested transaction waits for another one beside it in which nothing runs. Default 10,000. */
   readonly nestedWaitTimeout?: number | undefined;
+  /**
+   * How long the server may take to answer COMMIT before the session is given up and `CommitOutcomeUnknownError` thrown: long
+   * enough for deferred constraints and for a standby that is waited for. Default 60,000.
+   */
+  readonly commitTimeout?: number | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;
   readonly logger?: EngineLogger | undefined;
@@ -133,6 +139,7 @@ const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions
   settings: record,
   types: record,
   nestedWaitTimeout: duration,
+  commitTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
   transactional: record,
   logger: { takes: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
 };
@@ -163,6 +170,7 @@ export interface ResolvedEngineOptions {
   readonly settings: Readonly<Record<string, string>>;
   readonly types: TypeOptions | undefined;
   readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
   readonly logger: EngineLogger;
 }
 
@@ -187,11 +195,13 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
   return {
     pool,
     poolClass: options.poolClass,
-    executionOptions: {
-      ...(isolationLevel && { isolationLevel }),
-      ...(pageSize !== undefined && { insertmanyvaluesPageSize: pageSize }),
-      ...options.executionOptions,
-    },
+    executionOptions: overlay<ExecutionOptions>(
+      {
+        ...(isolationLevel && { isolationLevel }),
+        ...(pageSize !== undefined && { insertmanyvaluesPageSize: pageSize }),
+      },
+      options.executionOptions,
+    ),
     asyncCreator: options.asyncCreator,
     connectArgs: options.connectArgs,
     password: options.password,
@@ -201,6 +211,7 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
     settings: sessionSettings(options),
     types: options.types,
     nestedWaitTimeout: options.nestedWaitTimeout ?? 10_000,
+    commitTimeout: options.commitTimeout ?? 60_000,
     logger: options.logger ?? CONSOLE_LOGGER,
   };
 }

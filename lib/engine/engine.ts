@@ -11,6 +11,7 @@ import type { ListeningParts } from './listening-engine.js';
 import type { Echo, EngineLogger } from './log.js';
 import type { OpenScopes } from './open-scopes.js';
 import type { TransactionalOptions } from './open-transaction.js';
+import { overlay } from './overlay.js';
 import { SessionViews } from './pool/index.js';
 import type { Pool, PooledConnection, SessionView } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
@@ -28,6 +29,7 @@ export interface EngineParts extends ListeningParts {
   readonly compiledCache: CompiledCache;
   readonly dialect: Dialect;
   readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
   readonly transactional: TransactionalOptions | undefined;
@@ -85,6 +87,10 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.#parts.nestedWaitTimeout;
   }
 
+  get commitTimeout(): number {
+    return this.#parts.commitTimeout;
+  }
+
   /**
    * Takes a connection of your own from the pool, never the ambient one. With `work` it is given back when that ends,
    * and what was not committed is rolled back.
@@ -135,7 +141,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
     checkExecutionOptions(options);
-    return new AsyncEngine(this.#parts, { ...this.#options, ...options }, this.echo, this);
+    return new AsyncEngine(this.#parts, overlay(this.#options, options), this.echo, this);
   }
 
   getExecutionOptions(): Readonly<ExecutionOptions> {
@@ -145,7 +151,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
     checkExecutionOptions(options);
-    this.#options = { ...this.#options, ...options };
+    this.#options = overlay(this.#options, options);
   }
 
   clearCompiledCache(): void {

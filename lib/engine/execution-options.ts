@@ -1,4 +1,4 @@
-import { ArgumentError } from './errors.js';
+import { ArgumentError, IllegalStateError } from './errors.js';
 import type { CompiledCache, SchemaTranslateMap } from './statement/index.js';
 import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
@@ -27,6 +27,8 @@ export interface StatementOptions {
   readonly insertmanyvaluesPageSize?: number | undefined;
   /** Taken for compatibility: the count of rows is always kept. */
   readonly preserveRowcount?: boolean | undefined;
+  /** True: rows are wanted over a cursor, so that `execute()` and its like refuse and point to `stream()`. */
+  readonly streamResults?: boolean | undefined;
 }
 
 /** What an engine or a connection gives to each of its transactions and statements; the nearest wins. */
@@ -47,21 +49,31 @@ export function transactionOptionsOf(options: ExecutionOptions): TransactionOpti
 /** Parameter sets of an executemany that travel under one Sync, where nothing else is said. */
 export const DEFAULT_PAGE_SIZE = 1_000;
 
-/** Refuses values that could only fail later, before anything is changed. */
-export function checkExecutionOptions(options: ExecutionOptions): void {
+const OF_BEGIN = ['isolationLevel', 'readOnly', 'deferrable', 'settings'] as const;
+
+/** The first of these options that is said in BEGIN. */
+function optionOfBegin(options: ExecutionOptions): string | undefined {
+  return OF_BEGIN.find((name) => options[name] !== undefined);
+}
+
+/** Refuses, before any of them is kept, values that could only fail later, and what comes too late for a BEGIN. */
+export function checkExecutionOptions(options: ExecutionOptions, isInTransaction = false): void {
   if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
   if (options.settings !== undefined) checkSettings(options.settings);
   checkPageSize(options);
+  const late = isInTransaction ? optionOfBegin(options) : undefined;
+  if (late === undefined) return;
+  throw new IllegalStateError(`${late} cannot change in a transaction. Commit or roll back.`);
 }
 
-/** Refuses, with a statement, what belongs to a transaction. */
+/** Refuses, for one statement, what only a transaction can have. */
 export function checkStatementOptions(options: StatementOptions): void {
-  if ('isolationLevel' in options && options.isolationLevel !== undefined) {
-    throw new ArgumentError(
-      'isolationLevel is no option of a statement. Give it to begin(), or to executionOptions() of the connection or engine.',
-    );
-  }
   checkPageSize(options);
+  const misplaced = optionOfBegin(options);
+  if (misplaced === undefined) return;
+  throw new ArgumentError(
+    `${misplaced} is no option of a statement. Give it to the transaction, the connection or the engine.`,
+  );
 }
 
 function checkPageSize({ insertmanyvaluesPageSize: size }: StatementOptions): void {

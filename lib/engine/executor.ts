@@ -1,10 +1,11 @@
 import type { CommandResult } from './driver/driver.js';
-import { StatementError } from './errors.js';
+import { AsyncMethodRequiredError, StatementError } from './errors.js';
 import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { AnsweringSource } from './answering-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
+import { overlay } from './overlay.js';
 import { AsyncResult, CursorResult, PendingResult } from './result/index.js';
 import type { AsyncScalarResult, ScalarResult, StreamSource } from './result/index.js';
 import type { CompiledCache, Executable, Parameters, QueryConfig, Row } from './statement/index.js';
@@ -123,6 +124,7 @@ export abstract class Executor {
   ): Promise<T> {
     try {
       const merged = this.#optionsOf(options);
+      expectBuffered(merged);
       const watch = this.watchOfCaller();
       if (watch !== undefined)
         return toAnswer(await this.#sendWatched(watch, { statement, parameters, options: merged, isRaw }));
@@ -181,12 +183,19 @@ export abstract class Executor {
     const defaults = this.statementDefaults();
     if (options === undefined) return defaults;
     checkStatementOptions(options);
-    return { ...defaults, ...options };
+    return overlay(defaults, options);
   }
 
   #cacheOf({ compiledCache }: StatementOptions): CompiledCache | undefined {
     return compiledCache === undefined ? this.statementCache : (compiledCache ?? undefined);
   }
+}
+
+function expectBuffered({ streamResults }: StatementOptions): void {
+  if (streamResults !== true) return;
+  throw new AsyncMethodRequiredError(
+    'execute(), scalar() and scalars() read all rows at once, and streamResults asks for a cursor. Use stream().',
+  );
 }
 
 function asItIs(result: CommandResult): CommandResult {

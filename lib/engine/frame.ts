@@ -36,6 +36,11 @@ export class Frame {
     return this.#transaction ?? this.scope?.unit;
   }
 
+  /** True: a transaction opened here would be inside another one, which may have ended meanwhile. */
+  get isInside(): boolean {
+    return this.#transaction !== 'none' && (this.#transaction ?? this.scope?.unit) !== undefined;
+  }
+
   /** True: this frame or one around it is in a transaction on `connection`, which has not ended. */
   holds(connection: AsyncConnection): boolean {
     if (this.own?.connection === connection && this.own.isActive) return true;

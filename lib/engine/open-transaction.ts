@@ -7,6 +7,7 @@ import { PROPAGATION } from './propagation.js';
 import type { Propagation } from './propagation.js';
 import type { RetryOptions } from './retry.js';
 import type { Lease, Scope } from './scope.js';
+import { checkJoiningOptions } from './transaction/inner-options.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { NestedTransaction } from './transaction/nested-transaction.js';
 
@@ -64,10 +65,11 @@ export class OpenTransaction {
       }
       case 'nest':
         this.#kind = 'own';
-        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active?.innermost, options.label) });
+        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active?.innermost, options) });
         return;
       case 'join':
         this.#kind = 'joined';
+        if (active !== undefined) checkJoiningOptions(options, active);
         this.#frame = new Frame({ parent, scope, transaction: active });
         return;
       case 'suspend':
@@ -175,9 +177,9 @@ export class OpenTransaction {
 
 function nestedIn(
   parent: AsyncTransaction | undefined,
-  label: string | undefined,
+  options: TransactionOptions,
 ): AsyncTransaction | undefined {
-  return parent && new NestedTransaction(parent, label);
+  return parent && new NestedTransaction(parent, options);
 }
 
 // Work around this one is in a transaction on the scope's connection, and waits for this one: it can't wait for that.

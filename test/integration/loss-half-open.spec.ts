@@ -77,6 +77,23 @@ describe.concurrent('on a half-open socket', () => {
       expect(await timeOf(connection.close())).toBeLessThan(GRACE);
     }));
 
+  it('COMMIT ends within commitTimeout, and nobody knows its outcome', async () => {
+    await using proxy = await startFaultyProxy(database.url);
+    const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, commitTimeout: 200 });
+    const work = engine.transaction(async () => {
+      await engine.execute(text('SELECT 1'));
+      proxy.stall();
+    });
+    const time = timeOf(work);
+    await expect(work).rejects.toMatchObject({
+      code: 'COMMIT_OUTCOME_UNKNOWN',
+      cause: { connectionInvalidated: true },
+    });
+    expect(await time).toBeLessThan(200 + 1_500);
+    expect(engine.pool.checkedOut()).toBe(0);
+    await engine.aclose();
+  });
+
   it('a nested transaction ends, and the one around it', () =>
     onALineThatDies(async ({ proxy, engine }) => {
       const work = engine.transaction(() =>

@@ -89,7 +89,8 @@ export function settingsControl(options: TransactionOptions): Control[] {
   return [{ text: `SELECT ${calls.join(', ')}`, values: settings.flat() }];
 }
 
-function settingsOf(options: TransactionOptions): [string, string][] {
+/** All settings that the options ask for, by name. */
+export function settingsOf(options: TransactionOptions): [string, string][] {
   const settings = Object.entries(options.settings ?? {});
   if (options.lockTimeout !== undefined) settings.push(['lock_timeout', String(options.lockTimeout)]);
   if (options.statementTimeout !== undefined)

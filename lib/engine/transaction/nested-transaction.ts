@@ -1,26 +1,54 @@
 import type { Control } from '../driver/driver.js';
 import { UnexpectedRollbackError } from '../errors.js';
+import { overlay } from '../overlay.js';
+import { Deadline } from './deadline.js';
+import { checkNestedOptions, nestedControl, restoringText } from './inner-options.js';
+import { checkTransactionOptions } from './isolation.js';
+import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
 
 /**
  * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a failure is
  * ROLLBACK TO and RELEASE, at once, so that its locks are gone.
+ *
+ * Its `timeout` ends it alone. Its settings and time-outs of the server hold until its end, `readOnly: true` too.
  */
 export class NestedTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = true;
   override readonly parent: Transaction<Connection>;
   /** Set once the server has confirmed the savepoint: only then is there something to go back to. */
   #savepoint: string | undefined;
+  readonly #own: TransactionOptions;
+  readonly #deadline: Deadline | undefined;
 
-  constructor(parent: Transaction<Connection>, label?: string) {
+  /** @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others. */
+  constructor(parent: Transaction<Connection>, options: TransactionOptions = {}) {
     parent.expectUsable();
-    super(parent.owner, label);
+    checkTransactionOptions(options);
+    checkNestedOptions(options, parent);
+    super(parent.owner, options.label);
     this.parent = parent;
+    this.#own = options;
+    const { timeout } = options;
+    if (timeout !== undefined) {
+      const limited = { origin: () => this.origin, expire: (reason: unknown) => this.#expire(reason) };
+      this.#deadline = new Deadline(timeout, limited, parent.deadline);
+    }
     this.host.watch?.savepoint();
   }
 
+  get options(): TransactionOptions {
+    return overlay(this.parent.options, this.#own);
+  }
+
   get deadline(): AbortSignal | undefined {
-    return this.parent.deadline;
+    return this.#deadline?.signal ?? this.parent.deadline;
+  }
+
+  get #depth(): number {
+    let depth = 1;
+    for (let outer = this.parent; outer.parent !== undefined; outer = outer.parent) depth += 1;
+    return depth;
   }
 
   async open(): Promise<Control[]> {
@@ -33,7 +61,8 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
         this.markActive();
       };
       this.host.watch?.sent(`SAVEPOINT ${savepoint}`);
-      return [...control, { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged }];
+      const begin: Control = { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged };
+      return [...control, begin, ...nestedControl(this.#own, this.#depth)];
     } catch (error) {
       this.parent.dismiss(this);
       throw error;
@@ -44,6 +73,10 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   async commit(): Promise<void> {
     try {
       await this.settle(() => this.#release());
+    } catch (error) {
+      if (this.#deadline?.signal.aborted === true)
+        await this.rollback().catch((failure: unknown) => this.report(failure));
+      throw error;
     } finally {
       // What was released has handed its hooks on.
       await this.runAfterRollback();
@@ -73,42 +106,65 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   async #keep(): Promise<void> {
-    const { watch } = this.host;
     try {
-      watch?.releaseSavepoint(this.#savepoint);
+      this.host.watch?.releaseSavepoint(this.#savepoint);
     } catch (error) {
       await this.#undo().catch((failure: unknown) => this.report(failure));
       throw error;
     }
-    if (this.#savepoint !== undefined) {
-      const release = `RELEASE SAVEPOINT ${this.#savepoint}`;
-      watch?.sent(release);
-      this.host.defer(release);
-    }
+    if (this.#savepoint !== undefined) this.#deferRelease(this.#savepoint);
     this.handHooksTo(this.parent);
     await this.end('committed');
   }
 
+  #deferRelease(savepoint: string): void {
+    const release = `RELEASE SAVEPOINT ${savepoint}`;
+    this.host.watch?.sent(release);
+    this.host.defer(release);
+    const restoring = restoringText(this.#own, this.#depth);
+    if (restoring !== undefined) this.host.defer(restoring);
+  }
+
   async #undo(): Promise<void> {
-    const savepoint = this.isActive ? this.#savepoint : undefined;
     try {
-      if (this.isActive) this.host.watch?.rollbackSavepoint(savepoint);
+      if (this.isActive) this.host.watch?.rollbackSavepoint(this.#savepoint);
     } finally {
-      await this.#undoOnServer(savepoint);
+      await this.#undoAndEnd();
     }
   }
 
-  async #undoOnServer(savepoint: string | undefined): Promise<void> {
+  async #undoAndEnd(): Promise<void> {
     try {
-      if (savepoint !== undefined) {
-        this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
-        await this.host.command([`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`]);
-      }
-    } catch (error) {
-      this.host.invalidate(error);
-      throw error;
+      await this.#undoOnServer();
     } finally {
       await this.end('rolled-back');
     }
+  }
+
+  async #undoOnServer(): Promise<void> {
+    const savepoint = this.isActive ? this.#savepoint : undefined;
+    if (savepoint === undefined) return;
+    try {
+      this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
+      await this.host.command([`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`]);
+    } catch (error) {
+      this.host.invalidate(error);
+      throw error;
+    }
+  }
+
+  // Undone at once, whatever the work is waiting for; its turn is over when the work has heard of it.
+  #expire(reason: unknown): void {
+    this.host.stopWaiting(reason);
+    const expiry = this.settle(async () => {
+      await this.#undoOnServer();
+      this.markRolledBack();
+    });
+    expiry.catch((failure: unknown) => this.report(failure));
+  }
+
+  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
+    this.#deadline?.clear();
+    return super.end(state);
   }
 }

@@ -1,10 +1,6 @@
 import type { Control } from '../driver/driver.js';
-import {
-  CommitOutcomeUnknownError,
-  DBAPIError,
-  TransactionTimeoutError,
-  UnexpectedRollbackError,
-} from '../errors.js';
+import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors.js';
+import { Deadline } from './deadline.js';
 import { beginControl, checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
@@ -14,9 +10,8 @@ import type { TransactionOwner } from './transaction-host.js';
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = false;
   override readonly parent = undefined;
-  readonly #options: TransactionOptions;
-  readonly #deadline: AbortController | undefined;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly options: TransactionOptions;
+  readonly #deadline: Deadline | undefined;
   readonly #turn: (() => Promise<void>) | undefined;
   /** What listeners were told of it. */
   #told: 'nothing' | 'begin' | 'end' = 'nothing';
@@ -29,14 +24,14 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   ) {
     checkTransactionOptions(options);
     super(owner, options.label);
-    this.#options = options;
+    this.options = options;
     this.#turn = turn;
     const { timeout } = options;
     if (timeout === undefined) return;
-    const deadline = new AbortController();
-    this.#deadline = deadline;
-    this.#timer = setTimeout(() => this.#expire(deadline, timeout), timeout);
-    this.#timer.unref();
+    this.#deadline = new Deadline(timeout, {
+      origin: () => this.origin,
+      expire: (reason) => this.#expire(reason),
+    });
   }
 
   get deadline(): AbortSignal | undefined {
@@ -65,7 +60,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   async open(): Promise<Control[]> {
     await this.#turn?.();
     await this.host.ready();
-    const control = beginControl(this.#options, () => this.markActive());
+    const control = beginControl(this.options, () => this.markActive());
     this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }
@@ -178,17 +173,13 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#deadline?.clear();
     return super.end(state);
   }
 
   // Undone at once, whatever the work is waiting for; attached until the work has heard of it.
-  #expire(deadline: AbortController, timeout: number): void {
-    const error = new TransactionTimeoutError(
-      `the transaction begun at ${this.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
-    );
-    deadline.abort(error);
-    this.host.stopWaiting(error);
+  #expire(reason: unknown): void {
+    this.host.stopWaiting(reason);
     const expiry = this.settle(async () => {
       await this.#undoOnServer();
       this.markRolledBack();

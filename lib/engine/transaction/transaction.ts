@@ -2,6 +2,7 @@ import { CallSite } from '../call-site.js';
 import type { Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
+import type { TransactionOptions } from './isolation.js';
 import { StatementGate } from './statement-gate.js';
 import type { Patience } from './statement-gate.js';
 import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
@@ -22,6 +23,8 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   readonly connection: Connection;
   abstract readonly nested: boolean;
   abstract readonly parent: Transaction<Connection> | undefined;
+  /** What holds in it: its own options, and for the rest those of the transaction around it. */
+  abstract readonly options: TransactionOptions;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
@@ -86,7 +89,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.#firstError;
   }
 
-  /** Aborted when the root's `timeout` has passed. */
+  /** Aborted when its `timeout` has passed, or that of one around it. */
   abstract get deadline(): AbortSignal | undefined;
   abstract commit(): Promise<void>;
   abstract rollback(): Promise<void>;

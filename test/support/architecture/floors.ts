@@ -74,6 +74,7 @@ export const FLOORS: readonly Floor[] = [
       'statement/',
       'mutex.ts',
       'option-rule.ts',
+      'overlay.ts',
       'script.ts',
       'transaction-word.ts',
       'events.ts',
