@@ -58,11 +58,14 @@ describe('the isolation level', () => {
     await engine.connect(async (connection) => expect(await levelOf(connection)).toBe(level));
   });
 
-  it.each(['REPEATABLE_READ', 'repeatable_read', 'repeatable read'])('TX-54: %s is understood', async (word) => {
-    await users.engine({ isolationLevel: word as IsolationLevel }).connect(async (connection) => {
-      expect(await connection.scalar(text('SHOW transaction_isolation'))).toBe('repeatable read');
-    });
-  });
+  it.each(['REPEATABLE_READ', 'repeatable_read', 'repeatable read'])(
+    'TX-54: %s is understood',
+    async (word) => {
+      await users.engine({ isolationLevel: word as IsolationLevel }).connect(async (connection) => {
+        expect(await connection.scalar(text('SHOW transaction_isolation'))).toBe('repeatable read');
+      });
+    },
+  );
 
   // SQLAlchemy finds out at the first connect; a wrong option is refused where it is given.
   it('TX-55: FOO is refused by the engine and its options, with the names that there are', () => {

@@ -51,30 +51,36 @@ describe('what is sent until a connection is back in its pool', () => {
     expect(sent).toEqual(['ROLLBACK']);
   });
 
-  it.each(['close', 'rollback'] as const)('TX-67: nested.close(), root.%s(): each is undone once', async (end) => {
-    const sent = await ends(async (connection) => {
-      const root = await connection.begin();
-      const nested = await connection.beginNested();
-      await connection.execute(insertUser(1));
-      expect(tracked(connection)).toEqual([root, nested]);
-      await nested.close();
-      expect(tracked(connection)).toEqual([root, undefined]);
-      await root[end]();
-      expect(tracked(connection)).toEqual([undefined, undefined]);
-    });
-    expect(sent).toEqual(['ROLLBACK TO SAVEPOINT nae_savepoint', 'ROLLBACK']);
-  });
+  it.each(['close', 'rollback'] as const)(
+    'TX-67: nested.close(), root.%s(): each is undone once',
+    async (end) => {
+      const sent = await ends(async (connection) => {
+        const root = await connection.begin();
+        const nested = await connection.beginNested();
+        await connection.execute(insertUser(1));
+        expect(tracked(connection)).toEqual([root, nested]);
+        await nested.close();
+        expect(tracked(connection)).toEqual([root, undefined]);
+        await root[end]();
+        expect(tracked(connection)).toEqual([undefined, undefined]);
+      });
+      expect(sent).toEqual(['ROLLBACK TO SAVEPOINT nae_savepoint', 'ROLLBACK']);
+    },
+  );
 
-  it.each(['autobegun', 'explicit'] as const)('TX-69: leaving with a savepoint open in an %s root: one ROLLBACK', async (root) => {
-    const handles: AsyncTransaction[] = [];
-    const sent = await ends(async (connection) => {
-      if (root === 'explicit') handles.push(await connection.begin());
-      handles.push(await connection.beginNested());
-      await connection.execute(insertUser(1));
-    });
-    expect(sent).toEqual(['ROLLBACK']);
-    expect(handles.filter(({ isActive }) => isActive)).toEqual([]);
-  });
+  it.each(['autobegun', 'explicit'] as const)(
+    'TX-69: leaving with a savepoint open in an %s root: one ROLLBACK',
+    async (root) => {
+      const handles: AsyncTransaction[] = [];
+      const sent = await ends(async (connection) => {
+        if (root === 'explicit') handles.push(await connection.begin());
+        handles.push(await connection.beginNested());
+        await connection.execute(insertUser(1));
+      });
+      expect(sent).toEqual(['ROLLBACK']);
+      expect(handles.filter(({ isActive }) => isActive)).toEqual([]);
+    },
+  );
 
   it('TX-70: nested.rollback(), root.commit(), leave', async () => {
     const sent = await ends(async (connection) => {

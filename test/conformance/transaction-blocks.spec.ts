@@ -78,9 +78,7 @@ describe('a transaction that ends inside its block', () => {
     }
 
     it(`TX-22: engine.begin(work): ${named(variant)}`, async () => {
-      await users
-        .engine()
-        .begin((connection) => interrupt(connection, connection.getTransaction(), variant));
+      await users.engine().begin((connection) => interrupt(connection, connection.getTransaction(), variant));
       expect(await users.count()).toBe(rowsOf(variant));
     });
 

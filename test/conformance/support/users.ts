@@ -68,7 +68,10 @@ export class UsersTable {
   }
 
   /** The statements that reach the server while `work` runs. */
-  async wire(work: (engine: AsyncEngine) => Promise<unknown>, options?: AsyncEngineOptions): Promise<string[]> {
+  async wire(
+    work: (engine: AsyncEngine) => Promise<unknown>,
+    options?: AsyncEngineOptions,
+  ): Promise<string[]> {
     await using proxy = await startFaultyProxy(this.database.url);
     const engine = this.engine(options, proxy.url);
     await engine.execute(text('SELECT 1'));

@@ -1,0 +1,256 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  ConnectionLostError,
+  MultipleResultsFoundError,
+  NoResultFoundError,
+  ResourceClosedError,
+  text,
+} from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
+import { startFaultyProxy } from '../support/faulty-proxy.js';
+import { failureOf } from '../support/transaction-workshop.js';
+import { nameOf, selectUsers, USERS, UsersTable } from './support/users.js';
+import type { User } from './support/users.js';
+
+let users: UsersTable;
+let engine: AsyncEngine;
+let connection: AsyncConnection;
+beforeAll(async () => {
+  users = await UsersTable.open('streams', 19);
+});
+afterAll(() => users.close());
+afterEach(() => users.tidyUp());
+
+const NAMES = USERS.map(({ user_name: name }) => name);
+const selectFirst = text<User>('SELECT user_id, user_name FROM users ORDER BY user_name LIMIT 1');
+const crossed = text('SELECT a.user_id FROM users a CROSS JOIN users b');
+const hundred = text<{ n: number }>('SELECT generate_series(1, 100)::int4 AS n');
+
+const streamed = (options?: StatementOptions): AsyncResult<User> =>
+  connection.stream(selectUsers, undefined, options);
+
+/** Registers a test that has `connection`. */
+function onConnection(name: string, work: () => Promise<void>): void {
+  it(name, async () => {
+    engine = users.engine();
+    await engine.connect(async (opened) => {
+      connection = opened;
+      await work();
+    });
+  });
+}
+
+async function gathered<T>(rows: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const row of rows) all.push(row);
+  return all;
+}
+
+describe('a stream', () => {
+  onConnection('AE-73: is open in its block and closed behind it', async () => {
+    let result: AsyncResult<User>;
+    {
+      await using rows = streamed();
+      result = rows;
+      const reading = async (): Promise<void> => {
+        let seen = 0;
+        for await (const _ of rows) if ((seen += 1) === 4) throw new RangeError('enough');
+      };
+      expect(rows.closed).toBe(false);
+      await expect(reading()).rejects.toThrow('enough');
+    }
+    expect(result.closed).toBe(true);
+  });
+
+  onConnection('X-01: is closed, too, when the block is left by an error (9.1)', async () => {
+    let result: AsyncResult<User> | undefined;
+    const block = async (): Promise<void> => {
+      await using rows = streamed({ yieldPer: 2 });
+      result = rows;
+      await rows.fetchOne();
+      throw new RangeError('left');
+    };
+    await expect(block()).rejects.toThrow('left');
+    expect(result?.closed).toBe(true);
+    expect(await connection.scalar(text('SELECT count(*)::int4 FROM pg_cursors'))).toBe(1);
+  });
+
+  onConnection('AE-75: all() gives the rows', async () => {
+    expect(await streamed().all()).toEqual(USERS);
+    expect(await streamed().tuples().all()).toEqual(NAMES.map((name, index) => [index + 1, name]));
+  });
+
+  onConnection('AE-77: mappings().all() gives them by column name', async () => {
+    expect(await streamed().mappings().all()).toEqual(USERS);
+  });
+
+  onConnection('AE-79: scalars(1) is iterable', async () => {
+    expect(await gathered(streamed().scalars(1))).toEqual(NAMES);
+  });
+
+  onConnection('AE-80: streamScalars() is iterable', async () => {
+    const names = connection.streamScalars<string>(text('SELECT user_name FROM users ORDER BY user_id'));
+    expect(await gathered(names)).toEqual(NAMES);
+  });
+
+  onConnection('AE-81: mappings() is iterable', async () => {
+    expect(await gathered(streamed().mappings())).toEqual(USERS);
+  });
+
+  // The names are the server's answer to a statement that was not sent before the question.
+  onConnection('AE-83: mappings().keys() are the names of the columns', async () => {
+    const rows = streamed().mappings();
+    expect(await rows.keys()).toEqual(['user_id', 'user_name']);
+    await rows.close();
+  });
+
+  onConnection('AE-84: unique() leaves out repetitions', async () => {
+    const twice = text('SELECT * FROM users UNION ALL SELECT * FROM users ORDER BY user_id');
+    expect(await connection.stream(twice).unique().all()).toEqual(USERS);
+  });
+
+  onConnection('AE-85: columns(1) keeps one column', async () => {
+    expect(await streamed().columns(1).all()).toEqual(NAMES.map((name) => ({ user_name: name })));
+  });
+
+  onConnection('X-03: columns() holds for the mappings made of it (9.2)', async () => {
+    expect(await streamed().columns('user_name').mappings().first()).toEqual({ user_name: nameOf(1) });
+  });
+
+  onConnection('X-04: freeze() gives its rows as often as they are asked for (9.3)', async () => {
+    const frozen = await streamed().freeze();
+    expect([frozen().all(), frozen().all()]).toEqual([USERS, USERS]);
+  });
+});
+
+describe('partitions of a stream', () => {
+  const forms = {
+    rows: (rows: AsyncResult<User>) => rows,
+    'scalars(1)': (rows: AsyncResult<User>) => rows.scalars(1),
+    mappings: (rows: AsyncResult<User>) => rows.mappings(),
+  } as const;
+
+  const sizes = (size: number): number[] =>
+    Array.from({ length: Math.ceil(19 / size) }, (_, index) => Math.min(size, 19 - size * index));
+
+  for (const [form, view] of Object.entries(forms)) {
+    const expected = form === 'scalars(1)' ? NAMES : USERS;
+
+    for (const [id, size] of [
+      ['AE-87', 2],
+      ['AE-88', 5],
+    ] as const) {
+      onConnection(`${id}: yieldPer(${size}) of the result, ${form}`, async () => {
+        const lists = await gathered<unknown[]>(view(streamed()).yieldPer(size).partitions());
+        expect(lists.map(({ length }) => length)).toEqual(sizes(size));
+        expect(lists.flat()).toEqual(expected);
+      });
+    }
+
+    onConnection(`AE-90: partitions(5), ${form}`, async () => {
+      const lists = await gathered<unknown[]>(view(streamed()).partitions(5));
+      expect(lists.map(({ length }) => length)).toEqual([5, 5, 5, 4]);
+      expect(lists.flat()).toEqual(expected);
+    });
+
+    for (const [id, size] of [
+      ['AE-91', 2],
+      ['AE-92', 5],
+      ['AE-93', 10],
+    ] as const) {
+      onConnection(`${id}: the option yieldPer ${size}, ${form}`, async () => {
+        const lists = await gathered<unknown[]>(view(streamed({ yieldPer: size })).partitions());
+        expect(lists.map(({ length }) => length)).toEqual(sizes(size));
+        expect(lists.flat()).toEqual(expected);
+      });
+    }
+  }
+
+  onConnection(
+    'X-05: the option yieldPer 7 over 100 rows gives 14 lists of 7 and one of 2 (9.4)',
+    async () => {
+      const lists = await gathered(connection.stream(hundred, undefined, { yieldPer: 7 }).partitions());
+      expect(lists.map(({ length }) => length)).toEqual([...Array.from({ length: 14 }, () => 7), 2]);
+    },
+  );
+});
+
+describe('questions for one row', () => {
+  onConnection('AE-94: one() is the only row', async () => {
+    expect(await connection.stream(selectFirst).one()).toEqual({ user_id: 1, user_name: 'name1' });
+  });
+
+  onConnection('AE-95: scalars().one() is its first column', async () => {
+    expect(await connection.stream(selectFirst).scalars().one()).toBe(1);
+  });
+
+  onConnection('AE-97: one() without a row is refused', async () => {
+    const none = connection.stream(text('SELECT * FROM users WHERE user_id = 0'));
+    expect(await failureOf(none.one())).toBeInstanceOf(NoResultFoundError);
+  });
+
+  onConnection('AE-97: one() of several rows is refused, and the stream closed', async () => {
+    const rows = streamed();
+    expect(await failureOf(rows.one())).toBeInstanceOf(MultipleResultsFoundError);
+    expect(rows.closed).toBe(true);
+  });
+
+  onConnection('AE-105: scalarOne() is the first column of the only row', async () => {
+    expect(await connection.stream(selectFirst).scalarOne()).toBe(1);
+  });
+
+  onConnection('AE-106: scalarOneOrNone() too', async () => {
+    expect(await connection.stream(selectFirst).scalarOneOrNone()).toBe(1);
+  });
+});
+
+describe('a stream that is read in parts', () => {
+  const forms = {
+    'AE-101: stream()': () => connection.stream(crossed),
+    'AE-102: streamScalars()': () => connection.streamScalars(crossed),
+  } as const;
+  for (const [name, open] of Object.entries(forms)) {
+    onConnection(`${name}: fetchMany() of 5, 10 and 7, then the other 339`, async () => {
+      const rows = open();
+      const lengths: number[] = [];
+      for (const size of [5, 10, 7]) lengths.push((await rows.fetchMany(size)).length);
+      lengths.push((await rows.fetchAll()).length);
+      expect(lengths).toEqual([5, 10, 7, 339]);
+    });
+  }
+
+  // SQLAlchemy fills a growing buffer: 1, 5, 25, 125. Here each fetch has the size asked for; one is made ahead.
+  it('X-06: is fetched maxRowBuffer rows at a time', async () => {
+    await using proxy = await startFaultyProxy(users.database.url);
+    const far = users.engine({}, proxy.url);
+    expect(await gathered(far.stream(hundred, undefined, { maxRowBuffer: 10 }))).toHaveLength(100);
+    const fetches = proxy.messages.filter(({ type }) => type === 'PortalSuspended').length;
+    expect([9, 10]).toContain(fetches);
+    await far.dispose();
+  });
+});
+
+describe('close() of a result', () => {
+  onConnection('AE-103: of a stream right after its statement', async () => {
+    const rows = await streamed({ yieldPer: 2 }).open();
+    await rows.close();
+    expect(await failureOf(rows.all())).toBeInstanceOf(ResourceClosedError);
+  });
+
+  onConnection('AE-104: of a buffered result right after its statement', async () => {
+    const rows = await connection.execute(selectUsers);
+    rows.close();
+    expect(() => rows.all()).toThrow(ResourceClosedError);
+  });
+});
+
+describe('a stream whose connection is lost', () => {
+  onConnection('9.5: fails with an error of the tree', async () => {
+    const rows = connection.stream(hundred, undefined, { yieldPer: 2 });
+    await rows.fetchOne();
+    await users.kill(connection.pooled?.session.processId);
+    const failure = await failureOf(rows.all());
+    expect(failure).toBeInstanceOf(ConnectionLostError);
+    expect(connection.invalidated).toBe(true);
+  });
+});
