@@ -8,10 +8,8 @@ import type { AsyncEngine } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../support/faulty-proxy.js';
 import type { FaultyProxy } from '../support/faulty-proxy.js';
 import { failureOf, insert, LogBook, TransactionWorkshop } from '../support/transaction-workshop.js';
-
-type Fault = 'the wire is cut' | 'the session is killed';
-
-const FAULTS: readonly Fault[] = ['the wire is cut', 'the session is killed'];
+import { FAULTS, failOnTheWire } from '../support/wire-fault.js';
+import type { Fault } from '../support/wire-fault.js';
 
 let workshop: TransactionWorkshop;
 let proxy: FaultyProxy;
@@ -31,18 +29,7 @@ afterEach(async () => {
 });
 afterAll(() => workshop.close());
 
-/** Makes the first message that carries `sql` fail; resolves when it has. */
-function failAt(sql: string, fault: Fault): Promise<void> {
-  const held = proxy.holdWhen(({ from, type, text }) => {
-    return from === 'client' && type === 'Parse' && text?.startsWith(sql) === true;
-  });
-  return held.then(async () => {
-    if (fault === 'the wire is cut') return proxy.cut();
-    const [session] = await workshop.database.sessions();
-    await workshop.database.query('SELECT pg_terminate_backend($1)', [session?.pid]);
-    return proxy.resume();
-  });
-}
+const failAt = (sql: string, fault: Fault): Promise<void> => failOnTheWire(workshop, proxy, sql, fault);
 
 /** The next borrower has a session in order, sees nothing of the one before, and stores its own row. */
 async function expectCleanPool(rows: readonly string[]): Promise<void> {

@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Client } from 'pg';
 import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
   DBAPIError,
   InternalError,
   PendingRollbackError,
@@ -171,6 +174,44 @@ for (const kind of BOTH) {
     }
   });
 }
+
+describe('COMMIT of an active root', () => {
+  it('that the server answers with ROLLBACK makes it rolled-back and throws UnexpectedRollbackError', async () => {
+    const bench = await benchFor('root');
+    await bench.statement();
+    // Fails behind our back: only the server knows.
+    const { driverConnection } = await bench.connection.getRawConnection();
+    await failureOf((driverConnection as Client).query('SELECT 1 / 0'));
+    expect(bench.transaction.state).toBe('active');
+    expect(await outcomeOf(bench.transaction.commit())).toBe(UnexpectedRollbackError);
+    expect(bench.transaction.state).toBe('rolled-back');
+    expect(bench.connection.state).toBe('open');
+    await bench.connection.close();
+  });
+
+  it('that a deferred constraint refuses makes it rolled-back and throws that error', async () => {
+    const bench = await benchFor('root');
+    for (const name of ['one', 'two'])
+      await bench.statement(`INSERT INTO item (name, place) VALUES ('${name}', 1)`);
+    expect(await outcomeOf(bench.transaction.commit())).toBe(UniqueViolationError);
+    expect(bench.transaction.state).toBe('rolled-back');
+    expect(bench.connection.state).toBe('open');
+    await bench.connection.close();
+  });
+
+  it('on a session that has gone unnoticed makes it cancelled and the connection invalidated', async () => {
+    const bench = await benchFor('root');
+    await bench.statement();
+    const [session] = await workshop.database.sessions();
+    const commit = workshop.database
+      .query('SELECT pg_terminate_backend($1, 5000)', [session?.pid])
+      .then(() => outcomeOf(bench.transaction.commit()));
+    expect([CommitOutcomeUnknownError, ConnectionLostError]).toContain(await commit);
+    expect(bench.transaction.state).toBe('cancelled');
+    expect(bench.connection.state).toBe('invalidated');
+    await bench.connection.close();
+  });
+});
 
 describe('what the states promise', () => {
   it('a 25P02 has the first failed statement as its cause', async () => {
