@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ConnectionLostError,
   MultipleResultsFoundError,
@@ -6,20 +6,25 @@ import {
   ResourceClosedError,
   text,
 } from 'nest-async-engine/engine';
-import type { AsyncConnection, AsyncEngine, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../support/faulty-proxy.js';
 import { failureOf } from '../support/transaction-workshop.js';
 import { nameOf, selectUsers, USERS, UsersTable } from './support/users.js';
 import type { User } from './support/users.js';
 
 let users: UsersTable;
-let engine: AsyncEngine;
 let connection: AsyncConnection;
 beforeAll(async () => {
   users = await UsersTable.open('streams', 19);
 });
+beforeEach(async () => {
+  connection = await users.engine().connect();
+});
+afterEach(async () => {
+  await connection.close();
+  await users.tidyUp();
+});
 afterAll(() => users.close());
-afterEach(() => users.tidyUp());
 
 const NAMES = USERS.map(({ user_name: name }) => name);
 const selectFirst = text<User>('SELECT user_id, user_name FROM users ORDER BY user_name LIMIT 1');
@@ -29,17 +34,6 @@ const hundred = text<{ n: number }>('SELECT generate_series(1, 100)::int4 AS n')
 const streamed = (options?: StatementOptions): AsyncResult<User> =>
   connection.stream(selectUsers, undefined, options);
 
-/** Registers a test that has `connection`. */
-function onConnection(name: string, work: () => Promise<void>): void {
-  it(name, async () => {
-    engine = users.engine();
-    await engine.connect(async (opened) => {
-      connection = opened;
-      await work();
-    });
-  });
-}
-
 async function gathered<T>(rows: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const row of rows) all.push(row);
@@ -47,7 +41,7 @@ async function gathered<T>(rows: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('a stream', () => {
-  onConnection('AE-73: is open in its block and closed behind it', async () => {
+  it('AE-73: is open in its block and closed behind it', async () => {
     let result: AsyncResult<User>;
     {
       await using rows = streamed();
@@ -62,7 +56,7 @@ describe('a stream', () => {
     expect(result.closed).toBe(true);
   });
 
-  onConnection('X-01: is closed, too, when the block is left by an error (9.1)', async () => {
+  it('X-01: is closed, too, when the block is left by an error (9.1)', async () => {
     let result: AsyncResult<User> | undefined;
     const block = async (): Promise<void> => {
       await using rows = streamed({ yieldPer: 2 });
@@ -75,49 +69,49 @@ describe('a stream', () => {
     expect(await connection.scalar(text('SELECT count(*)::int4 FROM pg_cursors'))).toBe(1);
   });
 
-  onConnection('AE-75: all() gives the rows', async () => {
+  it('AE-75: all() gives the rows', async () => {
     expect(await streamed().all()).toEqual(USERS);
     expect(await streamed().tuples().all()).toEqual(NAMES.map((name, index) => [index + 1, name]));
   });
 
-  onConnection('AE-77: mappings().all() gives them by column name', async () => {
+  it('AE-77: mappings().all() gives them by column name', async () => {
     expect(await streamed().mappings().all()).toEqual(USERS);
   });
 
-  onConnection('AE-79: scalars(1) is iterable', async () => {
+  it('AE-79: scalars(1) is iterable', async () => {
     expect(await gathered(streamed().scalars(1))).toEqual(NAMES);
   });
 
-  onConnection('AE-80: streamScalars() is iterable', async () => {
+  it('AE-80: streamScalars() is iterable', async () => {
     const names = connection.streamScalars<string>(text('SELECT user_name FROM users ORDER BY user_id'));
     expect(await gathered(names)).toEqual(NAMES);
   });
 
-  onConnection('AE-81: mappings() is iterable', async () => {
+  it('AE-81: mappings() is iterable', async () => {
     expect(await gathered(streamed().mappings())).toEqual(USERS);
   });
 
   // The names are the server's answer to a statement that was not sent before the question.
-  onConnection('AE-83: mappings().keys() are the names of the columns', async () => {
+  it('AE-83: mappings().keys() are the names of the columns', async () => {
     const rows = streamed().mappings();
     expect(await rows.keys()).toEqual(['user_id', 'user_name']);
     await rows.close();
   });
 
-  onConnection('AE-84: unique() leaves out repetitions', async () => {
+  it('AE-84: unique() leaves out repetitions', async () => {
     const twice = text('SELECT * FROM users UNION ALL SELECT * FROM users ORDER BY user_id');
     expect(await connection.stream(twice).unique().all()).toEqual(USERS);
   });
 
-  onConnection('AE-85: columns(1) keeps one column', async () => {
+  it('AE-85: columns(1) keeps one column', async () => {
     expect(await streamed().columns(1).all()).toEqual(NAMES.map((name) => ({ user_name: name })));
   });
 
-  onConnection('X-03: columns() holds for the mappings made of it (9.2)', async () => {
+  it('X-03: columns() holds for the mappings made of it (9.2)', async () => {
     expect(await streamed().columns('user_name').mappings().first()).toEqual({ user_name: nameOf(1) });
   });
 
-  onConnection('X-04: freeze() gives its rows as often as they are asked for (9.3)', async () => {
+  it('X-04: freeze() gives its rows as often as they are asked for (9.3)', async () => {
     const frozen = await streamed().freeze();
     expect([frozen().all(), frozen().all()]).toEqual([USERS, USERS]);
   });
@@ -140,14 +134,14 @@ describe('partitions of a stream', () => {
       ['AE-87', 2],
       ['AE-88', 5],
     ] as const) {
-      onConnection(`${id}: yieldPer(${size}) of the result, ${form}`, async () => {
+      it(`${id}: yieldPer(${size}) of the result, ${form}`, async () => {
         const lists = await gathered<unknown[]>(view(streamed()).yieldPer(size).partitions());
         expect(lists.map(({ length }) => length)).toEqual(sizes(size));
         expect(lists.flat()).toEqual(expected);
       });
     }
 
-    onConnection(`AE-90: partitions(5), ${form}`, async () => {
+    it(`AE-90: partitions(5), ${form}`, async () => {
       const lists = await gathered<unknown[]>(view(streamed()).partitions(5));
       expect(lists.map(({ length }) => length)).toEqual([5, 5, 5, 4]);
       expect(lists.flat()).toEqual(expected);
@@ -158,7 +152,7 @@ describe('partitions of a stream', () => {
       ['AE-92', 5],
       ['AE-93', 10],
     ] as const) {
-      onConnection(`${id}: the option yieldPer ${size}, ${form}`, async () => {
+      it(`${id}: the option yieldPer ${size}, ${form}`, async () => {
         const lists = await gathered<unknown[]>(view(streamed({ yieldPer: size })).partitions());
         expect(lists.map(({ length }) => length)).toEqual(sizes(size));
         expect(lists.flat()).toEqual(expected);
@@ -166,40 +160,37 @@ describe('partitions of a stream', () => {
     }
   }
 
-  onConnection(
-    'X-05: the option yieldPer 7 over 100 rows gives 14 lists of 7 and one of 2 (9.4)',
-    async () => {
-      const lists = await gathered(connection.stream(hundred, undefined, { yieldPer: 7 }).partitions());
-      expect(lists.map(({ length }) => length)).toEqual([...Array.from({ length: 14 }, () => 7), 2]);
-    },
-  );
+  it('X-05: the option yieldPer 7 over 100 rows gives 14 lists of 7 and one of 2 (9.4)', async () => {
+    const lists = await gathered(connection.stream(hundred, undefined, { yieldPer: 7 }).partitions());
+    expect(lists.map(({ length }) => length)).toEqual([...Array.from({ length: 14 }, () => 7), 2]);
+  });
 });
 
 describe('questions for one row', () => {
-  onConnection('AE-94: one() is the only row', async () => {
+  it('AE-94: one() is the only row', async () => {
     expect(await connection.stream(selectFirst).one()).toEqual({ user_id: 1, user_name: 'name1' });
   });
 
-  onConnection('AE-95: scalars().one() is its first column', async () => {
+  it('AE-95: scalars().one() is its first column', async () => {
     expect(await connection.stream(selectFirst).scalars().one()).toBe(1);
   });
 
-  onConnection('AE-97: one() without a row is refused', async () => {
+  it('AE-97: one() without a row is refused', async () => {
     const none = connection.stream(text('SELECT * FROM users WHERE user_id = 0'));
     expect(await failureOf(none.one())).toBeInstanceOf(NoResultFoundError);
   });
 
-  onConnection('AE-97: one() of several rows is refused, and the stream closed', async () => {
+  it('AE-97: one() of several rows is refused, and the stream closed', async () => {
     const rows = streamed();
     expect(await failureOf(rows.one())).toBeInstanceOf(MultipleResultsFoundError);
     expect(rows.closed).toBe(true);
   });
 
-  onConnection('AE-105: scalarOne() is the first column of the only row', async () => {
+  it('AE-105: scalarOne() is the first column of the only row', async () => {
     expect(await connection.stream(selectFirst).scalarOne()).toBe(1);
   });
 
-  onConnection('AE-106: scalarOneOrNone() too', async () => {
+  it('AE-106: scalarOneOrNone() too', async () => {
     expect(await connection.stream(selectFirst).scalarOneOrNone()).toBe(1);
   });
 });
@@ -210,7 +201,7 @@ describe('a stream that is read in parts', () => {
     'AE-102: streamScalars()': () => connection.streamScalars(crossed),
   } as const;
   for (const [name, open] of Object.entries(forms)) {
-    onConnection(`${name}: fetchMany() of 5, 10 and 7, then the other 339`, async () => {
+    it(`${name}: fetchMany() of 5, 10 and 7, then the other 339`, async () => {
       const rows = open();
       const lengths: number[] = [];
       for (const size of [5, 10, 7]) lengths.push((await rows.fetchMany(size)).length);
@@ -231,13 +222,13 @@ describe('a stream that is read in parts', () => {
 });
 
 describe('close() of a result', () => {
-  onConnection('AE-103: of a stream right after its statement', async () => {
+  it('AE-103: of a stream right after its statement', async () => {
     const rows = await streamed({ yieldPer: 2 }).open();
     await rows.close();
     expect(await failureOf(rows.all())).toBeInstanceOf(ResourceClosedError);
   });
 
-  onConnection('AE-104: of a buffered result right after its statement', async () => {
+  it('AE-104: of a buffered result right after its statement', async () => {
     const rows = await connection.execute(selectUsers);
     rows.close();
     expect(() => rows.all()).toThrow(ResourceClosedError);
@@ -245,7 +236,7 @@ describe('close() of a result', () => {
 });
 
 describe('a stream whose connection is lost', () => {
-  onConnection('9.5: fails with an error of the tree', async () => {
+  it('9.5: fails with an error of the tree', async () => {
     const rows = connection.stream(hundred, undefined, { yieldPer: 2 });
     await rows.fetchOne();
     await users.kill(connection.pooled?.session.processId);

@@ -134,10 +134,11 @@ describe('an explicit transaction', () => {
     const engine = users.engine();
     await users.database.query('CREATE TABLE dropped (id INT)');
     await engine.connect((connection) => connection.execute(text('SELECT * FROM dropped')));
-    await engine.begin(async (connection) => {
+    const dropping = engine.begin(async (connection) => {
       await connection.execute(text(`SET LOCAL lock_timeout = 2000`));
       await connection.execute(text('DROP TABLE dropped'));
     });
+    await expect(dropping).resolves.toBeUndefined();
   });
 });
 

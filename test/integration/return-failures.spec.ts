@@ -105,7 +105,7 @@ describe('the reset on return', () => {
     engine = workshop.engine({ poolResetOnReturn: null }, proxy.url);
     const raw = await leftInTransaction();
     const former = pidOf(raw);
-    await raw.close();
+    await expect(raw.close()).resolves.toBeUndefined();
     await expectNewSession(former);
   });
 });
