@@ -56,6 +56,7 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
   /** Wins over the URL's; a function is asked for each new connection, so that tokens can rotate. */
   readonly password?: string | (() => Promise<string>) | undefined;
+  /** For each host that is tried. Default: the URL's `connect_timeout`, which counts seconds, else 10,000; 0: no limit. */
   readonly connectTimeout?: number | undefined;
   /** Compiled `text()` statements that are kept. Default 500; 0: none. */
   readonly queryCacheSize?: number | undefined;
@@ -164,7 +165,7 @@ export interface ResolvedEngineOptions {
   readonly asyncCreator: (() => Promise<unknown>) | undefined;
   readonly connectArgs: Readonly<Record<string, unknown>> | undefined;
   readonly password: string | (() => Promise<string>) | undefined;
-  readonly connectTimeout: number;
+  readonly connectTimeout: number | undefined;
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
   readonly settings: Readonly<Record<string, string>>;
@@ -205,7 +206,7 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
     asyncCreator: options.asyncCreator,
     connectArgs: options.connectArgs,
     password: options.password,
-    connectTimeout: options.connectTimeout ?? 10_000,
+    connectTimeout: options.connectTimeout,
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
     settings: sessionSettings(options),

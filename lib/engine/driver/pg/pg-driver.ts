@@ -1,15 +1,20 @@
-import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { ResolvedTypes } from '../../types.js';
 import type { DatabaseUrl } from '../../url.js';
-import { ArgumentError, InterfaceError } from '../../errors.js';
+import { DBAPIError, InterfaceError, OperationalError } from '../../errors.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
 import { PgConnection } from './pg-connection.js';
 import { connectError, creatorError } from './pg-error.js';
 import { PreparedStatements } from './prepared-statements.js';
+import { isOfKind, SessionTarget } from './session-target.js';
+import type { Candidate, SessionKind } from './session-target.js';
+import { TlsRules } from './tls.js';
+import type { TlsAttempt } from './tls.js';
+import { clientConfig, connectTimeoutOf, urlParameters } from './url-parameters.js';
 
 export interface PgDriverOptions {
-  readonly connectTimeout: number;
+  /** Milliseconds; 0: no limit. Default: what the URL says, else 10,000. */
+  readonly connectTimeout?: number | undefined;
   /** Named statements per session; 0: none. */
   readonly preparedStatementCacheSize: number;
   readonly types: ResolvedTypes;
@@ -23,42 +28,75 @@ export interface PgDriverOptions {
 }
 
 const KEEP_ALIVE_DELAY = 10_000;
+const CONNECT_TIMEOUT = 10_000;
 
 export class PgDriver implements Driver {
   readonly facts: DriverFacts = { name: 'pg', maxConnections: Number.POSITIVE_INFINITY };
   readonly #url: DatabaseUrl;
   readonly #options: PgDriverOptions;
+  readonly #connectTimeout: number;
+  readonly #urlConfig: pg.ClientConfig;
+  readonly #tls: TlsRules;
+  readonly #target: SessionTarget;
 
+  /** @throws ArgumentError for what the URL's query says wrongly. */
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
+    const parameters = urlParameters(url);
     this.#url = url;
     this.#options = options;
-    sslOf(url);
+    this.#connectTimeout = options.connectTimeout ?? connectTimeoutOf(parameters) ?? CONNECT_TIMEOUT;
+    this.#urlConfig = clientConfig(parameters);
+    this.#tls = new TlsRules(parameters);
+    this.#target = new SessionTarget(parameters);
   }
 
   async connect(): Promise<DriverConnection> {
     const { asyncCreator } = this.#options;
     if (asyncCreator !== undefined) return await this.#settle(await this.#create(asyncCreator));
-    let failure: unknown;
-    for (const host of this.#url.hosts.length === 0
-      ? [{ host: undefined, port: undefined }]
-      : this.#url.hosts) {
-      for (const ssl of sslOf(this.#url)) {
+    const failures: Error[] = [];
+    const hosts = this.#target.order(this.#url.hosts);
+    for (const kind of this.#target.passes) {
+      for (const host of hosts) {
         try {
-          return await this.#open(host.host, host.port, ssl);
+          const connection = await this.#connectTo(host);
+          if (await this.#isWanted(connection, kind)) return connection;
+          await connection.close();
+          failures.push(unsuitable(host, kind));
         } catch (error) {
-          failure = error;
+          // As with libpq, a server that answered has decided: another one is not asked to think better of it.
+          if (!(error instanceof DBAPIError) || !isPassing(error)) throw error;
+          failures.push(error);
         }
       }
     }
-    throw failure;
+    throw joined(failures);
   }
 
-  async #open(
-    host: string | undefined,
-    port: number | undefined,
-    ssl: boolean | ConnectionOptions,
-  ): Promise<DriverConnection> {
-    const { connectTimeout, connectArgs, preparedStatementCacheSize, types, password } = this.#options;
+  /** Tries one server in the ways that `sslmode` allows. */
+  async #connectTo(host: Candidate): Promise<DriverConnection> {
+    const given = this.#options.connectArgs?.['ssl'] as TlsAttempt | undefined;
+    const attempts = given === undefined ? await this.#tls.attempts(host.host) : [given];
+    for (const [index, ssl] of attempts.entries()) {
+      try {
+        return await this.#open(host, ssl);
+      } catch (error) {
+        if (index === attempts.length - 1 || !isWorthOtherTls(error, ssl)) throw error;
+      }
+    }
+    throw new OperationalError('no way to connect was left to try. Name a host in the URL.');
+  }
+
+  async #isWanted(connection: DriverConnection, kind: SessionKind): Promise<boolean> {
+    try {
+      return await isOfKind(connection, kind, this.#connectTimeout || undefined);
+    } catch (error) {
+      connection.terminate();
+      throw error;
+    }
+  }
+
+  async #open({ host, port }: Candidate, ssl: TlsAttempt): Promise<DriverConnection> {
+    const { connectArgs, preparedStatementCacheSize, types, password } = this.#options;
     const client = new pg.Client({
       host,
       port,
@@ -68,7 +106,8 @@ export class PgDriver implements Driver {
       ssl,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY,
-      connectionTimeoutMillis: connectTimeout,
+      connectionTimeoutMillis: this.#connectTimeout,
+      ...this.#urlConfig,
       ...connectArgs,
     });
     const connection = new PgConnection(client, {
@@ -122,7 +161,7 @@ export class PgDriver implements Driver {
       [],
       { text: `SELECT ${calls.join(', ')}`, values: entries.flat(), prepare: false },
       // 0 is no deadline, as it is for pg.
-      { timeout: this.#options.connectTimeout || undefined },
+      { timeout: this.#connectTimeout || undefined },
     );
   }
 }
@@ -133,28 +172,39 @@ function isConnectedClient(client: unknown): client is pg.Client {
   return typeof client.processID === 'number' && 'connection' in client && 'query' in client;
 }
 
-const UNVERIFIED: ConnectionOptions = { rejectUnauthorized: false };
-const VERIFIED_AUTHORITY: ConnectionOptions = { checkServerIdentity: () => undefined };
+function unsuitable(
+  { host = 'the default host', port = 5432 }: Candidate,
+  kind: SessionKind,
+): OperationalError {
+  return new OperationalError(
+    `the server at ${host}:${port} is not what target_session_attrs=${kind} asks for`,
+  );
+}
 
-/** The attempts that libpq's `sslmode` asks for, in order. */
-function sslOf(url: DatabaseUrl): readonly (boolean | ConnectionOptions)[] {
-  const mode = url.normalizedQuery['sslmode']?.[0] ?? 'disable';
-  switch (mode) {
-    case 'disable':
-      return [false];
-    case 'allow':
-      return [false, UNVERIFIED];
-    case 'prefer':
-      return [UNVERIFIED, false];
-    case 'require':
-      return [UNVERIFIED];
-    case 'verify-ca':
-      return [VERIFIED_AUTHORITY];
-    case 'verify-full':
-      return [true];
-    default:
-      throw new ArgumentError(
-        `the URL's sslmode is '${mode}': it takes disable, allow, prefer, require, verify-ca or verify-full.`,
-      );
-  }
+/** The server could not be reached, or is starting or ending (57P03): the next may do. */
+function isPassing(error: DBAPIError): boolean {
+  return error.sqlState === undefined || error.sqlState === '57P03';
+}
+
+/** libpq's rule: the other way is tried where the server, or the handshake, refused this one, never for a silent host. */
+function isWorthOtherTls(error: unknown, ssl: TlsAttempt): boolean {
+  if (!(error instanceof DBAPIError)) return false;
+  if (error.sqlState !== undefined) return error.sqlState === '28000';
+  return ssl !== false && !isUnreachable(error.cause);
+}
+
+function isUnreachable(cause: unknown): boolean {
+  if (cause instanceof AggregateError) return cause.errors.every(isUnreachable);
+  const { syscall, message } = cause as NodeJS.ErrnoException;
+  return syscall === 'connect' || syscall === 'getaddrinfo' || message === 'timeout expired';
+}
+
+/** One failure as it is; several as libpq shows them, each host with its own. */
+function joined(failures: readonly Error[]): Error {
+  const [first] = failures;
+  if (first !== undefined && failures.length === 1) return first;
+  return new OperationalError(
+    `none of the hosts in the URL could be used. ${failures.map(({ message }) => message).join('; ')}`,
+    { cause: failures.at(-1) },
+  );
 }
