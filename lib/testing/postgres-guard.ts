@@ -111,7 +111,7 @@ export class PostgresGuard {
   ): Promise<StartFailure | undefined> {
     const { promise: tooLate, cancel } = timer(deadline);
     try {
-      const ready = this.#reads(this.#child.stderr, 'ready to accept connections');
+      const ready = this.#reads(this.#child.stderr, 'ready to accept ');
       const made = await Promise.race([this.#reads(this.#child.stdout, 'made'), tooLate]);
       if (made !== true) return await this.#failure(made === false ? 'no-folder' : made);
       await prepare();
