@@ -24,6 +24,12 @@ export class CallSite {
       frames.find((frame) => !isForeign(frame)) ?? frames.find((frame) => !frame.includes(OWN_FOLDER));
     return own?.trim().replace(/^at /, '') ?? 'an unknown place';
   }
+
+  /** The frames outside of this library, a line each. Written out at once, it keeps nothing alive that was on the stack. */
+  trace(): string {
+    const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
+    return frames.filter((frame) => !frame.includes(OWN_FOLDER) && !frame.includes('node:')).join('\n');
+  }
 }
 
 function isForeign(frame: string): boolean {

@@ -81,7 +81,6 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly commitTimeout?: number | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;
-  readonly logger?: EngineLogger | undefined;
 }
 
 const duration = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
@@ -142,20 +141,12 @@ const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions
   nestedWaitTimeout: duration,
   commitTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
   transactional: record,
-  logger: { takes: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
 };
 
 /** What each option of an engine takes, those of its pool among them. */
 export const engineOptionRules: ReadonlyMap<string, OptionRule> = new Map(
   Object.entries({ ...RULES, ...poolOptionRules }),
 );
-
-function isLogger(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return ['log', 'warn', 'error'].every(
-    (method) => typeof (value as Record<string, unknown>)[method] === 'function',
-  );
-}
 
 /** The options with their defaults, checked. */
 export interface ResolvedEngineOptions {

@@ -25,6 +25,13 @@ export const CONSOLE_LOGGER: EngineLogger = {
   error: (message, fields) => console.error(`[${fields?.logger ?? 'AsyncEngine'}] ${message}`),
 };
 
+export function isLogger(value: unknown): value is EngineLogger {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['log', 'warn', 'error'].every(
+    (method) => typeof (value as Record<string, unknown>)[method] === 'function',
+  );
+}
+
 /** An error that cannot be thrown without hiding another one, with its stack. */
 export function reportError(logger: EngineLogger, error: unknown): void {
   logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -731,6 +731,8 @@ describe('options', () => {
       poolMinIdle: 0,
       poolIdleTimeout: undefined,
       poolResetOnReturn: 'rollback',
+      poolLeakThreshold: undefined,
+      logger: expect.objectContaining({ warn: expect.any(Function) }),
     });
   });
 

@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Driver } from '../driver/driver.js';
+import { CallSite } from '../call-site.js';
 import { PoolTimeoutError, ResourceClosedError } from '../errors.js';
 import { ConnectionRecord } from './connection-record.js';
-import { PoolWatch } from './pool-watch.js';
-import type { PoolEvents } from './pool-events.js';
+import { LeakWatch } from './leak-watch.js';
+import type { Loans } from './leak-watch.js';
+import { ListeningPool } from './listening-pool.js';
 import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
 import type { Lender } from './pooled-connection.js';
@@ -11,7 +13,7 @@ import type { SessionViews } from './session-views.js';
 import type { CheckoutOptions, Waiter } from './waiter.js';
 
 /** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
-export abstract class Pool implements AsyncDisposable {
+export abstract class Pool extends ListeningPool implements AsyncDisposable {
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
   /** What stands in front of the sessions that are lent; the engine hands it from pool to pool. */
@@ -20,25 +22,24 @@ export abstract class Pool implements AsyncDisposable {
     viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
     takeBack: (loan, record) => {
       this.#endLoan(loan);
-      return this.#watch.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
+      return this.watch.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
     },
     discard: (loan, record) => {
       this.#endLoan(loan);
       this.discard(loan, record);
-      if (this.#watch.isObserved) this.#watch.checkedIn(record, false);
+      if (this.watch.isObserved) this.watch.checkedIn(record, false);
     },
     release: (loan, record) => {
       this.#endLoan(loan);
       this.release(loan, record);
-      if (this.#watch.isObserved) this.#watch.detached(record);
+      if (this.watch.isObserved) this.watch.detached(record);
     },
     invalidated: (record, cause, isSoft) => {
-      if (this.#watch.isObserved) this.#watch.invalidated(record, cause, isSoft);
+      if (this.watch.isObserved) this.watch.invalidated(record, cause, isSoft);
     },
   };
-  #watch = new PoolWatch();
   #isFirst = true;
-  readonly #loans = new Set<PooledConnection>();
+  readonly #loans: Loans;
   #onDrained: (() => void) | undefined;
   // A socket or timer that outlives its request must not hold on to the request's async context.
   readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
@@ -47,8 +48,10 @@ export abstract class Pool implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
+    super();
     this.driver = driver;
     this.options = resolvePoolOptions(options);
+    this.#loans = this.watchOrSet();
   }
 
   /** The name that `status()` begins with. */
@@ -105,7 +108,7 @@ export abstract class Pool implements AsyncDisposable {
    */
   dispose(): Promise<void> {
     if (this.#state === 'open') {
-      this.#watch.log.info('dispose', `disposed: ${this.status()}`);
+      this.watch.log.info('dispose', `disposed: ${this.status()}`);
       this.#state = 'disposed';
       this.#disposal = this.shutDown();
     }
@@ -135,42 +138,15 @@ export abstract class Pool implements AsyncDisposable {
     return this.dispose();
   }
 
-  /** Adds a listener; see {@link PoolEvents}. Refused with `ArgumentError` where it is async and nothing would wait. */
-  on<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#watch.hub.on(event, listener);
-    return this;
-  }
-
-  /** Adds a listener that is called once. */
-  once<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#watch.hub.on(event, listener, true);
-    return this;
-  }
-
-  /** Takes a listener away. */
-  off<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#watch.hub.off(event, listener);
-    return this;
-  }
-
-  /** For the engine, which has the logger. */
-  get watch(): PoolWatch {
-    return this.#watch;
-  }
-
-  /** Gives a new pool the listeners of this one. */
-  protected heir<P extends Pool>(pool: P): P {
-    const other: Pool = pool;
-    other.#watch = this.#watch;
-    return pool;
-  }
-
-  /** Lends to whoever called just now; throws what a listener of `checkout` throws. */
-  protected lend(record: ConnectionRecord): PooledConnection {
-    const loan = this.#register(record);
-    if (!this.#watch.isObserved) return loan;
+  /**
+   * Lends to whoever called just now; throws what a listener of `checkout` throws. `trace`: the stack of the checkout, taken
+   * by `checkoutTrace()`.
+   */
+  protected lend(record: ConnectionRecord, trace?: string): PooledConnection {
+    const loan = this.#register(record, trace);
+    if (!this.watch.isObserved) return loan;
     try {
-      this.#watch.checkedOut(record, loan);
+      this.watch.checkedOut(record, loan);
       return loan;
     } catch (error) {
       loan.invalidate(error);
@@ -181,9 +157,9 @@ export abstract class Pool implements AsyncDisposable {
   /** Lends to somebody who waits; what a listener of `checkout` throws is for him. */
   protected hand(record: ConnectionRecord, waiter: Waiter | undefined): void {
     if (waiter === undefined) return;
-    const loan = this.#register(record);
+    const loan = this.#register(record, waiter.trace);
     try {
-      if (this.#watch.isObserved) this.#watch.checkedOut(record, loan);
+      if (this.watch.isObserved) this.watch.checkedOut(record, loan);
     } catch (error) {
       // First: what the invalidation frees is not for him.
       waiter.reject(error);
@@ -193,9 +169,9 @@ export abstract class Pool implements AsyncDisposable {
     waiter.resolve(loan);
   }
 
-  #register(record: ConnectionRecord): PooledConnection {
+  #register(record: ConnectionRecord, trace: string | undefined): PooledConnection {
     const loan = new PooledConnection(record, this.#lender);
-    this.#loans.add(loan);
+    this.#loans.add(loan, record, trace);
     return loan;
   }
 
@@ -207,10 +183,32 @@ export abstract class Pool implements AsyncDisposable {
   async #takeBackWatched(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const mode = this.options.poolResetOnReturn;
     const isReset = mode !== null && record.session.isOpen && !record.isClean && this.isLastLoanOf(record);
-    this.#watch.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
+    this.watch.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
     if (isReset) await record.reset(mode);
-    this.#watch.checkedIn(record, true);
+    this.watch.checkedIn(record, true);
     await this.takeBack(loan, record);
+  }
+
+  /** To be called in the checkout itself; undefined unless leaks are looked for. */
+  protected checkoutTrace(): string | undefined {
+    return this.options.poolLeakThreshold === undefined ? undefined : new CallSite().trace();
+  }
+
+  /** Ends a loan that was garbage-collected: the session may be in any state. */
+  protected reclaim(loan: PooledConnection): void {
+    loan.invalidate();
+  }
+
+  #watchOrSet(): Loans {
+    const { poolLeakThreshold: threshold, logger } = this.options;
+    if (threshold === undefined) return new Set();
+    return new LeakWatch({
+      threshold,
+      logger,
+      poolName: () => this.name,
+      reclaim: (record) => this.reclaim(new PooledConnection(record, this.#lender)),
+      outsideOfRequests: (work) => this.outsideOfRequests(work),
+    });
   }
 
   protected isLent(loan: PooledConnection): boolean {
@@ -245,8 +243,8 @@ export abstract class Pool implements AsyncDisposable {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old server.
     const generation = this.#generation;
     const session = await this.outsideOfRequests(() => this.driver.connect());
-    const record = new ConnectionRecord(session, generation, this.#watch);
-    if (!this.#watch.isObserved) return record;
+    const record = new ConnectionRecord(session, generation, this.watch);
+    if (!this.watch.isObserved) return record;
     try {
       await this.outsideOfRequests(() => this.#announce(record));
       return record;
@@ -260,13 +258,13 @@ export abstract class Pool implements AsyncDisposable {
     if (this.#isFirst) {
       this.#isFirst = false;
       try {
-        await this.#watch.firstConnected(record);
+        await this.watch.firstConnected(record);
       } catch (error) {
         this.#isFirst = true;
         throw error;
       }
     }
-    await this.#watch.connected(record);
+    await this.watch.connected(record);
   }
 
   /** Why a checkout is refused before anything is tried. */
@@ -284,7 +282,7 @@ export abstract class Pool implements AsyncDisposable {
   protected timeoutError(timeout: number): PoolTimeoutError {
     return new PoolTimeoutError(
       `no connection became free within ${timeout} ms (${this.status()}). Look for work that keeps a connection ` +
-        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout`,
+        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout; poolLeakThreshold shows who keeps one`,
     );
   }
 

@@ -54,7 +54,7 @@ export class QueuePool extends Pool {
     const record = this.options.poolUseLifo ? this.#idle.last : this.#idle.first;
     if (record === undefined || !this.isCurrent(record) || this.isExpired(record)) return undefined;
     this.#takeIdle();
-    return this.lend(record);
+    return this.lend(record, this.checkoutTrace());
   }
 
   recreate(): QueuePool {
@@ -113,6 +113,7 @@ export class QueuePool extends Pool {
     const waiter = this.#line.join({
       timeout,
       signal: options.signal,
+      trace: this.checkoutTrace(),
       holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),
     });

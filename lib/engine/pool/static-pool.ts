@@ -30,6 +30,7 @@ export class StaticPool extends Pool {
     const waiter = this.#line.join({
       timeout: options.timeout ?? 0,
       signal: options.signal,
+      trace: this.checkoutTrace(),
       expired: (timeout) => this.timeoutError(timeout),
     });
     this.#serve();
@@ -40,7 +41,9 @@ export class StaticPool extends Pool {
     if (this.options.poolPrePing || this.isDisposed) return undefined;
     if (this.#serving !== undefined || this.#resetting !== undefined) return undefined;
     const record = this.#current;
-    return record !== undefined && this.#isLendable(record) ? this.#lend(record) : undefined;
+    return record !== undefined && this.#isLendable(record)
+      ? this.#lend(record, this.checkoutTrace())
+      : undefined;
   }
 
   recreate(): StaticPool {
@@ -95,9 +98,14 @@ export class StaticPool extends Pool {
     return this.isCurrent(record) && !this.isExpired(record);
   }
 
-  #lend(record: ConnectionRecord): PooledConnection {
+  /** The others go on with the session: it is only given back. */
+  protected override reclaim(loan: PooledConnection): void {
+    void loan.close();
+  }
+
+  #lend(record: ConnectionRecord, trace: string | undefined): PooledConnection {
     this.#addBorrower(record);
-    return this.lend(record);
+    return this.lend(record, trace);
   }
 
   #lendTo(waiter: Waiter, record: ConnectionRecord): void {

@@ -20,6 +20,8 @@ export interface WaiterEvents {
 /** Somebody who waits for a connection. Settles once, and then leaves neither timer nor listener behind. */
 export class Waiter {
   readonly promise: Promise<PooledConnection>;
+  /** The stack of the checkout, where leaks are looked for. */
+  readonly trace: string | undefined;
   readonly #events: WaiterEvents;
   readonly #signal: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -28,7 +30,8 @@ export class Waiter {
   #reject!: (reason: unknown) => void;
   #state: 'waiting' | 'settled' = 'waiting';
 
-  constructor(timeout: number, signal: AbortSignal | undefined, events: WaiterEvents) {
+  constructor(timeout: number, signal: AbortSignal | undefined, events: WaiterEvents, trace?: string) {
+    this.trace = trace;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

@@ -8,6 +8,8 @@ export interface Wait {
   readonly signal?: AbortSignal | undefined;
   /** Connections on loan from this pool that the caller holds while he waits. */
   readonly holding?: readonly PooledConnection[];
+  /** The stack of the checkout. */
+  readonly trace?: string | undefined;
   expired(timeout: number): Error;
 }
 
@@ -32,13 +34,18 @@ export class WaitingLine {
   join(wait: Wait): Waiter {
     const holding = wait.holding ?? [];
     for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
-    const waiter = new Waiter(wait.timeout, wait.signal, {
-      expired: (timeout) => wait.expired(timeout),
-      settled: () => {
-        this.#waiters.remove(place);
-        for (const loan of holding) this.#unhold(loan);
+    const waiter = new Waiter(
+      wait.timeout,
+      wait.signal,
+      {
+        expired: (timeout) => wait.expired(timeout),
+        settled: () => {
+          this.#waiters.remove(place);
+          for (const loan of holding) this.#unhold(loan);
+        },
       },
-    });
+      wait.trace,
+    );
     const place = this.#waiters.push(waiter);
     return waiter;
   }

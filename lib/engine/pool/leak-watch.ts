@@ -1,0 +1,126 @@
+import type { EngineLogger } from '../log.js';
+import type { ConnectionRecord } from './connection-record.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/** What a pool knows of its connections on loan: a Set of them, or a watch over them. */
+export interface Loans extends Iterable<PooledConnection> {
+  readonly size: number;
+  add(loan: PooledConnection, record: ConnectionRecord, trace: string | undefined): unknown;
+  delete(loan: PooledConnection): unknown;
+  has(loan: PooledConnection): boolean;
+}
+
+export interface LeakRules {
+  /** Milliseconds after which a loan is reported; 0: never, only what was garbage-collected is. */
+  readonly threshold: number;
+  readonly logger: EngineLogger;
+  readonly poolName: () => string;
+  /** Ends the loan of a connection that nobody can return any more. */
+  reclaim(record: ConnectionRecord): void;
+  /** Runs `work` outside the async context of the borrower. */
+  outsideOfRequests<T>(work: () => T): T;
+}
+
+interface Entry {
+  readonly loan: WeakRef<PooledConnection>;
+  readonly record: ConnectionRecord;
+  readonly trace: string | undefined;
+  readonly since: number;
+}
+
+/**
+ * Connections on loan that are not kept alive by being written down, so that one that nobody holds any more is found:
+ * it is reported with the stack of its checkout, and its place is freed. One that is held for too long is reported once.
+ */
+export class LeakWatch implements Loans {
+  readonly #rules: LeakRules;
+  readonly #entries = new Set<Entry>();
+  readonly #entryOf = new WeakMap<PooledConnection, Entry>();
+  /** Not reported yet, the oldest first. */
+  readonly #unreported = new Set<Entry>();
+  readonly #collected = new FinalizationRegistry<Entry>((entry) => this.#onCollected(entry));
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(rules: LeakRules) {
+    this.#rules = rules;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  add(loan: PooledConnection, record: ConnectionRecord, trace: string | undefined): void {
+    const entry: Entry = { loan: new WeakRef(loan), record, trace, since: performance.now() };
+    this.#entries.add(entry);
+    this.#entryOf.set(loan, entry);
+    this.#collected.register(loan, entry, entry);
+    if (this.#rules.threshold === 0) return;
+    this.#unreported.add(entry);
+    if (this.#timer === undefined) this.#schedule();
+  }
+
+  delete(loan: PooledConnection): void {
+    const entry = this.#entryOf.get(loan);
+    if (entry === undefined) return;
+    this.#collected.unregister(entry);
+    this.#forget(entry);
+  }
+
+  has(loan: PooledConnection): boolean {
+    const entry = this.#entryOf.get(loan);
+    return entry !== undefined && this.#entries.has(entry);
+  }
+
+  *[Symbol.iterator](): IterableIterator<PooledConnection> {
+    for (const { loan } of this.#entries) {
+      const present = loan.deref();
+      if (present !== undefined) yield present;
+    }
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry);
+    this.#unreported.delete(entry);
+    if (this.#unreported.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #onCollected(entry: Entry): void {
+    this.#forget(entry);
+    this.#report(
+      'was never returned, and nobody holds it any more: its session was ended and its place is free',
+      entry,
+    );
+    this.#rules.reclaim(entry.record);
+  }
+
+  /** One timer for all, which keeps no process alive. */
+  #schedule(): void {
+    const [oldest] = this.#unreported;
+    if (oldest === undefined) return;
+    const remaining = oldest.since + this.#rules.threshold - performance.now();
+    this.#rules.outsideOfRequests(() => {
+      this.#timer = setTimeout(() => this.#reportLate(), Math.max(1, Math.ceil(remaining)));
+    });
+    this.#timer?.unref();
+  }
+
+  #reportLate(): void {
+    this.#timer = undefined;
+    const { threshold } = this.#rules;
+    for (const entry of this.#unreported) {
+      if (entry.since + threshold > performance.now()) break;
+      this.#unreported.delete(entry);
+      this.#report(`has been on loan for more than ${threshold} ms and is still out`, entry);
+    }
+    this.#schedule();
+  }
+
+  #report(happened: string, { record, trace = '    an unknown place' }: Entry): void {
+    this.#rules.logger.warn(
+      `a connection of the ${this.#rules.poolName()} (server process ${record.session.processId ?? 'unknown'}) ${happened}. ` +
+        `Close it in a finally block, or take it with "await using" or a callback. It was taken at:\n${trace}`,
+    );
+  }
+}
