@@ -14,7 +14,7 @@ import {
 } from './option-rule.js';
 import type { OptionRule } from './option-rule.js';
 import { overlay } from './overlay.js';
-import { Pool, poolOptionNames } from './pool/index.js';
+import { AssertionPool, NullPool, Pool, poolOptionNames, StaticPool } from './pool/index.js';
 import type { PoolOptions } from './pool/index.js';
 import { poolOptionRules } from './pool/pool-options.js';
 import type { Driver } from './driver/driver.js';
@@ -82,6 +82,9 @@ export interface AsyncEngineOptions extends PoolOptions {
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;
 }
+
+/** Pools whose size is what they are. */
+const FIXED_POOLS: readonly PoolClass[] = [AssertionPool, NullPool, StaticPool];
 
 const duration = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
 const count = integerRule(0, 'an integer of at least 0');
@@ -180,6 +183,7 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
   }
   expectOnePool(options);
   if (options.executionOptions !== undefined) checkExecutionOptions(options.executionOptions);
+  expectPoolTakes(options);
   const isolationLevel =
     options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
   const { insertmanyvaluesPageSize: pageSize } = options;
@@ -233,6 +237,25 @@ function expectKnown(options: AsyncEngineOptions): void {
   }
   const unknown = Object.keys(options).filter((name) => !engineOptionRules.has(name));
   if (unknown.length > 0) throw unknownOptions(unknown);
+}
+
+/** What only a pool that keeps connections of its own choice has a use for. */
+const QUEUE_OPTIONS = [
+  'poolSize',
+  'maxOverflow',
+  'poolTimeout',
+  'poolUseLifo',
+  'poolMinIdle',
+  'poolIdleTimeout',
+] as const satisfies readonly (keyof PoolOptions)[];
+
+function expectPoolTakes(options: AsyncEngineOptions): void {
+  const fixed = FIXED_POOLS.find((each) => each === options.poolClass);
+  const unused = QUEUE_OPTIONS.filter((name) => options[name] !== undefined);
+  if (fixed === undefined || unused.length === 0) return;
+  throw new ArgumentError(
+    `${unused.join(', ')}: the ${fixed.name} does not take that; leave it out, or use the QueuePool.`,
+  );
 }
 
 /** The names as they were given. */

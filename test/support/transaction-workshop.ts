@@ -25,7 +25,8 @@ export class TransactionWorkshop {
 
   /** An engine of one test. */
   engine(options: AsyncEngineOptions = {}, url = this.database.url): AsyncEngine {
-    const engine = createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, poolTimeout: 5_000, ...options });
+    const pool = options.poolClass === undefined ? { poolSize: 1, maxOverflow: 0, poolTimeout: 5_000 } : {};
+    const engine = createAsyncEngine(url, { ...pool, ...options });
     this.#engines.push(engine);
     return engine;
   }

@@ -51,7 +51,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     super();
     this.driver = driver;
     this.options = resolvePoolOptions(options);
-    this.#loans = this.watchOrSet();
+    this.#loans = this.#watchOrSet();
   }
 
   /** The name that `status()` begins with. */
