@@ -65,7 +65,8 @@ describe('options of the pool', () => {
   it.each([true, false, 'none', 'hi'])(
     'PU-15: poolResetOnReturn does not take %s, for there is a word for it',
     (mode) => {
-      const make = (): unknown => createAsyncEngine(database.url, { poolResetOnReturn: mode as null });
+      const make = (): unknown =>
+        createAsyncEngine(database.url, { poolResetOnReturn: mode as unknown as null });
       expect(make).toThrow(ArgumentError);
     },
   );

@@ -53,6 +53,26 @@ async function ask<T>(
   }
 }
 
+/** In front of the server; writes down the first word of each connection behind its length. */
+async function startTap(requests: number[]): Promise<Server> {
+  const sockets = new Set<Socket>();
+  const tap = createServer((client) => {
+    const upstream = connect(server.port, server.host);
+    client.once('data', (chunk) => requests.push(chunk.readInt32BE(4)));
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => to.destroy());
+      from.pipe(to);
+    }
+  });
+  tap.listen(0, '127.0.0.1');
+  await once(tap, 'listening');
+  return tap;
+}
+
 beforeAll(async () => {
   certificates = await makeCertificates();
   const rules = join(certificates.folder, 'pg_hba.conf');
@@ -104,8 +124,12 @@ describe('sslmode', () => {
   });
 
   it('prefer does not give a wrong password a second try', async () => {
-    const error = await failureOf(ask(urlOf('sslmode=prefer', { password: 'wrong' })));
-    expect(error).toMatchObject({ sqlState: '28P01' });
+    const requests: number[] = [];
+    const tap = await startTap(requests);
+    const { port } = tap.address() as { port: number };
+    const error = await failureOf(ask(urlOf('sslmode=prefer', { password: 'wrong', port })));
+    expect([(error as OperationalError).sqlState, requests]).toEqual(['28P01', [SSL_REQUEST]]);
+    tap.close();
   });
 });
 
@@ -155,26 +179,6 @@ describe('certificates', () => {
 });
 
 describe('what an encrypted session does', () => {
-  /** In front of the server; writes down the first word of each connection behind its length. */
-  async function startTap(requests: number[]): Promise<Server> {
-    const sockets = new Set<Socket>();
-    const tap = createServer((client) => {
-      const upstream = connect(server.port, server.host);
-      client.once('data', (chunk) => requests.push(chunk.readInt32BE(4)));
-      for (const [from, to] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        sockets.add(from);
-        from.on('error', () => to.destroy());
-        from.pipe(to);
-      }
-    });
-    tap.listen(0, '127.0.0.1');
-    await once(tap, 'listening');
-    return tap;
-  }
-
   it.each(['', '&sslnegotiation=direct'])('its cancel request goes by TLS too%s', async (negotiation) => {
     const requests: number[] = [];
     const tap = await startTap(requests);
@@ -201,8 +205,17 @@ describe('what an encrypted session does', () => {
     tap.close();
   });
 
-  it('signs in by SCRAM with channel binding', async () => {
-    expect(await ask(urlOf('sslmode=require&channel_binding=prefer'))).toBe(true);
+  it.each(['prefer', 'require'])('signs in by SCRAM with channel_binding=%s', async (binding) => {
+    expect(await ask(urlOf(`sslmode=require&channel_binding=${binding}`))).toBe(true);
+  });
+
+  it.each([
+    ['without TLS', 'sslmode=disable', 'postgres'],
+    ['as a trusted user', 'sslmode=require', 'tls'],
+  ])('channel_binding=require does not sign in %s', async (_, query, user) => {
+    const error = await failureOf(ask(urlOf(`${query}&channel_binding=require`, { user })));
+    expect(error).toBeInstanceOf(OperationalError);
+    expect((error as Error).message).toMatch(/without channel binding/);
   });
 
   it('asks a password function for each connection, so that passwords can rotate', async () => {
@@ -236,7 +249,7 @@ describe('refused when the engine is made', () => {
     ['sslmode=require&sslrootcert=system', /sslrootcert=system takes sslmode=verify-full/],
     ['sslmode=prefer&sslnegotiation=direct', /sslnegotiation=direct/],
     ['sslnegotiation=quick&sslmode=require', /sslnegotiation is 'quick'/],
-    ['channel_binding=require&sslmode=require', /channel_binding is 'require'/],
+    ['channel_binding=always&sslmode=require', /channel_binding is 'always'/],
   ])('%s', (query, message) => {
     const make = (): unknown => createAsyncEngine(`postgresql://h1/d?${query}`);
     expect(make).toThrow(ArgumentError);

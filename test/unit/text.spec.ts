@@ -77,13 +77,16 @@ const NO_BINDS: readonly (readonly [sql: string, sent?: string])[] = [
 ];
 
 describe('text', () => {
-  it.each(BINDS)('TT-02 finds the binds of %s', (sql, sent, ...names) => {
+  it.each(BINDS)('TT-02 appendix D: finds the binds of %s', (sql, sent, ...names) => {
     expect(compiled(sql)).toEqual({ sql: sent, names });
   });
 
-  it.each(NO_BINDS.map(([sql, sent = sql]) => ({ sql, sent })))('finds no bind in $sql', ({ sql, sent }) => {
-    expect(compiled(sql)).toEqual({ sql: sent, names: [] });
-  });
+  it.each(NO_BINDS.map(([sql, sent = sql]) => ({ sql, sent })))(
+    'TT-06 appendix D: finds no bind in $sql',
+    ({ sql, sent }) => {
+      expect(compiled(sql)).toEqual({ sql: sent, names: [] });
+    },
+  );
 
   it("TT-04 leaves '05:06:07' alone and makes '\\:mindy' ':mindy'", () => {
     expect(compiled("select '05:06:07', '\\:mindy'")).toEqual({

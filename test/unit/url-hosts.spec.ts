@@ -71,7 +71,7 @@ const RESOLVED: readonly (readonly [string, readonly HostAddress[]])[] = [
 ];
 
 describe('hosts', () => {
-  it.each(RESOLVED)('PG-05 PG-08 of %s', (text, hosts) => {
+  it.each(RESOLVED)('PG-05 PG-08 appendix C: %s', (text, hosts) => {
     expect(makeUrl(text).hosts).toEqual(hosts);
   });
 
@@ -86,7 +86,7 @@ describe('hosts', () => {
     ['PG-11 two formats are mixed', `${B}?host=n1:6001&host=n2:6002&port=6001,6002`],
     ['PG-11 two formats are mixed', `${B}?host=n1&host=n2&port=6001,6002`],
     ['PG-11 two formats are mixed', `${B}?host=n1:6001&port=6002`],
-  ])('are refused when %s: %s', (_, text) => {
+  ])('appendix C: are refused when %s: %s', (_, text) => {
     expect(() => makeUrl(text).hosts).toThrow(ArgumentError);
   });
 

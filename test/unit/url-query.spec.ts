@@ -20,7 +20,7 @@ describe('the query', () => {
     ],
     ['removes a name', url.differenceUpdateQuery(['q']), '?p=1'],
     ['removes all names', url.differenceUpdateQuery(['q', 'p']), ''],
-  ])('PU-08 %s', (_, changed, query) => {
+  ])('PU-08 appendix B: %s', (_, changed, query) => {
     expect(String(changed)).toBe(`postgresql://h/d${query}`);
   });
 

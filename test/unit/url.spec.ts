@@ -76,7 +76,7 @@ const PARSED: readonly Expected[] = [
 
 describe('makeUrl', () => {
   it.each(PARSED.map(([input, fields, plain = input]) => ({ input, fields, plain })))(
-    'PU-03 PU-05 reads $input and writes it so that it reads the same',
+    'PU-03 PU-05 appendix A: reads $input and writes it so that it reads the same',
     ({ input, fields, plain }) => {
       const url = makeUrl(input);
 

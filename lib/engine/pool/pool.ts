@@ -12,7 +12,12 @@ import type { Lender } from './pooled-connection.js';
 import type { SessionViews } from './session-views.js';
 import type { CheckoutOptions, Waiter } from './waiter.js';
 
-/** What every pool can do. Opens nothing before the first checkout, and never keeps the process alive by itself. */
+/**
+ * What every pool can do. Opens nothing before the first checkout.
+ *
+ * Open connections keep the process alive, as those of `pg` do, idle ones too: a script ends after `dispose()` (an
+ * engine's `aclose()`), or when `poolIdleTimeout` has closed the last. Timers of the pool never do.
+ */
 export abstract class Pool extends ListeningPool implements AsyncDisposable {
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;

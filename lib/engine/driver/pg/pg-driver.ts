@@ -3,6 +3,7 @@ import type { ResolvedTypes } from '../../types.js';
 import type { DatabaseUrl } from '../../url.js';
 import { DBAPIError, InterfaceError, OperationalError } from '../../errors.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
+import { requireChannelBinding } from './channel-binding.js';
 import { PgConnection } from './pg-connection.js';
 import { connectError, creatorError } from './pg-error.js';
 import { PreparedStatements } from './prepared-statements.js';
@@ -11,6 +12,7 @@ import type { Candidate, SessionKind } from './session-target.js';
 import { TlsRules } from './tls.js';
 import type { TlsAttempt } from './tls.js';
 import { clientConfig, connectTimeoutOf, urlParameters } from './url-parameters.js';
+import type { UrlParameters } from './url-parameters.js';
 
 export interface PgDriverOptions {
   /** Milliseconds; 0: no limit. Default: what the URL says, else 10,000. */
@@ -35,6 +37,7 @@ export class PgDriver implements Driver {
   readonly #url: DatabaseUrl;
   readonly #options: PgDriverOptions;
   readonly #connectTimeout: number;
+  readonly #parameters: UrlParameters;
   readonly #urlConfig: pg.ClientConfig;
   readonly #tls: TlsRules;
   readonly #target: SessionTarget;
@@ -43,6 +46,7 @@ export class PgDriver implements Driver {
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
     const parameters = urlParameters(url);
     this.#url = url;
+    this.#parameters = parameters;
     this.#options = options;
     this.#connectTimeout = options.connectTimeout ?? connectTimeoutOf(parameters) ?? CONNECT_TIMEOUT;
     this.#urlConfig = clientConfig(parameters);
@@ -110,6 +114,7 @@ export class PgDriver implements Driver {
       ...this.#urlConfig,
       ...connectArgs,
     });
+    if (this.#parameters.channel_binding === 'require') requireChannelBinding(client);
     const connection = new PgConnection(client, {
       prepared: new PreparedStatements(preparedStatementCacheSize),
       types,

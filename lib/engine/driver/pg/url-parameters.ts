@@ -68,12 +68,12 @@ export function clientConfig(parameters: UrlParameters): ClientConfig {
   );
   const { sslnegotiation, channel_binding, keepalives, keepalives_idle } = parameters;
   expectOneOf('sslnegotiation', sslnegotiation, ['postgres', 'direct']);
-  expectOneOf('channel_binding', channel_binding, ['disable', 'prefer']);
+  expectOneOf('channel_binding', channel_binding, ['disable', 'prefer', 'require']);
   expectOneOf('keepalives', keepalives, ['0', '1']);
   return {
     ...(Object.fromEntries(startup) as ClientConfig),
     ...(sslnegotiation !== undefined && { sslnegotiation: sslnegotiation as 'postgres' | 'direct' }),
-    ...(channel_binding === 'prefer' && { enableChannelBinding: true }),
+    ...(channel_binding !== undefined && { enableChannelBinding: channel_binding !== 'disable' }),
     ...(keepalives === '0' && { keepAlive: false }),
     ...(keepalives_idle !== undefined && {
       keepAliveInitialDelayMillis: 1_000 * seconds('keepalives_idle', keepalives_idle),
