@@ -19,7 +19,7 @@ const ONE = text('SELECT 1');
 const SLEEP = text('SELECT pg_sleep(60)');
 
 let database: TestDatabase;
-let engines: AsyncEngine[] = [];
+const engines: AsyncEngine[] = [];
 
 function engineWith(options: AsyncEngineOptions = {}): AsyncEngine {
   const engine = createAsyncEngine(database.url, options);
@@ -46,10 +46,10 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  const onLoan = engines.map(({ pool }) => pool.checkedOut());
-  await Promise.all(engines.map((engine) => engine.aclose()));
-  expect(onLoan).toEqual(engines.map(() => 0));
-  engines = [];
+  const mine = engines.splice(0);
+  const onLoan = mine.map(({ pool }) => pool.checkedOut());
+  await Promise.all(mine.map((engine) => engine.aclose()));
+  expect(onLoan).toEqual(mine.map(() => 0));
 });
 
 afterAll(() => database.drop());

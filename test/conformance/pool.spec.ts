@@ -2,6 +2,7 @@ import {
   AssertionPool,
   createAsyncEngine,
   NullPool,
+  OperationalError,
   PoolTimeoutError,
   QueuePool,
   StaticPool,
@@ -176,6 +177,24 @@ describe('a server that comes and goes', () => {
     expect([driver.attempts, pool.checkedIn()]).toEqual([4, 1]);
     await pool.dispose();
   });
+});
+
+describe('a server that drops each session as soon as it is open', () => {
+  it.each([QueuePool, StaticPool, NullPool])(
+    'is an error of the checkout and not tried for ever: %o',
+    async (Class) => {
+      const fake = new FakeDriver();
+      const connect = async (): Promise<FakeSession> => {
+        const session = await fake.connect();
+        session.lose();
+        return session;
+      };
+      const pool = new Class({ facts: fake.facts, connect });
+      await expect(pool.connect({ timeout: 1_000 })).rejects.toBeInstanceOf(OperationalError);
+      expect([fake.attempts, pool.checkedOut()]).toEqual([1, 0]);
+      await pool.dispose();
+    },
+  );
 });
 
 describe('behaviour 2.11', () => {

@@ -15,7 +15,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres.js';
 import { failureOf } from '../support/transaction-workshop.js';
 
 let database: TestDatabase;
-let engines: AsyncEngine[] = [];
+const engines: AsyncEngine[] = [];
 
 function engineWith(options: AsyncEngineOptions = {}, url = database.url): AsyncEngine {
   const engine = createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, ...options });
@@ -32,10 +32,10 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  const onLoan = engines.map(({ pool }) => pool.checkedOut());
-  await Promise.all(engines.map((engine) => engine.aclose()));
-  expect(onLoan).toEqual(engines.map(() => 0));
-  engines = [];
+  const mine = engines.splice(0);
+  const onLoan = mine.map(({ pool }) => pool.checkedOut());
+  await Promise.all(mine.map((engine) => engine.aclose()));
+  expect(onLoan).toEqual(mine.map(() => 0));
   await database.query('TRUNCATE item');
 });
 

@@ -104,7 +104,7 @@ describe.each(candidates)(
       expect(driver.attempts).toBe(keeps ? 1 : 2);
     });
 
-    it('keeps info as long as the physical connection', async () => {
+    it('PO-04 keeps info as long as the physical connection', async () => {
       const { pool } = setUp();
       const first = await pool.connect();
       first.info.set('seen', true);
