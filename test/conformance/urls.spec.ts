@@ -65,8 +65,7 @@ describe('options of the pool', () => {
   it.each([true, false, 'none', 'hi'])(
     'PU-15: poolResetOnReturn does not take %s, for there is a word for it',
     (mode) => {
-      const make = (): unknown =>
-        createAsyncEngine(database.url, { poolResetOnReturn: mode as unknown as null });
+      const make = (): unknown => createAsyncEngine(database.url, { poolResetOnReturn: mode as never });
       expect(make).toThrow(ArgumentError);
     },
   );

@@ -12,6 +12,8 @@ export class PoolWatch {
   readonly #tally: ListenerTally = { count: 0 };
   readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
+  /** Nobody was told of a first connection yet. */
+  #isFirst = true;
 
   /** Sends the pool's lines and the failures of its listeners elsewhere. */
   logTo(make: (tally: ListenerTally) => EchoLog): void {
@@ -27,17 +29,22 @@ export class PoolWatch {
     return this.#log;
   }
 
-  async connected(record: ConnectionRecord): Promise<void> {
+  /** Throws what a listener throws; a first connection that fails of that was none. */
+  async opened(record: ConnectionRecord): Promise<void> {
     const event = eventOf(record);
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      try {
+        publish('firstConnect', event);
+        await this.hub.emitAwaited('firstConnect', event);
+      } catch (error) {
+        this.#isFirst = true;
+        throw error;
+      }
+    }
     publish('connect', event);
     this.#log.debug('connect', 'created a connection', fieldsOf(record));
     await this.hub.emitAwaited('connect', event);
-  }
-
-  async firstConnected(record: ConnectionRecord): Promise<void> {
-    const event = eventOf(record);
-    publish('firstConnect', event);
-    await this.hub.emitAwaited('firstConnect', event);
   }
 
   /** Throws what a listener throws. */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Driver } from '../driver/driver.js';
 import { CallSite } from '../call-site.js';
-import { PoolTimeoutError, ResourceClosedError } from '../errors.js';
+import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../errors.js';
 import { ConnectionRecord } from './connection-record.js';
 import { LeakWatch } from './leak-watch.js';
 import type { Loans } from './leak-watch.js';
@@ -43,7 +43,6 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
       if (this.watch.isObserved) this.watch.invalidated(record, cause, isSoft);
     },
   };
-  #isFirst = true;
   readonly #loans: Loans;
   #onDrained: (() => void) | undefined;
   // A socket or timer that outlives its request must not hold on to the request's async context.
@@ -248,28 +247,20 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old server.
     const generation = this.#generation;
     const session = await this.outsideOfRequests(() => this.driver.connect());
+    // Opened again and again, it would be dropped again and again.
+    if (!session.isOpen)
+      throw new OperationalError(
+        'the server dropped the session as soon as it was open. Its log may say why.',
+      );
     const record = new ConnectionRecord(session, generation, this.watch);
     if (!this.watch.isObserved) return record;
     try {
-      await this.outsideOfRequests(() => this.#announce(record));
+      await this.outsideOfRequests(() => this.watch.opened(record));
       return record;
     } catch (error) {
       record.terminate();
       throw error;
     }
-  }
-
-  async #announce(record: ConnectionRecord): Promise<void> {
-    if (this.#isFirst) {
-      this.#isFirst = false;
-      try {
-        await this.watch.firstConnected(record);
-      } catch (error) {
-        this.#isFirst = true;
-        throw error;
-      }
-    }
-    await this.watch.connected(record);
   }
 
   /** Why a checkout is refused before anything is tried. */
