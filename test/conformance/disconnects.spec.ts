@@ -188,7 +188,7 @@ describe('an invalidated connection', () => {
   it('RC-29: is rolled back in silence', async () => {
     const connection = await engineWith().connect();
     const transaction = await connection.begin();
-    await connection.invalidate();
+    connection.invalidate();
     await transaction.rollback();
     expect([transaction.isActive, await connection.execute(ONE).scalar()]).toEqual([false, 1]);
     await connection.close();
@@ -199,7 +199,7 @@ describe('an invalidated connection', () => {
     await connection.begin();
     const nested = await connection.beginNested();
     await connection.execute(ONE);
-    await connection.invalidate();
+    connection.invalidate();
     await nested.rollback();
     expect(await failureOf(connection.beginNested())).toBeInstanceOf(PendingRollbackError);
     await connection.rollback();
@@ -210,7 +210,7 @@ describe('an invalidated connection', () => {
     const connection = await engineWith().connect();
     const transaction = await connection.begin();
     await connection.execute(ONE);
-    await connection.invalidate();
+    connection.invalidate();
     expect(await failureOf(transaction.commit())).toBeInstanceOf(PendingRollbackError);
     await transaction.rollback();
     await connection.close();
@@ -218,8 +218,8 @@ describe('an invalidated connection', () => {
 
   it('RC-30: may be invalidated once more', async () => {
     const connection = await engineWith().connect();
-    await connection.invalidate();
-    await connection.invalidate();
+    connection.invalidate();
+    connection.invalidate();
     expect(await connection.execute(ONE).scalar()).toBe(1);
     await connection.close();
   });
