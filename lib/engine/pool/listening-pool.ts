@@ -31,7 +31,7 @@ export abstract class ListeningPool {
   /** Gives a new pool the listeners of this one. */
   protected heir<P extends ListeningPool>(pool: P): P {
     const other: ListeningPool = pool;
-    other.#watch = this.#watch;
+    other.#watch = this.#watch.renew();
     return pool;
   }
 }

@@ -21,6 +21,12 @@ export class PoolWatch {
     this.#log = make(this.#tally);
   }
 
+  /** For the pool that replaces another one: its first connection is a first one again. */
+  renew(): this {
+    this.#isFirst = true;
+    return this;
+  }
+
   get isObserved(): boolean {
     return this.#tally.count > 0 || isPoolTraced();
   }
