@@ -14,6 +14,7 @@ import type { Pool, PooledConnection } from './pool/index.js';
 import { withRetry } from './retry.js';
 import type { RetryOptions } from './retry.js';
 import { Scope } from './scope.js';
+import { ScopedConnection } from './scoped-connection.js';
 import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from './statement/index.js';
 import type { TransactionHook } from './transaction/hooks.js';
@@ -132,6 +133,18 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   tryCurrentConnection(): AsyncConnection | undefined {
     const frame = this.ambient.current;
     return frame?.active?.connection ?? frame?.scope?.connection;
+  }
+
+  /**
+   * A handle that is, at each use, the connection of the scope that its user is in: for what is made before its scope is
+   * there or outlives it. It refuses with `NoActiveScopeError` outside of scopes; `advice` ends that message.
+   */
+  scopedConnection(advice = 'Use engine.scope().'): AsyncConnection {
+    return new ScopedConnection(this, () => {
+      const scope = this.currentScope();
+      if (scope !== undefined) return scope.connection;
+      throw new NoActiveScopeError(`the connection of a scope was used where there is no scope. ${advice}`);
+    });
   }
 
   /** Runs before the COMMIT of the active transaction and may veto it by throwing; without one it does nothing. */

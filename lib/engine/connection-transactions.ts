@@ -12,6 +12,8 @@ export interface TransactionContext<Connection> {
   owner(): TransactionOwner<Connection>;
   /** What the connection's execution options say about BEGIN. */
   defaults(): TransactionOptions;
+  /** True: they are not to be asked for before the first statement. */
+  isLate(): boolean;
   /** The transaction of the calling async context, when it lives on this connection. */
   ambient(): Transaction<Connection> | undefined;
 }
@@ -86,11 +88,14 @@ export class ConnectionTransactions<Connection> {
       if (!this.#turns.tryAcquire()) await this.#turns.acquire();
       this.#inside = root;
     };
-    const merged = overlay(this.#context.defaults(), options);
-    const root: RootTransaction<Connection> = new RootTransaction(this.#context.owner(), merged, () => {
+    const defaults = (): TransactionOptions => overlay(this.#context.defaults(), options);
+    const late = this.#context.isLate() ? defaults : undefined;
+    const given = late === undefined ? defaults() : options;
+    const inTurn = (): Promise<void> => {
       turn ??= takeTurn();
       return turn;
-    });
+    };
+    const root = new RootTransaction<Connection>(this.#context.owner(), given, inTurn, late);
     return root;
   }
 

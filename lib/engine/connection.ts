@@ -1,3 +1,4 @@
+import { ConnectionOptions } from './connection-options.js';
 import { ConnectionSession } from './connection-session.js';
 import type { ConnectionState } from './connection-session.js';
 import { ConnectionTransactions } from './connection-transactions.js';
@@ -7,10 +8,9 @@ import type { DriverClient, DriverClientHost } from './driver-client.js';
 import type { Command, CommandResult, Control } from './driver/driver.js';
 import { NotStartedError } from './errors.js';
 import { checkExecutionOptions, transactionOptionsOf } from './execution-options.js';
-import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { ExecutionOptions } from './execution-options.js';
 import type { Dialect } from './dialect.js';
 import { Invocation } from './invocation.js';
-import { overlay } from './overlay.js';
 import type { PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import type { CompiledCache, QueryConfig } from './statement/index.js';
@@ -40,13 +40,14 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   readonly #mode: ConnectionMode;
   readonly #session: ConnectionSession;
   readonly #transactions: ConnectionTransactions<AsyncConnection>;
-  #options: ExecutionOptions;
+  readonly #options: ConnectionOptions;
 
-  constructor(source: ConnectionSource, mode: ConnectionMode = 'explicit') {
+  /** `late` is asked once, by the first statement, for options that are not known before. */
+  constructor(source: ConnectionSource, mode: ConnectionMode = 'explicit', late?: () => ExecutionOptions) {
     super();
     this.#source = source;
     this.#mode = mode;
-    this.#options = source.getExecutionOptions();
+    this.#options = new ConnectionOptions(source.getExecutionOptions(), late);
     this.#session = new ConnectionSession({
       pool: source.pool,
       logger: source.logger,
@@ -61,7 +62,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     });
     this.#transactions = new ConnectionTransactions({
       owner: () => ({ connection: this, host: this.#session }),
-      defaults: () => transactionOptionsOf(this.#options),
+      defaults: () => transactionOptionsOf(this.statementDefaults()),
+      isLate: () => this.#options.isLate,
       ambient: () => source.transactionOn(this),
     });
   }
@@ -137,13 +139,13 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   getExecutionOptions(): Readonly<ExecutionOptions> {
-    return this.#options;
+    return this.statementDefaults();
   }
 
   /** Adds options for the transactions and statements to come. Those of BEGIN are refused inside a transaction. */
   async executionOptions(options: ExecutionOptions): Promise<this> {
     checkExecutionOptions(options, this.inTransaction());
-    this.#options = overlay(this.#options, this.watch?.setOptions(options) ?? options);
+    this.#options.add(this.watch?.setOptions(options) ?? options);
     return this;
   }
 
@@ -170,7 +172,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       execute: (query) => this.sendRaw(query),
       executeScript: (script) => this.#executeScript(script),
       // Where each statement commits itself, the client's BEGIN is the transaction.
-      begin: () => (isAutocommit(this.#options) && !this.inTransaction() ? this.begin() : this.beginNested()),
+      begin: () => (isAutocommit(this.#options.current) && !this.inTransaction() ? this.begin() : this.beginNested()),
       report: (error) => this.#session.report(error),
     };
     return await lendDriverClient(host, (client) => work(client, ...args));
@@ -194,7 +196,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return askIsolationLevel(
       {
         transactions: this.#transactions,
-        hasOwnLevel: hasOwnLevel && !isAutocommit(this.#options),
+        hasOwnLevel: hasOwnLevel && !isAutocommit(this.#options.current),
         between: (ask) => this.#between(ask),
       },
       (control, deadline) => question.run(this.#session, control, deadline),
@@ -222,8 +224,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return this.#source.compiledCache;
   }
 
-  protected statementDefaults(): StatementOptions {
-    return this.#options;
+  protected statementDefaults(): ExecutionOptions {
+    return this.#options.current;
   }
 
   /** For the engine, which runs its own statements here when this connection's transaction is active. */
@@ -233,7 +235,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
   async #dispatch<T>(work: Dispatched<T>): Promise<T> {
-    const autobegin = () => (isAutocommit(this.#options) ? undefined : this.#transactions.begin());
+    const autobegin = () => (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
     const owner = this.#transactions.current() ?? autobegin();
     if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline));
     this.watch?.line(
@@ -263,14 +265,14 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   #invocationOf(query: QueryConfig): Invocation {
-    return new Invocation(query, undefined, this.#options, this.statementCache);
+    return new Invocation(query, undefined, this.statementDefaults(), this.statementCache);
   }
 
   openStream(invocation: Invocation): StreamSource {
     return new TransactionStream({
       current: () => this.#transactions.current(),
       begin: () => this.beginRoot(),
-      isAutocommit: () => isAutocommit(this.#options),
+      isAutocommit: () => isAutocommit(this.#options.current),
       openPortal: (control, deadline) =>
         invocation.openPortal(
           (command, options) => this.#session.openPortal(control, command, options),

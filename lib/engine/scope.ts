@@ -18,8 +18,8 @@ export interface ScopeOptions {
   readonly label?: string | undefined;
   /** Default `onSuccess`. */
   readonly commit?: ScopeCommit | undefined;
-  /** For the scope's own connection. */
-  readonly connection?: ExecutionOptions | undefined;
+  /** For the scope's own connection. A function is asked once, by its first statement. */
+  readonly connection?: ExecutionOptions | (() => ExecutionOptions) | undefined;
 }
 
 /** What a scope needs of the async context. */
@@ -106,8 +106,10 @@ export class Scope {
   #handOut(): AsyncConnection {
     const isExplicit = this.#options.commit === 'explicit';
     // A scope that is one transaction gives back with its end what it took: its hooks and what follows may need it.
-    const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction');
-    void connection.executionOptions(this.#options.connection ?? {});
+    const { connection: given = {} } = this.#options;
+    const late = typeof given === 'function' ? given : undefined;
+    const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
+    if (typeof given !== 'function') void connection.executionOptions(given);
     if (this.#state === 'settled') connection.letAutocommit();
     else if (!isExplicit) connection.beginRoot({ label: this.origin });
     return connection;
@@ -128,18 +130,23 @@ export class Scope {
     await this.#settle((root) => root.commit());
   }
 
-  /** The work of the scope has failed: rolls its transaction back. What comes later in the scope autocommits. */
-  async fail(): Promise<void> {
-    await this.#settle((root) => root.rollback());
+  /**
+   * The work of the scope has failed: rolls its transaction back. What comes later in the scope autocommits. True: there was
+   * something to undo.
+   */
+  async fail(): Promise<boolean> {
+    return await this.#settle((root) => root.rollback());
   }
 
-  async #settle(end: (root: RootTransaction<AsyncConnection>) => Promise<void>): Promise<void> {
-    if (this.#state !== 'open' || this.#options.commit === 'explicit') return;
+  async #settle(end: (root: RootTransaction<AsyncConnection>) => Promise<void>): Promise<boolean> {
+    if (this.#state !== 'open' || this.#options.commit === 'explicit') return false;
     const { unit } = this;
+    const hadWork = unit?.isActive === true && unit.state !== 'pending';
     this.#state = 'settled';
     // Its hooks come later already.
     this.#connection?.letAutocommit();
     if (unit !== undefined) await this.run(() => end(unit));
+    return hadWork;
   }
 
   expectOpen(): void {

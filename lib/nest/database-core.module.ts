@@ -1,7 +1,9 @@
 import { Global, Module } from '@nestjs/common';
-import type { OnApplicationShutdown } from '@nestjs/common';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
+import { refuseMisplacedConnections } from './connection-refusals.js';
+import { ConnectionUsers } from './connection-users.js';
 
 /** An engine of this application and what ends with it. */
 interface Database {
@@ -54,9 +56,16 @@ export class Databases {
  * the like still have their database while they end.
  */
 @Global()
-@Module({ providers: [Databases], exports: [Databases] })
-export class DatabaseCoreModule implements OnApplicationShutdown {
-  constructor(private readonly databases: Databases) {}
+@Module({ providers: [Databases, ConnectionUsers], exports: [Databases, ConnectionUsers] })
+export class DatabaseCoreModule implements OnModuleInit, OnApplicationShutdown {
+  constructor(
+    private readonly databases: Databases,
+    private readonly users: ConnectionUsers,
+  ) {}
+
+  onModuleInit(): void {
+    refuseMisplacedConnections(this.users);
+  }
 
   async onApplicationShutdown(): Promise<void> {
     await this.databases.close();

@@ -17,7 +17,11 @@ export interface RequestScopeOptions {
   readonly commit?: ScopeCommit | undefined;
   /** A handler that runs on so long after its client has gone is reported once. Default 30,000. */
   readonly orphanTimeout?: number | undefined;
-  /** Options for the connection of this request: `settings` for row-level security, for instance. */
+  /**
+   * Options for the connection of this request: `settings` for row-level security, `readOnly`, `isolationLevel`. Asked once, by the
+   * first statement, so that guards have run. `request` is Node's over HTTP, the context of a message or of a GraphQL
+   * operation on a socket, the socket of a WebSocket message.
+   */
   readonly connection?: ((request: unknown) => ExecutionOptions) | undefined;
 }
 

@@ -10,6 +10,7 @@ import type {
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
 } from './database-options.interface.js';
+import { ConnectionUsers } from './connection-users.js';
 import { connectionProvider, engineProvider } from './database.providers.js';
 import {
   DEFAULT_DATABASE,
@@ -18,7 +19,9 @@ import {
   getConnectionToken,
   getEngineToken,
   getOptionsToken,
+  getPluginToken,
 } from './database.tokens.js';
+import { GraphqlOperationPlugin } from './graphql-operation.plugin.js';
 import { RequestScopeInterceptor } from './request-scope.interceptor.js';
 import { requestScopeMiddleware } from './request-scope.middleware.js';
 
@@ -69,10 +72,23 @@ function moduleOf(
       { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
       { provide: MODULE_OPTIONS, useExisting: getOptionsToken(name) },
       {
+        provide: getPluginToken(name),
+        inject: [getEngineToken(name)],
+        useFactory: (engine: AsyncEngine) => new GraphqlOperationPlugin(engine),
+      },
+      {
         provide: APP_INTERCEPTOR,
-        inject: [getEngineToken(name), getOptionsToken(name)],
-        useFactory: (engine: AsyncEngine, options: DatabaseModuleOptions) =>
-          new RequestScopeInterceptor(engine, options.requestScope),
+        inject: [getEngineToken(name), getOptionsToken(name), ConnectionUsers, getPluginToken(name)],
+        useFactory: (
+          engine: AsyncEngine,
+          options: DatabaseModuleOptions,
+          users: ConnectionUsers,
+          operations: GraphqlOperationPlugin,
+        ) =>
+          new RequestScopeInterceptor(engine, options.requestScope, {
+            isHandedTo: (type) => users.uses(type, getConnectionToken(name)),
+            isOperation: (scope) => operations.covers(scope),
+          }),
       },
     ],
     exports: [getEngineToken(name), getConnectionToken(name)],

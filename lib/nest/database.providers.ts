@@ -1,12 +1,16 @@
 import { Scope as ProviderScope } from '@nestjs/common';
 import type { Provider } from '@nestjs/common';
-import { ArgumentError, NoActiveScopeError, createAsyncEngine } from '../engine/index.js';
+import { ArgumentError, createAsyncEngine } from '../engine/index.js';
 import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Databases } from './database-core.module.js';
 import type { DatabaseModuleOptions } from './database-options.interface.js';
 import { NestLogger } from './nest-logger.js';
 import { getConnectionToken, getEngineToken, getOptionsToken } from './database.tokens.js';
+
+const SCOPE_ADVICE =
+  'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
+  'filters of messages, connection hooks of gateways, and jobs, inject AsyncEngine.';
 
 /** Where the database is, and what stops it when it is ours. */
 interface Location {
@@ -30,13 +34,9 @@ export function connectionProvider(name: string): Provider {
     provide: getConnectionToken(name),
     scope: ProviderScope.REQUEST,
     inject: [getEngineToken(name)],
-    useFactory: (engine: AsyncEngine): AsyncConnection => {
-      const scope = engine.currentScope();
-      if (scope !== undefined) return scope.connection;
-      throw new NoActiveScopeError(
-        `an AsyncConnection was injected outside of a request. Inject AsyncEngine and use engine.scope() there.`,
-      );
-    },
+    // Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for all messages.
+    useFactory: (engine: AsyncEngine): AsyncConnection =>
+      engine.currentScope()?.connection ?? engine.scopedConnection(SCOPE_ADVICE),
   };
 }
 

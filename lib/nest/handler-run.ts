@@ -1,14 +1,17 @@
 import type { ServerResponse } from 'node:http';
 import type { Observable, Subscriber, Subscription } from 'rxjs';
 import type { EngineLogger, Lease, Scope } from '../engine/index.js';
+import { HeldValue } from './held-value.js';
 import { isStreamedBody } from './streamed-body.js';
 
 /** How the handler answers. */
 export interface HandlerKind {
   /** Node's response, over HTTP. */
   readonly response: ServerResponse | undefined;
-  /** Its values are events that go out one by one. */
-  readonly isEventStream: boolean;
+  /** `last`: one value is answered, the last. `each`: every value goes out, the moment it is there for `events`. */
+  readonly values: 'last' | 'each' | 'events';
+  /** False: it is a part of a larger operation, with whose end the transaction ends. */
+  readonly endsUnit: boolean;
 }
 
 /** One run of a handler: keeps its scope open until it has ended and decides what becomes of the scope's transaction. */
@@ -28,15 +31,14 @@ export class HandlerRun {
   }
 
   follow(source: Observable<unknown>, out: Subscriber<unknown>): void {
-    // Only the last value of a handler is answered: it is held back until the COMMIT.
-    let held: readonly unknown[] = [];
+    const held = new HeldValue(this.#kind.values, out);
     this.#source = source.subscribe({
-      next: (value) => {
-        if (this.#kind.isEventStream) out.next(value);
-        else held = [value];
+      next: (value) => held.take(value),
+      error: (error: unknown) => {
+        held.drop();
+        void this.#fail(error, out);
       },
-      error: (error: unknown) => void this.#fail(error, out),
-      complete: () => void this.#complete(held, out),
+      complete: () => void this.#complete(held.keep(), out),
     });
   }
 
@@ -52,11 +54,13 @@ export class HandlerRun {
     this.#state = 'ended';
     const { response } = this.#kind;
     if (response !== undefined && held.some(isStreamedBody)) {
-      // The body is produced while it is sent: the transaction ends with it.
+      // The body is produced while it is sent: the transaction ends with it. HTTP/2 has no writableFinished.
+      let isSent = false;
+      response.once('finish', () => {
+        isSent = true;
+      });
       response.once('close', () => {
-        void this.#settleLate(() =>
-          response.writableFinished ? this.#scope.complete() : this.#scope.fail(),
-        );
+        void this.#settleLate(() => (isSent ? this.#scope.complete() : this.#scope.fail()));
       });
     } else {
       try {
@@ -77,15 +81,15 @@ export class HandlerRun {
   }
 
   /** Where a failure can no longer be answered, it is at least reported. */
-  async #settleLate(end: () => Promise<void>): Promise<void> {
+  async #settleLate(end: () => Promise<unknown>): Promise<void> {
     await this.#settle(end).catch((error: unknown) =>
       this.#logger.error(`${this.#scope.origin}: ${String(error)}`),
     );
   }
 
-  async #settle(end: () => Promise<void>): Promise<void> {
+  async #settle(end: () => Promise<unknown>): Promise<void> {
     try {
-      await end();
+      if (this.#kind.endsUnit) await end();
     } finally {
       await this.#lease.release();
     }

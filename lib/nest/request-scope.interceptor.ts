@@ -1,11 +1,20 @@
 import type { ServerResponse } from 'node:http';
-import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../engine/index.js';
 import type { RequestScopeOptions } from './database-options.interface.js';
 import { HandlerRun } from './handler-run.js';
+import type { HandlerKind } from './handler-run.js';
 
 const SSE_METADATA = '__sse__';
+
+/** What the interceptor asks about the application around it. */
+export interface RequestSurroundings {
+  /** True: an instance of `type` holds the request's connection. */
+  isHandedTo(type: Type): boolean;
+  /** True: the unit of this scope ends with an operation of several handlers. */
+  isOperation(scope: Scope): boolean;
+}
 
 /**
  * Ends the unit of work of a handler: commits after it succeeded and before its value goes on to the response, rolls
@@ -15,14 +24,12 @@ export class RequestScopeInterceptor implements NestInterceptor {
   constructor(
     private readonly engine: AsyncEngine,
     private readonly options: RequestScopeOptions = {},
+    private readonly surroundings: RequestSurroundings,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const scope = this.engine.currentScope() ?? this.openScope(context);
-    const run = new HandlerRun(scope, this.engine.logger, {
-      response: context.getType() === 'http' ? rawResponseOf(context) : undefined,
-      isEventStream: Reflect.hasMetadata(SSE_METADATA, context.getHandler()),
-    });
+    const run = new HandlerRun(scope, this.engine.logger, this.kindOf(context, scope));
     // Nest binds the async context when handle() is called, not when it is subscribed to.
     const source = scope.run(() => next.handle());
     return new Observable((out) => {
@@ -32,8 +39,26 @@ export class RequestScopeInterceptor implements NestInterceptor {
   }
 
   private openScope(context: ExecutionContext): Scope {
-    const label = `${context.getClass().name}.${context.getHandler().name}`;
-    return this.engine.openScope({ label, commit: this.options.commit });
+    const type = context.getClass();
+    const { commit, connection } = this.options;
+    const scope = this.engine.openScope({
+      label: `${type.name}.${context.getHandler().name}`,
+      commit,
+      connection: connection && (() => connection(requestOf(context))),
+    });
+    // Whoever injects it makes this one unit of work, before anybody has used it.
+    if (this.surroundings.isHandedTo(type)) void scope.connection;
+    return scope;
+  }
+
+  private kindOf(context: ExecutionContext, scope: Scope): HandlerKind {
+    const isHttp = context.getType() === 'http';
+    const isEventStream = Reflect.hasMetadata(SSE_METADATA, context.getHandler());
+    return {
+      response: isHttp ? rawResponseOf(context) : undefined,
+      values: isEventStream ? 'events' : isHttp ? 'last' : 'each',
+      endsUnit: !this.surroundings.isOperation(scope),
+    };
   }
 }
 
@@ -41,4 +66,21 @@ export class RequestScopeInterceptor implements NestInterceptor {
 function rawResponseOf(context: ExecutionContext): ServerResponse {
   const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
   return response.raw ?? response;
+}
+
+/** What stands for the request: Node's own, a message's context, a socket, a GraphQL context. */
+function requestOf(context: ExecutionContext): unknown {
+  switch (context.getType<string>()) {
+    case 'http': {
+      const request = context.switchToHttp().getRequest<{ raw?: unknown }>();
+      return request.raw ?? request;
+    }
+    case 'rpc':
+      return context.switchToRpc().getContext<unknown>();
+    case 'ws':
+      return context.switchToWs().getClient<unknown>();
+    default:
+      // root, arguments, context, info
+      return context.getArgByIndex<unknown>(2);
+  }
 }

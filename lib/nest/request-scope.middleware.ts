@@ -19,7 +19,7 @@ export function requestScopeMiddleware(engine: AsyncEngine, options: RequestScop
   ): void => {
     const [path = ''] = (request.originalUrl ?? request.url ?? '').split('?', 1);
     const label = `${request.method} ${path}`;
-    const scope = engine.openScope({ label, commit, connection: connection?.(request) });
+    const scope = engine.openScope({ label, commit, connection: connection && (() => connection(request)) });
     const lease = scope.lease();
     response.once('close', () => {
       lease.release().catch((error: unknown) => engine.logger.error(String(error)));

@@ -10,28 +10,38 @@ import type { TransactionOwner } from './transaction-host.js';
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = false;
   override readonly parent = undefined;
-  readonly options: TransactionOptions;
+  #options: TransactionOptions;
   readonly #deadline: Deadline | undefined;
   readonly #turn: (() => Promise<void>) | undefined;
   /** What listeners were told of it. */
   #told: 'nothing' | 'begin' | 'end' = 'nothing';
+  readonly #late: (() => TransactionOptions) | undefined;
 
-  /** With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. */
+  /**
+   * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. `late`
+   * gives the options of BEGIN where they are known no earlier than the first statement.
+   */
   constructor(
     owner: TransactionOwner<Connection>,
     options: TransactionOptions = {},
     turn?: () => Promise<void>,
+    late?: () => TransactionOptions,
   ) {
     checkTransactionOptions(options);
     super(owner, options.label);
-    this.options = options;
+    this.#options = options;
     this.#turn = turn;
+    this.#late = late;
     const { timeout } = options;
     if (timeout === undefined) return;
     this.#deadline = new Deadline(timeout, {
       origin: () => this.origin,
       expire: (reason) => this.#expire(reason),
     });
+  }
+
+  get options(): TransactionOptions {
+    return this.#options;
   }
 
   get deadline(): AbortSignal | undefined {
@@ -58,9 +68,13 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async open(): Promise<Control[]> {
+    if (this.#late !== undefined) {
+      this.#options = this.#late();
+      checkTransactionOptions(this.#options);
+    }
     await this.#turn?.();
     await this.host.ready();
-    const control = beginControl(this.options, () => this.markActive());
+    const control = beginControl(this.#options, () => this.markActive());
     this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }

@@ -30,6 +30,7 @@ export const FLOORS: readonly Floor[] = [
       'standalone-stream.ts',
       'open-scopes.ts',
       'scope.ts',
+      'scoped-connection.ts',
       'frame.ts',
       'propagation.ts',
       'retry.ts',
@@ -41,6 +42,7 @@ export const FLOORS: readonly Floor[] = [
     places: inEngine(
       'transaction/',
       'connection.ts',
+      'connection-options.ts',
       'connection-session.ts',
       'connection-transactions.ts',
       'connection-events.ts',

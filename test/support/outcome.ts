@@ -1,0 +1,17 @@
+import { expect } from 'vitest';
+import type { AsyncEngine } from 'nest-async-engine';
+import { eventually } from './barrier.js';
+import type { TestDatabase } from './postgres.js';
+
+/** Nothing is on loan, and no session of the server is in a transaction. */
+export async function expectIdle(engine: AsyncEngine, database: TestDatabase): Promise<void> {
+  await eventually(() => expect(engine.pool.checkedOut()).toBe(0), 2_000);
+  const states = (await database.sessions()).map(({ state }) => state);
+  expect(states.filter((state) => state !== 'idle')).toEqual([]);
+}
+
+/** The names that are committed, in their order. */
+export async function storedNames(database: TestDatabase): Promise<string[]> {
+  const rows = await database.query<{ name: string }>('SELECT name FROM items ORDER BY name');
+  return rows.map(({ name }) => name);
+}
