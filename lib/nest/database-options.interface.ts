@@ -15,7 +15,10 @@ export interface RequestScopeOptions {
    * written. `explicit`: the handler commits.
    */
   readonly commit?: ScopeCommit | undefined;
-  /** A handler that runs on so long after its client has gone is reported once. Default 30,000. */
+  /**
+   * A handler that runs on so long after its client has gone is reported once; one of a message on a socket is undone then. Default
+   * 30,000.
+   */
   readonly orphanTimeout?: number | undefined;
   /**
    * Options for the connection of this request: `settings` for row-level security, `readOnly`, `isolationLevel`. Asked once, by the

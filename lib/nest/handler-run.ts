@@ -2,17 +2,22 @@ import type { ServerResponse } from 'node:http';
 import type { Observable, Subscriber, Subscription } from 'rxjs';
 import type { EngineLogger, Lease, Scope } from '../engine/index.js';
 import { HeldValue } from './held-value.js';
+import type { HandlerValues } from './held-value.js';
 import { isStreamedBody } from './streamed-body.js';
 
 /** How the handler answers. */
 export interface HandlerKind {
   /** Node's response, over HTTP. */
   readonly response: ServerResponse | undefined;
-  /** `last`: one value is answered, the last. `each`: every value goes out, the moment it is there for `events`. */
-  readonly values: 'last' | 'each' | 'events';
+  readonly values: HandlerValues;
   /** False: it is a part of a larger operation, with whose end the transaction ends. */
   readonly endsUnit: boolean;
+  /** How long a handler that has answered nothing may run on when nobody waits for it any more, in ms. */
+  readonly orphanTimeout: number;
 }
+
+/** `orphaned`: nobody waits for it, and it has not answered yet. */
+type RunState = 'running' | 'orphaned' | 'ended';
 
 /** One run of a handler: keeps its scope open until it has ended and decides what becomes of the scope's transaction. */
 export class HandlerRun {
@@ -20,8 +25,10 @@ export class HandlerRun {
   readonly #logger: EngineLogger;
   readonly #kind: HandlerKind;
   readonly #lease: Lease;
-  #state: 'running' | 'ended' = 'running';
+  #state: RunState = 'running';
   #source: Subscription | undefined;
+  #held: HeldValue | undefined;
+  #orphanTimer: NodeJS.Timeout | undefined;
 
   constructor(scope: Scope, logger: EngineLogger, kind: HandlerKind) {
     this.#scope = scope;
@@ -31,11 +38,12 @@ export class HandlerRun {
   }
 
   follow(source: Observable<unknown>, out: Subscriber<unknown>): void {
-    const held = new HeldValue(this.#kind.values, out);
+    const held = new HeldValue(this.#kind.values, (value) => this.#answer(value, out));
+    this.#held = held;
     this.#source = source.subscribe({
       next: (value) => held.take(value),
       error: (error: unknown) => {
-        held.drop();
+        held.keep();
         void this.#fail(error, out);
       },
       complete: () => void this.#complete(held.keep(), out),
@@ -44,28 +52,47 @@ export class HandlerRun {
 
   /** Nobody waits for the handler any more. */
   abandon(): void {
+    const mayBePromise = this.#kind.values === 'each' && this.#held?.isFresh === true;
+    if (this.#state !== 'running' || !mayBePromise) return this.#stop();
+    // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
+    this.#state = 'orphaned';
+    const { orphanTimeout } = this.#kind;
+    this.#orphanTimer = setTimeout(() => {
+      this.#logger.warn(
+        `${this.#scope.origin} ran on ${orphanTimeout} ms after its client had gone: it is undone.`,
+      );
+      this.#stop();
+    }, orphanTimeout).unref();
+  }
+
+  #answer(value: unknown, out: Subscriber<unknown>): void {
+    // It has answered and goes on: a stream, which can be stopped.
+    if (this.#state === 'orphaned') return this.#stop();
+    out.next(value);
+  }
+
+  #stop(): void {
     this.#source?.unsubscribe();
     if (this.#state === 'ended') return;
-    this.#state = 'ended';
+    this.#end();
     void this.#settleLate(() => this.#scope.fail());
   }
 
-  async #complete(held: readonly unknown[], out: Subscriber<unknown>): Promise<void> {
+  #end(): void {
     this.#state = 'ended';
+    clearTimeout(this.#orphanTimer);
+  }
+
+  async #complete(held: readonly unknown[], out: Subscriber<unknown>): Promise<void> {
+    this.#end();
     const { response } = this.#kind;
-    if (response !== undefined && held.some(isStreamedBody)) {
-      // The body is produced while it is sent: the transaction ends with it. HTTP/2 has no writableFinished.
-      let isSent = false;
-      response.once('finish', () => {
-        isSent = true;
-      });
-      response.once('close', () => {
-        void this.#settleLate(() => (isSent ? this.#scope.complete() : this.#scope.fail()));
-      });
-    } else {
+    if (response !== undefined && held.some(isStreamedBody)) this.#settleWith(response);
+    else {
       try {
         await this.#settle(() => this.#scope.complete());
       } catch (error) {
+        // Nobody may listen to it any more.
+        if (out.closed) this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
         return out.error(error);
       }
     }
@@ -73,9 +100,21 @@ export class HandlerRun {
     out.complete();
   }
 
+  /** The body is produced while it is sent: the transaction ends with it. */
+  #settleWith(response: ServerResponse): void {
+    // HTTP/2 has no writableFinished.
+    let isSent = false;
+    response.once('finish', () => {
+      isSent = true;
+    });
+    response.once('close', () => {
+      void this.#settleLate(() => (isSent ? this.#scope.complete() : this.#scope.fail()));
+    });
+  }
+
   // The rollback is over before an exception filter runs: what the filter writes is its own.
   async #fail(error: unknown, out: Subscriber<unknown>): Promise<void> {
-    this.#state = 'ended';
+    this.#end();
     await this.#settleLate(() => this.#scope.fail());
     out.error(error);
   }

@@ -1,19 +1,26 @@
-import type { Subscriber } from 'rxjs';
-import type { HandlerKind } from './handler-run.js';
+/** `last`: one value is answered, the last. `each`: every value goes out; `events`: without a wait for what follows it. */
+export type HandlerValues = 'last' | 'each' | 'events';
 
 /** The value of a handler that must not be answered before the COMMIT. */
 export class HeldValue {
-  readonly #values: HandlerKind['values'];
-  readonly #out: Subscriber<unknown>;
+  readonly #values: HandlerValues;
+  readonly #answer: (value: unknown) => void;
   #held: readonly unknown[] = [];
+  #state: 'fresh' | 'taken' = 'fresh';
 
-  constructor(values: HandlerKind['values'], out: Subscriber<unknown>) {
+  constructor(values: HandlerValues, answer: (value: unknown) => void) {
     this.#values = values;
-    this.#out = out;
+    this.#answer = answer;
+  }
+
+  /** True: the handler has given nothing yet. */
+  get isFresh(): boolean {
+    return this.#state === 'fresh';
   }
 
   take(value: unknown): void {
-    if (this.#values === 'events') return this.#out.next(value);
+    this.#state = 'taken';
+    if (this.#values === 'events') return this.#answer(value);
     if (this.#values === 'each') this.#letGo();
     this.#held = [value];
     // A promise ends with its value, a stream goes on: what it gives must not lag behind.
@@ -27,11 +34,7 @@ export class HeldValue {
     return held;
   }
 
-  drop(): void {
-    this.#held = [];
-  }
-
   #letGo(): void {
-    for (const value of this.keep()) this.#out.next(value);
+    for (const value of this.keep()) this.#answer(value);
   }
 }

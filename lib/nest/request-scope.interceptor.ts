@@ -3,6 +3,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nest
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../engine/index.js';
 import type { RequestScopeOptions } from './database-options.interface.js';
+import { ORPHAN_TIMEOUT } from './request-scope.middleware.js';
 import { HandlerRun } from './handler-run.js';
 import type { HandlerKind } from './handler-run.js';
 
@@ -57,6 +58,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
     return {
       response: isHttp ? rawResponseOf(context) : undefined,
       values: isEventStream ? 'events' : isHttp ? 'last' : 'each',
+      orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
       endsUnit: !this.surroundings.isOperation(scope),
     };
   }

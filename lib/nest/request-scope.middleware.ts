@@ -4,7 +4,8 @@ import type { RequestScopeOptions } from './database-options.interface.js';
 
 type NextFunction = (error?: unknown) => void;
 
-const ORPHAN_TIMEOUT = 30_000;
+/** The default of `requestScope.orphanTimeout`, in ms. */
+export const ORPHAN_TIMEOUT = 30_000;
 
 /**
  * Opens the scope of an HTTP request, before guards, and keeps it open until the response is closed. Nothing is taken

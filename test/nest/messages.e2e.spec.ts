@@ -113,7 +113,7 @@ class Handlers {
   }
 
   @EventPattern('happened')
-  async first(): Promise<void> {
+  async first(@Payload() _event: object): Promise<void> {
     await this.connection.execute(insert('first'));
     this.journal.entries.push(await this.connection.scalar(XID));
     await this.journal.twoEvents.arrive();
@@ -130,7 +130,7 @@ class OtherHandlers {
   ) {}
 
   @EventPattern('happened')
-  async second(): Promise<void> {
+  async second(@Payload() _event: object): Promise<void> {
     await this.connection.execute(insert('second'));
     this.journal.entries.push(await this.connection.scalar(XID));
     await this.journal.twoEvents.arrive();
