@@ -16,12 +16,14 @@ import {
   DEFAULT_DATABASE,
   MODULE_ENGINE,
   MODULE_OPTIONS,
+  MODULE_REQUESTS,
   getConnectionToken,
   getEngineToken,
   getOptionsToken,
   getPluginToken,
 } from './database.tokens.js';
 import { GraphqlOperationPlugin } from './graphql-operation.plugin.js';
+import { OpenRequests } from './open-requests.js';
 import { RequestScopeInterceptor } from './request-scope.interceptor.js';
 import { requestScopeMiddleware } from './request-scope.middleware.js';
 
@@ -31,6 +33,7 @@ export class DatabaseModule implements NestModule {
   constructor(
     @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
     @Inject(MODULE_OPTIONS) private readonly options: DatabaseModuleOptions,
+    @Inject(MODULE_REQUESTS) private readonly requests: OpenRequests,
   ) {}
 
   /**
@@ -51,7 +54,9 @@ export class DatabaseModule implements NestModule {
   }
 
   configure(consumer: MiddlewareConsumer): void {
-    consumer.apply(requestScopeMiddleware(this.engine, this.options.requestScope)).forRoutes('{*path}');
+    consumer
+      .apply(requestScopeMiddleware(this.engine, this.requests, this.options.requestScope))
+      .forRoutes('{*path}');
   }
 }
 
@@ -70,6 +75,7 @@ function moduleOf(
       engineProvider(name),
       connectionProvider(name),
       { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
+      { provide: MODULE_REQUESTS, useClass: OpenRequests },
       { provide: MODULE_OPTIONS, useExisting: getOptionsToken(name) },
       {
         provide: getPluginToken(name),
@@ -78,16 +84,24 @@ function moduleOf(
       },
       {
         provide: APP_INTERCEPTOR,
-        inject: [getEngineToken(name), getOptionsToken(name), ConnectionUsers, getPluginToken(name)],
+        inject: [
+          getEngineToken(name),
+          getOptionsToken(name),
+          ConnectionUsers,
+          getPluginToken(name),
+          MODULE_REQUESTS,
+        ],
         useFactory: (
           engine: AsyncEngine,
           options: DatabaseModuleOptions,
           users: ConnectionUsers,
           operations: GraphqlOperationPlugin,
+          requests: OpenRequests,
         ) =>
           new RequestScopeInterceptor(engine, options.requestScope, {
             isHandedTo: (type) => users.uses(type, getConnectionToken(name)),
             isOperation: (scope) => operations.covers(scope),
+            enter: (scope) => requests.enter(scope),
           }),
       },
     ],

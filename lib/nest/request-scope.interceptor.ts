@@ -13,6 +13,8 @@ const SSE_METADATA = '__sse__';
 export interface RequestSurroundings {
   /** True: an instance of `type` holds the request's connection. */
   isHandedTo(type: Type): boolean;
+  /** The handler has taken the scope over from what came before it. */
+  enter(scope: Scope): void;
   /** True: the unit of this scope ends with an operation of several handlers. */
   isOperation(scope: Scope): boolean;
 }
@@ -31,6 +33,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const scope = this.engine.currentScope() ?? this.openScope(context);
     const run = new HandlerRun(scope, this.engine.logger, this.kindOf(context, scope));
+    this.surroundings.enter(scope);
     // Nest binds the async context when handle() is called, not when it is subscribed to.
     const source = scope.run(() => next.handle());
     return new Observable((out) => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AsyncEngine } from '../engine/index.js';
 import type { RequestScopeOptions } from './database-options.interface.js';
+import type { OpenRequests } from './open-requests.js';
 
 type NextFunction = (error?: unknown) => void;
 
@@ -11,7 +12,11 @@ export const ORPHAN_TIMEOUT = 30_000;
  * Opens the scope of an HTTP request, before guards, and keeps it open until the response is closed. Nothing is taken
  * from the pool for it. Both adapters hand a middleware Node's own request and response.
  */
-export function requestScopeMiddleware(engine: AsyncEngine, options: RequestScopeOptions = {}) {
+export function requestScopeMiddleware(
+  engine: AsyncEngine,
+  requests: OpenRequests,
+  options: RequestScopeOptions = {},
+) {
   const { commit, connection, orphanTimeout = ORPHAN_TIMEOUT } = options;
   return (
     request: IncomingMessage & { originalUrl?: string },
@@ -20,17 +25,11 @@ export function requestScopeMiddleware(engine: AsyncEngine, options: RequestScop
   ): void => {
     const [path = ''] = (request.originalUrl ?? request.url ?? '').split('?', 1);
     const label = `${request.method} ${path}`;
-    const scope = engine.openScope({ label, commit, connection: connection && (() => connection(request)) });
-    const lease = scope.lease();
-    response.once('close', () => {
-      lease.release().catch((error: unknown) => engine.logger.error(String(error)));
-      if (!scope.isOpen) return;
-      const warn = (): void => {
-        if (scope.isOpen)
-          engine.logger.warn(`${label} still runs ${orphanTimeout} ms after its client has gone.`);
-      };
-      setTimeout(warn, orphanTimeout).unref();
-    });
+    const late = connection && (() => connection(request));
+    const scope = engine.openScope({ label, commit, connection: late });
+    const open = requests.open(scope, engine.logger);
+    // Ended, not finished: a client may take all of it and be gone before the last byte is acknowledged.
+    response.once('close', () => open.leave(response.writableEnded, orphanTimeout));
     scope.run(next);
   };
 }

@@ -5,9 +5,11 @@ import type { TestDatabase } from './postgres.js';
 
 /** Nothing is on loan, and no session of the server is in a transaction. */
 export async function expectIdle(engine: AsyncEngine, database: TestDatabase): Promise<void> {
-  await eventually(() => expect(engine.pool.checkedOut()).toBe(0), 2_000);
-  const states = (await database.sessions()).map(({ state }) => state);
-  expect(states.filter((state) => state !== 'idle')).toEqual([]);
+  await eventually(async () => {
+    expect(engine.pool.checkedOut()).toBe(0);
+    const states = (await database.sessions()).map(({ state }) => state);
+    expect(states.filter((state) => state !== 'idle')).toEqual([]);
+  }, 2_000);
 }
 
 /** The names that are committed, in their order. */
