@@ -7,7 +7,7 @@ import type { ConnectionUsers, Wrapper } from './connection-users.js';
 interface StaticEntry {
   readonly metadata: string;
   readonly what: string;
-  matches(value: unknown): boolean;
+  readonly matches: (value: unknown) => boolean;
 }
 
 const STATIC_ENTRIES: readonly StaticEntry[] = [
