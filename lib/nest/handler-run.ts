@@ -102,13 +102,8 @@ export class HandlerRun {
 
   /** The body is produced while it is sent: the transaction ends with it. */
   #settleWith(response: ServerResponse): void {
-    // HTTP/2 has no writableFinished.
-    let isSent = false;
-    response.once('finish', () => {
-      isSent = true;
-    });
     response.once('close', () => {
-      void this.#settleLate(() => (isSent ? this.#scope.complete() : this.#scope.fail()));
+      void this.#settleLate(() => (response.writableFinished ? this.#scope.complete() : this.#scope.fail()));
     });
   }
 

@@ -12,7 +12,7 @@ import {
   getEngineToken,
   sql,
 } from 'nest-async-engine';
-import { Barrier } from '../support/barrier.js';
+import { Barrier, eventually } from '../support/barrier.js';
 import { ADAPTERS, startApp } from '../support/nest-app.js';
 import type { RunningApp } from '../support/nest-app.js';
 import { expectIdle, storedNames } from '../support/outcome.js';
@@ -190,6 +190,6 @@ describe('two applications in one process, one of which is closed', () => {
     expect(await storedNames(of('red'))).toEqual(['one', 'one goes on']);
     expect(await storedNames(of('blue'))).toEqual(['two']);
     await one.close();
-    expect(await of('red').sessions()).toEqual([]);
+    await eventually(async () => expect(await of('red').sessions()).toEqual([]));
   });
 });
