@@ -172,7 +172,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       execute: (query) => this.sendRaw(query),
       executeScript: (script) => this.#executeScript(script),
       // Where each statement commits itself, the client's BEGIN is the transaction.
-      begin: () => (isAutocommit(this.#options.current) && !this.inTransaction() ? this.begin() : this.beginNested()),
+      begin: () =>
+        isAutocommit(this.#options.current) && !this.inTransaction() ? this.begin() : this.beginNested(),
       report: (error) => this.#session.report(error),
     };
     return await lendDriverClient(host, (client) => work(client, ...args));
@@ -183,7 +184,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * transaction, and never says AUTOCOMMIT, which the server does not know.
    */
   async getIsolationLevel(): Promise<IsolationLevel> {
-    return await this.#ask('SHOW transaction_isolation', this.#options.isolationLevel !== undefined);
+    return await this.#ask('SHOW transaction_isolation', this.#options.current.isolationLevel !== undefined);
   }
 
   /** Asks the server for the level of transactions that say nothing of their own. */
@@ -205,7 +206,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
 
   /** From now on each statement outside a transaction commits itself. */
   letAutocommit(): void {
-    this.#options = { ...this.#options, isolationLevel: 'AUTOCOMMIT' };
+    this.#options.add({ isolationLevel: 'AUTOCOMMIT' });
   }
 
   protected get engineWatch(): EngineWatch<AsyncConnection> {
