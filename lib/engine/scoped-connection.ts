@@ -1,4 +1,5 @@
 import { AsyncConnection } from './connection.js';
+import type { ConnectionEvents } from './connection-events.js';
 import type { ConnectionSource } from './connection.js';
 import type { ConnectionState } from './connection-session.js';
 import type { CommandResult } from './driver/driver.js';
@@ -11,7 +12,9 @@ import type { IsolationLevel, TransactionOptions } from './transaction/isolation
 import type { NestedTransaction } from './transaction/nested-transaction.js';
 import type { RootTransaction } from './transaction/root-transaction.js';
 import type { Transaction } from './transaction/transaction.js';
+import type { Watch } from './watch.js';
 
+type Events = ConnectionEvents<AsyncConnection>;
 type Root = RootTransaction<AsyncConnection>;
 type Nested = NestedTransaction<AsyncConnection>;
 
@@ -87,6 +90,29 @@ export class ScopedConnection extends AsyncConnection {
 
   override async getIsolationLevel(): Promise<IsolationLevel> {
     return await this.#current().getIsolationLevel();
+  }
+
+  override get defaultIsolationLevel(): Promise<IsolationLevel> {
+    return this.#current().defaultIsolationLevel;
+  }
+
+  override on<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#current().on(event, listener);
+    return this;
+  }
+
+  override once<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#current().once(event, listener);
+    return this;
+  }
+
+  override off<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#current().off(event, listener);
+    return this;
+  }
+
+  override get watch(): Watch<AsyncConnection> | undefined {
+    return this.#current().watch;
   }
 
   override letAutocommit(): void {

@@ -114,8 +114,8 @@ describe('connectOnStart', () => {
 describe('the engine of a module', () => {
   it('writes through Nest’s Logger under its own context', async () => {
     const contexts: unknown[] = [];
-    vi.spyOn(Logger.prototype, 'warn').mockImplementation(function (this: Logger, line: unknown) {
-      contexts.push(Reflect.get(this, 'context'), line);
+    vi.spyOn(Logger.prototype, 'warn').mockImplementation((line: unknown, context: unknown) => {
+      contexts.push(context, line);
     });
     const testing = await compile(DatabaseModule.forRoot({ url: database.url }));
     testing.get(AsyncEngine).logger.warn('a line');
