@@ -1,0 +1,4 @@
+/** Something is wrong with a benchmark, or with how it was called; the sentence says what to do. */
+export class BenchmarkError extends Error {
+  override readonly name = 'BenchmarkError';
+}

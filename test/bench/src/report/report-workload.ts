@@ -1,0 +1,59 @@
+import { median, quantile } from '../figures.js';
+import type { Round } from '../protocol.js';
+import type { Workload } from '../workload.js';
+import { judge } from './goals.js';
+import type { ContenderReport, WorkloadReport } from './report.js';
+
+const MEBIBYTE = 2 ** 20;
+
+/** Turns what the processes measured into what people compare. */
+export function reportWorkload(
+  workload: Workload,
+  operations: number,
+  measured: ReadonlyMap<string, readonly Round[]>,
+  failures: readonly string[],
+): WorkloadReport {
+  const base = measured.get(workload.base) ?? [];
+  const compare = comparison(workload.budget, operations);
+  const contenders =
+    base.length === 0 ? [] : [...measured].map(([name, own]) => summarize(name, own, base, compare));
+  return {
+    name: workload.name,
+    title: workload.title,
+    base: workload.base,
+    rounds: base.length,
+    figure: workload.budget === undefined ? 'ratio' : 'share',
+    contenders,
+    goals: judge(workload, contenders),
+    failures,
+  };
+}
+
+type Comparison = (own: number, base: number) => number;
+
+function comparison(budget: number | undefined, operations: number): Comparison {
+  if (budget === undefined) return (own, base) => own / base;
+  return (own, base) => (own - base) / operations / budget;
+}
+
+function summarize(
+  name: string,
+  own: readonly Round[],
+  base: readonly Round[],
+  compare: Comparison,
+): ContenderReport {
+  const walls = own.map(({ wall }, round) => compare(wall, base[round]?.wall ?? Number.NaN));
+  const cpus = own.map(({ cpu }, round) => compare(cpu, base[round]?.cpu ?? Number.NaN));
+  return {
+    name,
+    wall: rounded(median(walls)),
+    spread: [rounded(quantile(walls, 0.25)), rounded(quantile(walls, 0.75))],
+    cpu: rounded(median(cpus)),
+    peak: Math.round(Math.max(...own.map(({ peak }) => peak)) / MEBIBYTE),
+    aboveIdle: Math.round(Math.max(...own.map(({ peak, idle }) => peak - idle)) / MEBIBYTE),
+  };
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
+}

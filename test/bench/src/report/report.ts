@@ -1,0 +1,45 @@
+import type { Environment } from '../environment.js';
+
+/** What one run found out: what `--json` writes, and tables, page and chart are made of. It holds no durations. */
+export interface Report {
+  /** Day of the run, as YYYY-MM-DD. */
+  readonly date: string;
+  /** A smoke run proves that all work; its figures mean nothing. */
+  readonly smoke: boolean;
+  readonly environment: Environment;
+  readonly workloads: readonly WorkloadReport[];
+}
+
+export interface WorkloadReport {
+  readonly name: string;
+  readonly title: string;
+  readonly base: string;
+  readonly rounds: number;
+  /** `ratio` to the base; or the `share` of a budget by which the base may be exceeded. */
+  readonly figure: 'ratio' | 'share';
+  readonly contenders: readonly ContenderReport[];
+  readonly goals: readonly GoalReport[];
+  /** What went wrong, by contender. */
+  readonly failures: readonly string[];
+}
+
+export interface ContenderReport {
+  readonly name: string;
+  /** Median over the rounds; each is compared with the base in the same round. */
+  readonly wall: number;
+  /** The quartiles around it. */
+  readonly spread: readonly [number, number];
+  /** CPU time of the contender's process, compared in the same way. */
+  readonly cpu: number;
+  /** MiB at most. */
+  readonly peak: number;
+  /** MiB at most above what the process had when it was open and had done nothing. */
+  readonly aboveIdle: number;
+}
+
+/** A figure to reach, and whether it was. */
+export interface GoalReport {
+  readonly text: string;
+  readonly value: number;
+  readonly isMet: boolean;
+}

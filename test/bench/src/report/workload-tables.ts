@@ -1,0 +1,39 @@
+import type { GoalReport, WorkloadReport } from './report.js';
+import { plainTable, type Table } from './table.js';
+
+/** Who took how much of what the base takes. */
+export function figuresTable({ contenders, figure }: WorkloadReport): Table {
+  const wall = figure === 'ratio' ? 'ratio' : 'share';
+  return {
+    headings: ['', wall, 'spread', 'CPU', 'peak MiB', 'above idle'],
+    rows: contenders.map(({ name, wall: own, spread: [low, high], cpu, peak, aboveIdle }) => [
+      name,
+      own.toFixed(2),
+      `${low.toFixed(2)}–${high.toFixed(2)}`,
+      cpu.toFixed(2),
+      String(peak),
+      String(aboveIdle),
+    ]),
+  };
+}
+
+export function goalsTable(goals: readonly GoalReport[]): Table {
+  return {
+    headings: ['goal', 'found', ''],
+    rows: goals.map(({ text, value, isMet }) => [text, formatValue(value), isMet ? 'met' : 'missed']),
+  };
+}
+
+/** One workload for a terminal. */
+export function printWorkload(report: WorkloadReport): string {
+  const { title, name, base, rounds, goals, failures } = report;
+  const head = `${title}  (${name}; base: ${base}; median of ${rounds} round${rounds === 1 ? '' : 's'})`;
+  const parts = [head, plainTable(figuresTable(report))];
+  if (goals.length > 0) parts.push(plainTable(goalsTable(goals)));
+  parts.push(...failures.map((failure) => `FAILED ${failure}`));
+  return parts.join('\n\n');
+}
+
+function formatValue(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(2);
+}

@@ -1,0 +1,143 @@
+import { DelayProxy } from './delay-proxy.js';
+import { rotate } from './figures.js';
+import { Observer } from './observer.js';
+import type { Round } from './protocol.js';
+import type { WorkloadReport } from './report/report.js';
+import { reportWorkload } from './report/report-workload.js';
+import { WorkerProcess } from './worker-process.js';
+import type { Contender, Size, Workload } from './workload.js';
+
+export interface RunSettings {
+  readonly databaseUrl: string;
+  readonly smoke: boolean;
+  /** Wins over the workload's own number. */
+  readonly rounds: number | undefined;
+  /** Contenders that take part beside the base; undefined: all. */
+  readonly peers: readonly string[] | undefined;
+  readonly progress: (line: string) => void;
+}
+
+const DEFAULT_ROUNDS = 7;
+
+/** A second process of the base: how far it is from 1 is how far the figures can be trusted. */
+const CONTROL = 'the base once more';
+
+/** One who takes part: a contender, or the control. */
+interface Participant {
+  readonly name: string;
+  readonly contender: string;
+  readonly process: WorkerProcess;
+  readonly rounds: Round[];
+}
+
+/** Runs all contenders of a workload, each in a process of its own, round by round: A B C, B C A, C A B, … */
+export async function runWorkload(workload: Workload, settings: RunSettings): Promise<WorkloadReport> {
+  const size = settings.smoke ? workload.smoke : workload.full;
+  const { databaseUrl } = settings;
+  if (workload.fixtures !== undefined) {
+    const script = workload.fixtures(size);
+    await Observer.ask(databaseUrl, (observer) => observer.execute(script));
+  }
+  const proxy =
+    workload.delay === undefined ? undefined : await DelayProxy.start(databaseUrl, workload.delay);
+  const run = new WorkloadRun(workload, size, settings);
+  try {
+    await run.open(proxy?.url ?? databaseUrl);
+    await run.rounds();
+    return run.report();
+  } finally {
+    await run.close();
+    await proxy?.close();
+  }
+}
+
+class WorkloadRun {
+  readonly #workload: Workload;
+  readonly #size: Size;
+  readonly #settings: RunSettings;
+  readonly #failures: string[] = [];
+  #participants: readonly Participant[] = [];
+
+  constructor(workload: Workload, size: Size, settings: RunSettings) {
+    this.#workload = workload;
+    this.#size = size;
+    this.#settings = settings;
+  }
+
+  async open(url: string): Promise<void> {
+    this.#progress('opening');
+    const opened = await Promise.all(
+      this.#cast().map(([name, contender]) => this.#open(name, contender, url)),
+    );
+    this.#participants = opened.filter((participant) => participant !== undefined);
+  }
+
+  /** The first round warms up and does not count. */
+  async rounds(): Promise<void> {
+    const { smoke, rounds: wanted } = this.#settings;
+    const count = smoke ? 1 : (wanted ?? this.#size.rounds ?? DEFAULT_ROUNDS);
+    for (let round = 0; round <= count; round += 1) {
+      this.#progress(round === 0 ? 'warming up' : `round ${round} of ${count}`);
+      for (const participant of rotate(this.#participants, round)) await this.#round(participant, round > 0);
+    }
+  }
+
+  report(): WorkloadReport {
+    const measured = new Map(this.#participants.map(({ name, rounds }) => [name, rounds]));
+    return reportWorkload(this.#workload, this.#size.operations, measured, this.#failures);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#participants.map(({ process }) => process.close()));
+  }
+
+  /** Name in the table and contender of everyone who is to take part. */
+  #cast(): [name: string, contender: string][] {
+    const { contenders, base } = this.#workload;
+    const { smoke } = this.#settings;
+    const cast = contenders
+      .filter((contender) => this.#isWanted(contender))
+      .map(({ name }): [string, string] => [name, name]);
+    return smoke ? cast : [...cast, [CONTROL, base]];
+  }
+
+  #isWanted({ name }: Contender): boolean {
+    const { peers } = this.#settings;
+    const lower = name.toLowerCase();
+    return (
+      peers === undefined ||
+      name === this.#workload.base ||
+      peers.some((peer) => lower.includes(peer.toLowerCase()))
+    );
+  }
+
+  async #open(name: string, contender: string, url: string): Promise<Participant | undefined> {
+    const { databaseUrl: directUrl } = this.#settings;
+    try {
+      const order = { workload: this.#workload.name, contender, url, directUrl, size: this.#size };
+      return { name, contender, process: await WorkerProcess.open(order), rounds: [] };
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  async #round(participant: Participant, counts: boolean): Promise<void> {
+    try {
+      const round = await participant.process.round();
+      if (counts) participant.rounds.push(round);
+    } catch (error) {
+      this.#fail(error);
+      this.#participants = this.#participants.filter((other) => other !== participant);
+      await participant.process.close();
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failures.push(error instanceof Error ? error.message : String(error));
+  }
+
+  #progress(what: string): void {
+    this.#settings.progress(`${this.#workload.name}: ${what}`);
+  }
+}

@@ -1,0 +1,64 @@
+/** How much a round does. */
+export interface Size {
+  /** Operations of one round, a multiple of the callers. */
+  readonly operations: number;
+  /** Rows of one operation, where that is the point of the workload. */
+  readonly rows?: number | undefined;
+  /** Rounds, where the default is too many for work that takes so long. */
+  readonly rounds?: number | undefined;
+}
+
+/** What a contender gets when it opens. */
+export interface Setting {
+  /** A database with the tables of fixtures.ts; behind the delay where the workload asks for one. */
+  readonly url: string;
+  /** The same database without the delay, for looking at what was stored. */
+  readonly directUrl: string;
+  readonly size: Size;
+}
+
+/** One way of doing the work of a workload: open, checked once, ready for rounds. */
+export interface Subject {
+  /** Undoes what the last round left behind; not measured. */
+  prepare?(): Promise<void>;
+  /** One round. Throws when a result is wrong. */
+  run(): Promise<void>;
+  /** After the round, not measured: looks at what was stored and throws when it is wrong. */
+  verify?(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Contender {
+  /** As tables print it; unique in its workload. */
+  readonly name: string;
+  readonly open: (setting: Setting) => Promise<Subject>;
+}
+
+/** A figure to reach. Ratios are to the base of the workload where `over` does not name another contender. */
+export type Goal =
+  | { readonly of: string; readonly atMost: number }
+  | { readonly of: string; readonly over: string; readonly atLeast: number }
+  | { readonly of: string; readonly within: number }
+  | { readonly of: string; readonly mebibytesAboveIdle: number };
+
+export interface Workload {
+  /** For `--workload`. */
+  readonly name: string;
+  /** For people. */
+  readonly title: string;
+  readonly contenders: readonly Contender[];
+  /** Name of the contender that the others are measured by. */
+  readonly base: string;
+  readonly goals: readonly Goal[];
+  readonly full: Size;
+  readonly smoke: Size;
+  /** Milliseconds that every chunk travels, in each direction. Default 0: no proxy. */
+  readonly delay?: number | undefined;
+  /** Runs once before the contenders open. */
+  readonly fixtures?: ((size: Size) => string) | undefined;
+  /**
+   * Where the difference to the base is the point: nanoseconds that an operation may cost more. The figure of the
+   * workload is then the share of this budget instead of a ratio.
+   */
+  readonly budget?: number | undefined;
+}

@@ -1,0 +1,47 @@
+import { BenchmarkError } from '../benchmark-error.js';
+import { measurementsOf } from '../fixtures.js';
+import { Observer } from '../observer.js';
+import { peerContenders } from '../peer-contenders.js';
+import { OURS, type PeerName } from '../peers/index.js';
+import type { Workload } from '../workload.js';
+
+const PEERS: readonly PeerName[] = [
+  'pg',
+  OURS,
+  'postgres.js',
+  'Kysely',
+  'Drizzle',
+  'Knex',
+  'TypeORM',
+  'pg-promise',
+];
+
+const STORED = 'SELECT count(*) FROM (SELECT DISTINCT id, sensor, label, value FROM measurements) AS rows';
+
+export const executemany: Workload = {
+  name: 'executemany',
+  title: 'Executemany of 10,000 rows',
+  contenders: peerContenders(PEERS, 'insertMany', async (peer, { directUrl, size }) => {
+    const rows = measurementsOf(size.rows ?? 1);
+    return {
+      prepare: () => Observer.ask(directUrl, (observer) => observer.execute('TRUNCATE measurements')),
+      async run() {
+        for (let index = 0; index < size.operations; index += 1) await peer.insertMany(rows);
+      },
+      async verify() {
+        const distinct = await Observer.ask(directUrl, (observer) => observer.number(STORED));
+        const all = await Observer.ask(directUrl, (observer) =>
+          observer.number('SELECT count(*) FROM measurements'),
+        );
+        if (distinct === rows.length && all === rows.length * size.operations) return;
+        throw new BenchmarkError(
+          `${all} rows are stored, ${distinct} of them different. Look at the peer's insert.`,
+        );
+      },
+    };
+  }),
+  base: 'pg',
+  goals: [{ of: OURS, atMost: 1.1 }],
+  full: { operations: 3, rows: 10_000 },
+  smoke: { operations: 1, rows: 100 },
+};

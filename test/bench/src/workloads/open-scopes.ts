@@ -1,0 +1,43 @@
+import { createAsyncEngine } from 'nest-async-engine/engine';
+import { runCallers } from '../callers.js';
+import { accountIdOf } from '../fixtures.js';
+import { OURS } from '../peers/index.js';
+import { selectAccount } from '../peers/ours.js';
+import type { Contender, Workload } from '../workload.js';
+import { expectedBalance } from './selecting.js';
+
+/** One scope with one statement after the other, while `count` other scopes are open. */
+function besideScopes(count: number): Contender {
+  return {
+    name: `${OURS}, ${count.toLocaleString('en')} open scopes`,
+    async open({ url, size: { operations } }) {
+      const engine = createAsyncEngine(url);
+      const leases = Array.from({ length: count }, () => engine.openScope({ label: 'idle' }).lease());
+      const request = (index: number): Promise<number> =>
+        engine.scope(
+          async () => {
+            const { balance } = await engine.execute(selectAccount, { id: accountIdOf(index) }).one();
+            return balance;
+          },
+          { label: 'request' },
+        );
+      return {
+        run: () => runCallers({ count: 1, operations }, request, expectedBalance),
+        async close() {
+          await Promise.all(leases.map((lease) => lease.release()));
+          await engine.aclose();
+        },
+      };
+    },
+  };
+}
+
+export const openScopes: Workload = {
+  name: 'open-scopes',
+  title: 'Cost per request beside open scopes',
+  contenders: [10, 100, 1_000, 10_000].map(besideScopes),
+  base: `${OURS}, 1,000 open scopes`,
+  goals: [{ of: `${OURS}, 10,000 open scopes`, within: 0.2 }],
+  full: { operations: 2_000 },
+  smoke: { operations: 20 },
+};

@@ -1,0 +1,19 @@
+import { OURS } from '../peers/index.js';
+import type { Workload } from '../workload.js';
+import { selecting } from './selecting.js';
+
+export const pointSelect64: Workload = {
+  name: 'point-select-64',
+  title: 'Point select, 64 callers',
+  contenders: selecting(
+    ['pg.Pool', OURS, 'postgres.js', 'Kysely', 'Drizzle', 'Knex', 'TypeORM', 'pg-promise'],
+    64,
+  ),
+  base: 'pg.Pool',
+  goals: [
+    { of: OURS, atMost: 0.45 },
+    { of: 'postgres.js', over: OURS, atLeast: 2.5 },
+  ],
+  full: { operations: 6_400 },
+  smoke: { operations: 128 },
+};

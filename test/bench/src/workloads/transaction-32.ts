@@ -1,0 +1,16 @@
+import { OURS } from '../peers/index.js';
+import type { Workload } from '../workload.js';
+import { visiting } from './visiting.js';
+
+export const transaction32: Workload = {
+  name: 'transaction-32',
+  title: 'Transaction of 2 statements, 32 callers',
+  contenders: visiting(
+    ['pg.Pool', OURS, 'postgres.js', 'Kysely', 'Drizzle', 'Knex', 'TypeORM', 'pg-promise'],
+    32,
+  ),
+  base: 'pg.Pool',
+  goals: [{ of: OURS, atMost: 0.85 }],
+  full: { operations: 1_600 },
+  smoke: { operations: 64 },
+};

@@ -1,0 +1,16 @@
+import { OURS } from '../peers/index.js';
+import type { Workload } from '../workload.js';
+import { visiting } from './visiting.js';
+
+export const transaction: Workload = {
+  name: 'transaction',
+  title: 'Transaction of 2 statements, one caller',
+  contenders: visiting(
+    ['pg', 'pg.Pool', OURS, 'postgres.js', 'Kysely', 'Drizzle', 'Knex', 'TypeORM', 'pg-promise'],
+    1,
+  ),
+  base: 'pg',
+  goals: [{ of: OURS, atMost: 0.75 }],
+  full: { operations: 800 },
+  smoke: { operations: 5 },
+};
