@@ -8,7 +8,7 @@ import { HELP, parseOptions, type Options } from './options.js';
 import { drawChart } from './report/chart.js';
 import { writePage } from './report/page.js';
 import type { Report, WorkloadReport } from './report/report.js';
-import { printWorkload } from './report/workload-tables.js';
+import { printSmoke, printWorkload } from './report/workload-tables.js';
 import { runWorkload } from './runner.js';
 
 const docs = new URL('../../../docs/', import.meta.url);
@@ -37,7 +37,7 @@ async function measure(options: Options): Promise<Report> {
         peers,
         progress,
       });
-      process.stdout.write(`\n${printWorkload(report)}\n\n`);
+      process.stdout.write(smoke ? `${printSmoke(report)}\n` : `\n${printWorkload(report)}\n\n`);
       reports.push(report);
     }
     const date = new Date().toISOString().slice(0, 10);

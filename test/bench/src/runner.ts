@@ -72,11 +72,11 @@ class WorkloadRun {
     this.#participants = opened.filter((participant) => participant !== undefined);
   }
 
-  /** The first round warms up and does not count. */
+  /** The first round warms up and does not count, but where the figures mean nothing. */
   async rounds(): Promise<void> {
     const { smoke, rounds: wanted } = this.#settings;
     const count = smoke ? 1 : (wanted ?? this.#size.rounds ?? DEFAULT_ROUNDS);
-    for (let round = 0; round <= count; round += 1) {
+    for (let round = smoke ? 1 : 0; round <= count; round += 1) {
       this.#progress(round === 0 ? 'warming up' : `round ${round} of ${count}`);
       for (const participant of rotate(this.#participants, round)) await this.#round(participant, round > 0);
     }

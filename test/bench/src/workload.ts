@@ -31,6 +31,7 @@ export interface Subject {
 export interface Contender {
   /** As tables print it; unique in its workload. */
   readonly name: string;
+  /** Loads what it measures here and not before, so that no process carries the libraries of the others. */
   readonly open: (setting: Setting) => Promise<Subject>;
 }
 

@@ -24,6 +24,12 @@ export function goalsTable(goals: readonly GoalReport[]): Table {
   };
 }
 
+/** One workload of a smoke run for a terminal. */
+export function printSmoke({ name, contenders, failures }: WorkloadReport): string {
+  const right = `${name}: right results of ${contenders.map((contender) => contender.name).join('; ')}`;
+  return [right, ...failures.map((failure) => `FAILED ${failure}`)].join('\n');
+}
+
 /** One workload for a terminal. */
 export function printWorkload(report: WorkloadReport): string {
   const { title, name, base, rounds, goals, failures } = report;

@@ -1,4 +1,3 @@
-import { createAsyncEngine } from 'nest-async-engine/engine';
 import { BenchmarkError } from '../benchmark-error.js';
 import { OURS } from '../peers/index.js';
 import type { Contender, Workload } from '../workload.js';
@@ -8,6 +7,7 @@ function listening(count: number): Contender {
   return {
     name: `${OURS}, ${count.toLocaleString('en')} listeners`,
     async open({ url, size: { operations } }) {
+      const { createAsyncEngine } = await import('nest-async-engine/engine');
       const engine = createAsyncEngine(url);
       let heard = 0;
       const listen = (): void => {

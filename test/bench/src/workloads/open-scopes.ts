@@ -1,8 +1,6 @@
-import { createAsyncEngine } from 'nest-async-engine/engine';
 import { runCallers } from '../callers.js';
 import { accountIdOf } from '../fixtures.js';
 import { OURS } from '../peers/index.js';
-import { selectAccount } from '../peers/ours.js';
 import type { Contender, Workload } from '../workload.js';
 import { expectedBalance } from './selecting.js';
 
@@ -11,6 +9,10 @@ function besideScopes(count: number): Contender {
   return {
     name: `${OURS}, ${count.toLocaleString('en')} open scopes`,
     async open({ url, size: { operations } }) {
+      const [{ createAsyncEngine }, { selectAccount }] = await Promise.all([
+        import('nest-async-engine/engine'),
+        import('../peers/ours.js'),
+      ]);
       const engine = createAsyncEngine(url);
       const leases = Array.from({ length: count }, () => engine.openScope({ label: 'idle' }).lease());
       const request = (index: number): Promise<number> =>

@@ -1,10 +1,7 @@
-import { createAsyncEngine } from 'nest-async-engine/engine';
-import pg from 'pg';
 import { expectSum } from '../callers.js';
 import { accountIdOf, type Account } from '../fixtures.js';
 import { CONNECTIONS } from '../peer-contenders.js';
 import { OURS } from '../peers/index.js';
-import { selectAccount } from '../peers/ours.js';
 import { SELECT_ACCOUNT } from '../peers/statements.js';
 import type { Contender, Setting, Subject, Workload } from '../workload.js';
 import { expectedBalance } from './selecting.js';
@@ -39,6 +36,10 @@ function waiting(peer: string, callers: number, open: (setting: Setting) => Prom
 }
 
 async function openEngine({ url }: Setting): Promise<Waiting> {
+  const [{ createAsyncEngine }, { selectAccount }] = await Promise.all([
+    import('nest-async-engine/engine'),
+    import('../peers/ours.js'),
+  ]);
   const engine = createAsyncEngine(url, { poolSize: CONNECTIONS, maxOverflow: 0, poolTimeout: 60_000 });
   const autocommit = engine.executionOptions({ isolationLevel: 'AUTOCOMMIT' });
   return {
@@ -51,6 +52,7 @@ async function openEngine({ url }: Setting): Promise<Waiting> {
 }
 
 async function openPool({ url }: Setting): Promise<Waiting> {
+  const { default: pg } = await import('pg');
   const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS });
   const select: Select = async (id) => {
     const client = await pool.connect();
