@@ -3,7 +3,8 @@ import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { onlyRow } from './only-row.js';
 import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
 
-type Query = postgres.Sql | postgres.TransactionSql;
+/** What the pool and a transaction have in common. */
+type Query = postgres.ISql;
 
 /** `postgres` (postgres.js): prepares by itself, pipelines by itself. */
 class PostgresJsPeer implements Peer {
