@@ -1,9 +1,9 @@
 import type { Driver } from './driver/driver.js';
-import { PgDriver } from './driver/pg/pg-driver.js';
+import { makeDriver, poolOptionsFor } from './drivers.js';
 import { AsyncEngine } from './engine.js';
 import { resolveEngineOptions } from './engine-options.js';
-import type { AsyncEngineOptions, PoolClass, ResolvedEngineOptions } from './engine-options.js';
-import { ArgumentError, NoSuchDriverError } from './errors.js';
+import type { AsyncEngineOptions } from './engine-options.js';
+import { ArgumentError } from './errors.js';
 import { AmbientContext } from './frame.js';
 import { EchoLog } from './log.js';
 import type { EngineLogger } from './log.js';
@@ -12,7 +12,6 @@ import { AssertionPool, QueuePool, StaticPool } from './pool/index.js';
 import type { Pool, PoolOptions } from './pool/index.js';
 import { ReplacedErrors } from './replaced-errors.js';
 import { CompiledCache } from './statement/index.js';
-import { resolveTypes } from './types.js';
 import { makeUrl } from './url.js';
 import type { DatabaseUrl } from './url.js';
 
@@ -25,8 +24,9 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   const databaseUrl = makeUrl(url);
   databaseUrl.getBackendName();
   const resolved = resolveEngineOptions(options);
-  const driver = driverFor(databaseUrl, resolved);
-  const pool = options.pool ?? new (resolved.poolClass ?? poolClassFor(driver))(driver, resolved.pool);
+  const driver = makeDriver(databaseUrl, resolved);
+  const pool =
+    options.pool ?? new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
   expectUsable(pool, driver);
   logPool(pool, options, resolved.logger);
   const { name } = driver.facts;
@@ -34,6 +34,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     {
       url: databaseUrl,
       driver: name,
+      closeDriver: () => driver.close?.(),
       pool,
       dialect: { name: databaseUrl.getBackendName(), driver: name },
       hideParameters: options.hideParameters ?? false,
@@ -80,31 +81,12 @@ function expectUsable(pool: Pool, { facts }: Driver): void {
 export function createAsyncPoolFromUrl(url: string | DatabaseUrl, options: PoolOptions = {}): Pool {
   const databaseUrl = makeUrl(url);
   databaseUrl.getBackendName();
-  const driver = driverFor(databaseUrl, resolveEngineOptions({}));
-  return new (poolClassFor(driver))(driver, options);
-}
-
-function poolClassFor(driver: Driver): PoolClass {
-  return driver.facts.maxConnections === 1 ? StaticPool : QueuePool;
-}
-
-function driverFor(url: DatabaseUrl, options: ResolvedEngineOptions): Driver {
-  const name = url.getDriverName();
-  if (name !== 'pg') {
-    throw new NoSuchDriverError(
-      `the driver '${name}' is not part of this version. Use postgresql+pg:// or postgresql://.`,
+  const driver = makeDriver(databaseUrl, resolveEngineOptions({}));
+  if (driver.close !== undefined) {
+    throw new ArgumentError(
+      `a pool without an engine can't close the database of the driver ${driver.facts.name}. ` +
+        `Use createAsyncEngine(), its pool and its aclose().`,
     );
   }
-  const { connectTimeout, preparedStatementCacheSize, settings, password, connectArgs, asyncCreator } =
-    options;
-  const types = resolveTypes(options.types);
-  return new PgDriver(url, {
-    connectTimeout,
-    preparedStatementCacheSize,
-    settings,
-    password,
-    connectArgs,
-    asyncCreator,
-    types,
-  });
+  return new QueuePool(driver, options);
 }

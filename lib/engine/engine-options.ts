@@ -21,14 +21,14 @@ import type { Driver } from './driver/driver.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
 import type { IsolationLevel } from './transaction/isolation.js';
-import type { TypeOptions } from './types.js';
+import type { TypeOptions, TypeParser } from './types.js';
 
 /** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
 export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
 
 /** Options of `createAsyncEngine`. Times in ms. What is not listed is refused. */
 export interface AsyncEngineOptions extends PoolOptions {
-  /** Default `QueuePool`, or what the driver's facts ask for. */
+  /** Default `QueuePool`. */
   readonly poolClass?: PoolClass | undefined;
   /** A pool that exists already; then the engine takes no other option of a pool. */
   readonly pool?: Pool | undefined;
@@ -70,8 +70,12 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly applicationName?: string | undefined;
   /** Applied to each new connection after it is open. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
-  /** How values of a type arrive: `{ int8: 'bigint' }`, or a parser by type name or oid. */
+  /** How values of a type arrive: `{ int8: 'bigint' }`, `'text'`, or a parser, by type name or oid; arrays follow. */
   readonly types?: TypeOptions | undefined;
+  /** Makes the text of an object that is sent as a value. Default `JSON.stringify`. */
+  readonly jsonSerializer?: ((value: unknown) => string) | undefined;
+  /** Reads json and jsonb. Default `JSON.parse`; `types` wins over it. */
+  readonly jsonDeserializer?: TypeParser | undefined;
   /** How long a statement or a nested transaction waits for another one beside it in which nothing runs. Default 10,000. */
   readonly nestedWaitTimeout?: number | undefined;
   /**
@@ -98,6 +102,11 @@ const echoRule: OptionRule = {
   takes: "true, false or 'debug'",
   accepts: (value) => typeof value === 'boolean' || value === 'debug',
   coerce: (text) => (text.trim().toLowerCase() === 'debug' ? 'debug' : flagRule.coerce(text)),
+};
+const callback: OptionRule = {
+  takes: 'a function',
+  accepts: (value) => typeof value === 'function',
+  coerce: asItIs,
 };
 
 const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions>, OptionRule>> = {
@@ -141,6 +150,8 @@ const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions
   applicationName: wordRule,
   settings: record,
   types: record,
+  jsonSerializer: callback,
+  jsonDeserializer: callback,
   nestedWaitTimeout: duration,
   commitTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
   transactional: record,
@@ -164,6 +175,8 @@ export interface ResolvedEngineOptions {
   readonly preparedStatementCacheSize: number;
   readonly settings: Readonly<Record<string, string>>;
   readonly types: TypeOptions | undefined;
+  readonly jsonSerializer: ((value: unknown) => string) | undefined;
+  readonly jsonDeserializer: TypeParser | undefined;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
   readonly logger: EngineLogger;
@@ -206,6 +219,8 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
     settings: sessionSettings(options),
     types: options.types,
+    jsonSerializer: options.jsonSerializer,
+    jsonDeserializer: options.jsonDeserializer,
     nestedWaitTimeout: options.nestedWaitTimeout ?? 10_000,
     commitTimeout: options.commitTimeout ?? 60_000,
     logger: options.logger ?? CONSOLE_LOGGER,

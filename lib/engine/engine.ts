@@ -25,6 +25,8 @@ import type { DatabaseUrl } from './url.js';
 export interface EngineParts extends ListeningParts {
   readonly url: DatabaseUrl;
   readonly driver: string;
+  /** Ends what the driver holds beside its sessions. */
+  readonly closeDriver: () => Promise<void> | undefined;
   pool: Pool;
   readonly compiledCache: CompiledCache;
   readonly dialect: Dialect;
@@ -66,7 +68,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.#parts.url.getBackendName();
   }
 
-  /** `pg`. */
+  /** `pg` or `pglite`. */
   get driver(): string {
     return this.#parts.driver;
   }
@@ -158,7 +160,10 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     this.#parts.compiledCache.clear();
   }
 
-  /** Closes idle connections and starts over with an empty pool; those on loan are closed when they come back. */
+  /**
+   * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back. A PGlite
+   * database stays open with what it has in memory.
+   */
   async dispose({ close = true }: { readonly close?: boolean } = {}): Promise<void> {
     const { pool } = this.#parts;
     this.#install(pool.recreate());
@@ -205,9 +210,10 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     );
   }
 
-  /** Closes the pool for good: later statements are refused with `ResourceClosedError`. */
+  /** Closes the pool for good, and a PGlite database: later statements are refused with `ResourceClosedError`. */
   async aclose(): Promise<void> {
     await this.pool.dispose();
+    await this.#parts.closeDriver();
     this.ambient.disable();
   }
 

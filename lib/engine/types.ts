@@ -1,44 +1,20 @@
+import { BUILTIN_TYPES } from './builtin-types.js';
 import { ArgumentError } from './errors.js';
 
 /** Turns the server's text for one value into what the user sees. Never called for NULL. */
 export type TypeParser = (text: string) => unknown;
 
-/** What values of a type become: `int8` by a word, any type by a parser under its name or oid. */
-export type TypeOptions = Readonly<Record<string, TypeParser | 'string' | 'number' | 'bigint'>>;
-
-/** The oids of PostgreSQL's built-in types that have a name here; fixed in the server's catalogue. */
-const OIDS: Readonly<Record<string, number>> = {
-  bool: 16,
-  bytea: 17,
-  int8: 20,
-  int2: 21,
-  int4: 23,
-  text: 25,
-  oid: 26,
-  json: 114,
-  float4: 700,
-  float8: 701,
-  bpchar: 1042,
-  varchar: 1043,
-  date: 1082,
-  time: 1083,
-  timestamp: 1114,
-  timestamptz: 1184,
-  interval: 1186,
-  timetz: 1266,
-  numeric: 1700,
-  uuid: 2950,
-  jsonb: 3802,
-};
-
-const ARRAY_OIDS: Readonly<Record<string, number>> = { int8: 1016, date: 1182 };
+/**
+ * What values of a type become, by the type's name or oid: a parser, `'text'` (the server's text as it is), and for `int8`
+ * also `'string'` (the default), `'number'` or `'bigint'`. Arrays of the type follow. A name that PostgreSQL does not come
+ * with, such as an enum's or a composite's, is looked up in the database when a connection is opened.
+ */
+export type TypeOptions = Readonly<Record<string, TypeParser | 'text' | 'string' | 'number' | 'bigint'>>;
 
 /** Types whose text is the value: no parser is called for them. */
 export const TEXT_OIDS: ReadonlySet<number> = new Set([
   18, 19, 20, 25, 1042, 1043, 1082, 1083, 1266, 1700, 2950,
 ]);
-
-export const DATE_ARRAY_OID = 1182;
 
 const INT8_PARSERS: Readonly<Record<string, TypeParser>> = {
   number: (text) => {
@@ -53,45 +29,90 @@ const INT8_PARSERS: Readonly<Record<string, TypeParser>> = {
   bigint: (text) => BigInt(text),
 };
 
-/** The parsers that the user chose, by oid; array types follow their element where that is `int8`. */
+/** The parsers that the user chose. */
 export interface ResolvedTypes {
+  /** By the oid of their type. */
   readonly scalars: ReadonlyMap<number, TypeParser>;
-  /** Array types whose elements go through a chosen parser. */
+  /** By the oid of an array whose elements go through them. */
   readonly arrays: ReadonlyMap<number, TypeParser>;
+  /** By a name or oid that only the database knows. */
+  readonly unresolved: ReadonlyMap<string, TypeParser>;
 }
 
-/** Checks `types` of the engine's options. An unknown name or a wrong value is an {@link ArgumentError}. */
-export function resolveTypes(options: TypeOptions = {}): ResolvedTypes {
+/** What the database says of a type; nulls where it has none of that name. */
+export interface TypeEntry {
+  readonly wanted: string;
+  readonly oid: number | null;
+  /** 0 where there is no array of it. */
+  readonly arrayOid: number | null;
+  /** `pg_type.typtype`: `e` an enum, `c` a composite, `d` a domain … */
+  readonly kind: string | null;
+}
+
+/**
+ * Checks `types` of the engine's options. A wrong value is an {@link ArgumentError}.
+ *
+ * @param parseJson What becomes of json and jsonb where `types` does not say it.
+ */
+export function resolveTypes(options: TypeOptions = {}, parseJson?: TypeParser): ResolvedTypes {
+  const json = parseJson === undefined ? {} : { json: parseJson, jsonb: parseJson };
   const scalars = new Map<number, TypeParser>();
   const arrays = new Map<number, TypeParser>();
-  for (const [name, choice] of Object.entries(options)) {
+  const unresolved = new Map<string, TypeParser>();
+  for (const [name, choice] of Object.entries<TypeOptions[string]>({ ...json, ...options })) {
     const parser = parserOf(name, choice);
     if (parser === undefined) continue;
-    scalars.set(oidOf(name), parser);
-    const arrayOid = ARRAY_OIDS[name];
-    if (arrayOid !== undefined) arrays.set(arrayOid, parser);
+    const builtin = builtinType(name);
+    if (builtin === undefined) unresolved.set(name, parser);
+    else scalars.set(builtin.oid, parser);
+    if (builtin?.arrayOid !== undefined) arrays.set(builtin.arrayOid, parser);
   }
-  return { scalars, arrays };
+  return { scalars, arrays, unresolved };
 }
 
-function oidOf(name: string): number {
-  const oid = /^\d+$/.test(name) ? Number(name) : OIDS[name];
-  if (oid === undefined) {
-    throw new ArgumentError(
-      `option types: there is no type '${name}'. Known names: ${Object.keys(OIDS).join(', ')}; for any other type give its oid.`,
-    );
+/**
+ * Adds what the database says of the names that only it knows.
+ *
+ * @throws ArgumentError for a name that it does not have, and for a domain, whose values arrive as those of its base type.
+ */
+export function completeTypes(types: ResolvedTypes, entries: readonly TypeEntry[]): ResolvedTypes {
+  const scalars = new Map(types.scalars);
+  const arrays = new Map(types.arrays);
+  for (const { wanted, oid, arrayOid, kind } of entries) {
+    const parser = types.unresolved.get(wanted);
+    if (parser === undefined) continue;
+    if (oid === null) {
+      throw new ArgumentError(
+        `option types: the database has no type '${wanted}'. Correct the name (with its schema, where that is not in the ` +
+          `search_path), or create the type before, by an engine without this option.`,
+      );
+    }
+    if (kind === 'd') {
+      throw new ArgumentError(
+        `option types: '${wanted}' is a domain, and its values arrive as those of the type under it. Name that type.`,
+      );
+    }
+    scalars.set(oid, parser);
+    if (arrayOid !== null && arrayOid !== 0) arrays.set(arrayOid, parser);
   }
-  return oid;
+  return { scalars, arrays, unresolved: new Map() };
+}
+
+function builtinType(name: string): { readonly oid: number; readonly arrayOid?: number } | undefined {
+  if (Object.hasOwn(BUILTIN_TYPES, name)) return BUILTIN_TYPES[name];
+  if (!/^\d+$/.test(name)) return undefined;
+  return Object.values(BUILTIN_TYPES).find(({ oid }) => oid === Number(name));
 }
 
 function parserOf(name: string, choice: TypeOptions[string]): TypeParser | undefined {
   if (typeof choice === 'function') return choice;
+  if (choice === 'text') return (text) => text;
   if (name === 'int8' && choice === 'string') return undefined;
   const parser = name === 'int8' ? INT8_PARSERS[choice] : undefined;
   if (parser === undefined) {
     throw new ArgumentError(
-      `option types.${name} is ${JSON.stringify(choice)}: it takes a function from text to value` +
-        (name === 'int8' ? `, or 'string', 'number' or 'bigint'.` : '.'),
+      `option types.${name} is ${JSON.stringify(choice)}: it takes a function from text to value, or 'text'` +
+        (name === 'int8' ? `, 'string', 'number' or 'bigint'.` : '.'),
     );
   }
   return parser;

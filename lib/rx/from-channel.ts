@@ -1,6 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, throwError, timer } from 'rxjs';
-import { ArgumentError, type AsyncEngine, InvalidRequestError, sql } from '../engine/index.js';
+import {
+  ArgumentError,
+  type AsyncEngine,
+  InvalidRequestError,
+  NotSupportedError,
+  sql,
+} from '../engine/index.js';
 import { ChannelListener, type Notification } from './channel-listener.js';
 
 export type { Notification } from './channel-listener.js';
@@ -28,7 +34,8 @@ const MAX_CHANNEL_BYTES = 63;
  *
  * Fails when the first connection cannot be made, and when the engine is closed before a reconnection.
  *
- * @throws ArgumentError for a name that is empty or longer than 63 bytes.
+ * @throws ArgumentError for a name that is empty or longer than 63 bytes, NotSupportedError for the driver pglite, whose
+ * one session nobody else could use.
  */
 export function fromChannel(
   engine: AsyncEngine,
@@ -39,6 +46,12 @@ export function fromChannel(
   if (Buffer.byteLength(channel) > MAX_CHANNEL_BYTES) {
     throw new ArgumentError(
       `the channel ${channel} has a name of more than ${MAX_CHANNEL_BYTES} bytes. Shorten it.`,
+    );
+  }
+  if (engine.driver === 'pglite') {
+    throw new NotSupportedError(
+      `fromChannel('${channel}') would keep the one session that a PGlite database has. Use listen() of the instance: ` +
+        `rawConnection() has it as driverConnection.`,
     );
   }
   const commands = { listen: String(sql`LISTEN ${name}`), unlisten: String(sql`UNLISTEN ${name}`) };

@@ -76,7 +76,7 @@ export interface CommandOptions {
 
 /** One session on the server. Commands run in the order in which they were handed over; each has its own error. */
 export interface DriverConnection {
-  /** What the user of `rawConnection()` gets: the `pg` Client. */
+  /** What the user of `rawConnection()` gets: the `pg` Client, or the PGlite instance. */
   readonly driverConnection: unknown;
   /** The server's process id, as in `pg_stat_activity.pid`. */
   readonly processId: number | undefined;
@@ -96,7 +96,10 @@ export interface DriverConnection {
   uniqueName(prefix: string): string;
   /** `options` hold for each fetch. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
-  /** Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use. */
+  /**
+   * Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use.
+   * Without effect where the server takes no such request.
+   */
   cancel(): Promise<void>;
   /** Says goodbye to the server; ends hard when that takes longer than a second. Never rejects. */
   close(): Promise<void>;
@@ -107,12 +110,16 @@ export interface DriverConnection {
 /** What the layers above must know of a driver without asking it to try. */
 export interface DriverFacts {
   readonly name: string;
-  /** 1: the whole database is one session; the engine then takes `StaticPool`. */
+  /** 1: the whole database is one session, and the pool lends it to one borrower after the other. */
   readonly maxConnections: number;
+  /** Settings that the server takes and does not heed. */
+  readonly ignoredSettings?: readonly string[];
 }
 
 export interface Driver {
   readonly facts: DriverFacts;
   /** Opens one session. Rejects with an error of our tree. */
   connect(): Promise<DriverConnection>;
+  /** Ends, for good, what the driver holds beside its sessions; absent where that is nothing. Never rejects. */
+  close?(): Promise<void>;
 }

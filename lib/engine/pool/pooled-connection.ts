@@ -39,7 +39,7 @@ export class PooledConnection implements AsyncDisposable {
     this.#lender = lender;
   }
 
-  /** The driver's own object: the `pg` Client. */
+  /** The driver's own object: the `pg` Client, or the PGlite instance. */
   get driverConnection(): unknown {
     return this.session.driverConnection;
   }

@@ -5,7 +5,7 @@ import type { CommandResult, DriverRow } from '../driver.js';
 import { toEngineError } from './pg-error.js';
 import { PreparedStatement } from './prepared-statements.js';
 import type { PreparedStatements } from './prepared-statements.js';
-import type { Step, WireValue } from './pg-step.js';
+import type { JsonSerializer, Step, WireValue } from './pg-step.js';
 import { RowLayout } from './row-builder.js';
 
 export interface StepResult extends CommandResult {
@@ -18,6 +18,8 @@ export interface StepResult extends CommandResult {
 export interface WireContext {
   readonly prepared: PreparedStatements;
   readonly types: ResolvedTypes;
+  /** Default: `JSON.stringify`. */
+  readonly serializeJson?: JsonSerializer | undefined;
 }
 
 /** The parts of pg's Connection that its own types leave out. */

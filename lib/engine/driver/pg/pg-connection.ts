@@ -1,7 +1,6 @@
 import type { Client } from 'pg';
 import { OperationalError, QueryCanceledError, ResourceClosedError } from '../../errors.js';
 import { LONGEST_TIMER } from '../../option-rule.js';
-import { sqlStateOf } from '../../sqlstate.js';
 import type {
   Command,
   CommandOptions,
@@ -14,10 +13,11 @@ import type {
 import { sendCancelRequest } from './cancel-request.js';
 import { PgBatch } from './pg-batch.js';
 import type { WireContext } from './pg-batch.js';
-import { isEndOfSession, lostError } from './pg-error.js';
+import { isEndOfSession, lostError, staleness } from './pg-error.js';
 import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { Step, WireCommand } from './pg-step.js';
+import type { SessionTraits } from './session-traits.js';
 
 /** How long a cancelled statement may take to end before the session is dropped. */
 const CANCEL_GRACE = 5_000;
@@ -33,6 +33,8 @@ interface Task {
   readonly steps: readonly Step[];
   readonly closePortals: readonly string[];
   readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
+  /** When it is too late to begin, by `performance.now()`: a blocked event loop lets the timer wait. */
+  readonly deadline: number;
   batch: PgBatch;
   /** The server's state when the batch was written. */
   startedIn: ServerStatus;
@@ -43,6 +45,7 @@ interface Task {
 export class PgConnection implements DriverConnection {
   readonly #client: Client;
   readonly #context: WireContext;
+  readonly #traits: SessionTraits;
   readonly #waiting: Task[] = [];
   #running: Task | undefined;
   #state: State = 'open';
@@ -51,11 +54,11 @@ export class PgConnection implements DriverConnection {
   #names = 0;
   #lossCause: unknown;
 
-  /** `isConnected`: somebody else has connected the client. */
-  constructor(client: Client, context: WireContext, isConnected = false) {
+  constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
     this.#client = client;
     this.#context = context;
-    if (isConnected) this.#listen();
+    this.#traits = traits;
+    if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
     client.on('error', (error: unknown) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
@@ -69,8 +72,8 @@ export class PgConnection implements DriverConnection {
     connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
   }
 
-  get driverConnection(): Client {
-    return this.#client;
+  get driverConnection(): unknown {
+    return this.#traits.driverConnection ?? this.#client;
   }
 
   get processId(): number | undefined {
@@ -129,7 +132,7 @@ export class PgConnection implements DriverConnection {
 
   async cancel(): Promise<void> {
     const task = this.#running;
-    if (task === undefined || !this.isOpen) return;
+    if (task === undefined || !this.isOpen || this.#traits.takesCancel === false) return;
     const deadline = setTimeout(() => this.#giveUp(task), CANCEL_GRACE);
     deadline.unref();
     this.#cancels += 1;
@@ -171,7 +174,7 @@ export class PgConnection implements DriverConnection {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#refusal();
-      const steps = commands.map(toStep);
+      const steps = commands.map((command) => toStep(command, this.#context.serializeJson));
       if (options?.signal?.aborted === true) throw cancelledUnsent(steps);
       const task: Task = {
         steps,
@@ -181,6 +184,7 @@ export class PgConnection implements DriverConnection {
           if (failure === undefined) resolve(answer(batch));
           else reject(failure);
         },
+        deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
         batch: this.#batchOf(steps, closePortals),
         startedIn: 'idle',
         isRetried: false,
@@ -204,6 +208,10 @@ export class PgConnection implements DriverConnection {
     if (this.#running !== undefined || this.#cancels > 0 || !this.isOpen) return;
     const task = this.#waiting.shift();
     if (task === undefined) return;
+    if (task.deadline !== Infinity && performance.now() > task.deadline) {
+      task.settle(cancelledUnsent(task.steps), task.batch);
+      return this.#next();
+    }
     this.#running = task;
     task.startedIn = this.status;
     try {
@@ -288,12 +296,4 @@ function cancelledUnsent(steps: readonly Step[]): QueryCanceledError {
     statement: last?.text,
     parameters: last?.parameters,
   });
-}
-
-/** `plan`: DDL has changed what a statement returns. `names`: the server has lost a name, and maybe others. */
-function staleness(failure: unknown): 'none' | 'plan' | 'names' {
-  const state = sqlStateOf(failure);
-  if (state === '26000') return 'names';
-  const { routine } = (failure ?? {}) as { routine?: unknown };
-  return state === '0A000' && routine === 'RevalidateCachedQuery' ? 'plan' : 'none';
 }

@@ -1,12 +1,11 @@
 import pg from 'pg';
-import type { ResolvedTypes } from '../../types.js';
 import type { DatabaseUrl } from '../../url.js';
 import { DBAPIError, InterfaceError, OperationalError } from '../../errors.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
 import { requireChannelBinding } from './channel-binding.js';
-import { PgConnection } from './pg-connection.js';
-import { connectError, creatorError } from './pg-error.js';
-import { PreparedStatements } from './prepared-statements.js';
+import { CONNECT_TIMEOUT, openSession } from './open-session.js';
+import type { SessionOptions } from './open-session.js';
+import { creatorError } from './pg-error.js';
 import { isOfKind, SessionTarget } from './session-target.js';
 import type { Candidate, SessionKind } from './session-target.js';
 import { TlsRules } from './tls.js';
@@ -14,14 +13,7 @@ import type { TlsAttempt } from './tls.js';
 import { clientConfig, connectTimeoutOf, urlParameters } from './url-parameters.js';
 import type { UrlParameters } from './url-parameters.js';
 
-export interface PgDriverOptions {
-  /** Milliseconds; 0: no limit. Default: what the URL says, else 10,000. */
-  readonly connectTimeout?: number | undefined;
-  /** Named statements per session; 0: none. */
-  readonly preparedStatementCacheSize: number;
-  readonly types: ResolvedTypes;
-  /** `set_config` of each, once a session is open: poolers refuse startup parameters. */
-  readonly settings: Readonly<Record<string, string>>;
+export interface PgDriverOptions extends SessionOptions {
   readonly password?: string | (() => Promise<string>) | undefined;
   /** The driver's own options; they win over the URL. */
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
@@ -30,13 +22,12 @@ export interface PgDriverOptions {
 }
 
 const KEEP_ALIVE_DELAY = 10_000;
-const CONNECT_TIMEOUT = 10_000;
 
 export class PgDriver implements Driver {
   readonly facts: DriverFacts = { name: 'pg', maxConnections: Number.POSITIVE_INFINITY };
   readonly #url: DatabaseUrl;
   readonly #options: PgDriverOptions;
-  readonly #connectTimeout: number;
+  readonly #session: SessionOptions;
   readonly #parameters: UrlParameters;
   readonly #urlConfig: pg.ClientConfig;
   readonly #tls: TlsRules;
@@ -48,7 +39,8 @@ export class PgDriver implements Driver {
     this.#url = url;
     this.#parameters = parameters;
     this.#options = options;
-    this.#connectTimeout = options.connectTimeout ?? connectTimeoutOf(parameters) ?? CONNECT_TIMEOUT;
+    const connectTimeout = options.connectTimeout ?? connectTimeoutOf(parameters) ?? CONNECT_TIMEOUT;
+    this.#session = { ...options, connectTimeout };
     this.#urlConfig = clientConfig(parameters);
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
@@ -56,7 +48,8 @@ export class PgDriver implements Driver {
 
   async connect(): Promise<DriverConnection> {
     const { asyncCreator } = this.#options;
-    if (asyncCreator !== undefined) return await this.#settle(await this.#create(asyncCreator));
+    if (asyncCreator !== undefined)
+      return await openSession(await this.#create(asyncCreator), this.#session, { isConnected: true });
     const failures: Error[] = [];
     const hosts = this.#target.order(this.#url.hosts);
     for (const kind of this.#target.passes) {
@@ -92,7 +85,7 @@ export class PgDriver implements Driver {
 
   async #isWanted(connection: DriverConnection, kind: SessionKind): Promise<boolean> {
     try {
-      return await isOfKind(connection, kind, this.#connectTimeout || undefined);
+      return await isOfKind(connection, kind, this.#session.connectTimeout || undefined);
     } catch (error) {
       connection.terminate();
       throw error;
@@ -100,7 +93,7 @@ export class PgDriver implements Driver {
   }
 
   async #open({ host, port }: Candidate, ssl: TlsAttempt): Promise<DriverConnection> {
-    const { connectArgs, preparedStatementCacheSize, types, password } = this.#options;
+    const { connectArgs, password } = this.#options;
     const client = new pg.Client({
       host,
       port,
@@ -110,25 +103,15 @@ export class PgDriver implements Driver {
       ssl,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY,
-      connectionTimeoutMillis: this.#connectTimeout,
+      connectionTimeoutMillis: this.#session.connectTimeout,
       ...this.#urlConfig,
       ...connectArgs,
     });
     if (this.#parameters.channel_binding === 'require') requireChannelBinding(client);
-    const connection = new PgConnection(client, {
-      prepared: new PreparedStatements(preparedStatementCacheSize),
-      types,
-    });
-    try {
-      await client.connect();
-    } catch (cause) {
-      connection.terminate();
-      throw connectError(cause, `${client.host}:${client.port}`);
-    }
-    return await this.#settle(connection);
+    return await openSession(client, this.#session);
   }
 
-  async #create(asyncCreator: () => Promise<unknown>): Promise<PgConnection> {
+  async #create(asyncCreator: () => Promise<unknown>): Promise<pg.Client> {
     let client: unknown;
     try {
       client = await asyncCreator();
@@ -140,34 +123,7 @@ export class PgDriver implements Driver {
         'asyncCreator gave no connected client of pg. Return new pg.Client(…) after you have awaited its connect().',
       );
     }
-    const { preparedStatementCacheSize, types } = this.#options;
-    return new PgConnection(
-      client,
-      { prepared: new PreparedStatements(preparedStatementCacheSize), types },
-      true,
-    );
-  }
-
-  async #settle(connection: PgConnection): Promise<DriverConnection> {
-    try {
-      await this.#applySettings(connection);
-      return connection;
-    } catch (error) {
-      connection.terminate();
-      throw error;
-    }
-  }
-
-  async #applySettings(connection: DriverConnection): Promise<void> {
-    const entries = Object.entries(this.#options.settings);
-    if (entries.length === 0) return;
-    const calls = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, FALSE)`);
-    await connection.execute(
-      [],
-      { text: `SELECT ${calls.join(', ')}`, values: entries.flat(), prepare: false },
-      // 0 is no deadline, as it is for pg.
-      { timeout: this.#connectTimeout || undefined },
-    );
+    return client;
   }
 }
 

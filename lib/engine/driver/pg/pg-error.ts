@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { ConnectionLostError, InterfaceError, OperationalError } from '../../errors.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../errors.js';
-import { errorClassOf } from '../../sqlstate.js';
+import { errorClassOf, sqlStateOf } from '../../sqlstate.js';
 
 /** What the server said, in the class that its SQLSTATE stands for. */
 export function toEngineError(error: unknown, statement: string | undefined, values: unknown): DBAPIError {
@@ -27,6 +27,14 @@ export function lostError(cause: unknown, statement?: string): ConnectionLostErr
 /** True for the server's last words: after an ordinary error it goes on with the next statement. */
 export function isEndOfSession(failure: unknown): boolean {
   return failure instanceof pg.DatabaseError && failure.severity !== 'ERROR';
+}
+
+/** `plan`: DDL has changed what a statement returns. `names`: the server has lost a name, and maybe others. */
+export function staleness(failure: unknown): 'none' | 'plan' | 'names' {
+  const state = sqlStateOf(failure);
+  if (state === '26000') return 'names';
+  const { routine } = (failure ?? {}) as { routine?: unknown };
+  return state === '0A000' && routine === 'RevalidateCachedQuery' ? 'plan' : 'none';
 }
 
 /** No session could be opened. */

@@ -6,6 +6,9 @@ import type { RowLayout } from './row-builder.js';
 /** Bind counts its values in 16 bits. */
 const MAX_VALUES = 65_535;
 
+/** Makes the text of a value that is sent as JSON. */
+export type JsonSerializer = (value: unknown) => string;
+
 export type WireValue = string | Buffer | null;
 
 /** A command, a control statement in front of one, or one more fetch from a portal that an earlier batch opened. */
@@ -28,13 +31,13 @@ export interface Step extends WireCommand {
 const NO_VALUES: readonly WireValue[] = [];
 
 /** Encodes the values before anything is written, so that one that fails leaves no half batch on the wire. */
-export function toStep(command: WireCommand): Step {
+export function toStep(command: WireCommand, serializeJson?: JsonSerializer): Step {
   const parameters = command.values ?? NO_VALUES;
-  const values = parameters.length === 0 ? NO_VALUES : encode(command.text, parameters);
+  const values = parameters.length === 0 ? NO_VALUES : encode(command.text, parameters, serializeJson);
   return { ...command, values, parameters, prepare: command.prepare ?? true };
 }
 
-function encode(statement: string, values: readonly unknown[]): WireValue[] {
+function encode(statement: string, values: readonly unknown[], serializeJson?: JsonSerializer): WireValue[] {
   if (values.length > MAX_VALUES) {
     throw new ArgumentError(
       `the statement has ${values.length} parameters; the protocol takes ${MAX_VALUES}. ` +
@@ -47,11 +50,22 @@ function encode(statement: string, values: readonly unknown[]): WireValue[] {
         throw new ArgumentError('it is an invalid Date');
       if (typeof value === 'function' || typeof value === 'symbol')
         throw new ArgumentError(`it is a ${typeof value}`);
-      return prepareValue(value);
+      return prepareValue(serializeJson === undefined ? value : withJson(value, serializeJson));
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `parameter $${index + 1} cannot be sent: ${reason}`;
       throw new StatementError(message, { cause, statement, parameters: values });
     }
   });
+}
+
+/** Objects become their JSON, also those in arrays; a list that is JSON itself has to be serialized by its sender. */
+function withJson(value: unknown, serializeJson: JsonSerializer): unknown {
+  if (Array.isArray(value)) return value.map((element) => withJson(element, serializeJson));
+  return isJson(value) ? serializeJson(value) : value;
+}
+
+function isJson(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return !(value instanceof Date || ArrayBuffer.isView(value) || 'toPostgres' in value);
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { DATE_ARRAY_OID, TEXT_OIDS } from '../../types.js';
+import { ELEMENT_OIDS } from '../../builtin-types.js';
+import { TEXT_OIDS } from '../../types.js';
 import type { ResolvedTypes, TypeParser } from '../../types.js';
 import type { DriverRow, Field, RowShape } from '../driver.js';
 
@@ -19,19 +20,15 @@ export class RowLayout implements RowShape {
   }
 }
 
-/**
- * Arrays whose elements stay text as their scalars do, where pg does otherwise: of dates it makes Dates at local
- * midnight, of numerics floats, and of "char"[] and name[] it makes nothing.
- */
-const TEXT_ARRAY_OIDS: ReadonlySet<number> = new Set([1002, 1003, DATE_ARRAY_OID, 1231]);
-
+/** An array's elements are what its type's values are, where pg has other rules for some: dates, numerics, ranges … */
 function parserFor(oid: number, types: ResolvedTypes): TypeParser | undefined {
   const chosen = types.scalars.get(oid);
   if (chosen !== undefined) return chosen;
-  const element = types.arrays.get(oid);
-  if (element !== undefined) return arrayOf(element);
+  const chosenElement = types.arrays.get(oid);
+  if (chosenElement !== undefined) return arrayOf(chosenElement);
   if (TEXT_OIDS.has(oid)) return undefined;
-  if (TEXT_ARRAY_OIDS.has(oid)) return arrayOf((text) => text);
+  const elementOid = ELEMENT_OIDS.get(oid);
+  if (elementOid !== undefined) return arrayOf(parserFor(elementOid, types) ?? ((text) => text));
   return pg.types.getTypeParser(oid, 'text') as TypeParser;
 }
 

@@ -1,0 +1,83 @@
+/** A type that every server has, by its oid and the oid of its array; fixed in the server's catalogue. */
+interface BuiltinType {
+  readonly oid: number;
+  /** Undefined where there is no array, or one whose text has another separator than a comma (`box`). */
+  readonly arrayOid?: number;
+}
+
+const type = (oid: number, arrayOid?: number): BuiltinType =>
+  arrayOid === undefined ? { oid } : { oid, arrayOid };
+
+/** By the name in `pg_type`. */
+export const BUILTIN_TYPES: Readonly<Record<string, BuiltinType>> = {
+  bool: type(16, 1000),
+  bytea: type(17, 1001),
+  char: type(18, 1002),
+  name: type(19, 1003),
+  int8: type(20, 1016),
+  int2: type(21, 1005),
+  int4: type(23, 1007),
+  regproc: type(24, 1008),
+  text: type(25, 1009),
+  oid: type(26, 1028),
+  json: type(114, 199),
+  xml: type(142, 143),
+  point: type(600, 1017),
+  lseg: type(601, 1018),
+  path: type(602, 1019),
+  box: type(603),
+  polygon: type(604, 1027),
+  line: type(628, 629),
+  cidr: type(650, 651),
+  float4: type(700, 1021),
+  float8: type(701, 1022),
+  circle: type(718, 719),
+  macaddr8: type(774, 775),
+  money: type(790, 791),
+  macaddr: type(829, 1040),
+  inet: type(869, 1041),
+  bpchar: type(1042, 1014),
+  varchar: type(1043, 1015),
+  date: type(1082, 1182),
+  time: type(1083, 1183),
+  timestamp: type(1114, 1115),
+  timestamptz: type(1184, 1185),
+  interval: type(1186, 1187),
+  timetz: type(1266, 1270),
+  bit: type(1560, 1561),
+  varbit: type(1562, 1563),
+  numeric: type(1700, 1231),
+  regprocedure: type(2202, 2207),
+  regoper: type(2203, 2208),
+  regoperator: type(2204, 2209),
+  regclass: type(2205, 2210),
+  regtype: type(2206, 2211),
+  void: type(2278),
+  uuid: type(2950, 2951),
+  pg_lsn: type(3220, 3221),
+  tsvector: type(3614, 3643),
+  tsquery: type(3615, 3645),
+  jsonb: type(3802, 3807),
+  int4range: type(3904, 3905),
+  numrange: type(3906, 3907),
+  tsrange: type(3908, 3909),
+  tstzrange: type(3910, 3911),
+  daterange: type(3912, 3913),
+  int8range: type(3926, 3927),
+  jsonpath: type(4072, 4073),
+  regnamespace: type(4089, 4090),
+  regrole: type(4096, 4097),
+  int4multirange: type(4451, 6150),
+  nummultirange: type(4532, 6151),
+  tsmultirange: type(4533, 6152),
+  tstzmultirange: type(4534, 6153),
+  datemultirange: type(4535, 6155),
+  int8multirange: type(4536, 6157),
+};
+
+/** The type of the elements of an array, by the array's oid. */
+export const ELEMENT_OIDS: ReadonlyMap<number, number> = new Map(
+  Object.values(BUILTIN_TYPES).flatMap(({ oid, arrayOid }) =>
+    arrayOid === undefined ? [] : [[arrayOid, oid]],
+  ),
+);

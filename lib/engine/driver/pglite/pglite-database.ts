@@ -1,0 +1,106 @@
+import path from 'node:path';
+import type { PGlite } from '@electric-sql/pglite';
+import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors.js';
+import { FolderLock } from './folder-lock.js';
+
+/** The part of the package that is used. */
+export interface PgliteModule {
+  readonly PGlite: Pick<typeof PGlite, 'create'>;
+}
+
+/** `usable`: open, or opened when asked for. `lost`: it was in memory and its server has ended. */
+type State = 'usable' | 'lost' | 'closed';
+
+/** One PGlite instance: a whole server in this process, opened when it is first asked for. */
+export class PgliteDatabase {
+  readonly #folder: string | undefined;
+  readonly #settings: Readonly<Record<string, unknown>>;
+  readonly #load: () => Promise<PgliteModule>;
+  #state: State = 'usable';
+  #lossCause: unknown;
+  #lock: FolderLock | undefined;
+  #opening: Promise<PGlite> | undefined;
+
+  /** Without a `folder` the data is in memory. */
+  constructor(
+    folder: string | undefined,
+    settings: Readonly<Record<string, unknown>>,
+    load: () => Promise<PgliteModule> = () => import('@electric-sql/pglite'),
+  ) {
+    this.#folder = folder === undefined ? undefined : path.resolve(folder);
+    this.#settings = settings;
+    this.#load = load;
+  }
+
+  get place(): string {
+    return this.#folder === undefined ? 'PGlite in memory' : `PGlite in ${this.#folder}`;
+  }
+
+  /**
+   * The instance, the same each time.
+   *
+   * @throws NoSuchDriverError where the package is not installed, OperationalError where the folder is in use or can't be
+   * opened, or the data in memory is lost, ResourceClosedError after `close()`.
+   */
+  async open(): Promise<PGlite> {
+    if (this.#state === 'closed')
+      throw new ResourceClosedError(`${this.place} is closed. Make a new engine.`);
+    if (this.#state === 'lost') {
+      throw new OperationalError(
+        `${this.place} has ended (${String(this.#lossCause)}), and its data with it. Make a new engine.`,
+        { cause: this.#lossCause },
+      );
+    }
+    this.#opening ??= this.#start();
+    try {
+      return await this.#opening;
+    } catch (error) {
+      this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  /** The server has ended by itself. What is in a folder is opened anew when it is next asked for. */
+  lose(cause: unknown): void {
+    if (this.#state !== 'usable') return;
+    this.#opening = undefined;
+    if (this.#folder !== undefined) return;
+    this.#state = 'lost';
+    this.#lossCause = cause;
+  }
+
+  /** For good. Never rejects: what a broken instance has to say about its end helps nobody. */
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    const instance = await this.#opening?.catch(() => undefined);
+    // Behind what is still to be run, such as the end of a session.
+    await instance?.runExclusive(() => Promise.resolve()).catch(() => undefined);
+    await instance?.close().catch(() => undefined);
+    await this.#lock?.release();
+  }
+
+  async #start(): Promise<PGlite> {
+    const { PGlite: server } = await this.#load().catch((cause: unknown) => {
+      throw notLoaded(cause);
+    });
+    if (this.#folder !== undefined) this.#lock ??= await FolderLock.acquire(this.#folder);
+    try {
+      return await (this.#folder === undefined
+        ? server.create(this.#settings)
+        : server.create(this.#folder, this.#settings));
+    } catch (cause) {
+      await this.#lock?.release();
+      this.#lock = undefined;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new OperationalError(`cannot open ${this.place}: ${reason}`, { cause });
+    }
+  }
+}
+
+function notLoaded(cause: unknown): NoSuchDriverError {
+  return new NoSuchDriverError(
+    'the driver pglite needs the package "@electric-sql/pglite", which could not be loaded. ' +
+      'Install it with "npm install @electric-sql/pglite".',
+    { cause },
+  );
+}
