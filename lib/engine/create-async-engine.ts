@@ -1,4 +1,3 @@
-import type { Driver } from './driver/driver.js';
 import { makeDriver, poolOptionsFor } from './drivers.js';
 import { AsyncEngine } from './engine.js';
 import { resolveEngineOptions } from './engine-options.js';
@@ -8,7 +7,7 @@ import { AmbientContext } from './frame.js';
 import { EchoLog } from './log.js';
 import type { EngineLogger } from './log.js';
 import { OpenScopes } from './open-scopes.js';
-import { AssertionPool, QueuePool, StaticPool } from './pool/index.js';
+import { QueuePool } from './pool/index.js';
 import type { Pool, PoolOptions } from './pool/index.js';
 import { ReplacedErrors } from './replaced-errors.js';
 import { CompiledCache } from './statement/index.js';
@@ -27,7 +26,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   const driver = makeDriver(databaseUrl, resolved);
   const pool =
     options.pool ?? new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
-  expectUsable(pool, driver);
+  expectUsable(pool);
   logPool(pool, options, resolved.logger);
   const { name } = driver.facts;
   return new AsyncEngine(
@@ -63,13 +62,9 @@ function logPool(pool: Pool, { echoPool, poolLoggingName }: AsyncEngineOptions, 
   pool.watch.logTo((tally) => new EchoLog(logger, name, echoPool ?? false, tally));
 }
 
-function expectUsable(pool: Pool, { facts }: Driver): void {
+function expectUsable(pool: Pool): void {
   if (pool.isDisposed)
     throw new ArgumentError("option 'pool' got a pool that was disposed. Give pool.recreate().");
-  if (facts.maxConnections > 1 || pool instanceof StaticPool || pool instanceof AssertionPool) return;
-  throw new ArgumentError(
-    `the driver '${facts.name}' has one session, which a ${pool.name} cannot share out. Use StaticPool.`,
-  );
 }
 
 /**
