@@ -141,6 +141,19 @@ describe('the statement behind a cancelled one', () => {
     }
   });
 
+  it('ends, when the request was there before it', async () => {
+    const pooled = await engine.rawConnection();
+    await pooled.session.execute([], { text: 'SELECT 1' });
+    const held = proxy.holdWhen(({ from, type }) => from === 'client' && type === 'Bind');
+    const failure = failureOf(pooled.session.execute([], { text: 'SELECT pg_sleep(60)' }));
+    await held;
+    await pooled.session.cancel();
+    proxy.resume();
+    expect(await failure).toBeInstanceOf(QueryCanceledError);
+    expect(pooled.isValid).toBe(true);
+    await pooled.close();
+  });
+
   it('waits until the cancel request is delivered', async () => {
     await using connection = await engine.connect();
     await connection.executionOptions({ isolationLevel: 'AUTOCOMMIT' });

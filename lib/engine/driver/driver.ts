@@ -86,7 +86,10 @@ export interface DriverConnection {
   /** Nothing is running and nothing waits to be sent. */
   readonly isQuiet: boolean;
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
-  /** Runs `commands` one after the other under one Sync. */
+  /**
+   * Runs `commands` one after the other under one Sync; one result for each. Commands that insert a row by the same text
+   * may be run as one statement for all their rows, with one result.
+   */
   executeMany(
     control: readonly Control[],
     commands: readonly Command[],

@@ -1,11 +1,15 @@
-import type { Connection, Submittable } from 'pg';
+import type { Submittable } from 'pg';
 import { InterfaceError, StatementError } from '../../errors.js';
 import type { ResolvedTypes } from '../../types.js';
 import type { CommandResult, DriverRow } from '../driver.js';
+import type { MessageTarget } from './message-reader.js';
+import type { MessageWriter } from './message-writer.js';
 import { toEngineError } from './pg-error.js';
+import { sqlOf } from './pg-step.js';
+import type { JsonSerializer, Step } from './pg-step.js';
+import type { PgWire } from './pg-wire.js';
 import { PreparedStatement } from './prepared-statements.js';
 import type { PreparedStatements } from './prepared-statements.js';
-import type { JsonSerializer, Step, WireValue } from './pg-step.js';
 import { RowLayout } from './row-builder.js';
 
 export interface StepResult extends CommandResult {
@@ -22,25 +26,12 @@ export interface WireContext {
   readonly serializeJson?: JsonSerializer | undefined;
 }
 
-/** The parts of pg's Connection that its own types leave out. */
-interface Wire {
-  readonly stream: { cork?(): void; uncork?(): void };
-  parse(query: { name: string; text: string }): void;
-  bind(config: { portal: string; statement: string; values: readonly WireValue[] }): void;
-  describe(target: { type: 'P'; name: string }): void;
-  execute(config: { portal: string; rows: number } | undefined): void;
-  close(target: { type: 'P' | 'S'; name: string }): void;
-  sync(): void;
-  query(text: string): void;
-  sendCopyFail(message: string): void;
-}
-
-interface DataRow {
-  readonly fields: readonly (string | null)[];
-}
-
 interface RowDescription {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
+}
+
+export interface ParameterDescription {
+  readonly dataTypeIDs: readonly number[];
 }
 
 const NAMES_ARE_GONE: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE ALL']);
@@ -49,12 +40,13 @@ const NAMES_ARE_GONE: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE 
  * Statements that leave in one write and share one Sync, given to `client.query()` as pg's documented `Submittable`.
  * When one fails, the server skips those behind it: nothing runs outside the transaction that travels in front of it.
  */
-export class PgBatch implements Submittable {
+export class PgBatch implements Submittable, MessageTarget {
   readonly results: StepResult[] = [];
   /** The server's ErrorResponse, or pg's own error when the session broke. Settled by the next ReadyForQuery. */
   failure: unknown;
 
   readonly #context: WireContext;
+  readonly #wire: PgWire;
   readonly #steps: readonly Step[];
   readonly #closePortals: readonly string[];
   readonly #onReady: (batch: PgBatch) => void;
@@ -67,11 +59,13 @@ export class PgBatch implements Submittable {
 
   constructor(
     context: WireContext,
+    wire: PgWire,
     steps: readonly Step[],
     closePortals: readonly string[],
     onReady: (batch: PgBatch) => void,
   ) {
     this.#context = context;
+    this.#wire = wire;
     this.#steps = steps;
     this.#closePortals = closePortals;
     this.#onReady = onReady;
@@ -94,40 +88,42 @@ export class PgBatch implements Submittable {
     return toEngineError(this.failure, this.current?.text, this.current?.parameters);
   }
 
-  submit(connection: Connection): void {
-    const wire = connection as unknown as Wire;
-    if (this.#isSimple) {
-      wire.query(this.#steps[0]?.text ?? '');
-      return this.#begin();
-    }
-    wire.stream.cork?.();
-    for (const name of this.#context.prepared.takeEvicted()) wire.close({ type: 'S', name });
-    for (const name of this.#closePortals) wire.close({ type: 'P', name });
-    this.#steps.forEach((step, index) => this.#write(wire, step, index));
-    wire.sync();
-    wire.stream.uncork?.();
+  submit(): void {
+    const { writer } = this.#wire;
+    if (this.#isSimple) writer.query(this.#steps[0]?.text ?? '');
+    else this.#writeTo(writer);
     this.#begin();
+    this.#wire.send(this);
   }
 
-  #write(wire: Wire, step: Step, index: number): void {
+  #writeTo(writer: MessageWriter): void {
+    for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
+    for (const name of this.#closePortals) writer.closePortal(name);
+    this.#steps.forEach((step, index) => this.#write(writer, step, index));
+    writer.sync();
+  }
+
+  #write(writer: MessageWriter, step: Step, index: number): void {
     const portal = step.portal?.name ?? '';
     if (step.bound === undefined) {
-      const statement = this.#statementFor(wire, step, index);
-      wire.bind({ portal, statement: statement.name, values: step.values });
+      const statement = this.#statementFor(writer, step, index);
       const wasAsked = index > 0 && this.#statements[index - 1] === statement && statement.hasStableRows;
-      if (!statement.isDescribed && !wasAsked) wire.describe({ type: 'P', name: portal });
+      if (step.insert !== undefined) writer.describeStatement(statement.name);
+      writer.bind(portal, statement.name, step.values);
+      const isAsked = statement.isDescribed || wasAsked || step.insert !== undefined;
+      if (!isAsked) writer.describePortal(portal);
     }
-    wire.execute(step.portal === undefined ? undefined : { portal, rows: step.portal.rows });
+    writer.execute(portal, step.portal?.rows ?? 0);
   }
 
-  #statementFor(wire: Wire, step: Step, index: number): PreparedStatement {
+  #statementFor(writer: MessageWriter, step: Step, index: number): PreparedStatement {
     const { prepared } = this.#context;
     const isNamed = step.prepare && prepared.isEnabled;
-    let statement =
-      this.#sameAsBefore(step, isNamed, index) ?? (isNamed ? prepared.find(step.text) : undefined);
+    const sql = sqlOf(step);
+    let statement = this.#sameAsBefore(sql, isNamed, index) ?? (isNamed ? prepared.find(sql) : undefined);
     if (statement === undefined) {
-      statement = isNamed ? prepared.create(step.text) : new PreparedStatement('', step.text);
-      wire.parse({ name: statement.name, text: step.text });
+      statement = isNamed ? prepared.create(sql) : new PreparedStatement('', sql);
+      writer.parse(statement.name, sql);
       this.#parses.push(index);
     }
     this.#statements[index] = statement;
@@ -135,9 +131,10 @@ export class PgBatch implements Submittable {
   }
 
   /** The pages of an executemany repeat one text: it is parsed once, although the server has not confirmed it yet. */
-  #sameAsBefore(step: Step, isNamed: boolean, index: number): PreparedStatement | undefined {
-    const before = index === 0 ? undefined : this.#statements[index - 1];
-    return before?.isNamed === isNamed && this.#steps[index - 1]?.text === step.text ? before : undefined;
+  #sameAsBefore(sql: string, isNamed: boolean, index: number): PreparedStatement | undefined {
+    const step = this.#steps[index - 1];
+    const before = this.#statements[index - 1];
+    return before?.isNamed === isNamed && step !== undefined && sqlOf(step) === sql ? before : undefined;
   }
 
   /** Sets the stage for the answers of the current step. */
@@ -147,13 +144,21 @@ export class PgBatch implements Submittable {
     this.#layout = this.#steps[index]?.bound ?? this.#statements[index]?.layout;
   }
 
-  /** ParseComplete; pg hands it to its own queries only, so the connection passes it on. */
   handleParseComplete(): void {
     const index = this.#parses.shift();
     if (index === undefined) return;
     const statement = this.#statements[index];
     const step = this.#steps[index];
-    if (step !== undefined && statement?.isNamed === true) this.#context.prepared.keep(step.text, statement);
+    if (step !== undefined && statement?.isNamed === true)
+      this.#context.prepared.keep(sqlOf(step), statement);
+  }
+
+  handleParameterDescription({ dataTypeIDs: typeOids }: ParameterDescription): void {
+    const statement = this.#statements[this.results.length];
+    const insert = this.current?.insert;
+    if (statement === undefined || insert === undefined) return;
+    const sql = insert.sqlFor(typeOids);
+    statement.many = sql === undefined ? 'none' : { sql, typeOids };
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -161,10 +166,10 @@ export class PgBatch implements Submittable {
     this.#layout = new RowLayout(fields, this.#context.types);
   }
 
-  handleDataRow(message: DataRow): void {
+  handleDataRow(bytes: Buffer, start: number, end: number): void {
     if (this.#refusal !== undefined || this.#layout === undefined) return;
     try {
-      this.#rows.push(this.#layout.build(message.fields));
+      this.#rows.push(this.#layout.build(bytes, start, end));
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       this.#refusal = new StatementError(
@@ -174,9 +179,10 @@ export class PgBatch implements Submittable {
     }
   }
 
-  handleCommandComplete(message: { readonly text: string }): void {
-    if (NAMES_ARE_GONE.has(message.text)) this.#context.prepared.vanish();
-    this.#complete(message.text, false);
+  handleTag(bytes: Buffer, start: number, end: number): void {
+    const tag = bytes.toString('latin1', start, end);
+    if (NAMES_ARE_GONE.has(tag)) this.#context.prepared.vanish();
+    this.#complete(tag, false);
   }
 
   handleEmptyQuery(): void {
@@ -208,12 +214,9 @@ export class PgBatch implements Submittable {
     this.#begin();
   }
 
-  handleCopyInResponse(connection: Connection): void {
-    const wire = connection as unknown as Wire;
+  handleCopyInResponse(): void {
     this.#refuseCopy('COPY FROM STDIN has no rows to send');
-    wire.sendCopyFail('no rows to send');
-    // The server took our Sync for a part of the rows and needs another.
-    if (!this.#isSimple) wire.sync();
+    this.#wire.failCopy('no rows to send', !this.#isSimple);
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */

@@ -1,6 +1,5 @@
 import type { Client } from 'pg';
-import { OperationalError, QueryCanceledError, ResourceClosedError } from '../../errors.js';
-import { LONGEST_TIMER } from '../../option-rule.js';
+import { OperationalError, ResourceClosedError } from '../../errors.js';
 import type {
   Command,
   CommandOptions,
@@ -12,15 +11,21 @@ import type {
 } from '../driver.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { PgBatch } from './pg-batch.js';
-import type { WireContext } from './pg-batch.js';
-import { isEndOfSession, lostError, staleness } from './pg-error.js';
+import type { ParameterDescription, WireContext } from './pg-batch.js';
+import { cancelledUnsent, isEndOfSession, lostError, staleness } from './pg-error.js';
+import { forMany } from './pg-many.js';
 import { PgPortal } from './pg-portal.js';
-import { toStep } from './pg-step.js';
+import { sqlOf, toStep } from './pg-step.js';
 import type { Step, WireCommand } from './pg-step.js';
+import { PgWire } from './pg-wire.js';
+import { watchTask } from './pg-task.js';
+import type { PgTask } from './pg-task.js';
 import type { SessionTraits } from './session-traits.js';
 
 /** How long a cancelled statement may take to end before the session is dropped. */
 const CANCEL_GRACE = 5_000;
+/** How long until it is asked once more to cancel a statement that runs on. */
+const CANCEL_AGAIN = 100;
 /** How long the server may take to hear a goodbye. */
 const CLOSE_GRACE = 1_000;
 
@@ -28,26 +33,14 @@ const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E
 
 type State = 'open' | 'closing' | 'gone';
 
-/** A batch on its way: written at once or when those before it have been answered to the end. */
-interface Task {
-  readonly steps: readonly Step[];
-  readonly closePortals: readonly string[];
-  readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
-  /** When it is too late to begin, by `performance.now()`: a blocked event loop lets the timer wait. */
-  readonly deadline: number;
-  batch: PgBatch;
-  /** The server's state when the batch was written. */
-  startedIn: ServerStatus;
-  isRetried: boolean;
-}
-
 /** A pg Client with a queue of its own; pg's is never used. */
 export class PgConnection implements DriverConnection {
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
-  readonly #waiting: Task[] = [];
-  #running: Task | undefined;
+  readonly #wire: PgWire;
+  readonly #waiting: PgTask[] = [];
+  #running: PgTask | undefined;
   #state: State = 'open';
   /** Cancel requests under way. Nothing is written until they are delivered: they would hit the next statement. */
   #cancels = 0;
@@ -58,6 +51,8 @@ export class PgConnection implements DriverConnection {
     this.#client = client;
     this.#context = context;
     this.#traits = traits;
+    this.#wire = new PgWire(client);
+    if (traits.isConnected === true) this.#wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
     client.on('error', (error: unknown) => this.#lose(error));
@@ -68,7 +63,9 @@ export class PgConnection implements DriverConnection {
   #listen(): void {
     const { connection } = this.#client;
     connection.on('readyForQuery', () => this.#onReadyForQuery());
-    connection.on('parseComplete', () => this.#running?.batch.handleParseComplete());
+    connection.on('parameterDescription', (message: ParameterDescription) =>
+      this.#running?.batch.handleParameterDescription(message),
+    );
     connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
   }
 
@@ -97,14 +94,15 @@ export class PgConnection implements DriverConnection {
     return this.#run([...control, command], [], options, (batch) => batch.results[last] as CommandResult);
   }
 
-  executeMany(
+  async executeMany(
     control: readonly Control[],
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
     const [script] = commands;
-    if (script?.simple === true) return this.#runScript(control, script, options);
-    return this.#run([...control, ...commands], [], options, (batch) => batch.results.slice(control.length));
+    if (script?.simple === true) return await this.#runScript(control, script, options);
+    const many = [...control, ...forMany(commands, this.#context)];
+    return await this.#run(many, [], options, (batch) => batch.results.slice(control.length));
   }
 
   // A Query message can't share a Sync with others: what must be in front of it travels, and is confirmed, before.
@@ -135,9 +133,16 @@ export class PgConnection implements DriverConnection {
     if (task === undefined || !this.isOpen || this.#traits.takesCancel === false) return;
     const deadline = setTimeout(() => this.#giveUp(task), CANCEL_GRACE);
     deadline.unref();
+    await this.#requestCancel(task);
+  }
+
+  async #requestCancel(task: PgTask): Promise<void> {
+    if (this.#running !== task || !this.isOpen) return;
     this.#cancels += 1;
     try {
       await sendCancelRequest(this.#client, CANCEL_GRACE);
+      // The server has no ear for it before it has begun with the statement.
+      setTimeout(() => void this.#requestCancel(task), CANCEL_AGAIN).unref();
     } catch (error) {
       // Whoever waits for the statement would wait for as long as it likes to run.
       if (this.#running === task) this.#lose(error);
@@ -147,7 +152,7 @@ export class PgConnection implements DriverConnection {
     }
   }
 
-  #giveUp(task: Task): void {
+  #giveUp(task: PgTask): void {
     if (this.#running !== task) return;
     this.#lose(new OperationalError(`a cancelled statement did not end within ${CANCEL_GRACE} ms`));
   }
@@ -176,7 +181,7 @@ export class PgConnection implements DriverConnection {
       if (!this.isOpen) throw this.#refusal();
       const steps = commands.map((command) => toStep(command, this.#context.serializeJson));
       if (options?.signal?.aborted === true) throw cancelledUnsent(steps);
-      const task: Task = {
+      const task: PgTask = {
         steps,
         closePortals,
         settle: (failure, batch) => {
@@ -189,14 +194,14 @@ export class PgConnection implements DriverConnection {
         startedIn: 'idle',
         isRetried: false,
       };
-      const unwatch = options === undefined ? undefined : this.#watch(task, options);
+      const unwatch = options === undefined ? undefined : watchTask(options, () => this.#interrupt(task));
       this.#waiting.push(task);
       this.#next();
     });
   }
 
   #batchOf(steps: readonly Step[], closePortals: readonly string[]): PgBatch {
-    return new PgBatch(this.#context, steps, closePortals, () => this.#finish());
+    return new PgBatch(this.#context, this.#wire, steps, closePortals, () => this.#finish());
   }
 
   #refusal(): Error {
@@ -240,11 +245,11 @@ export class PgConnection implements DriverConnection {
    * A plan that DDL made invalid (0A000) or a name that DISCARD ALL or a pooler took away (26000): the statement is
    * parsed anew. Inside a transaction the server has failed it already, so there the error is the user's.
    */
-  #startsAgain(task: Task): boolean {
+  #startsAgain(task: PgTask): boolean {
     const stale = staleness(task.batch.failure);
     if (stale === 'none') return false;
     if (stale === 'names') this.#context.prepared.forgetAll();
-    else for (const { text } of task.steps) this.#context.prepared.forget(text);
+    else for (const step of task.steps) this.#context.prepared.forget(sqlOf(step));
     if (task.isRetried || task.startedIn !== 'idle' || this.status !== 'idle') return false;
     task.isRetried = true;
     task.batch = this.#batchOf(task.steps, task.closePortals);
@@ -253,18 +258,7 @@ export class PgConnection implements DriverConnection {
     return true;
   }
 
-  #watch(task: Task, { timeout, signal }: CommandOptions): () => void {
-    const interrupt = (): void => this.#interrupt(task);
-    const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
-    const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
-    signal?.addEventListener('abort', interrupt, { once: true });
-    return () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', interrupt);
-    };
-  }
-
-  #interrupt(task: Task): void {
+  #interrupt(task: PgTask): void {
     if (this.#running === task) {
       void this.cancel();
       return;
@@ -287,13 +281,4 @@ export class PgConnection implements DriverConnection {
     for (const task of tasks) task.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
     this.#client.connection.stream.destroy();
   }
-}
-
-// Without a SQLSTATE, since the server knows nothing of it: a transaction goes on as if it had not been asked.
-function cancelledUnsent(steps: readonly Step[]): QueryCanceledError {
-  const last = steps[steps.length - 1];
-  return new QueryCanceledError('the statement was cancelled before it was sent.', {
-    statement: last?.text,
-    parameters: last?.parameters,
-  });
 }

@@ -1,7 +1,8 @@
 import pg from 'pg';
-import { ConnectionLostError, InterfaceError, OperationalError } from '../../errors.js';
+import { ConnectionLostError, InterfaceError, OperationalError, QueryCanceledError } from '../../errors.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../errors.js';
 import { errorClassOf, sqlStateOf } from '../../sqlstate.js';
+import type { Step } from './pg-step.js';
 
 /** What the server said, in the class that its SQLSTATE stands for. */
 export function toEngineError(error: unknown, statement: string | undefined, values: unknown): DBAPIError {
@@ -69,4 +70,13 @@ function factsOf(error: pg.DatabaseError): DBAPIErrorOptions {
     detail: error.detail,
     hint: error.hint,
   };
+}
+
+/** Without a SQLSTATE, since the server knows nothing of it: a transaction goes on as if it had not been asked. */
+export function cancelledUnsent(steps: readonly Step[]): QueryCanceledError {
+  const last = steps[steps.length - 1];
+  return new QueryCanceledError('the statement was cancelled before it was sent.', {
+    statement: last?.text,
+    parameters: last?.parameters,
+  });
 }

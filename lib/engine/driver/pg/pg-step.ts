@@ -1,5 +1,6 @@
 import { prepareValue } from 'pg/lib/utils.js';
 import { ArgumentError, StatementError } from '../../errors.js';
+import type { InsertMany } from '../../statement/index.js';
 import type { Command } from '../driver.js';
 import type { RowLayout } from './row-builder.js';
 
@@ -13,11 +14,17 @@ export type WireValue = string | Buffer | null;
 
 /** A command, a control statement in front of one, or one more fetch from a portal that an earlier batch opened. */
 export interface WireCommand extends Command {
-  acknowledged?(): void;
+  readonly acknowledged?: (() => void) | undefined;
   /** A named portal and how many rows to take from it; without it, all rows through the unnamed one. */
-  readonly portal?: { readonly name: string; readonly rows: number };
+  readonly portal?: { readonly name: string; readonly rows: number } | undefined;
   /** Set for a fetch from a portal that is bound already. */
-  readonly bound?: RowLayout;
+  readonly bound?: RowLayout | undefined;
+  /** What the server gets instead of `text`, which is what errors name. */
+  readonly sql?: string | undefined;
+  /** The values as they were given, for errors, where `values` are others. */
+  readonly parameters?: readonly unknown[] | undefined;
+  /** Asks the server for the types of the binds, and keeps with the statement how it inserts many rows. */
+  readonly insert?: InsertMany | undefined;
 }
 
 /** A command whose values are ready for the wire. */
@@ -28,16 +35,38 @@ export interface Step extends WireCommand {
   readonly prepare: boolean;
 }
 
+/** What the server gets of a command. */
+export function sqlOf({ sql, text }: WireCommand): string {
+  return sql ?? text;
+}
+
 const NO_VALUES: readonly WireValue[] = [];
 
 /** Encodes the values before anything is written, so that one that fails leaves no half batch on the wire. */
 export function toStep(command: WireCommand, serializeJson?: JsonSerializer): Step {
-  const parameters = command.values ?? NO_VALUES;
-  const values = parameters.length === 0 ? NO_VALUES : encode(command.text, parameters, serializeJson);
-  return { ...command, values, parameters, prepare: command.prepare ?? true };
+  const given = command.values ?? NO_VALUES;
+  const values = given.length === 0 ? NO_VALUES : encode(command.text, given, serializeJson);
+  // Written out: all steps have one hidden class, and a copy by spreading is slow.
+  return {
+    text: command.text,
+    values,
+    parameters: command.parameters ?? given,
+    prepare: command.prepare ?? true,
+    simple: command.simple,
+    acknowledged: command.acknowledged,
+    portal: command.portal,
+    bound: command.bound,
+    sql: command.sql,
+    insert: command.insert,
+  };
 }
 
-function encode(statement: string, values: readonly unknown[], serializeJson?: JsonSerializer): WireValue[] {
+/** @throws StatementError for a value that has no text, ArgumentError for more values than the protocol takes. */
+export function encode(
+  statement: string,
+  values: readonly unknown[],
+  serializeJson?: JsonSerializer,
+): WireValue[] {
   if (values.length > MAX_VALUES) {
     throw new ArgumentError(
       `the statement has ${values.length} parameters; the protocol takes ${MAX_VALUES}. ` +

@@ -16,6 +16,8 @@ export class PreparedStatement {
   isDescribed = false;
   /** Undefined for a statement that returns no rows. */
   layout: RowLayout | undefined;
+  /** How it inserts many rows at once; undefined until the server was asked for the types of its binds. */
+  many: { readonly sql: string; readonly typeOids: readonly number[] } | 'none' | undefined;
 
   constructor(name: string, text: string) {
     this.name = name;
