@@ -25,7 +25,7 @@ export async function transpileLauncher(folder: string): Promise<void> {
   const sources = (await readdir(join(library, 'testing')))
     .filter((name) => name.endsWith('.ts'))
     .map((name) => join('testing', name));
-  for (const source of [...sources, join('engine', 'errors.ts')]) {
+  for (const source of [...sources, join('engine', 'errors.ts'), join('engine', 'parameter-text.ts')]) {
     const { outputText } = ts.transpileModule(await readFile(join(library, source), 'utf8'), {
       compilerOptions: {
         module: ts.ModuleKind.ESNext,
@@ -37,7 +37,7 @@ export async function transpileLauncher(folder: string): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, outputText);
   }
-  // All that the launcher takes through the engine's door is errors.
+  // All that the launcher takes through the engine's door is errors, which show parameters.
   await writeFile(join(folder, 'launcher', 'engine', 'index.js'), "export * from './errors.js';\n");
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   await cp(fixture, join(folder, 'embedded-server.mjs'));
