@@ -72,6 +72,11 @@ export interface CommandOptions {
   /** Milliseconds until the command is cancelled; the connection stays usable. */
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * True: may be sent while others that are so run, without waiting for their answers; with neither `timeout` nor
+   * `signal`. Default false.
+   */
+  readonly isPipelined?: boolean | undefined;
 }
 
 /** One session on the server. Commands run in the order in which they were handed over; each has its own error. */

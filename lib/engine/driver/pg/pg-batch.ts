@@ -54,6 +54,7 @@ export class PgBatch implements Submittable, MessageTarget {
   readonly #parses: number[] = [];
   #rows: DriverRow[] = [];
   #layout: RowLayout | undefined;
+  #isWritten = false;
   /** What can't be given to the user although the server has no complaint; the first one counts. */
   #refusal: Error | undefined;
 
@@ -88,12 +89,20 @@ export class PgBatch implements Submittable, MessageTarget {
     return toEngineError(this.failure, this.current?.text, this.current?.parameters);
   }
 
-  submit(): void {
+  /** Sends it; the answers come when those to what was sent before have come. */
+  write(): void {
     const { writer } = this.#wire;
     if (this.#isSimple) writer.query(this.#steps[0]?.text ?? '');
     else this.#writeTo(writer);
+    this.#isWritten = true;
+    this.#wire.send();
+  }
+
+  /** From now on the answers are its own. */
+  submit(): void {
+    this.#wire.target = this;
+    if (!this.#isWritten) this.write();
     this.#begin();
-    this.#wire.send(this);
   }
 
   #writeTo(writer: MessageWriter): void {

@@ -41,6 +41,8 @@ export class PgConnection implements DriverConnection {
   readonly #wire: PgWire;
   readonly #waiting: PgTask[] = [];
   #running: PgTask | undefined;
+  /** Written behind the running one, in this order. */
+  readonly #written: PgTask[] = [];
   #state: State = 'open';
   /** Cancel requests under way. Nothing is written until they are delivered: they would hit the next statement. */
   #cancels = 0;
@@ -192,12 +194,24 @@ export class PgConnection implements DriverConnection {
         deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
         batch: this.#batchOf(steps, closePortals),
         startedIn: 'idle',
+        isPipelined: options?.isPipelined === true,
         isRetried: false,
       };
-      const unwatch = options === undefined ? undefined : watchTask(options, () => this.#interrupt(task));
+      const isWatched = options?.timeout !== undefined || options?.signal !== undefined;
+      const unwatch = isWatched ? watchTask(options, () => this.#interrupt(task)) : undefined;
+      if (this.#pipeline(task)) return;
       this.#waiting.push(task);
       this.#next();
     });
+  }
+
+  /** Writes behind those that are under way; false where it has to wait for their answers. */
+  #pipeline(task: PgTask): boolean {
+    const isFree = this.#waiting.length === 0 && this.#cancels === 0;
+    if (!task.isPipelined || this.#running?.isPipelined !== true || !isFree) return false;
+    this.#written.push(task);
+    task.batch.write();
+    return true;
   }
 
   #batchOf(steps: readonly Step[], closePortals: readonly string[]): PgBatch {
@@ -210,8 +224,9 @@ export class PgConnection implements DriverConnection {
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#cancels > 0 || !this.isOpen) return;
-    const task = this.#waiting.shift();
+    if (this.#running !== undefined || !this.isOpen) return;
+    // What is on the wire already is answered whatever else there is.
+    const task = this.#written.shift() ?? (this.#cancels > 0 ? undefined : this.#waiting.shift());
     if (task === undefined) return;
     if (task.deadline !== Infinity && performance.now() > task.deadline) {
       task.settle(cancelledUnsent(task.steps), task.batch);
@@ -272,13 +287,12 @@ export class PgConnection implements DriverConnection {
   #lose(cause: unknown): void {
     if (this.#state === 'gone') return;
     this.#state = 'gone';
-    const running = this.#running;
     // What the server said last (57P01, for instance) tells more than the end of the stream.
-    const farewell = running?.batch.failure;
+    const farewell = this.#running?.batch.failure;
     this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
+    const tasks = [this.#running, ...this.#written.splice(0), ...this.#waiting.splice(0)];
     this.#running = undefined;
-    const tasks = running === undefined ? this.#waiting.splice(0) : [running, ...this.#waiting.splice(0)];
-    for (const task of tasks) task.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
+    for (const task of tasks) task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
     this.#client.connection.stream.destroy();
   }
 }

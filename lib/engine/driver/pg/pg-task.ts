@@ -10,6 +10,8 @@ export interface PgTask {
   readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
   /** When it is too late to begin, by `performance.now()`: a blocked event loop lets the timer wait. */
   readonly deadline: number;
+  /** May be written while others that are so have no answer yet. */
+  readonly isPipelined: boolean;
   batch: PgBatch;
   /** The server's state when the batch was written. */
   startedIn: ServerStatus;

@@ -54,10 +54,14 @@ export class PgWire {
     this.#connection.attachListeners(stream);
   }
 
-  /** Sends what the writer holds; until the next ReadyForQuery the answers are `target`'s. */
-  send(target: MessageTarget): void {
-    const bytes = this.writer.take();
+  /** Whose the answers are until the next ReadyForQuery. */
+  set target(target: MessageTarget) {
     this.#reader.target = target;
+  }
+
+  /** Sends what the writer holds. */
+  send(): void {
+    const bytes = this.writer.take();
     // Where it can't be written its end is about to be noticed.
     if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
   }
