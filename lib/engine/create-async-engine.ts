@@ -6,6 +6,7 @@ import { ArgumentError } from './errors.js';
 import { AmbientContext } from './frame.js';
 import { EchoLog } from './log.js';
 import type { EngineLogger } from './log.js';
+import { Multiplexer } from './multiplexer.js';
 import { OpenScopes } from './open-scopes.js';
 import { QueuePool } from './pool/index.js';
 import type { Pool, PoolOptions } from './pool/index.js';
@@ -44,6 +45,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       logger: resolved.logger,
       nestedWaitTimeout: resolved.nestedWaitTimeout,
       commitTimeout: resolved.commitTimeout,
+      multiplexer: resolved.multiplex && driver.facts.maxConnections > 1 ? new Multiplexer() : undefined,
       ambient: new AmbientContext(),
       scopes: new OpenScopes(),
       transactional: options.transactional,

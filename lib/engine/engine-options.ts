@@ -19,7 +19,8 @@ import type { PoolOptions } from './pool/index.js';
 import { poolOptionRules } from './pool/pool-options.js';
 import type { Driver } from './driver/driver.js';
 import type { TransactionalOptions } from './open-transaction.js';
-import { checkSettings, normalizeIsolationLevel } from './transaction/isolation.js';
+import { sessionSettings } from './session-settings.js';
+import { normalizeIsolationLevel } from './transaction/isolation.js';
 import type { IsolationLevel } from './transaction/isolation.js';
 import type { TypeOptions, TypeParser } from './types.js';
 
@@ -64,6 +65,11 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly preparedStatementCacheSize?: number | undefined;
   /** Friendly to poolers in transaction mode: no named statements, no session settings. */
   readonly pgbouncer?: boolean | undefined;
+  /**
+   * Plain reads outside of transactions that are known to be quick share connections when there are many at once. Default
+   * true; false by default with `pgbouncer`. Never with a driver of one session.
+   */
+  readonly multiplex?: boolean | undefined;
   readonly statementTimeout?: number | undefined;
   readonly lockTimeout?: number | undefined;
   readonly idleInTransactionTimeout?: number | undefined;
@@ -144,6 +150,7 @@ const RULES: Readonly<Record<Exclude<keyof AsyncEngineOptions, keyof PoolOptions
   queryCacheSize: count,
   preparedStatementCacheSize: count,
   pgbouncer: flagRule,
+  multiplex: flagRule,
   statementTimeout: duration,
   lockTimeout: duration,
   idleInTransactionTimeout: duration,
@@ -173,6 +180,7 @@ export interface ResolvedEngineOptions {
   readonly connectTimeout: number | undefined;
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
+  readonly multiplex: boolean;
   readonly settings: Readonly<Record<string, string>>;
   readonly types: TypeOptions | undefined;
   readonly jsonSerializer: ((value: unknown) => string) | undefined;
@@ -217,6 +225,7 @@ export function resolveEngineOptions(options: AsyncEngineOptions): ResolvedEngin
     connectTimeout: options.connectTimeout,
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
+    multiplex: options.multiplex ?? options.pgbouncer !== true,
     settings: sessionSettings(options),
     types: options.types,
     jsonSerializer: options.jsonSerializer,
@@ -277,24 +286,4 @@ function expectPoolTakes(options: AsyncEngineOptions): void {
 export function unknownOptions(names: readonly string[]): ArgumentError {
   const known = [...engineOptionRules.keys()].join(', ');
   return new ArgumentError(`unknown option ${names.map((name) => `'${name}'`).join(', ')}; known: ${known}.`);
-}
-
-function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, string>> {
-  const settings: Record<string, string> = { ...options.settings };
-  const { applicationName, statementTimeout, lockTimeout, idleInTransactionTimeout } = options;
-  if (applicationName !== undefined) settings['application_name'] = applicationName;
-  if (statementTimeout !== undefined) settings['statement_timeout'] = String(statementTimeout);
-  if (lockTimeout !== undefined) settings['lock_timeout'] = String(lockTimeout);
-  if (idleInTransactionTimeout !== undefined) {
-    settings['idle_in_transaction_session_timeout'] = String(idleInTransactionTimeout);
-  }
-  checkSettings(settings);
-  const names = Object.keys(settings);
-  if (options.pgbouncer === true && names.length > 0) {
-    throw new ArgumentError(
-      `pgbouncer hands one session to many clients, so ${names.join(', ')} would reach others. ` +
-        `Give settings per transaction: executionOptions: { settings } or transaction options.`,
-    );
-  }
-  return settings;
 }

@@ -9,6 +9,7 @@ import type { Invocation } from './invocation.js';
 import { ListeningEngine } from './listening-engine.js';
 import type { ListeningParts } from './listening-engine.js';
 import type { Echo, EngineLogger } from './log.js';
+import type { Multiplexer } from './multiplexer.js';
 import type { OpenScopes } from './open-scopes.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { overlay } from './overlay.js';
@@ -32,6 +33,8 @@ export interface EngineParts extends ListeningParts {
   readonly dialect: Dialect;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
+  /** Undefined: each statement has a connection to itself. */
+  readonly multiplexer: Multiplexer | undefined;
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
   readonly transactional: TransactionalOptions | undefined;
@@ -252,7 +255,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
       return await this.begin((connection) => connection.send(invocation));
     const { settings } = this.#options;
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
-    return await runAutocommitted(this, invocation, control);
+    const { multiplexer } = this.#parts;
+    return await (multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control));
   }
 
   openStream(invocation: Invocation): StreamSource {

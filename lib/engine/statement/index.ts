@@ -11,6 +11,7 @@ export {
 } from './executable.js';
 export { quoteIdentifier } from './identifier.js';
 export { InsertMany } from './insert-many.js';
+export { isPlainRead } from './plain-read.js';
 export type { CompiledStatement, Parameters, Row } from './row.js';
 export { sql, type SqlTag } from './sql.js';
 export { Sql, type SchemaTranslateMap } from './sql-fragment.js';

@@ -1,0 +1,47 @@
+import { opaqueEnd } from './opaque-text.js';
+
+/** Words in front of a bracket that are no functions, and built-in functions that only look at their arguments. */
+const HARMLESS: ReadonlySet<string> = new Set(
+  [
+    'all and any array as between by case distinct else except exists filter from group having in inner intersect',
+    'interval is join lateral left limit not null offset on or order outer over partition right select some then',
+    'union using values when where within',
+    'abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil char_length coalesce concat',
+    'concat_ws count date date_part date_trunc dense_rank every extract first_value floor format greatest initcap',
+    'json_agg json_build_array json_build_object json_object_agg jsonb_agg jsonb_build_array jsonb_build_object',
+    'jsonb_object_agg lag last_value lead least length lower lpad ltrim max md5 min mod now nullif octet_length',
+    'position power rank regexp_replace repeat replace reverse round row row_number row_to_json rpad rtrim sign',
+    'split_part sqrt string_agg strpos substr substring sum to_char to_date to_json to_jsonb to_timestamp translate',
+    'trim trunc unnest upper',
+  ].flatMap((line) => line.split(' ')),
+);
+
+/** A row lock waits for other transactions, INTO makes a table, and a semicolon begins another statement. */
+const MORE_THAN_A_READ = /;|\binto\b|\bfor\s+(?:no\s+key\s+update|update|key\s+share|share)\b/i;
+const CALL = /([\w$.\u0080-\uffff]+|")\s*\(/g;
+const OPAQUE = /['"$/-]/g;
+
+/**
+ * True for a SELECT that reads and does nothing else: it takes no row lock and calls no function but known ones, so that it
+ * may be sent twice, and waits for nobody's rows. What is not understood is no plain read.
+ */
+export function isPlainRead(sql: string): boolean {
+  if (!/^\s*select\b/i.test(sql)) return false;
+  const code = withoutOpaqueText(sql);
+  if (MORE_THAN_A_READ.test(code)) return false;
+  return [...code.matchAll(CALL)].every(([, name = '']) => HARMLESS.has(name.toLowerCase()));
+}
+
+/** A literal becomes a space, and so does a comment; a quoted identifier leaves its quote. */
+function withoutOpaqueText(sql: string): string {
+  const mark = new RegExp(OPAQUE);
+  let code = '';
+  let from = 0;
+  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
+    const end = opaqueEnd(sql, match.index);
+    if (end === match.index) continue;
+    code += `${sql.slice(from, match.index)}${match[0] === '"' ? '"' : ' '}`;
+    from = mark.lastIndex = end;
+  }
+  return code + sql.slice(from);
+}

@@ -1,0 +1,47 @@
+import { isPlainRead } from './statement/index.js';
+
+/** Mean time of the statements that may share a connection, in milliseconds; a busy client counts its own delays in. */
+const QUICK = 20;
+/** What one run counts against all before it. */
+const WEIGHT = 0.3;
+
+/** What is known of the statements of one text: whether they only read, and how long they take. */
+export class TextProfile {
+  readonly isRead: boolean;
+  #mean: number | undefined;
+
+  constructor(text: string) {
+    this.isRead = isPlainRead(text);
+  }
+
+  /** A read that has been quick so far, and has run at least once. */
+  get isShareable(): boolean {
+    return this.#mean !== undefined && this.#mean <= QUICK && this.isRead;
+  }
+
+  note(duration: number): void {
+    this.#mean = this.#mean === undefined ? duration : this.#mean + WEIGHT * (duration - this.#mean);
+  }
+}
+
+/** The profiles of the texts seen last; the oldest makes room. */
+export class TextProfiles {
+  readonly #limit: number;
+  readonly #byText = new Map<string, TextProfile>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  of(text: string): TextProfile {
+    const known = this.#byText.get(text);
+    if (known !== undefined) return known;
+    if (this.#byText.size >= this.#limit) {
+      const oldest = this.#byText.keys().next();
+      if (!oldest.done) this.#byText.delete(oldest.value);
+    }
+    const profile = new TextProfile(text);
+    this.#byText.set(text, profile);
+    return profile;
+  }
+}
