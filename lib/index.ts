@@ -1,3 +1,8 @@
+/**
+ * Everything that an application with Nest uses: the engine, its module, the decorators, the errors.
+ *
+ * @module nest-async-engine
+ */
 export {
   AfterCommitError,
   ArgumentError,
@@ -93,10 +98,12 @@ export type {
   ColumnReference,
   CommandReplacement,
   CompilableQuery,
+  CompiledQuery,
   ConnectionEvents,
   ConnectionMode,
   ConnectionSource,
   ConnectionState,
+  DBAPIErrorOptions,
   Dialect,
   DisposedEvent,
   DriverClient,
@@ -129,6 +136,7 @@ export type {
   QueryConfig,
   ResetEvent,
   ResetOnReturn,
+  ResolvedPoolOptions,
   RetryEvent,
   RetryOptions,
   Row,
@@ -140,11 +148,13 @@ export type {
   ScopeCommit,
   ScopeOptions,
   SqlTag,
+  StatementErrorOptions,
   StatementOptions,
   StatementParameters,
   StatementReplacement,
   StreamOptions,
   ToSqlQuery,
+  Transaction,
   TransactionalOptions,
   TransactionHook,
   TransactionOptions,

@@ -26,8 +26,11 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly compiledCache: CompiledCache;
   abstract readonly logger: EngineLogger;
   abstract readonly dialect: Dialect;
+  /** @internal */
   abstract readonly watch: EngineWatch<AsyncConnection>;
+  /** @internal */
   abstract readonly nestedWaitTimeout: number;
+  /** @internal */
   abstract readonly commitTimeout: number;
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;
@@ -130,6 +133,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     );
   }
 
+  /** The same as `currentConnection()`, and undefined where that throws. */
   tryCurrentConnection(): AsyncConnection | undefined {
     const frame = this.ambient.current;
     return frame?.active?.connection ?? frame?.scope?.connection;
@@ -171,14 +175,17 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     this.activeTransaction()?.afterCompletion(hook);
   }
 
+  /** @internal */
   transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
     return this.ambient.transactionOn(connection);
   }
 
+  /** @internal */
   holding(): readonly PooledConnection[] {
     return this.ambient.holding();
   }
 
+  /** @internal */
   outside<T>(work: () => T): T {
     return this.ambient.outside(work);
   }

@@ -9,6 +9,7 @@ export interface OnConnection<Connection> {
   readonly connection: Connection | undefined;
 }
 
+/** A statement as it was handed to the library, before it is compiled. */
 export interface BeforeExecuteEvent<Connection> extends OnConnection<Connection> {
   readonly statement: Executable<unknown>;
   /** A list for an executemany. */
@@ -22,6 +23,7 @@ export interface StatementReplacement {
   readonly parameters?: Parameters | readonly Parameters[] | undefined;
 }
 
+/** A statement that has succeeded, with how many rows and in what time. */
 export interface AfterExecuteEvent<Connection> extends BeforeExecuteEvent<Connection> {
   /** Rows affected or returned; -1 where the server gives no number. */
   readonly rowCount: number;
@@ -29,6 +31,7 @@ export interface AfterExecuteEvent<Connection> extends BeforeExecuteEvent<Connec
   readonly duration: number;
 }
 
+/** What is about to be handed to the driver. */
 export interface BeforeCursorExecuteEvent<Connection> extends OnConnection<Connection> {
   /** The SQL as it leaves, with `$1` placeholders. */
   readonly sql: string;
@@ -44,12 +47,14 @@ export interface CommandReplacement {
   readonly parameters?: readonly unknown[] | undefined;
 }
 
+/** What the driver has answered. */
 export interface AfterCursorExecuteEvent<Connection> extends BeforeCursorExecuteEvent<Connection> {
   readonly rowCount: number;
   /** Milliseconds between the call of the driver and its answer. */
   readonly duration: number;
 }
 
+/** A failure, before it is thrown: a listener may name another error by returning it. */
 export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
   /** The error that will be thrown if nobody replaces it. */
   readonly error: unknown;
@@ -67,11 +72,13 @@ export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
   invalidatesPool: boolean;
 }
 
+/** A savepoint that begins or ends. */
 export interface SavepointEvent<Connection> extends OnConnection<Connection> {
   /** Undefined for `savepoint`: it gets its name with its first statement; and for one in which nothing ran. */
   readonly name: string | undefined;
 }
 
+/** Options that are added to a connection. */
 export interface OptionsEvent<Connection> extends OnConnection<Connection> {
   /** Those that are added; a listener may change them. */
   readonly options: { -readonly [Name in keyof ExecutionOptions]: ExecutionOptions[Name] };
@@ -84,9 +91,11 @@ export interface OptionsEvent<Connection> extends OnConnection<Connection> {
 export interface ConnectionEvents<Connection> {
   /** Before a statement is compiled, and before the transaction that it begins. */
   beforeExecute: (event: BeforeExecuteEvent<Connection>) => StatementReplacement | undefined | void;
+  /** After a statement has succeeded. */
   afterExecute: (event: AfterExecuteEvent<Connection>) => void;
   /** Before a statement leaves. */
   beforeCursorExecute: (event: BeforeCursorExecuteEvent<Connection>) => CommandReplacement | undefined | void;
+  /** When the driver has answered; for an executemany once, for a stream at its first fetch. */
   afterCursorExecute: (event: AfterCursorExecuteEvent<Connection>) => void;
   /** A statement, or the opening of a session, has failed. Of an engine only. */
   handleError: (event: HandleErrorEvent<Connection>) => unknown;
@@ -96,9 +105,13 @@ export interface ConnectionEvents<Connection> {
   commit: (event: OnConnection<Connection>) => void;
   /** Before ROLLBACK, and where there is nothing to roll back any more. */
   rollback: (event: OnConnection<Connection>) => void;
+  /** A nested transaction was begun; SAVEPOINT travels with its first statement. */
   savepoint: (event: SavepointEvent<Connection>) => void;
+  /** Before ROLLBACK TO SAVEPOINT, and where there is nothing to undo. */
   rollbackSavepoint: (event: SavepointEvent<Connection>) => void;
+  /** A nested transaction is kept; RELEASE travels with whatever comes next. */
   releaseSavepoint: (event: SavepointEvent<Connection>) => void;
+  /** Options are added to a connection; a listener may change them. */
   setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
   /** An AsyncConnection has got its first session. */
   engineConnect: (event: OnConnection<Connection>) => void;

@@ -1,21 +1,17 @@
 import { ConnectionOptions } from './connection-options.js';
-import { ConnectionSession } from './connection-session.js';
-import type { ConnectionState } from './connection-session.js';
+import { ConnectionSession, type ConnectionState } from './connection-session.js';
 import { ConnectionTransactions } from './connection-transactions.js';
 import type { ConnectionMode, ConnectionSourceOf } from './connection-source.js';
-import { lendDriverClient } from './driver-client.js';
-import type { DriverClient, DriverClientHost } from './driver-client.js';
+import { lendDriverClient, type DriverClient, type DriverClientHost } from './driver-client.js';
 import type { Command, CommandResult, Control } from './driver/driver.js';
 import { NotStartedError } from './errors.js';
-import { checkExecutionOptions, transactionOptionsOf } from './execution-options.js';
-import type { ExecutionOptions } from './execution-options.js';
+import { checkExecutionOptions, transactionOptionsOf, type ExecutionOptions } from './execution-options.js';
 import type { Dialect } from './dialect.js';
 import { Invocation } from './invocation.js';
 import type { PooledConnection } from './pool/index.js';
 import type { StreamSource } from './result/index.js';
 import type { CompiledCache, QueryConfig } from './statement/index.js';
-import { isAutocommit } from './transaction/isolation.js';
-import type { IsolationLevel } from './transaction/isolation.js';
+import { isAutocommit, type IsolationLevel } from './transaction/isolation.js';
 import { askIsolationLevel } from './isolation-question.js';
 import { closed } from './transaction/refusals.js';
 import { ListeningExecutor } from './listening-executor.js';
@@ -23,6 +19,7 @@ import { TransactionStream } from './transaction/transaction-stream.js';
 import type { Transaction } from './transaction/transaction.js';
 import type { EngineWatch } from './watch.js';
 
+/** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;
 
 /** Work that was given its place on the session, with what must travel in front of it. */
@@ -42,7 +39,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   readonly #transactions: ConnectionTransactions<AsyncConnection>;
   readonly #options: ConnectionOptions;
 
-  /** `late` is asked once, by the first statement, for options that are not known before. */
+  /** Of an engine; `start()` comes next. `late` is asked once, by the first statement, for options that are not known before. */
   constructor(source: ConnectionSource, mode: ConnectionMode = 'explicit', late?: () => ExecutionOptions) {
     super();
     this.#source = source;
@@ -74,14 +71,17 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return this;
   }
 
+  /** Whether it has a connection of the pool, and whether that one was lost. */
   get state(): ConnectionState {
     return this.#session.state;
   }
 
+  /** The database and the driver, by name. */
   get dialect(): Dialect {
     return this.#source.dialect;
   }
 
+  /** True after `close()`. */
   get closed(): boolean {
     return this.#session.state === 'closed';
   }
@@ -114,10 +114,12 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     }
   }
 
+  /** The same as `close()`. */
   aclose(): Promise<void> {
     return this.close();
   }
 
+  /** For `await using`: `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -179,10 +181,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return await lendDriverClient(host, (client) => work(client, ...args));
   }
 
-  /**
-   * Asks the server for the level of the transaction in progress; without one, for the level of the next. It begins no
-   * transaction, and never says AUTOCOMMIT, which the server does not know.
-   */
+  /** Asks the server for the level of the transaction in progress, else of the next. Begins none; never says AUTOCOMMIT. */
   async getIsolationLevel(): Promise<IsolationLevel> {
     return await this.#ask('SHOW transaction_isolation', this.#options.current.isolationLevel !== undefined);
   }
@@ -204,7 +203,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     );
   }
 
-  /** From now on each statement outside a transaction commits itself. */
+  /** From now on each statement outside a transaction commits itself. @internal */
   letAutocommit(): void {
     this.#options.add({ isolationLevel: 'AUTOCOMMIT' });
   }
@@ -229,7 +228,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return this.#options.current;
   }
 
-  /** For the engine, which runs its own statements here when this connection's transaction is active. */
+  /** For the engine, which runs its own statements here when this connection's transaction is active. @internal */
   send(invocation: Invocation): Promise<CommandResult> {
     return this.#dispatch((control, deadline) => invocation.run(this.#session, control, deadline));
   }
@@ -269,6 +268,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     return new Invocation(query, undefined, this.statementDefaults(), this.statementCache);
   }
 
+  /** @internal */
   openStream(invocation: Invocation): StreamSource {
     return new TransactionStream({
       current: () => this.#transactions.current(),

@@ -2,6 +2,6 @@
 export interface Dialect {
   /** `postgresql`. */
   readonly name: string;
-  /** `pg`. */
+  /** `pg` or `pglite`. */
   readonly driver: string;
 }

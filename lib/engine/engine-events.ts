@@ -2,10 +2,12 @@ import type { ConnectionEvents } from './connection-events.js';
 import type { AsyncConnection } from './connection.js';
 import type { PoolEvents } from './pool/index.js';
 
+/** An engine whose pool was replaced. */
 export interface DisposedEvent<Engine> {
   readonly engine: Engine;
 }
 
+/** A transaction that failed and is about to be run again. */
 export interface RetryEvent<Engine> {
   readonly engine: Engine;
   /** What the attempt has failed with. */

@@ -1,8 +1,6 @@
 import { ArgumentError, AsyncMethodRequiredError } from './errors.js';
-import { checkExecutionOptions } from './execution-options.js';
-import type { ExecutionOptions } from './execution-options.js';
-import { CONSOLE_LOGGER } from './log.js';
-import type { Echo, EngineLogger } from './log.js';
+import { checkExecutionOptions, type ExecutionOptions } from './execution-options.js';
+import { CONSOLE_LOGGER, type Echo, type EngineLogger } from './log.js';
 import {
   asItIs,
   describeValue,
@@ -10,9 +8,9 @@ import {
   flagRule,
   integerRule,
   LONGEST_TIMER,
+  type OptionRule,
   wordRule,
 } from './option-rule.js';
-import type { OptionRule } from './option-rule.js';
 import { overlay } from './overlay.js';
 import { AssertionPool, NullPool, Pool, poolOptionNames, StaticPool } from './pool/index.js';
 import type { PoolOptions } from './pool/index.js';
@@ -33,10 +31,7 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly poolClass?: PoolClass | undefined;
   /** A pool that exists already; then the engine takes no other option of a pool. */
   readonly pool?: Pool | undefined;
-  /**
-   * Opens each connection instead of the engine: a `pg` Client that is connected. The URL and `connectArgs` are then not
-   * used for it.
-   */
+  /** Opens each connection in place of the URL and `connectArgs`: gives a `pg` Client that is connected. Not for PGlite. */
   readonly asyncCreator?: (() => Promise<unknown>) | undefined;
   /** Writes statements, BEGIN, COMMIT and ROLLBACK to the logger; `'debug'`: rows too. Default false. */
   readonly echo?: Echo | undefined;
@@ -44,6 +39,7 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly echoPool?: Echo | undefined;
   /** Tells the lines of several engines apart: `AsyncEngine.orders`. */
   readonly loggingName?: string | undefined;
+  /** The same for the lines of the pool: `QueuePool.orders`. */
   readonly poolLoggingName?: string | undefined;
   /** Keeps values of parameters out of the log and of the messages of errors. Default false. */
   readonly hideParameters?: boolean | undefined;
@@ -51,7 +47,9 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly slowStatementThreshold?: number | undefined;
   /** Parameter sets of an executemany that travel together. Default 1,000. */
   readonly insertmanyvaluesPageSize?: number | undefined;
+  /** Of every transaction, as in {@link ExecutionOptions}. Default: the server's. */
   readonly isolationLevel?: IsolationLevel | undefined;
+  /** What every connection and statement begins with. */
   readonly executionOptions?: ExecutionOptions | undefined;
   /** The driver's own options; they win over the URL. */
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
@@ -70,9 +68,13 @@ export interface AsyncEngineOptions extends PoolOptions {
    * true; false by default with `pgbouncer`. Never with a driver of one session.
    */
   readonly multiplex?: boolean | undefined;
+  /** The server's `statement_timeout` of each session. Default: the server's; 0: none. */
   readonly statementTimeout?: number | undefined;
+  /** The server's `lock_timeout` of each session. Default: the server's; 0: none. */
   readonly lockTimeout?: number | undefined;
+  /** The server's `idle_in_transaction_session_timeout`. Default: the server's; 0: none. */
   readonly idleInTransactionTimeout?: number | undefined;
+  /** The name of each session in `pg_stat_activity`. Default: the URL's `application_name`. */
   readonly applicationName?: string | undefined;
   /** Applied to each new connection after it is open. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
@@ -84,10 +86,7 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly jsonDeserializer?: TypeParser | undefined;
   /** How long a statement or a nested transaction waits for another one beside it in which nothing runs. Default 10,000. */
   readonly nestedWaitTimeout?: number | undefined;
-  /**
-   * How long the server may take to answer COMMIT before the session is given up and `CommitOutcomeUnknownError` thrown: long
-   * enough for deferred constraints and for a standby that is waited for. Default 60,000.
-   */
+  /** How long the server may take for COMMIT, deferred constraints included; then `CommitOutcomeUnknownError`. Default 60,000. */
   readonly commitTimeout?: number | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;

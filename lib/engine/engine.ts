@@ -47,21 +47,24 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   readonly #parts: EngineParts;
   #options: ExecutionOptions;
 
-  /** With `parent`, its listeners hear of this engine too. */
+  /** With `parent`, its listeners hear of this engine too. @internal */
   constructor(parts: EngineParts, options: ExecutionOptions, echo: Echo = false, parent?: AsyncEngine) {
     super(parts, echo, parent);
     this.#parts = parts;
     this.#options = options;
   }
 
+  /** The database and the driver, by name. */
   get dialect(): Dialect {
     return this.#parts.dialect;
   }
 
+  /** Where the database is. Its password shows in no text of it. */
   get url(): DatabaseUrl {
     return this.#parts.url;
   }
 
+  /** The pool that connections come from; another one after `dispose()`. */
   get pool(): Pool {
     return this.#parts.pool;
   }
@@ -76,22 +79,27 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.#parts.driver;
   }
 
+  /** This engine itself, so that code can ask an engine and what has one in the same way. */
   get engine(): this {
     return this;
   }
 
+  /** Where warnings and the lines of `echo` go: the option `logger`, by default the console. */
   get logger(): EngineLogger {
     return this.#parts.logger;
   }
 
+  /** The compiled statements that are kept, shared with the engines made by `executionOptions()`. */
   get compiledCache(): CompiledCache {
     return this.#parts.compiledCache;
   }
 
+  /** @internal */
   get nestedWaitTimeout(): number {
     return this.#parts.nestedWaitTimeout;
   }
 
+  /** @internal */
   get commitTimeout(): number {
     return this.#parts.commitTimeout;
   }
@@ -149,6 +157,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return new AsyncEngine(this.#parts, overlay(this.#options, options), this.echo, this);
   }
 
+  /** The options that every connection and statement of this engine begins with. */
   getExecutionOptions(): Readonly<ExecutionOptions> {
     return this.#options;
   }
@@ -159,6 +168,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     this.#options = overlay(this.#options, options);
   }
 
+  /** Forgets the compiled statements; named statements on the server stay. */
   clearCompiledCache(): void {
     this.#parts.compiledCache.clear();
   }
@@ -220,6 +230,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     this.ambient.disable();
   }
 
+  /** For `await using`: `aclose()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.aclose();
   }
@@ -248,6 +259,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.#options;
   }
 
+  /** @internal */
   async send(invocation: Invocation): Promise<CommandResult> {
     const active = this.activeTransaction();
     if (active !== undefined) return await active.connection.send(invocation);
@@ -259,6 +271,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return await (multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control));
   }
 
+  /** @internal */
   openStream(invocation: Invocation): StreamSource {
     const active = this.activeTransaction();
     if (active !== undefined) return active.connection.openStream(invocation);

@@ -19,6 +19,7 @@ import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
 
 /** The root of every error that this library throws. `code` is stable; `docs/errors.md` has a section for each. */
 export class EngineError extends Error {
+  /** Tells the kind of error; stable from version to version. */
   readonly code: string = 'ENGINE';
 
   constructor(message: string, options?: { cause?: unknown }) {
@@ -122,6 +123,7 @@ export class CommitOutcomeUnknownError extends EngineError {
   override readonly code = 'COMMIT_OUTCOME_UNKNOWN';
 }
 
+/** The statement that an error is about. */
 export interface StatementErrorOptions {
   readonly cause?: unknown;
   readonly statement?: string | undefined;
@@ -131,7 +133,9 @@ export interface StatementErrorOptions {
 /** A statement could not be prepared or run. */
 export class StatementError extends EngineError {
   override readonly code: string = 'STATEMENT';
+  /** The SQL as it was sent, or as it was written where it never was. */
   readonly statement: string | undefined;
+  /** Its values; not enumerable, so that loggers which serialize errors do not spread them. */
   readonly parameters: unknown;
   #shown: 'not yet' | 'shown' = 'not yet';
 
@@ -160,6 +164,7 @@ function isWithoutValues(parameters: unknown): boolean {
   return typeof parameters !== 'object' || parameters === null || Object.keys(parameters).length === 0;
 }
 
+/** What the server says of an error, field by field; see {@link DBAPIError}. */
 export interface DBAPIErrorOptions extends StatementErrorOptions {
   readonly sqlState?: string | undefined;
   readonly constraint?: string | undefined;
@@ -174,6 +179,7 @@ export interface DBAPIErrorOptions extends StatementErrorOptions {
 /** The driver or the server refused; `cause` is the driver's own error. */
 export class DBAPIError extends StatementError {
   override readonly code: string = 'DBAPI';
+  /** The server's five characters, `23505`; undefined where the error is not the server's. */
   readonly sqlState: string | undefined;
   readonly constraint: string | undefined;
   readonly schema: string | undefined;

@@ -9,11 +9,11 @@ export interface StatementOptions {
   readonly timeout?: number | undefined;
   /** Cancels the statement when it is aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** False: the server keeps no named statement of it. */
+  /** False: the server keeps no named statement of it. Default true. */
   readonly prepare?: boolean | undefined;
-  /** Rows per fetch of a stream. */
+  /** Rows per fetch of a stream, exactly. */
   readonly yieldPer?: number | undefined;
-  /** Rows per fetch of a stream at most. */
+  /** Rows per fetch of a stream at most. Default 1,000. */
   readonly maxRowBuffer?: number | undefined;
   /** True: a `text()` without values is sent as it was written, its colons untouched. */
   readonly noParameters?: boolean | undefined;
@@ -33,8 +33,11 @@ export interface StatementOptions {
 
 /** What an engine or a connection gives to each of its transactions and statements; the nearest wins. */
 export interface ExecutionOptions extends StatementOptions {
+  /** Of each transaction. `AUTOCOMMIT`: none is begun, each statement commits itself. Default: the server's. */
   readonly isolationLevel?: IsolationLevel | undefined;
+  /** READ ONLY or READ WRITE of each transaction. Default: the server's. */
   readonly readOnly?: boolean | undefined;
+  /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN. */
   readonly settings?: Readonly<Record<string, string>> | undefined;

@@ -24,7 +24,9 @@ export abstract class Executor {
   protected abstract replacementOf(error: unknown): unknown;
   /** Who wants to know of a statement of this caller; undefined: nobody. */
   protected abstract watchOfCaller(): Watch<unknown> | undefined;
+  /** @internal */
   abstract send(invocation: Invocation): Promise<CommandResult>;
+  /** @internal */
   abstract openStream(invocation: Invocation): StreamSource;
 
   /**

@@ -1,3 +1,8 @@
+/**
+ * The engine alone, for scripts and for applications without Nest; with the contract of a driver.
+ *
+ * @module nest-async-engine/engine
+ */
 export { createAsyncEngine, createAsyncPoolFromUrl } from './create-async-engine.js';
 export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
@@ -34,7 +39,7 @@ export { Scope } from './scope.js';
 export type { Lease, ScopeCommit, ScopeOptions } from './scope.js';
 export { NestedTransaction } from './transaction/nested-transaction.js';
 export { RootTransaction } from './transaction/root-transaction.js';
-export type { TransactionState } from './transaction/transaction.js';
+export type { Transaction, TransactionState } from './transaction/transaction.js';
 export type { TransactionHook } from './transaction/hooks.js';
 export type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
 export type { TypeOptions, TypeParser } from './types.js';
@@ -44,6 +49,7 @@ export { bindparam, BindParameter, CompiledCache, sql, Sql, text, TextClause } f
 export type {
   BindParameterOptions,
   CompilableQuery,
+  CompiledQuery,
   Executable,
   Parameters,
   QueryConfig,
@@ -83,6 +89,7 @@ export type {
   PoolOptions,
   ResetEvent,
   ResetOnReturn,
+  ResolvedPoolOptions,
   SessionView,
 } from './pool/index.js';
 export type {
@@ -146,3 +153,4 @@ export {
   UniqueViolationError,
   ConnectionLostError,
 } from './errors.js';
+export type { DBAPIErrorOptions, StatementErrorOptions } from './errors.js';

@@ -24,7 +24,7 @@ export interface ListeningParts {
 
 /** The side of an engine that tells what happens: listeners, log and channels. */
 export abstract class ListeningEngine<Engine> extends AmbientEngine {
-  /** The listeners of this engine, its log and its channels, for its connections. */
+  /** The listeners of this engine, its log and its channels, for its connections. @internal */
   readonly watch: EngineWatch<AsyncConnection>;
   readonly #listeners: EngineListeners<Engine>;
   readonly #log: EchoLog;
@@ -49,6 +49,7 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     return this.#log.echo;
   }
 
+  /** @throws ArgumentError for another value. */
   set echo(echo: Echo) {
     if (typeof echo !== 'boolean' && echo !== 'debug') {
       throw new ArgumentError(`echo is ${String(echo)}: it takes true, false or 'debug'.`);
@@ -88,7 +89,7 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     return this.activeTransaction()?.connection.watch ?? this.watchOfEngine();
   }
 
-  /** For statements that commit themselves. */
+  /** For statements that commit themselves. @internal */
   watchOfEngine(): Watch<AsyncConnection> | undefined {
     return this.watch.of({
       connection: undefined,

@@ -12,6 +12,7 @@ export abstract class ListeningExecutor<Connection> extends TransactionalExecuto
 
   protected abstract readonly engineWatch: EngineWatch<Connection>;
   protected abstract readonly self: Connection;
+  /** The options that hold for the statements of this connection: its own and those of its engine. */
   abstract getExecutionOptions(): Readonly<ExecutionOptions>;
   abstract invalidate(cause?: unknown): void;
 
@@ -62,7 +63,7 @@ export abstract class ListeningExecutor<Connection> extends TransactionalExecuto
     this.#hub?.clear();
   }
 
-  /** Undefined while nobody wants to know. */
+  /** Undefined while nobody wants to know. @internal */
   get watch(): Watch<Connection> | undefined {
     const { engineWatch } = this;
     if (!engineWatch.isObserved) return undefined;

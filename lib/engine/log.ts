@@ -11,8 +11,11 @@ export interface LogFields {
 
 /** Where the engine's lines go. Nest's `Logger` is one; so is `console`. `fields` says again what `message` says. */
 export interface EngineLogger {
+  /** What is merely of interest: the lines of `echo`. */
   log(message: string, fields?: LogFields): void;
+  /** What works and should be looked at: a slow statement, a leak, an end that had to be forced. */
   warn(message: string, fields?: LogFields): void;
+  /** A failure that could be thrown to nobody. */
   error(message: string, fields?: LogFields): void;
   /** For the lines of `echo: 'debug'`; without it they go to `log`. */
   debug?(message: string, fields?: LogFields): void;

@@ -38,6 +38,7 @@ export class OpenTransaction {
   /** `own`: begun or nested here. `joined`: somebody else ends it. `none`: there is none. */
   readonly #kind: 'own' | 'joined' | 'none';
 
+  /** @internal */
   constructor(source: ConnectionSource, ambient: AmbientContext, options: TransactionalOptions) {
     this.#ambient = ambient;
     this.#options = options;

@@ -18,6 +18,7 @@ export interface RetryOptions {
 
 const RETRYABLE = new Set(['40001', '40P01']);
 
+/** Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization) and 40P01 (deadlock). */
 export function isRetryable(error: unknown): boolean {
   const state = sqlStateOf(error);
   return state !== undefined && RETRYABLE.has(state);

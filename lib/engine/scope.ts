@@ -13,6 +13,7 @@ import type { TransactionOptions } from './transaction/isolation.js';
  */
 export type ScopeCommit = 'onSuccess' | 'explicit';
 
+/** How a scope is named, what its end does, and how its connection runs. */
 export interface ScopeOptions {
   /** Names the scope in errors and warnings: a route, a job. Default: where it was opened. */
   readonly label?: string | undefined;
@@ -30,6 +31,7 @@ export interface ScopeContext {
 
 /** Keeps a scope open; `release()` is idempotent and resolves when the scope, if this was the last lease, has closed. */
 export interface Lease {
+  /** Ends this lease. The last one gives the connection back. */
   release(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ export class Scope {
   #leases = 0;
   #connection: AsyncConnection | undefined;
 
+  /** @internal */
   constructor(
     source: ConnectionSource,
     context: ScopeContext,
@@ -60,10 +63,12 @@ export class Scope {
     this.#onClose = onClose;
   }
 
+  /** The label, or where the scope was opened. */
   get origin(): string {
     return String(this.#label);
   }
 
+  /** True until the last lease has ended. */
   get isOpen(): boolean {
     return this.#state !== 'closed';
   }
@@ -91,7 +96,7 @@ export class Scope {
     };
   }
 
-  /** True once somebody has asked for the scope's connection: then all of the scope's work runs on it. */
+  /** True once somebody has asked for the scope's connection: then all of the scope's work runs on it. @internal */
   get isHandedOut(): boolean {
     return this.#connection !== undefined;
   }
@@ -120,7 +125,7 @@ export class Scope {
     return this.#connection?.own;
   }
 
-  /** A root on the scope's connection that waits for the one before it. */
+  /** A root on the scope's connection that waits for the one before it. @internal */
   queueRoot(options: TransactionOptions): RootTransaction<AsyncConnection> {
     return this.connection.queueRoot(options);
   }
@@ -149,6 +154,7 @@ export class Scope {
     return hadWork;
   }
 
+  /** @internal */
   expectOpen(): void {
     if (this.#state !== 'closed') return;
     throw new ScopeEndedError(

@@ -16,6 +16,7 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
     return this.transactions.root?.isActive === true;
   }
 
+  /** True while a savepoint is in progress. */
   inNestedTransaction(): boolean {
     return this.getNestedTransaction() !== undefined;
   }
@@ -31,7 +32,7 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
     return owner?.nested === true ? owner : undefined;
   }
 
-  /** The root begun by whoever holds this connection, whatever transaction the caller is in. */
+  /** The root begun by whoever holds this connection, whatever transaction the caller is in. @internal */
   get own(): RootTransaction<Connection> | undefined {
     return this.transactions.own;
   }
@@ -78,14 +79,14 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
     await this.transactions.root?.rollback();
   }
 
-  /** For the ambient layer: a transaction that waits, at its first statement, for the one before it. */
+  /** For the ambient layer: a transaction that waits, at its first statement, for the one before it. @internal */
   queueRoot(options?: TransactionOptions): RootTransaction<Connection> {
     const root = this.transactions.queue(options);
     root.announce();
     return root;
   }
 
-  /** Begins a root transaction at once; nothing is sent. */
+  /** Begins a root transaction at once; nothing is sent. @internal */
   beginRoot(options?: TransactionOptions): RootTransaction<Connection> {
     return this.transactions.begin(options);
   }

@@ -25,6 +25,7 @@ export interface UrlFields {
   readonly query?: UrlQuery | null | undefined;
 }
 
+/** How values of a query meet those that are there. */
 export interface UpdateQueryOptions {
   /** True: values are added to those that a name has. Default false: they replace them. */
   readonly append?: boolean;
@@ -62,6 +63,7 @@ export class DatabaseUrl {
     return new DatabaseUrl(fields);
   }
 
+  /** The password; a function that gives it is called each time. */
   get password(): string | undefined {
     return typeof this.#password === 'function' ? this.#password() : this.#password;
   }
@@ -161,14 +163,17 @@ export class DatabaseUrl {
     );
   }
 
+  /** The URL as text, with `***` for passwords. */
   toString(): string {
     return this.renderAsString();
   }
 
+  /** The same text, so that a logger which serializes the URL shows no password. */
   toJSON(): string {
     return this.renderAsString();
   }
 
+  /** The same text, for `console.log` and `util.inspect`. */
   [inspect.custom](): string {
     return `DatabaseUrl <${this.renderAsString()}>`;
   }

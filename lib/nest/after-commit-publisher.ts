@@ -2,6 +2,7 @@ import type { AsyncEngine } from '../engine/index.js';
 
 /** The shape of an `IEventPublisher` of `@nestjs/cqrs`. */
 export interface EventPublisherLike<Event extends object> {
+  /** Takes one event. */
   publish(event: Event, ...context: unknown[]): unknown;
 }
 
@@ -16,6 +17,7 @@ export class AfterCommitPublisher<Event extends object = object> implements Even
     private readonly next: EventPublisherLike<Event>,
   ) {}
 
+  /** Hands `event` on with the commit of the active transaction. */
   publish(event: Event, ...context: unknown[]): void {
     this.engine.afterCommit(() => {
       this.next.publish(event, ...context);

@@ -46,6 +46,7 @@ const ANSWERS: readonly (readonly [HttpStatus, string, readonly ErrorClass[]])[]
  */
 @Catch(EngineError)
 export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
+  /** Answers `error`, or leaves it to Nest. */
   override catch(error: EngineError, host: ArgumentsHost): void {
     const answer = answerTo(error);
     if (answer !== undefined && host.getType() !== 'http') throw answer;

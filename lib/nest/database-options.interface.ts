@@ -48,6 +48,7 @@ export interface DatabaseModuleOptions extends AsyncEngineOptions {
   readonly toRetry?: ((error: unknown) => boolean) | undefined;
   /** Adds the error to the line of each attempt. Default false. */
   readonly verboseRetryLog?: boolean | undefined;
+  /** How a request uses its connection. */
   readonly requestScope?: RequestScopeOptions | undefined;
   /** How long a shutdown waits for work in progress before it cancels it. Default 10,000. */
   readonly shutdownTimeout?: number | undefined;
@@ -56,20 +57,29 @@ export interface DatabaseModuleOptions extends AsyncEngineOptions {
 /** Options that a factory may give: the name and the visibility must be known before it runs. */
 export type DatabaseModuleFactoryOptions = Omit<DatabaseModuleOptions, 'isGlobal'>;
 
+/** A provider that makes the options: `useClass` and `useExisting` of `forRootAsync`. */
 export interface DatabaseOptionsFactory {
+  /** Called once, when the module is made; `name` is that of the module. */
   createDatabaseOptions(name?: string): DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>;
 }
 
 /** `forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
 export interface DatabaseModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  /** Needed for a second database in one application. */
   readonly name?: string | undefined;
+  /** Default true: every module sees the engine without importing this one. */
   readonly isGlobal?: boolean | undefined;
+  /** What `useFactory` is called with, in this order. */
   readonly inject?: readonly (InjectionToken | OptionalFactoryDependency)[] | undefined;
+  /** Makes the options of what `inject` names. */
   // Nest gives a factory whatever `inject` names; its own types say the same.
   readonly useFactory?:
     | ((...dependencies: never[]) => DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>)
     | undefined;
+  /** A class that Nest makes for this alone. */
   readonly useClass?: Type<DatabaseOptionsFactory> | undefined;
+  /** The token of a provider that is there already. */
   readonly useExisting?: InjectionToken<DatabaseOptionsFactory> | undefined;
+  /** Providers for the class of `useClass`. */
   readonly extraProviders?: readonly Provider[] | undefined;
 }

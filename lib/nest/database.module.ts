@@ -30,6 +30,7 @@ import { requestScopeMiddleware } from './request-scope.middleware.js';
 /** Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every request. */
 @Module({})
 export class DatabaseModule implements NestModule {
+  /** @internal */
   constructor(
     @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
     @Inject(MODULE_OPTIONS) private readonly options: DatabaseModuleOptions,
@@ -53,6 +54,7 @@ export class DatabaseModule implements NestModule {
     return { ...moduleOf(name, options.isGlobal, providers, options.imports) };
   }
 
+  /** Puts the request scope in front of every route; called by Nest. */
   configure(consumer: MiddlewareConsumer): void {
     consumer
       .apply(requestScopeMiddleware(this.engine, this.requests, this.options.requestScope))

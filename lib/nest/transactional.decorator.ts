@@ -9,13 +9,16 @@ import type { TransactionalMethod } from './transactional-call.js';
 
 /** How a method is transactional; `engine` names the database when it is not the unnamed one. */
 export interface TransactionalMethodOptions extends TransactionalOptions {
+  /** The database's name; the unnamed one where it is not given. */
   readonly engine?: string | undefined;
 }
 
 /** What a transactional method may return: there is no way to end a transaction for a value that is there at once. */
 export type Settling = PromiseLike<unknown> | Observable<unknown> | AsyncGenerator<unknown, unknown, unknown>;
 
+/** Decorates a method whose end can be awaited, or a class of them. */
 export interface TransactionalDecorator {
+  /** @typeParam Method Returns a promise, an Observable or an async generator. */
   <Method extends (...args: never[]) => Settling>(
     target: object,
     key: string | symbol,

@@ -11,6 +11,7 @@ import { ChannelListener, type Notification } from './channel-listener.js';
 
 export type { Notification } from './channel-listener.js';
 
+/** What `fromChannel()` tells besides the notifications. */
 export interface ChannelOptions {
   /**
    * Called each time LISTEN is in effect, also after a reconnection: from here on no notification is missed, so read what may have

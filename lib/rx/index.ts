@@ -1,3 +1,8 @@
+/**
+ * Queries, notifications and transactions as Observables.
+ *
+ * @module nest-async-engine/rx
+ */
 export { fromChannel } from './from-channel.js';
 export type { ChannelOptions, Notification } from './from-channel.js';
 export { fromQuery } from './from-query.js';

@@ -1,8 +1,11 @@
 /** A response, or any other writable stream, that says when it can take more: a Node `Writable` is one. */
 export interface Pace {
+  /** True: it takes no more before its event `drain`. */
   readonly writableNeedDrain: boolean;
   readonly destroyed?: boolean | undefined;
+  /** Listens for `drain`, `close` and `error`. */
   once(event: string, listener: () => void): unknown;
+  /** Takes such a listener away. */
   off(event: string, listener: () => void): unknown;
 }
 

@@ -26,9 +26,9 @@ const startDeadline = 30_000;
  *
  * For development and tests on Linux (glibc) and macOS, not for production.
  *
- * @throws {@link ArgumentError} when an option is wrong, the port or the `dataDir` is in use, the package is missing, or
+ * @throws ArgumentError when an option is wrong, the port or the `dataDir` is in use, the package is missing, or
  * on Windows.
- * @throws {@link OperationalError} with the server's log when it does not start within 30 seconds.
+ * @throws OperationalError with the server's log when it does not start within 30 seconds.
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},

@@ -1,3 +1,8 @@
+/**
+ * A real PostgreSQL for tests, a database of its own for each suite, and a rollback after each test.
+ *
+ * @module nest-async-engine/testing
+ */
 export { DatabaseTestingModule } from './database-testing.module.js';
 export type { DatabaseTestingModuleOptions } from './database-testing.module.js';
 export { disableTransactions } from './disable-transactions.js';

@@ -23,6 +23,7 @@ const fixedSettings = {
   lc_messages: 'C',
 };
 
+/** How an embedded PostgreSQL is set up. */
 export interface EmbeddedPostgresOptions {
   /**
    * Where the data is kept between runs; made when missing. Left out, the data lives in a temporary folder, the server

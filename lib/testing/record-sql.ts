@@ -20,6 +20,7 @@ export interface SessionLog {
   readonly statements: readonly SentStatement[];
 }
 
+/** What is written down. */
 export interface RecordSqlOptions {
   /** False leaves transaction control out: what is left are the statements of the application. Default true. */
   readonly control?: boolean | undefined;
@@ -33,6 +34,7 @@ export class SqlLog implements Disposable {
   #numbers = 0;
   #sent: readonly SentStatement[] = [];
 
+  /** @internal */
   constructor(engine: AsyncEngine, options: RecordSqlOptions) {
     this.#isControlShown = options.control ?? true;
     this.#stop = engine.viewSessions((session) => this.#viewOf(session));
@@ -57,6 +59,7 @@ export class SqlLog implements Disposable {
     }));
   }
 
+  /** Forgets what was written down so far; the numbers of the sessions stay. */
   clear(): void {
     this.#sent = [];
   }
@@ -66,6 +69,7 @@ export class SqlLog implements Disposable {
     this.#stop();
   }
 
+  /** For `using`: `stop()`. */
   [Symbol.dispose](): void {
     this.stop();
   }

@@ -11,6 +11,7 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
+/** What a test database begins with. */
 export interface TestDatabaseOptions {
   /** A database of the server that the new one is a copy of. Nobody may be connected to it meanwhile. */
   readonly template?: string | undefined;

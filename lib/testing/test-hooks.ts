@@ -3,6 +3,7 @@ import { ArgumentError } from '../engine/index.js';
 /** A function of the test runner that takes what to do around each test. */
 export type HookRegistrar = (hook: (...context: unknown[]) => Promise<void>) => unknown;
 
+/** The hooks of a test runner that has no globals. */
 export interface TestHooks {
   readonly beforeEach?: HookRegistrar | undefined;
   readonly afterEach?: HookRegistrar | undefined;

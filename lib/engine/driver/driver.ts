@@ -24,6 +24,7 @@ export interface Control {
   acknowledged?(): void;
 }
 
+/** A column of a result. */
 export interface Field {
   readonly name: string;
   /** The oid of the column's type. */
@@ -40,6 +41,7 @@ export interface RowShape {
   readonly keyed: boolean;
 }
 
+/** What the server answered to one command. */
 export interface CommandResult {
   /** The first word or words of the command tag: `SELECT`, `INSERT`, `COMMIT`, `ROLLBACK`. */
   readonly command: string;
@@ -50,6 +52,7 @@ export interface CommandResult {
   readonly rows: DriverRow[];
 }
 
+/** What one fetch of a cursor gave. */
 export interface Batch {
   readonly rows: DriverRow[];
   /** True: the portal is exhausted. `close()` closes it on the server. */
@@ -60,6 +63,7 @@ export interface Batch {
 export interface Portal {
   /** Known after the first fetch. */
   readonly shape: RowShape | undefined;
+  /** The next rows, `count` at most. */
   fetch(count: number): Promise<Batch>;
   /** Idempotent. Waits for a fetch in flight; never rejects because the connection is gone. */
   close(): Promise<void>;
@@ -68,6 +72,7 @@ export interface Portal {
 /** `idle`: no transaction is open; `open`: one is; `failed`: one is, and takes nothing but ROLLBACK. */
 export type ServerStatus = 'idle' | 'open' | 'failed';
 
+/** What ends a command before its time. */
 export interface CommandOptions {
   /** Milliseconds until the command is cancelled; the connection stays usable. */
   readonly timeout?: number | undefined;
@@ -90,6 +95,7 @@ export interface DriverConnection {
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */
   readonly isQuiet: boolean;
+  /** Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. */
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
   /**
    * Runs `commands` one after the other under one Sync; one result for each. Commands that insert a row by the same text
@@ -118,12 +124,16 @@ export interface DriverConnection {
 /** What the layers above must know of a driver without asking it to try. */
 export interface DriverFacts {
   readonly name: string;
-  /** 1: the whole database is one session, and the pool lends it to one borrower after the other. */
+  /**
+   * How many sessions the database has room for; `Infinity` where that is the server's affair. 1: the whole database is one
+   * session, and the engine's pool gets one place, so that its borrowers take turns.
+   */
   readonly maxConnections: number;
   /** Settings that the server takes and does not heed. */
   readonly ignoredSettings?: readonly string[];
 }
 
+/** Opens sessions on one database. */
 export interface Driver {
   readonly facts: DriverFacts;
   /** Opens one session. Rejects with an error of our tree. */

@@ -23,7 +23,7 @@ export abstract class ListeningPool {
     return this;
   }
 
-  /** For the engine, which has the logger. */
+  /** For the engine, which has the logger. @internal */
   get watch(): PoolWatch {
     return this.#watch;
   }

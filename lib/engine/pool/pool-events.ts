@@ -10,21 +10,25 @@ export interface PoolEvent {
   readonly info: Map<unknown, unknown>;
 }
 
+/** A connection that is about to be lent. */
 export interface CheckoutEvent extends PoolEvent {
   readonly pooled: PooledConnection;
 }
 
+/** A connection that comes back. */
 export interface ResetEvent extends PoolEvent {
   /** True: no transaction is open any more, so that nothing is sent. */
   readonly isClean: boolean;
 }
 
+/** A connection that is no longer on loan. */
 export interface CheckinEvent {
   /** Undefined where the connection did not come back: it was invalidated. */
   readonly driverConnection: unknown;
   readonly info: Map<unknown, unknown>;
 }
 
+/** A connection that will not be used on, and why. */
 export interface InvalidateEvent extends PoolEvent {
   readonly cause: unknown;
 }
@@ -38,6 +42,7 @@ export interface PoolEvents {
   firstConnect: (event: PoolEvent) => unknown;
   /** A physical connection was opened. */
   connect: (event: PoolEvent) => unknown;
+  /** A connection is about to be lent. */
   checkout: (event: CheckoutEvent) => void;
   /** A connection comes back; what is open on it will be rolled back. */
   reset: (event: ResetEvent) => void;
@@ -47,7 +52,9 @@ export interface PoolEvents {
   close: (event: PoolEvent) => void;
   /** A connection has left the pool and lives on with its borrower. */
   detach: (event: PoolEvent) => void;
+  /** A connection is about to be ended at once. */
   invalidate: (event: InvalidateEvent) => void;
+  /** A connection works on until it comes back, and is then replaced. */
   softInvalidate: (event: InvalidateEvent) => void;
 }
 

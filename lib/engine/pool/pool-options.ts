@@ -21,9 +21,9 @@ export interface PoolOptions {
   readonly poolSize?: number | undefined;
   /** Connections above `poolSize` that may exist at once. Default 10; -1: no limit. */
   readonly maxOverflow?: number | undefined;
-  /** How long `connect()` waits, the opening of a connection included. Default 30,000; 0: fail at once when the pool is full. */
+  /** How long `connect()` waits (ms), the opening of a connection included. Default 30,000; 0: fail at once when the pool is full. */
   readonly poolTimeout?: number | undefined;
-  /** A connection older than this is replaced at its checkout. Default -1: never. */
+  /** A connection older than this (ms) is replaced at its checkout. Default -1: never. */
   readonly poolRecycle?: number | undefined;
   /** Asks the server for a sign of life at each checkout, one round trip. Default false. */
   readonly poolPrePing?: boolean | undefined;
@@ -31,7 +31,7 @@ export interface PoolOptions {
   readonly poolUseLifo?: boolean | undefined;
   /** Idle connections that `poolIdleTimeout` leaves open; at most `poolSize`. Default 0. */
   readonly poolMinIdle?: number | undefined;
-  /** Closes connections that have been idle for so long. Default: off. */
+  /** Closes connections that have been idle for so long (ms). Default: off. */
   readonly poolIdleTimeout?: number | undefined;
   /**
    * Ends a transaction that was left open. Nothing is sent when the server is idle. Default `'rollback'`; with `null`
@@ -39,7 +39,7 @@ export interface PoolOptions {
    */
   readonly poolResetOnReturn?: ResetOnReturn | undefined;
   /**
-   * Looks for leaks: a connection that is on loan for so long, and one that was garbage-collected without being returned,
+   * Looks for leaks: a connection that is on loan for so long (ms), and one that was garbage-collected without being returned,
    * is a warning with the stack of its checkout; the place of the second one is freed. 0: only the second ones. Costs
    * some microseconds for each checkout. Default: off.
    */
@@ -48,6 +48,7 @@ export interface PoolOptions {
   readonly logger?: EngineLogger | undefined;
 }
 
+/** The options of a pool with their defaults; see {@link PoolOptions}. */
 export interface ResolvedPoolOptions {
   readonly poolSize: number;
   readonly maxOverflow: number;

@@ -19,9 +19,10 @@ import type { CheckoutOptions, Waiter } from './waiter.js';
  * engine's `aclose()`), or when `poolIdleTimeout` has closed the last. Timers of the pool never do.
  */
 export abstract class Pool extends ListeningPool implements AsyncDisposable {
+  /** What holds for this pool, defaults included. */
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
-  /** What stands in front of the sessions that are lent; the engine hands it from pool to pool. */
+  /** What stands in front of the sessions that are lent; the engine hands it from pool to pool. @internal */
   views: SessionViews | undefined;
   readonly #lender: Lender = {
     viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
@@ -138,6 +139,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     return left.length;
   }
 
+  /** For `await using`: `dispose()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

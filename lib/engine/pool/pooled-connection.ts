@@ -33,6 +33,7 @@ export class PooledConnection implements AsyncDisposable {
   #returning: Promise<void> = returned;
   #cause: unknown;
 
+  /** @internal */
   constructor(record: ConnectionRecord, lender: Lender) {
     this.generation = record.generation;
     this.#record = record;
@@ -98,6 +99,7 @@ export class PooledConnection implements AsyncDisposable {
     return this.#returning;
   }
 
+  /** For `await using`: `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

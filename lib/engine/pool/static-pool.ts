@@ -6,7 +6,8 @@ import { WaitingLine } from './waiting-line.js';
 
 /**
  * One connection, shared by everybody at the same time, opened at the first checkout and again when it was lost. What
- * one borrower does in a transaction, the others see: for databases that are a single session.
+ * one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all: for a session that has
+ * something no other has, such as temporary tables. An engine on PGlite needs none: its `QueuePool` of one place lends the session to one at a time.
  */
 export class StaticPool extends Pool {
   readonly name: string = 'StaticPool';

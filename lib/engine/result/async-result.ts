@@ -18,6 +18,7 @@ import { StreamedRows } from './streamed-rows.js';
  * fetched ahead shows when the rows before it were read.
  */
 export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
+  /** @internal */
   constructor(source: StreamSource, options: StreamOptions = {}) {
     super(new RowStream(source, options), new RowReader<R>('object'));
   }

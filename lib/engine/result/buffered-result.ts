@@ -14,6 +14,7 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
   protected readonly cursor: RowBuffer;
   protected reader: RowReader<T>;
 
+  /** @internal */
   constructor(cursor: RowBuffer, reader: RowReader<T>) {
     this.cursor = cursor;
     this.reader = reader;
@@ -98,6 +99,7 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
     for (let row = this.takeRow(); row !== undefined; row = this.takeRow()) yield this.read(row);
   }
 
+  /** For `using`: `close()`. */
   [Symbol.dispose](): void {
     this.close();
   }

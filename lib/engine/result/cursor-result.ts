@@ -19,6 +19,7 @@ export type FrozenResult<R = Record<string, unknown>> = () => CursorResult<R>;
  * Rows are handed out as the driver made them, without a copy.
  */
 export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
+  /** @internal */
   constructor(result: CommandResult) {
     super(new RowBuffer(result), new RowReader<R>('object'));
   }

@@ -1,11 +1,16 @@
 /** Takes what an Observable emits; every handler may be left out. */
 export interface RowObserver<T> {
+  /** Called first, before anything is read. */
   start?: ((subscription: RowSubscription) => void) | undefined;
+  /** Called with each element. */
   next?: ((value: T) => void) | undefined;
+  /** Called when reading has failed; nothing comes after it. */
   error?: ((error: unknown) => void) | undefined;
+  /** Called behind the last element. */
   complete?: (() => void) | undefined;
 }
 
+/** One subscription to the elements of a stream. */
 export interface RowSubscription {
   /** Closes the cursor at once; nothing is delivered any more, not even the rest of the batch at hand. */
   unsubscribe(): void;
@@ -14,11 +19,13 @@ export interface RowSubscription {
 
 /** The least that RxJS and the Observable proposal ask of a foreign Observable. */
 export interface InteropObservable<T> {
+  /** Starts the stream; the elements are pushed as they arrive, without back-pressure. */
   subscribe(
     observerOrNext?: RowObserver<T> | ((value: T) => void) | null,
     error?: ((error: unknown) => void) | null,
     complete?: (() => void) | null,
   ): RowSubscription;
+  /** This object itself: by this name libraries find each other's Observables. */
   '@@observable'(): InteropObservable<T>;
 }
 

@@ -11,10 +11,12 @@ import type { TupleResult } from './tuple-result.js';
 export class PendingResult<R = Record<string, unknown>> implements Promise<CursorResult<R>> {
   readonly #result: Promise<CursorResult<R>>;
 
+  /** @internal */
   constructor(result: Promise<CursorResult<R>>) {
     this.#result = result;
   }
 
+  /** What the interface `Promise` asks for: `PendingResult`. */
   get [Symbol.toStringTag](): string {
     return 'PendingResult';
   }

@@ -14,6 +14,7 @@ export interface StreamSource {
 /** Rows per fetch when neither `yieldPer` nor `maxRowBuffer` says otherwise: beyond it throughput no longer grows, only memory. */
 export const ROWS_PER_FETCH = 1_000;
 
+/** How many rows a stream fetches at a time. */
 export interface StreamOptions {
   /** Rows per fetch, exactly; also the size of `partitions()` and `fetchMany()` without a number. */
   readonly yieldPer?: number | undefined;

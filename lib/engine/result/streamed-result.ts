@@ -21,6 +21,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   protected readonly stream: RowStream;
   protected reader: RowReader<T>;
 
+  /** @internal */
   constructor(stream: RowStream, reader: RowReader<T>) {
     this.stream = stream;
     this.reader = reader;
@@ -128,6 +129,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     );
   }
 
+  /** For `await using`: `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -18,6 +18,7 @@ interface Entry {
  * one look-up: the order is a linked list, because taking a key out of a `Map` and putting it back makes it rehash.
  */
 export class CompiledCache {
+  /** How many forms are kept at most. */
   readonly limit: number;
   readonly #entries = new Map<CompiledKey, Entry>();
   #newest: Entry | undefined;
@@ -25,6 +26,7 @@ export class CompiledCache {
   #hits = 0;
   #misses = 0;
 
+  /** @throws ArgumentError when `limit` is no whole number from 0. */
   constructor(limit = 500) {
     if (!Number.isSafeInteger(limit) || limit < 0) {
       throw new ArgumentError(
@@ -49,6 +51,7 @@ export class CompiledCache {
     return this.#misses;
   }
 
+  /** @internal */
   get(key: CompiledKey): TextTemplate | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) {
@@ -63,11 +66,12 @@ export class CompiledCache {
     return entry.template;
   }
 
-  /** Looks without counting as a use. */
+  /** Looks without counting as a use. @internal */
   peek(key: CompiledKey): TextTemplate | undefined {
     return this.#entries.get(key)?.template;
   }
 
+  /** @internal */
   set(key: CompiledKey, template: TextTemplate): void {
     if (this.limit === 0) return;
     const former = this.#entries.get(key);
@@ -81,6 +85,7 @@ export class CompiledCache {
     }
   }
 
+  /** Forgets all forms; `hits` and `misses` go on. */
   clear(): void {
     this.#entries.clear();
     this.#newest = undefined;

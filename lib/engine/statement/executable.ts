@@ -14,6 +14,7 @@ export interface CompiledQuery {
 
 /** A query builder that compiles itself, as Kysely's do; their row type carries over. */
 export interface CompilableQuery<R = Row> {
+  /** Gives the SQL with `$1` placeholders, and its values. */
   compile(): { readonly sql: string; readonly parameters: readonly unknown[] };
   /** Never called: the only place where the row type can be read. */
   executeTakeFirstOrThrow?(): Promise<R>;
@@ -21,6 +22,7 @@ export interface CompilableQuery<R = Row> {
 
 /** A query builder as Drizzle's. Its rows come under the names of the columns, so its own row type does not fit. */
 export interface ToSqlQuery {
+  /** Gives the SQL with `$1` placeholders, and its values. */
   toSQL(): { readonly sql: string; readonly params: readonly unknown[] };
 }
 

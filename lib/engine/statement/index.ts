@@ -5,6 +5,7 @@ export {
   compileStatement,
   isExecutable,
   type CompilableQuery,
+  type CompiledQuery,
   type Executable,
   type QueryConfig,
   type ToSqlQuery,

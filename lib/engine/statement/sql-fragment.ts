@@ -6,7 +6,7 @@ import type { CompiledStatement, Row } from './row.js';
 import { TextClause } from './text.js';
 import { namelessTemplate } from './text-scanner.js';
 
-/** Schema names to be replaced where {@link Identifier} names them: the execution option `schemaTranslateMap`. */
+/** Schema names to be replaced where `sql.id()` names them: the execution option `schemaTranslateMap`. */
 export type SchemaTranslateMap = Readonly<Record<string, string>>;
 
 /** A name, qualified or not, that is quoted when the statement is put together. */
@@ -35,10 +35,10 @@ export class Sql<R = Row> {
   declare protected readonly row?: R;
   readonly #strings: readonly string[];
   readonly #values: readonly unknown[];
-  /** The place in the source that it comes from, when its text depends on nothing else. */
+  /** The place in the source that it comes from, when its text depends on nothing else. @internal */
   readonly cacheKey: TemplateStringsArray | undefined;
 
-  /** Throws {@link ArgumentError} for a value that cannot be bound. */
+  /** Throws {@link ArgumentError} for a value that cannot be bound. @internal */
   constructor(strings: readonly string[], values: readonly unknown[], source?: TemplateStringsArray) {
     let isFlat = true;
     for (let index = 0; index < values.length; index += 1) {
@@ -56,7 +56,7 @@ export class Sql<R = Row> {
     return this.#values.length === 0 && this.#strings.join('').trim() === '';
   }
 
-  /** The statement as a driver takes it. */
+  /** The statement as a driver takes it. @internal */
   toCommand(cache?: CompiledCache, schemas?: SchemaTranslateMap): CompiledStatement {
     const key = this.cacheKey;
     if (key === undefined || cache === undefined) return this.#write(schemas);

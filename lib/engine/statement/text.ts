@@ -2,6 +2,7 @@ import { ArgumentError } from '../errors.js';
 import type { Parameters, Row } from './row.js';
 import { scanText, type TextTemplate } from './text-scanner.js';
 
+/** What is known of a bind before execution. */
 export interface BindParameterOptions {
   /** The value where the execution gives none; `null` is a value. */
   readonly value?: unknown;
@@ -50,6 +51,7 @@ export class TextClause<R = Row> {
   readonly hasExpanding: boolean;
   #template: TextTemplate | undefined;
 
+  /** @internal */
   constructor(sql: string, binds: ReadonlyMap<string, BindParameter> = NO_BINDS, template?: TextTemplate) {
     if (typeof sql !== 'string') {
       throw new ArgumentError(
@@ -62,7 +64,7 @@ export class TextClause<R = Row> {
     this.#template = template;
   }
 
-  /** The scanned text; scanned when first asked for. */
+  /** The scanned text; scanned when first asked for. @internal */
   get template(): TextTemplate {
     return (this.#template ??= scanText(this.sql));
   }

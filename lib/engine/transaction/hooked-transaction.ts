@@ -13,7 +13,7 @@ export abstract class HookedTransaction {
     this.host = host;
   }
 
-  /** For an error that cannot be thrown without hiding another one. */
+  /** For an error that cannot be thrown without hiding another one. @internal */
   report(error: unknown): void {
     this.host.report(error);
   }
@@ -22,9 +22,10 @@ export abstract class HookedTransaction {
     return this.#hooks !== undefined;
   }
 
-  /** Refuses a transaction that has ended. */
+  /** Refuses a transaction that has ended. @internal */
   abstract expectUsable(): void;
 
+  /** @internal */
   get rollbackReason(): RollbackReason | undefined {
     return this.#rollbackReason;
   }
@@ -34,7 +35,7 @@ export abstract class HookedTransaction {
     this.#rollbackReason ??= { cause: reason, isExpected: true };
   }
 
-  /** A method that took part in this transaction failed: it may not commit, and whoever tries is told. */
+  /** A method that took part in this transaction failed: it may not commit, and whoever tries is told. @internal */
   condemn(cause: unknown): void {
     if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
   }

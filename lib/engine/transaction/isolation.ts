@@ -2,21 +2,31 @@ import type { Control } from '../driver/driver.js';
 import { ArgumentError } from '../errors.js';
 import { durationRule, LONGEST_TIMER } from '../option-rule.js';
 
-const SERVER_LEVELS = ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
-const LEVELS = [...SERVER_LEVELS, 'AUTOCOMMIT'] as const;
+const LEVELS: readonly IsolationLevel[] = [
+  'READ UNCOMMITTED',
+  'READ COMMITTED',
+  'REPEATABLE READ',
+  'SERIALIZABLE',
+  'AUTOCOMMIT',
+];
 
 /** `AUTOCOMMIT`: no BEGIN is ever sent, each statement commits itself. */
-export type IsolationLevel = (typeof LEVELS)[number];
+export type IsolationLevel =
+  'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE' | 'AUTOCOMMIT';
 
 /** How a transaction begins. Times in ms. */
 export interface TransactionOptions {
+  /** Default: the server's `default_transaction_isolation`. */
   readonly isolationLevel?: IsolationLevel | undefined;
+  /** READ ONLY or READ WRITE. Default: the server's `default_transaction_read_only`. */
   readonly readOnly?: boolean | undefined;
   /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
   /** A deadline for the whole transaction: what runs is cancelled, all is rolled back, `TransactionTimeoutError`. */
   readonly timeout?: number | undefined;
+  /** The server's `lock_timeout` in this transaction: how long a statement waits for a lock. 0: without end. */
   readonly lockTimeout?: number | undefined;
+  /** The server's `statement_timeout` in this transaction. 0: none. */
   readonly statementTimeout?: number | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN: for row-level security. */
   readonly settings?: Readonly<Record<string, string>> | undefined;

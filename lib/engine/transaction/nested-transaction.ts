@@ -21,7 +21,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   readonly #own: TransactionOptions;
   readonly #deadline: Deadline | undefined;
 
-  /** @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others. */
+  /** @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others. @internal */
   constructor(parent: Transaction<Connection>, options: TransactionOptions = {}) {
     parent.expectUsable();
     checkTransactionOptions(options);
@@ -51,6 +51,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     return depth;
   }
 
+  /** @internal */
   async open(): Promise<Control[]> {
     await this.parent.admit(this);
     try {

@@ -19,7 +19,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   /**
    * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. `late`
-   * gives the options of BEGIN where they are known no earlier than the first statement.
+   * gives the options of BEGIN where they are known no earlier than the first statement. @internal
    */
   constructor(
     owner: TransactionOwner<Connection>,
@@ -48,7 +48,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.#deadline?.signal;
   }
 
-  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. */
+  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal */
   announce(): void {
     this.#told = 'begin';
     try {
@@ -67,6 +67,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     this.host.watch?.[end]();
   }
 
+  /** @internal */
   async open(): Promise<Control[]> {
     if (this.#late !== undefined) {
       this.#options = this.#late();

@@ -3,8 +3,7 @@ import type { Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
 import type { TransactionOptions } from './isolation.js';
-import { StatementGate } from './statement-gate.js';
-import type { Patience } from './statement-gate.js';
+import { StatementGate, type Patience } from './statement-gate.js';
 import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
 import type { TransactionOwner } from './transaction-host.js';
 
@@ -40,10 +39,12 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#label = label ?? new CallSite();
   }
 
+  /** @internal */
   get owner(): TransactionOwner<Connection> {
     return { connection: this.connection, host: this.host };
   }
 
+  /** Where it is between its beginning and its end; see {@link TransactionState}. */
   get state(): TransactionState {
     // One that never ran a statement hears of the outer one's end only when it is asked.
     return LIVE.includes(this.#state) && this.parent?.isActive === false ? 'cancelled' : this.#state;
@@ -59,7 +60,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.state === 'pending' || this.state === 'active';
   }
 
-  /** Nothing was sent in it, and nothing is on its way. */
+  /** Nothing was sent in it, and nothing is on its way. @internal */
   get isUntouched(): boolean {
     return this.#state === 'pending' && this.#gate.isQuiet;
   }
@@ -74,12 +75,12 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.#child;
   }
 
-  /** This transaction, or the one begun by a handle inside it that is open now: where statements of its owner run. */
+  /** This transaction, or the one begun by a handle inside it that is open now: where statements of its owner run. @internal */
   get innermost(): Transaction<Connection> {
     return this.#handle?.innermost ?? this;
   }
 
-  /** Makes `handle` the place where statements of this transaction's owner run, until it ends. */
+  /** Makes `handle` the place where statements of this transaction's owner run, until it ends. @internal */
   enter(handle: Transaction<Connection>): void {
     this.#handle = handle;
   }
@@ -91,9 +92,11 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
 
   /** Aborted when its `timeout` has passed, or that of one around it. */
   abstract get deadline(): AbortSignal | undefined;
+  /** Ends it with what was done in it kept. */
   abstract commit(): Promise<void>;
+  /** Undoes what was done in it. No effect once it has ended. */
   abstract rollback(): Promise<void>;
-  /** The control statements that open this transaction, and those above it that are not open yet. */
+  /** The control statements that open this transaction, and those above it that are not open yet. @internal */
   abstract open(): Promise<Control[]>;
 
   /** Rolls back unless the transaction has ended. */
@@ -114,14 +117,14 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
   }
 
-  /** Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. */
+  /** Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
     if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.runBeforeCommit();
   }
 
   /**
    * Runs one statement in this transaction. `send` gets what must travel in front of it: nothing, or the BEGIN and
-   * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside.
+   * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside. @internal
    */
   execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
     this.expectUsable();
@@ -189,7 +192,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (this.#state === 'pending') this.#state = 'active';
   }
 
-  /** A nested transaction keeps the turn for its whole life, from its first statement on. */
+  /** A nested transaction keeps the turn for its whole life, from its first statement on. @internal */
   async admit(child: Transaction<Connection>): Promise<void> {
     this.expectUsable();
     if (this.#child === child) return;
@@ -204,6 +207,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#child = child;
   }
 
+  /** @internal */
   dismiss(child: Transaction<Connection>): void {
     if (this.#handle === child) this.#handle = undefined;
     if (this.#child !== child) return;
@@ -221,7 +225,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     };
   }
 
-  /** Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it. */
+  /** Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it. @internal */
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
       return false;
@@ -231,10 +235,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return true;
   }
 
-  /**
-   * The work is over: refuses what comes from now on, and undoes a nested transaction that has not ended. Nobody awaited
-   * it, so what it did so far is no part of this one.
-   */
+  /** Refuses what comes from now on, and undoes a nested transaction that nobody has awaited. @internal */
   async conclude(): Promise<void> {
     this.#gate.shut();
     await this.#child?.rollback();
@@ -255,7 +256,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return ending;
   }
 
-  /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. */
+  /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. @internal */
   async cancel(): Promise<void> {
     await this.settle(async () => {
       if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
@@ -263,7 +264,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
   }
 
-  /** The connection is gone. The transaction stays attached until somebody rolls it back. */
+  /** The connection is gone. The transaction stays attached until somebody rolls it back. @internal */
   lose(cause: unknown = invalidated()): void {
     this.#child?.lose(cause);
     if (!this.isActive) return;
@@ -282,7 +283,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     await this.host.detach(this);
   }
 
-  /** Refuses work that comes after the end, or while the end is under way, and says where the transaction began. */
+  /** Refuses work that comes after the end, or while the end is under way, and says where the transaction began. @internal */
   expectUsable(): void {
     this.expectActive();
     if (this.#gate.isShut) throw ended(this.origin, 'ending');

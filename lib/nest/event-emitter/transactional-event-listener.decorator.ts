@@ -10,6 +10,7 @@ import type { TransactionalMethod } from '../transactional-call.js';
 /** When the listener runs, seen from the transaction in which the event was emitted. */
 export type TransactionPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
 
+/** Those of `@OnEvent()`, the phase, and the database. */
 export interface TransactionalEventListenerOptions extends OnEventOptions {
   /** Default `afterCommit`. */
   readonly phase?: TransactionPhase | undefined;
@@ -17,7 +18,12 @@ export interface TransactionalEventListenerOptions extends OnEventOptions {
   readonly engine?: string | undefined;
 }
 
-type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
+/**
+ * Decorates a method.
+ *
+ * @typeParam Method Whatever it takes and returns.
+ */
+export type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
   target: object,
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<Method>,

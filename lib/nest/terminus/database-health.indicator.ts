@@ -6,6 +6,7 @@ import { PoolTimeoutError } from '../../engine/index.js';
 import type { AsyncEngine, Pool } from '../../engine/index.js';
 import { getEngineToken } from '../database.tokens.js';
 
+/** Which database is asked, and for how long. */
 export interface DatabasePingOptions {
   /** The database's name; the unnamed one where it is not given. */
   readonly engine?: string | undefined;
@@ -21,6 +22,7 @@ export interface PoolFigures {
   readonly waiting: number;
 }
 
+/** What the health check says of a database; `message` is why it is `down`. */
 export type DatabaseHealth = PoolFigures & { readonly message?: string };
 
 /**
@@ -29,6 +31,7 @@ export type DatabaseHealth = PoolFigures & { readonly message?: string };
  */
 @Injectable()
 export class DatabaseHealthIndicator {
+  /** @internal */
   constructor(
     @Inject(HealthIndicatorService) private readonly health: HealthIndicatorService,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
