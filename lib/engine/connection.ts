@@ -135,7 +135,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     this.#session.invalidate(cause);
   }
 
-  /** Cancels the statement that runs now, if one does. */
+  /** Cancels the statement that runs now, if one does. PGlite runs it to its end. */
   async cancel(): Promise<void> {
     await this.#session.cancel();
   }

@@ -68,11 +68,11 @@ export interface AsyncEngineOptions extends PoolOptions {
    * true; false by default with `pgbouncer`. Never with a driver of one session.
    */
   readonly multiplex?: boolean | undefined;
-  /** The server's `statement_timeout` of each session. Default: the server's; 0: none. */
+  /** The server's `statement_timeout` of each session. Default: the server's; 0: none. Refused over PGlite. */
   readonly statementTimeout?: number | undefined;
   /** The server's `lock_timeout` of each session. Default: the server's; 0: none. */
   readonly lockTimeout?: number | undefined;
-  /** The server's `idle_in_transaction_session_timeout`. Default: the server's; 0: none. */
+  /** The server's `idle_in_transaction_session_timeout`. Default: the server's; 0: none. Refused over PGlite. */
   readonly idleInTransactionTimeout?: number | undefined;
   /** The name of each session in `pg_stat_activity`. Default: the URL's `application_name`. */
   readonly applicationName?: string | undefined;

@@ -176,7 +176,12 @@ export interface DBAPIErrorOptions extends StatementErrorOptions {
   readonly connectionInvalidated?: boolean;
 }
 
-/** The driver or the server refused; `cause` is the driver's own error. */
+/**
+ * The driver or the server refused; `cause` is the driver's own error.
+ *
+ * `constraint`, `schema`, `table` and `column` name what it is about, `detail` and `hint` are the server's own words; each is
+ * undefined where the server sent none.
+ */
 export class DBAPIError extends StatementError {
   override readonly code: string = 'DBAPI';
   /** The server's five characters, `23505`; undefined where the error is not the server's. */

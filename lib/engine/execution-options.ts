@@ -5,7 +5,7 @@ import type { IsolationLevel, TransactionOptions } from './transaction/isolation
 
 /** How one statement runs. Times in ms. */
 export interface StatementOptions {
-  /** The statement is cancelled after this time; the connection stays usable. */
+  /** The statement is cancelled after this time; the connection stays usable. PGlite cancels only what has not begun. */
   readonly timeout?: number | undefined;
   /** Cancels the statement when it is aborted. */
   readonly signal?: AbortSignal | undefined;

@@ -18,7 +18,7 @@ export type ErrorMatcher = (abstract new (...args: never[]) => Error) | ((error:
 export interface TransactionalOptions extends TransactionOptions {
   /** Default `nested`: a root transaction when none is active, a savepoint inside one. */
   readonly propagation?: Propagation | undefined;
-  /** Runs the root again after 40001 and 40P01; a number is how often. */
+  /** Runs the root again after 40001 and 40P01; a number is how often. Default 0. */
   readonly retry?: number | RetryOptions | undefined;
   /** Only these errors roll back. Default: all. */
   readonly rollbackFor?: readonly ErrorMatcher[] | undefined;

@@ -4,7 +4,7 @@ import type { PooledConnection } from './pooled-connection.js';
 
 /** A physical connection in the pool. */
 export interface PoolEvent {
-  /** The driver's own object: the `pg` Client. */
+  /** The driver's own object: the `pg` Client, or the PGlite instance. */
   readonly driverConnection: unknown;
   /** Lives as long as the physical connection. */
   readonly info: Map<unknown, unknown>;

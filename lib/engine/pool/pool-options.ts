@@ -17,9 +17,9 @@ export type ResetOnReturn = 'rollback' | 'commit' | null;
 
 /** How a pool keeps its connections. Times are milliseconds. */
 export interface PoolOptions {
-  /** Idle connections that are kept; nothing is opened ahead of demand. Default 5; 0: no limit at all. */
+  /** Idle connections that are kept; nothing is opened ahead of demand. Default 5 (PGlite: 1); 0: no limit at all. */
   readonly poolSize?: number | undefined;
-  /** Connections above `poolSize` that may exist at once. Default 10; -1: no limit. */
+  /** Connections above `poolSize` that may exist at once. Default 10 (PGlite: 0); -1: no limit. */
   readonly maxOverflow?: number | undefined;
   /** How long `connect()` waits (ms), the opening of a connection included. Default 30,000; 0: fail at once when the pool is full. */
   readonly poolTimeout?: number | undefined;
