@@ -79,7 +79,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.#parts.driver;
   }
 
-  /** This engine itself, so that code can ask an engine and what has one in the same way. */
+  /** This engine itself: what code that was carried over from SQLAlchemy may ask for. */
   get engine(): this {
     return this;
   }
