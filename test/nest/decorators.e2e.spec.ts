@@ -31,6 +31,8 @@ import {
   sql,
 } from 'nest-async-engine';
 import type { RetryOptions } from 'nest-async-engine';
+import { recordSql } from 'nest-async-engine/testing';
+import type { SqlLog } from 'nest-async-engine/testing';
 import { Barrier, Latch } from '../support/barrier.js';
 import { startApp } from '../support/nest-app.js';
 import type { RunningApp } from '../support/nest-app.js';
@@ -113,6 +115,8 @@ class Rivals {
   readonly bothHaveRead = new Barrier(2);
   readonly bothHaveOne = new Barrier(2);
   mayGoOn = new Latch();
+  /** Told by hooks. */
+  readonly stored: string[] = [];
   late: Promise<unknown> = Promise.resolve();
   #attempts = new Map<string, number>();
 
@@ -128,6 +132,7 @@ class Rivals {
   @Transactional({ isolationLevel: 'SERIALIZABLE', retry: RETRY })
   async skew(name: string): Promise<void> {
     const attempt = this.#attempt(name);
+    this.engine.afterCommit(() => void this.stored.push(name));
     await this.engine.scalar(sql`SELECT count(*) FROM items`);
     await this.engine.execute(insert(name));
     if (attempt === 1) await this.bothHaveRead.arrive();
@@ -136,6 +141,7 @@ class Rivals {
   @Transactional({ retry: RETRY })
   async cross(first: string, second: string): Promise<void> {
     const attempt = this.#attempt(first);
+    this.engine.afterCommit(() => void this.stored.push(first));
     await this.engine.execute(sql`UPDATE counters SET total = total + 1 WHERE name = ${first}`);
     if (attempt === 1) await this.bothHaveOne.arrive();
     await this.engine.execute(sql`UPDATE counters SET total = total + 1 WHERE name = ${second}`);
@@ -189,6 +195,7 @@ describe('@Transactional in an application', () => {
   });
   beforeEach(async () => {
     failures.length = 0;
+    rivals.stored.length = 0;
     rivals.mayGoOn = new Latch();
     await database.query('TRUNCATE items');
   });
@@ -198,16 +205,22 @@ describe('@Transactional in an application', () => {
     await database.drop();
   });
 
-  it('runs again after a real 40001 at COMMIT', async () => {
+  const begins = (log: SqlLog): number => log.texts.filter((sent) => sent.startsWith('BEGIN')).length;
+
+  it('runs again after a real 40001 at COMMIT, with a fresh BEGIN and each hook once', async () => {
+    using log = recordSql(running.get(AsyncEngine));
     await Promise.all([rivals.skew('a'), rivals.skew('b')]);
     expect(failures).toEqual([expect.any(SerializationFailureError)]);
     expect(await storedNames(database)).toEqual(['a', 'b']);
+    expect([begins(log), rivals.stored.toSorted()]).toEqual([3, ['a', 'b']]);
   });
 
-  it('runs again after a real 40P01', async () => {
+  it('runs again after a real 40P01, with a fresh BEGIN and each hook once', async () => {
+    using log = recordSql(running.get(AsyncEngine));
     await Promise.all([rivals.cross('x', 'y'), rivals.cross('y', 'x')]);
     expect(failures).toEqual([expect.any(DeadlockDetectedError)]);
     expect(await database.query('SELECT total FROM counters')).toEqual([{ total: 2 }, { total: 2 }]);
+    expect([begins(log), rivals.stored.toSorted()]).toEqual([3, ['x', 'y']]);
   });
 
   it('refuses work that comes after its end, and never autocommits it', async () => {
