@@ -11,7 +11,7 @@ import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { overlay } from './overlay.js';
 import type { Pool, PooledConnection } from './pool/index.js';
-import { withRetry } from './retry.js';
+import { checkRetries, withRetry } from './retry.js';
 import type { RetryOptions } from './retry.js';
 import { Scope } from './scope.js';
 import { ScopedConnection } from './scoped-connection.js';
@@ -45,20 +45,41 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
    */
   async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    const merged = this.transactionalOptions(options);
-    if (merged.retry === undefined)
-      return await new OpenTransaction(this, this.ambient, merged).complete(work);
-    let open: OpenTransaction | undefined;
-    const attempt = (): Promise<T> => {
-      open = new OpenTransaction(this, this.ambient, merged);
+    const open = this.openTransaction(options);
+    if (open.options.retry === undefined) return await open.complete(work);
+    return await this.completeTransaction(open, work, work);
+  }
+
+  /**
+   * Ends a transaction whose work was called already: it has given or thrown what `result` does. As its `retry` says, it calls
+   * `work` in new ones. For code that has to see what comes back before it knows how to end it.
+   */
+  async completeTransaction<T>(
+    first: OpenTransaction,
+    result: () => Promise<T> | T,
+    work: () => Promise<T> | T,
+  ): Promise<T> {
+    const { options } = first;
+    if (options.retry === undefined) return await first.complete(result);
+    let open = first;
+    let run = (): Promise<T> => first.complete(result);
+    const again = (): Promise<T> => {
+      open = new OpenTransaction(this, this.ambient, options);
       return open.complete(work);
     };
-    return await withRetry(attempt, merged.retry, () => open?.isRoot === true);
+    const attempt = async (): Promise<T> => {
+      const now = run;
+      run = again;
+      return await now();
+    };
+    return await withRetry(attempt, options.retry, () => open.isRoot);
   }
 
   /**
    * The options of a transaction with what the engine's own options say where they are silent. What those say of BEGIN is
    * for roots: inside a transaction, it has said so already.
+   *
+   * @throws ArgumentError when `retry` is no number of retries.
    */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
     const merged = this.#mergedOptions(options);
@@ -77,6 +98,8 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   /** The same, and each retry is told of. */
   #announced(retry: number | RetryOptions): RetryOptions {
     const given = typeof retry === 'object' ? retry : { retries: retry };
+    // Refused before anything of the work is done.
+    checkRetries(given);
     const onRetry = (error: unknown, attempt: number): void => {
       given.onRetry?.(error, attempt);
       this.retried(error, attempt);

@@ -31,8 +31,8 @@ export interface TransactionalOptions extends TransactionOptions {
  * statement, so that one may be opened before it is known whether it is needed.
  */
 export class OpenTransaction {
+  readonly options: TransactionalOptions;
   readonly #ambient: AmbientContext;
-  readonly #options: TransactionalOptions;
   readonly #frame: Frame;
   readonly #lease: Lease | undefined;
   /** `own`: begun or nested here. `joined`: somebody else ends it. `none`: there is none. */
@@ -41,7 +41,7 @@ export class OpenTransaction {
   /** @internal */
   constructor(source: ConnectionSource, ambient: AmbientContext, options: TransactionalOptions) {
     this.#ambient = ambient;
-    this.#options = options;
+    this.options = options;
     const parent = ambient.current;
     const scope = parent?.scope;
     const active = parent?.active;
@@ -170,7 +170,7 @@ export class OpenTransaction {
   }
 
   #rollsBackFor(error: unknown): boolean {
-    const { rollbackFor, noRollbackFor } = this.#options;
+    const { rollbackFor, noRollbackFor } = this.options;
     if (noRollbackFor?.some((matcher) => matches(matcher, error)) === true) return false;
     return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
   }

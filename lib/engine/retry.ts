@@ -27,6 +27,12 @@ export function isRetryable(error: unknown): boolean {
 const BASE_DELAY = 50;
 const MAX_DELAY = 2_000;
 
+/** @throws ArgumentError when the number of retries is no whole number from 0. */
+export function checkRetries({ retries }: RetryOptions): void {
+  if (Number.isInteger(retries) && retries >= 0) return;
+  throw new ArgumentError(`retry is ${String(retries)}: it takes a whole number of retries, 0 or more.`);
+}
+
 /** Decides after each failure whether the transaction is run again, and when. */
 export class RetryPolicy {
   readonly #options: RetryOptions;
@@ -34,9 +40,7 @@ export class RetryPolicy {
   /** @throws ArgumentError when the number of retries is no whole number from 0. */
   constructor(retry: number | RetryOptions | undefined) {
     this.#options = typeof retry === 'object' ? retry : { retries: retry ?? 0 };
-    const { retries } = this.#options;
-    if (Number.isInteger(retries) && retries >= 0) return;
-    throw new ArgumentError(`retry is ${String(retries)}: it takes a whole number of retries, 0 or more.`);
+    checkRetries(this.#options);
   }
 
   /** Milliseconds until the next run after `attempt` runs have failed, the last with `error`; undefined: it is final. */

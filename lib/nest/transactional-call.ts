@@ -22,10 +22,9 @@ export interface TransactionalPlan {
 export function callTransactional(plan: TransactionalPlan, self: object, call: () => unknown): unknown {
   const engine = Reflect.get(self, plan.property) as AsyncEngine | undefined;
   if (engine === undefined) return refused(plan);
-  const options = engine.transactionalOptions(plan.options);
-  if (plan.isObservable) return inTransaction(engine, options)(defer(call as () => Observable<unknown>));
-  // A retry calls the method again, so its first call must be the engine's too.
-  if (options.retry !== undefined) return engine.transaction(call, options);
+  if (plan.isObservable) {
+    return inTransaction(engine, plan.options)(defer(call as () => Observable<unknown>));
+  }
   return settle(plan, engine, call);
 }
 
@@ -37,36 +36,21 @@ function settle(plan: TransactionalPlan, engine: AsyncEngine, call: () => unknow
   } catch (error) {
     return Promise.reject(error as Error);
   }
+  // A lazy thenable, such as a query builder, runs when it is awaited: that must be inside, too.
+  const again = async (): Promise<unknown> => await call();
   try {
     returned = open.run(call);
   } catch (error) {
-    return failed(open, error);
+    return engine.completeTransaction(open, () => Promise.reject(error as Error), again);
   }
   if (isObservable(returned)) return observed(plan, engine, open, returned, call);
   if (isAsyncGenerator(returned)) return new TransactionalGenerator(open, returned);
-  if (isThenable(returned)) return settlePromise(open, returned);
+  if (isThenable(returned)) return engine.completeTransaction(open, async () => await returned, again);
   void open.commit();
   if (plan.form === 'class') return returned;
   throw new IllegalStateError(
     `${plan.label} is @Transactional and returned neither a promise, an Observable nor an async generator. Make it async.`,
   );
-}
-
-async function settlePromise(open: OpenTransaction, returned: PromiseLike<unknown>): Promise<unknown> {
-  let result: unknown;
-  try {
-    // A lazy thenable, such as a query builder, runs when it is awaited: that must be inside, too.
-    result = await open.run(async () => await returned);
-  } catch (error) {
-    return await failed(open, error);
-  }
-  await open.commit();
-  return result;
-}
-
-async function failed(open: OpenTransaction, error: unknown): Promise<never> {
-  await open.fail(error);
-  throw error;
 }
 
 /** The Observable of an undeclared return type: the first subscription takes it, each other one calls the method anew. */

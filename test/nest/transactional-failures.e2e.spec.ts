@@ -3,8 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import type { TestingModule } from '@nestjs/testing';
 import { Observable, concat, concatMap, defer, from, ignoreElements, lastValueFrom, of, toArray } from 'rxjs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
+  ArgumentError,
   AsyncEngine,
   DatabaseModule,
   SerializationFailureError,
@@ -57,12 +58,39 @@ class Items {
 
   @Transactional(RETRIED)
   silent(name: string): Observable<string> {
+    return this.silentSource(name);
+  }
+
+  silentSource(name: string): Observable<string> {
     return concat(defer(() => this.#conflictOnce(name)).pipe(ignoreElements()), of('stored'));
   }
 
   @Transactional(RETRIED)
   talkative(name: string): Observable<string> {
     return concat(of('a first value'), defer(() => this.#conflictOnce(name)).pipe(ignoreElements()));
+  }
+
+  // Nothing tells what these return before they are called.
+  @Transactional(RETRIED)
+  undeclared(name: string) {
+    return this.silentSource(name) as unknown as Promise<string>;
+  }
+
+  @Transactional(RETRIED)
+  async *each(name: string): AsyncGenerator<string> {
+    await this.engine.execute(insert(name));
+    yield name;
+  }
+
+  @Transactional({ retry: -1 })
+  async neverRun(): Promise<void> {
+    this.attempts += 1;
+  }
+
+  @Transactional(RETRIED)
+  async promised(name: string): Promise<string> {
+    await this.#conflictOnce(name);
+    return name;
   }
 
   @Transactional()
@@ -118,7 +146,34 @@ describe('@Transactional whose statement errors are swallowed', () => {
   });
 });
 
+describe('@Transactional with retry', () => {
+  it('tells of each retry once', async () => {
+    const retried = vi.fn();
+    engine.on('retry', retried);
+    expect(await items.promised('own')).toBe('own');
+    expect([items.attempts, retried.mock.calls.length]).toEqual([2, 1]);
+  });
+
+  it('streams a generator, which cannot be run again', async () => {
+    const seen: string[] = [];
+    for await (const name of items.each('own')) seen.push(name);
+    expect(seen).toEqual(['own']);
+    expect(await storedNames(database)).toEqual(['own']);
+  });
+
+  it('refuses a number that is none before anything is done', async () => {
+    await expect(items.neverRun()).rejects.toBeInstanceOf(ArgumentError);
+    expect(items.attempts).toBe(0);
+  });
+});
+
 describe('@Transactional with retry on an Observable', () => {
+  it('whose type is not declared subscribes again, too', async () => {
+    const stored = items.undeclared('own') as unknown as Observable<string>;
+    expect([await lastValueFrom(stored), items.attempts]).toEqual(['stored', 2]);
+    expect(await storedNames(database)).toEqual(['own', 'rival']);
+  });
+
   it('subscribes again after a real 40001, and runs its hooks once', async () => {
     const seen = await lastValueFrom(items.silent('own').pipe(toArray()));
     expect([seen, items.attempts, items.hooks]).toEqual([['stored'], 2, ['own']]);

@@ -1,0 +1,79 @@
+import { Agent, get } from 'node:http';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Controller, Get, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { AsyncConnection, DatabaseModule, sql } from 'nest-async-engine';
+import { Latch } from '../support/barrier.js';
+import { ADAPTERS } from '../support/nest-app.js';
+import { storedNames } from '../support/outcome.js';
+import { createDatabase } from '../support/postgres.js';
+import type { TestDatabase } from '../support/postgres.js';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createDatabase('shutdown');
+  await database.query('CREATE TABLE items (name text)');
+});
+afterAll(() => database.drop());
+
+describe.each(ADAPTERS)('a shutdown with forceCloseConnections on %s', (_adapter, createAdapter) => {
+  it('does not wait for sockets that are kept alive, lets handlers end and leaves no session', async () => {
+    await database.query('TRUNCATE items');
+    const entered = new Latch();
+    const mayGoOn = new Latch();
+    const ended = new Latch();
+
+    @Controller()
+    class Routes {
+      constructor(private readonly connection: AsyncConnection) {}
+
+      @Get('quick')
+      async quick(): Promise<string> {
+        await this.connection.execute(sql`INSERT INTO items VALUES ('quick')`);
+        return 'done';
+      }
+
+      @Get('slow')
+      async slow(): Promise<void> {
+        await this.connection.execute(sql`INSERT INTO items VALUES ('slow')`);
+        entered.open();
+        await mayGoOn.opened;
+        await this.connection.execute(sql`INSERT INTO items VALUES ('slow end')`);
+        ended.open();
+      }
+    }
+    @Module({ imports: [DatabaseModule.forRoot({ url: database.url })], controllers: [Routes] })
+    class AppModule {}
+
+    const app = await NestFactory.create(AppModule, createAdapter(), {
+      forceCloseConnections: true,
+      logger: false,
+    });
+    await app.listen(0, '127.0.0.1');
+    const url = await app.getUrl();
+    const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+    onTestFinished(() => agent.destroy());
+    const ask = async (path: string): Promise<void> => {
+      const [response] = (await once(get(`${url}/${path}`, { agent }), 'response')) as [IncomingMessage];
+      response.resume();
+      await once(response, 'end');
+    };
+    await Promise.all(Array.from({ length: 4 }, () => ask('quick')));
+    const cut = ask('slow').catch((error: unknown) => error);
+    await entered.opened;
+
+    const begun = performance.now();
+    const closing = app.close();
+    // The server is gone with the sockets; the handler still has its connection.
+    await cut;
+    mayGoOn.open();
+    await ended.opened;
+    await closing;
+    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(await storedNames(database)).toEqual([...Array<string>(4).fill('quick'), 'slow', 'slow end']);
+    expect(await database.sessions()).toEqual([]);
+  });
+});
