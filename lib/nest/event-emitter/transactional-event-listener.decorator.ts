@@ -37,6 +37,9 @@ export type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
  * What a listener throws is logged, as with `@OnEvent()`; with `suppressErrors: false` it becomes an `AfterCommitError`
  * of the transaction's caller. A `beforeCommit` listener that throws vetoes the commit, whatever `suppressErrors` says.
  *
+ * Nest makes a request-scoped listener for each event, in its own time: emit with `await emitter.emitAsync()`, so that it is
+ * there before the transaction ends.
+ *
  * @throws ArgumentError for `async`, `nextTick` and `promisify`: they deliver the event when its transaction may be over.
  */
 export function TransactionalEventListener(
