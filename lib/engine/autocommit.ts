@@ -20,24 +20,22 @@ export async function runAutocommitted(
   control: readonly Control[],
 ): Promise<CommandResult> {
   const { pool } = host;
-  const pooled = pool.tryConnect() ?? (await waitForConnection(host));
+  const pooled = pool.tryConnect() ?? (await waitForConnection(host, invocation));
   try {
     return await invocation.run(pooled.session, control, undefined);
   } catch (error) {
     const { isDisconnect, invalidatesPool } = judge(error, host.watchOfEngine());
-    if (isDisconnect) {
-      if (invalidatesPool) pool.invalidateAll(pooled);
-      pooled.invalidate(error);
-    }
+    if (isDisconnect && invalidatesPool) pool.invalidateAll(pooled);
+    if (isDisconnect || invocation.watch?.isInterrupted === true) pooled.invalidate(error);
     throw error;
   } finally {
     await pooled.close();
   }
 }
 
-async function waitForConnection(host: AutocommitHost): Promise<PooledConnection> {
+async function waitForConnection(host: AutocommitHost, invocation: Invocation): Promise<PooledConnection> {
   try {
-    return await host.pool.connect({ holding: host.holding() });
+    return await invocation.wait((signal) => host.pool.connect({ holding: host.holding(), signal }));
   } catch (error) {
     throw host.watchOfEngine()?.connectFailed(error) ?? error;
   }

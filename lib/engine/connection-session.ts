@@ -87,16 +87,16 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   /** Takes a connection from the pool, whoever asks first. */
-  async start(): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
     this.#expectNotClosed();
     if (this.#state === 'open') return;
-    this.#opening ??= this.#checkOut().finally(() => {
+    this.#opening ??= this.#checkOut(signal).finally(() => {
       this.#opening = undefined;
     });
     await this.#opening;
   }
 
-  async ready(): Promise<void> {
+  async ready(signal?: AbortSignal): Promise<void> {
     if (this.#state === 'open') return;
     this.#expectNotClosed();
     if (this.#state === 'unstarted' && !this.#host.opensItself) {
@@ -104,11 +104,11 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
         'this AsyncConnection was not started. Await start(), or take one from engine.connect().',
       );
     }
-    await this.start();
+    await this.start(signal);
   }
 
-  async #checkOut(): Promise<void> {
-    const pooled = this.#host.pool.tryConnect() ?? (await this.#waitForConnection());
+  async #checkOut(signal: AbortSignal | undefined): Promise<void> {
+    const pooled = this.#host.pool.tryConnect() ?? (await this.#waitForConnection(signal));
     // Closed while it waited: the connection must not stay behind.
     if (this.#state === 'closed') await pooled.close();
     this.#expectNotClosed();
@@ -127,13 +127,14 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     }
   }
 
-  async #waitForConnection(): Promise<PooledConnection> {
+  async #waitForConnection(ending: AbortSignal | undefined): Promise<PooledConnection> {
     const checkout = new AbortController();
     this.#checkout = checkout;
+    const signal = ending === undefined ? checkout.signal : AbortSignal.any([checkout.signal, ending]);
     try {
-      return await this.#host.pool.connect({ holding: this.#host.holding(), signal: checkout.signal });
+      return await this.#host.pool.connect({ holding: this.#host.holding(), signal });
     } catch (error) {
-      throw this.watch?.connectFailed(error) ?? error;
+      throw signal.aborted ? error : (this.watch?.connectFailed(error) ?? error);
     } finally {
       this.#checkout = undefined;
     }

@@ -3,7 +3,7 @@ import { ConnectionSession, type ConnectionState } from './connection-session.js
 import { ConnectionTransactions } from './connection-transactions.js';
 import type { ConnectionMode, ConnectionSourceOf } from './connection-source.js';
 import { lendDriverClient, type DriverClient, type DriverClientHost } from './driver-client.js';
-import type { Command, CommandResult, Control } from './driver/driver.js';
+import type { CommandResult, Control } from './driver/driver.js';
 import { NotStartedError } from './errors.js';
 import { checkExecutionOptions, transactionOptionsOf, type ExecutionOptions } from './execution-options.js';
 import type { Dialect } from './dialect.js';
@@ -65,9 +65,9 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     });
   }
 
-  /** Takes a connection from the pool. Throws `PoolTimeoutError`, or why the server could not be reached. */
-  async start(): Promise<this> {
-    await this.#session.start();
+  /** Takes a connection from the pool, unless `signal` ends the wait. Throws `PoolTimeoutError`, or why the server could not be reached. */
+  async start(signal?: AbortSignal): Promise<this> {
+    await this.#session.start(signal);
     return this;
   }
 
@@ -230,26 +230,28 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
 
   /** For the engine, which runs its own statements here when this connection's transaction is active. @internal */
   send(invocation: Invocation): Promise<CommandResult> {
-    return this.#dispatch((control, deadline) => invocation.run(this.#session, control, deadline));
+    const run: Dispatched<CommandResult> = (control, deadline) =>
+      invocation.run(this.#session, control, deadline);
+    return invocation.wait((signal) => this.#dispatch(run, signal));
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  async #dispatch<T>(work: Dispatched<T>): Promise<T> {
+  async #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
     const autobegin = () => (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
     const owner = this.#transactions.current() ?? autobegin();
-    if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline));
+    if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline), signal);
     this.watch?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
     );
-    return await this.#between(work);
+    return await this.#between(work, signal);
   }
 
   /** Runs `work` outside of transactions, between two of them. */
-  async #between<T>(work: Dispatched<T>): Promise<T> {
+  async #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
     return await this.#transactions.between(
       async () => {
-        await this.#session.ready();
+        await this.#session.ready(signal);
         return await work([], undefined);
       },
       () => this.#rest(),
@@ -258,9 +260,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
 
   async #executeScript(text: string): Promise<readonly CommandResult[]> {
     const invocation = this.#invocationOf({ text });
-    const script: Command = { text, simple: true };
     return await this.#dispatch((control, deadline) =>
-      this.#session.executeMany(control, [script], invocation.commandOptions(deadline)),
+      this.#session.executeMany(control, [{ text, simple: true }], invocation.commandOptions(deadline)),
     );
   }
 
@@ -274,11 +275,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       current: () => this.#transactions.current(),
       begin: () => this.beginRoot(),
       isAutocommit: () => isAutocommit(this.#options.current),
-      openPortal: (control, deadline) =>
-        invocation.openPortal(
-          (command, options) => this.#session.openPortal(control, command, options),
-          deadline,
-        ),
+      wait: (work) => invocation.waitForPortal(work),
+      openPortal: (control, deadline) => invocation.openPortal(this.#session, control, deadline),
     });
   }
 

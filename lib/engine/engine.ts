@@ -263,12 +263,20 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   async send(invocation: Invocation): Promise<CommandResult> {
     const active = this.activeTransaction();
     if (active !== undefined) return await active.connection.send(invocation);
-    if (this.#needsTransaction(invocation))
-      return await this.begin((connection) => connection.send(invocation));
+    if (this.#needsTransaction(invocation)) return await this.#sendInTransaction(invocation);
     const { settings } = this.#options;
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
     const { multiplexer } = this.#parts;
     return await (multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control));
+  }
+
+  async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
+    const connection = await invocation.wait((signal) => new AsyncConnection(this).start(signal));
+    try {
+      return await connection.begin(() => connection.send(invocation));
+    } finally {
+      await connection.close();
+    }
   }
 
   /** @internal */

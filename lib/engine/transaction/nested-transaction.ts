@@ -52,10 +52,10 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   /** @internal */
-  async open(): Promise<Control[]> {
+  async open(signal?: AbortSignal): Promise<Control[]> {
     await this.parent.admit(this);
     try {
-      const control = this.parent.state === 'pending' ? await this.parent.open() : [];
+      const control = this.parent.state === 'pending' ? await this.parent.open(signal) : [];
       const savepoint = this.host.nextSavepoint();
       const acknowledged = (): void => {
         this.#savepoint = savepoint;
@@ -88,6 +88,8 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   async rollback(): Promise<void> {
     try {
       await this.settle(() => this.#undo());
+    } catch (error) {
+      throw this.host.watch?.replacementOf(error) ?? error;
     } finally {
       await this.runAfterRollback();
     }

@@ -68,13 +68,13 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   /** @internal */
-  async open(): Promise<Control[]> {
+  async open(signal?: AbortSignal): Promise<Control[]> {
     if (this.#late !== undefined) {
       this.#options = this.#late();
       checkTransactionOptions(this.#options);
     }
     await this.#turn?.();
-    await this.host.ready();
+    await this.host.ready(signal);
     const control = beginControl(this.#options, () => this.markActive());
     this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
@@ -110,6 +110,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   async rollback(): Promise<void> {
     try {
       await this.settle(() => this.#undo());
+    } catch (error) {
+      throw this.host.watch?.replacementOf(error) ?? error;
     } finally {
       if (this.state !== 'committed') await this.runAfterRollback();
     }

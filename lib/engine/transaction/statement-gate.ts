@@ -34,13 +34,14 @@ export class StatementGate {
     return !this.#lock.isHeld && this.#inFlight === 0;
   }
 
-  /** Waits for the turn, as long as anything moves in front of it. */
-  async takeTurn(patience: Patience): Promise<void> {
-    if (!this.#lock.tryAcquire()) await this.#waitForTurn(patience);
+  /** Waits for the turn, as long as anything moves in front of it and `signal` is not aborted. */
+  async takeTurn(patience: Patience, signal?: AbortSignal): Promise<void> {
+    if (!this.#lock.tryAcquire()) await this.#waitForTurn(patience, signal);
   }
 
-  async #waitForTurn(patience: Patience): Promise<void> {
+  async #waitForTurn(patience: Patience, signal: AbortSignal | undefined): Promise<void> {
     const abort = new AbortController();
+    const ending = signal === undefined ? abort.signal : AbortSignal.any([abort.signal, signal]);
     let last = patience.mark();
     const check = (): void => {
       const now = patience.mark();
@@ -50,7 +51,7 @@ export class StatementGate {
     };
     let timer = setTimeout(check, patience.timeout);
     try {
-      await this.#lock.acquire(abort.signal);
+      await this.#lock.acquire(ending);
     } finally {
       clearTimeout(timer);
     }

@@ -26,8 +26,8 @@ export interface TransactionHost {
   readonly watch: TransactionWatch | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
-  /** Opens the connection when this is its first statement. */
-  ready(): Promise<void>;
+  /** Opens the connection when this is its first statement; `signal` ends the wait for one, and it rejects with its reason. */
+  ready(signal?: AbortSignal): Promise<void>;
   /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
   stopWaiting(reason: unknown): void;
   /** Sends control statements alone, in one flight, and answers with the tag of the last. Drops what was deferred. */

@@ -10,6 +10,8 @@ export interface StreamHost {
   begin(): Transaction;
   /** True: nobody else will end a transaction that the stream has begun. */
   isAutocommit(): boolean;
+  /** Runs the first fetch with a signal that ends its wait for a connection. */
+  wait<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T>;
   openPortal(control: readonly Control[], deadline: AbortSignal | undefined): Portal;
 }
 
@@ -27,9 +29,10 @@ export class TransactionStream implements StreamSource {
 
   async open(): Promise<Portal> {
     const transaction = this.#active ?? this.#host.current() ?? this.#begin();
-    return new TransactionPortal(transaction, (control) =>
-      this.#host.openPortal(control, transaction.deadline),
-    );
+    return new TransactionPortal(transaction, {
+      wait: (work) => this.#host.wait(work),
+      open: (control) => this.#host.openPortal(control, transaction.deadline),
+    });
   }
 
   #begin(): Transaction {

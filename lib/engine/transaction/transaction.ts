@@ -14,6 +14,9 @@ import type { TransactionOwner } from './transaction-host.js';
 export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
 
 const LIVE: readonly TransactionState[] = ['pending', 'active', 'failed'];
+/** Sends a statement with what must travel in front of it. */
+type Send<T> = (control: readonly Control[]) => Promise<T>;
+
 const NO_CONTROL: readonly Control[] = [];
 
 /** What root and nested transactions share: the state, the gate for statements, the one way to end. */
@@ -97,7 +100,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   /** Undoes what was done in it. No effect once it has ended. */
   abstract rollback(): Promise<void>;
   /** The control statements that open this transaction, and those above it that are not open yet. @internal */
-  abstract open(): Promise<Control[]>;
+  abstract open(signal?: AbortSignal): Promise<Control[]>;
 
   /** Rolls back unless the transaction has ended. */
   async close(): Promise<void> {
@@ -124,19 +127,19 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
 
   /**
    * Runs one statement in this transaction. `send` gets what must travel in front of it: nothing, or the BEGIN and
-   * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside. @internal
+   * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside; `signal` ends every wait. @internal
    */
-  execute<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
+  execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
-    if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send);
+    if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send, signal);
     return this.#attempt(send, NO_CONTROL);
   }
 
-  async #executeInTurn<T>(send: (control: readonly Control[]) => Promise<T>): Promise<T> {
-    await this.#gate.takeTurn(this.#patience());
+  async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
+    await this.#gate.takeTurn(this.#patience(), signal);
     if (this.isActive && this.#state === 'pending') {
       try {
-        return await this.#attempt(async () => await send(await this.open()), NO_CONTROL);
+        return await this.#attempt(async () => await send(await this.open(signal)), NO_CONTROL);
       } finally {
         this.#gate.giveTurn();
       }
@@ -147,10 +150,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return await this.#attempt(send, NO_CONTROL);
   }
 
-  async #attempt<T>(
-    send: (control: readonly Control[]) => Promise<T>,
-    control: readonly Control[],
-  ): Promise<T> {
+  async #attempt<T>(send: Send<T>, control: readonly Control[]): Promise<T> {
     this.#expectOnServer();
     this.#gate.enter();
     try {

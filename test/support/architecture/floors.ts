@@ -63,6 +63,7 @@ export const FLOORS: readonly Floor[] = [
       'transactional-executor.ts',
       'driver-client.ts',
       'invocation.ts',
+      'wait-limit.ts',
       'execution-options.ts',
     ),
   },
