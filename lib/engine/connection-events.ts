@@ -66,6 +66,8 @@ export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
   readonly parameters: unknown;
   /** True: no session could be opened; `connection` is set where it is a session for an AsyncConnection. */
   readonly isConnecting: boolean;
+  /** True: a ping before a checkout (`poolPrePing`) has failed. The session is replaced in silence unless a listener says that it is no disconnect. */
+  readonly isPrePing: boolean;
   /** True: the physical connection is lost. May be set by a listener. */
   isDisconnect: boolean;
   /** What a lost connection means for the others of the pool: true replaces them all. May be set by a listener. */

@@ -42,6 +42,8 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     this.#log = new EchoLog(parts.logger, parts.loggerName, echo, tally);
     const log = this.#log;
     this.watch = new EngineWatch(tally, { hub, log, hideParameters, slowStatementThreshold, replacements });
+    if (parent === undefined)
+      parts.pool.watch.pingJudge = (error) => this.watchOfEngine()?.prePingFailed(error);
   }
 
   /** Whether statements are written to the log; with `'debug'`, their rows too. May be set at any time. */
@@ -95,7 +97,7 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
       connection: undefined,
       hub: this.watch.parts.hub,
       options: () => this.getExecutionOptions(),
-      // The statement's session goes back to the pool, which looks at it.
+      // Whoever sends the statement has its session, and asks the statement.
       invalidate: () => undefined,
     });
   }

@@ -62,6 +62,7 @@ export interface FailureFacts {
   readonly statement?: string | undefined;
   readonly parameters?: unknown;
   readonly isConnecting?: boolean;
+  readonly isPrePing?: boolean;
 }
 
 /** Tells the listeners of one connection and of its engine, the channels and the log what happens on it. */
@@ -146,13 +147,16 @@ export class Watch<Connection> implements TransactionWatch {
   }
 
   /** A listener that was stopped from outside leaves the session in an unknown state, as the driver would. */
-  interrupted(error: unknown): void {
-    if (error instanceof Error && error.name === 'AbortError') this.#subject.invalidate(error);
+  interrupted(error: unknown): boolean {
+    const isInterrupted = error instanceof Error && error.name === 'AbortError';
+    if (isInterrupted) this.#subject.invalidate(error);
+    return isInterrupted;
   }
 
   /** Asks `handleError` what the failure means, and for an error to be thrown instead; see {@link replacementOf}. */
   failed(error: unknown, facts: FailureFacts = {}): Verdict {
-    const isDisconnect = error instanceof DBAPIError && error.connectionInvalidated;
+    const isPrePing = facts.isPrePing ?? false;
+    const isDisconnect = isPrePing || (error instanceof DBAPIError && error.connectionInvalidated);
     const event: {
       -readonly [Name in keyof HandleErrorEvent<Connection>]: HandleErrorEvent<Connection>[Name];
     } = {
@@ -163,6 +167,7 @@ export class Watch<Connection> implements TransactionWatch {
       statement: error instanceof DBAPIError ? error.statement : facts.statement,
       parameters: error instanceof DBAPIError ? error.parameters : facts.parameters,
       isConnecting: facts.isConnecting ?? false,
+      isPrePing,
       isDisconnect,
       invalidatesPool: true,
     };
@@ -183,6 +188,16 @@ export class Watch<Connection> implements TransactionWatch {
     if (!(error instanceof DBAPIError)) return error;
     this.failed(error, { isConnecting: true });
     return this.replacementOf(error);
+  }
+
+  /** A ping before a checkout has failed. */
+  prePingFailed(error: unknown): Verdict & { readonly error: unknown } {
+    const { isDisconnect, invalidatesPool } = this.failed(error, { isPrePing: true });
+    return {
+      isDisconnect,
+      invalidatesPool: isDisconnect && invalidatesPool,
+      error: this.replacementOf(error),
+    };
   }
 
   /** What is thrown to the user for `error`. */

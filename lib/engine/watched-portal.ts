@@ -3,6 +3,8 @@ import type { Batch, Command, Portal, RowShape } from './driver/driver.js';
 /** Sends commands in its own way, with all that it tells of them. */
 export interface CommandWatch {
   run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T>;
+  /** True: a listener was stopped from outside, which leaves the session in an unknown state. */
+  readonly isInterrupted: boolean;
   /** The statement has succeeded. */
   finished(rowCount: number): void;
 }

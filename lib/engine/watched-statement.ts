@@ -30,6 +30,7 @@ export class WatchedStatement<Connection> implements CommandWatch {
   readonly #startedAt = performance.now();
   #event: Changeable<BeforeExecuteEvent<Connection>>;
   #mark = 'raw sql';
+  #progress: 'regular' | 'interrupted' = 'regular';
 
   constructor(watch: Watch<Connection>, request: StatementRequest) {
     const { statement, parameters, options } = request;
@@ -37,6 +38,10 @@ export class WatchedStatement<Connection> implements CommandWatch {
     this.#request = request;
     this.#event = { connection: watch.connection, statement, parameters, options };
     this.#site = watch.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
+  }
+
+  get isInterrupted(): boolean {
+    return this.#progress === 'interrupted';
   }
 
   /** Asks `beforeExecute`, then compiles what it left. */
@@ -76,7 +81,7 @@ export class WatchedStatement<Connection> implements CommandWatch {
         if (answer.parameters !== undefined) event.parameters = answer.parameters;
       });
     } catch (error) {
-      this.#watch.interrupted(error);
+      this.#interrupt(error);
       throw error;
     }
     this.#logStatement(event);
@@ -89,10 +94,14 @@ export class WatchedStatement<Connection> implements CommandWatch {
     try {
       this.#watch.emit('afterCursorExecute', { ...event, rowCount, duration });
     } catch (error) {
-      this.#watch.interrupted(error);
+      this.#interrupt(error);
       throw error;
     }
     return result;
+  }
+
+  #interrupt(error: unknown): void {
+    if (this.#watch.interrupted(error)) this.#progress = 'interrupted';
   }
 
   /** The statement has succeeded. */

@@ -1,4 +1,5 @@
 import type { DriverConnection } from '../driver/driver.js';
+import { ConnectionLostError } from '../errors.js';
 import type { ResetOnReturn } from './pool-options.js';
 
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */
@@ -75,17 +76,17 @@ export class ConnectionRecord {
     return performance.now() - this.#openedAt > age;
   }
 
-  /** True when the server answers in time. */
-  async ping(): Promise<boolean> {
-    const answered = await settlesInTime(() => this.session.execute([], { text: '', prepare: false }));
-    return answered && this.session.isOpen;
+  /** Throws what the server, or its silence, has to say. */
+  async ping(): Promise<void> {
+    await settleInTime(() => this.session.execute([], { text: '', prepare: false }));
+    if (!this.session.isOpen) throw unanswered();
   }
 
   /** Ends an open transaction. False: that failed, or took too long, and the session was terminated. */
   async reset(mode: ResetOnReturn): Promise<boolean> {
     if (mode !== null) {
       const text = mode === 'commit' && this.session.status !== 'failed' ? 'COMMIT' : 'ROLLBACK';
-      const answered = await settlesInTime(() => this.session.execute([], { text, prepare: false }));
+      const answered = await succeeds(() => this.session.execute([], { text, prepare: false }));
       if (answered && this.session.isOpen && this.isClean) return true;
     }
     this.terminate();
@@ -93,22 +94,32 @@ export class ConnectionRecord {
   }
 }
 
-function settlesInTime(work: () => Promise<unknown>): Promise<boolean> {
-  return new Promise((resolve) => {
-    const settle = (answered: boolean): void => {
-      clearTimeout(timer);
-      resolve(answered);
-    };
-    const timer = setTimeout(settle, ANSWER_DEADLINE, false);
-    void attempt(work).then(settle);
+function settleInTime(work: () => Promise<unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(unanswered()), ANSWER_DEADLINE);
+    attempt(work)
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
   });
 }
 
-async function attempt(work: () => Promise<unknown>): Promise<boolean> {
+// What throws at once must not leave its timer behind.
+async function attempt(work: () => Promise<unknown>): Promise<void> {
+  await work();
+}
+
+async function succeeds(work: () => Promise<unknown>): Promise<boolean> {
   try {
-    await work();
+    await settleInTime(work);
     return true;
   } catch {
     return false;
   }
+}
+
+function unanswered(): ConnectionLostError {
+  return new ConnectionLostError(
+    'the server did not answer on an idle connection. It is replaced; look for a network that drops idle sessions.',
+    { connectionInvalidated: true },
+  );
 }

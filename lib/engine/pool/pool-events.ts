@@ -38,7 +38,10 @@ export interface InvalidateEvent extends PoolEvent {
  * connection by throwing, which ends it; what the others throw is reported to the logger.
  */
 export interface PoolEvents {
-  /** The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has thrown. */
+  /**
+   * The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has thrown. Others
+   * are lent when it has ended, so it must use `driverConnection` and not the engine.
+   */
   firstConnect: (event: PoolEvent) => unknown;
   /** A physical connection was opened. */
   connect: (event: PoolEvent) => unknown;

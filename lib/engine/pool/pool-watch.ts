@@ -5,6 +5,7 @@ import { CONSOLE_LOGGER, EchoLog, reportError } from '../log.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { POOL_TIMINGS } from './pool-events.js';
 import type { PoolEvent, PoolEvents } from './pool-events.js';
+import type { PingJudge } from './pre-ping.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Tells listeners, channels and the log what happens in a pool. It goes on from a pool to the one that replaces it. */
@@ -12,8 +13,10 @@ export class PoolWatch {
   readonly #tally: ListenerTally = { count: 0 };
   readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
-  /** Nobody was told of a first connection yet. */
-  #isFirst = true;
+  /** `nobody` was told of a first connection yet; a promise, which never rejects, while listeners are being told. */
+  #first: 'nobody' | 'told' | Promise<void> = 'nobody';
+  /** Asks the engine's listeners what a failed ping means; undefined for a pool without an engine. */
+  pingJudge: PingJudge | undefined;
 
   /** Sends the pool's lines and the failures of its listeners elsewhere. */
   logTo(make: (tally: ListenerTally) => EchoLog): void {
@@ -23,7 +26,7 @@ export class PoolWatch {
 
   /** For the pool that replaces another one: its first connection is a first one again. */
   renew(): this {
-    this.#isFirst = true;
+    this.#first = 'nobody';
     return this;
   }
 
@@ -38,19 +41,26 @@ export class PoolWatch {
   /** Throws what a listener throws; a first connection that fails of that was none. */
   async opened(record: ConnectionRecord): Promise<void> {
     const event = eventOf(record);
-    if (this.#isFirst) {
-      this.#isFirst = false;
-      try {
-        publish('firstConnect', event);
-        await this.hub.emitAwaited('firstConnect', event);
-      } catch (error) {
-        this.#isFirst = true;
-        throw error;
-      }
-    }
+    while (this.#first !== 'told') await (this.#first === 'nobody' ? this.#beFirst(event) : this.#first);
     publish('connect', event);
     this.#log.debug('connect', 'created a connection', fieldsOf(record));
     await this.hub.emitAwaited('connect', event);
+  }
+
+  // The others wait until the first is ready; when it fails, one of them is the first.
+  async #beFirst(event: PoolEvent): Promise<void> {
+    publish('firstConnect', event);
+    const telling = this.hub.emitAwaited('firstConnect', event);
+    const turn = telling.catch(() => undefined);
+    this.#first = turn;
+    let isTold = false;
+    try {
+      await telling;
+      isTold = true;
+    } finally {
+      // Meanwhile another pool may have taken over, whose first connection is still to come.
+      if (this.#first === turn) this.#first = isTold ? 'told' : 'nobody';
+    }
   }
 
   /** Throws what a listener throws. */

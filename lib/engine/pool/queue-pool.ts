@@ -6,6 +6,7 @@ import { LinkedList } from './linked-list.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { prePing } from './pre-ping.js';
 import type { CheckoutOptions } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -174,12 +175,10 @@ export class QueuePool extends Pool {
 
   async #pingAndDeliver(record: ConnectionRecord): Promise<void> {
     this.#pinging += 1;
-    const isAlive = await record.ping();
+    const failure = await prePing(record, this.watch.pingJudge);
     this.#pinging -= 1;
-    if (!isAlive) {
-      record.terminate();
-      this.invalidateAll(record);
-    }
+    if (failure?.invalidatesPool === true) this.invalidateAll(record);
+    if (failure?.isDisconnect === false) this.#line.first?.reject(failure.error);
     this.#deliver(record);
   }
 

@@ -1,6 +1,7 @@
 import type { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { prePing } from './pre-ping.js';
 import type { CheckoutOptions, Waiter } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
@@ -152,9 +153,10 @@ export class StaticPool extends Pool {
     const record = this.#current;
     if (record === undefined || !this.#isLendable(record)) return undefined;
     if (!this.options.poolPrePing) return record;
-    if (await record.ping()) return this.#current === record ? record : undefined;
-    record.terminate();
-    this.invalidateAll(record);
+    const failure = await prePing(record, this.watch.pingJudge);
+    if (failure === undefined) return this.#current === record ? record : undefined;
+    if (failure.invalidatesPool) this.invalidateAll(record);
+    if (!failure.isDisconnect) throw failure.error;
     return undefined;
   }
 
