@@ -5,9 +5,12 @@ import type { IsolationLevel, TransactionOptions } from './transaction/isolation
 
 /** How one statement runs. Times in ms. */
 export interface StatementOptions {
-  /** The statement is cancelled after this time; the connection stays usable. PGlite cancels only what has not begun. */
+  /**
+   * The statement is cancelled after this time, counted from the call; its wait for a connection ends with it. PGlite
+   * cancels only what has not begun.
+   */
   readonly timeout?: number | undefined;
-  /** Cancels the statement when it is aborted. */
+  /** Cancels the statement, or its wait for a connection, when it is aborted. */
   readonly signal?: AbortSignal | undefined;
   /** False: the server keeps no named statement of it. Default true. */
   readonly prepare?: boolean | undefined;
@@ -21,7 +24,10 @@ export interface StatementOptions {
   readonly loggingToken?: string | null | undefined;
   /** Where compiled statements are kept instead of in the engine's cache; null: nowhere. */
   readonly compiledCache?: CompiledCache | null | undefined;
-  /** Schema names to be replaced where `sql.id()` names them. */
+  /**
+   * Schema names to be replaced where `sql.id()` and the tables of a Kysely SELECT, INSERT, UPDATE or DELETE name them. Any
+   * other Kysely query that names one is refused; all else stays as it was written.
+   */
   readonly schemaTranslateMap?: SchemaTranslateMap | undefined;
   /** Parameter sets of an executemany that travel together. Default: the engine's, 1,000. */
   readonly insertmanyvaluesPageSize?: number | undefined;

@@ -8,6 +8,7 @@ import type { StatementParameters } from './invocation.js';
 import { overlay } from './overlay.js';
 import { AsyncResult, CursorResult, PendingResult } from './result/index.js';
 import type { AsyncScalarResult, ScalarResult, StreamSource } from './result/index.js';
+import { DriverBatch, isListOfSets } from './statement/index.js';
 import type { CompiledCache, Executable, Parameters, QueryConfig, Row } from './statement/index.js';
 import { WatchedStatement } from './watched-statement.js';
 import type { StatementRequest } from './watched-statement.js';
@@ -94,13 +95,19 @@ export abstract class Executor {
     return this.stream(statement, parameters, options).scalars<T>();
   }
 
-  /** Sends SQL with `$1` placeholders as it is, with one set of values. For an executemany use `execute()` with `text()`. */
+  /**
+   * Sends SQL with `$1` placeholders as it is. A list whose every element is a list is an executemany, one execution for each
+   * of them; so the only value of a statement, where it is an array, is written `[[[1, 2]]]`.
+   */
   execDriverSql<R = Row>(
     sql: string,
     parameters: readonly unknown[] = [],
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(this.#run<R>({ text: sql, values: parameters }, undefined, options, true));
+    const statement = isListOfSets(parameters)
+      ? new DriverBatch(sql, parameters)
+      : { text: sql, values: parameters };
+    return new PendingResult<R>(this.#run<R>(statement, undefined, options, true));
   }
 
   /** For SQL of code that was written for the driver. */

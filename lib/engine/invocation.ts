@@ -2,8 +2,9 @@ import type { Command, CommandOptions, CommandResult, Control, Portal } from './
 import { ArgumentError } from './errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
-import { compileMany, compileStatement, TextClause } from './statement/index.js';
+import { compileBatch, compileMany, compileStatement, DriverBatch, TextClause } from './statement/index.js';
 import type { CompiledCache, Executable, Parameters } from './statement/index.js';
+import { WaitLimit } from './wait-limit.js';
 import { WatchedPortal } from './watched-portal.js';
 import type { CommandWatch } from './watched-portal.js';
 
@@ -20,6 +21,11 @@ export interface CommandTarget {
   ): Promise<CommandResult[]>;
 }
 
+/** Where a stream's statement is sent. */
+export interface PortalTarget {
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
+}
+
 const NO_CONTROL: readonly Control[] = [];
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
@@ -28,6 +34,7 @@ export class Invocation {
   readonly options: StatementOptions;
   /** Set where somebody wants to know of it. */
   watch: CommandWatch | undefined;
+  readonly #limit: WaitLimit | undefined;
 
   constructor(
     statement: Executable<unknown>,
@@ -36,11 +43,9 @@ export class Invocation {
     cache: CompiledCache | undefined,
   ) {
     this.options = options;
-    const { schemaTranslateMap: schemas } = options;
-    const compiled = isMany(parameters)
-      ? compileMany(statement, expectSets(parameters), cache, schemas)
-      : [compileOne(statement, parameters, options, cache)];
-    const { prepare } = options;
+    const { timeout, signal, prepare } = options;
+    if (timeout !== undefined || signal !== undefined) this.#limit = new WaitLimit(timeout, signal);
+    const compiled = compile(statement, parameters, options, cache);
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
 
@@ -53,6 +58,17 @@ export class Invocation {
 
   get isMany(): boolean {
     return this.commands.length > 1;
+  }
+
+  /** Runs `work`, whose wait for a connection the statement's `timeout` and `signal` end by the signal it gets. */
+  wait<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    return this.#limit === undefined ? work(undefined) : this.#limit.during(work);
+  }
+
+  /** The same for a stream, whose time begins with its first pull. */
+  waitForPortal<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    const { timeout, signal } = this.options;
+    return this.#limit === undefined ? work(undefined) : new WaitLimit(timeout, signal).during(work);
   }
 
   /** Sends everything, page by page; `control` travels in front of the first page. */
@@ -103,24 +119,37 @@ export class Invocation {
   }
 
   /** A cursor of the only statement. Watched, its first fetch is what is told of. */
-  openPortal(
-    open: (command: Command, options: CommandOptions | undefined) => Portal,
-    deadline: AbortSignal | undefined,
-  ): Portal {
-    const options = this.commandOptions(deadline);
+  openPortal(target: PortalTarget, control: readonly Control[], deadline: AbortSignal | undefined): Portal {
+    const options = this.commandOptions(deadline, this.options.timeout);
+    const open = (command: Command): Portal => target.openPortal(control, command, options);
     const { watch } = this;
-    return watch === undefined
-      ? open(this.command, options)
-      : new WatchedPortal(watch, this.command, (command) => open(command, options));
+    return watch === undefined ? open(this.command) : new WatchedPortal(watch, this.command, open);
   }
 
-  /** What cancels it: its own `timeout` and `signal`, and the transaction's deadline. */
-  commandOptions(deadline: AbortSignal | undefined): CommandOptions | undefined {
-    const { timeout, signal } = this.options;
-    if (timeout === undefined && signal === undefined && deadline === undefined) return undefined;
+  /** What cancels it once it is sent: what is left of its own `timeout`, its `signal`, and the transaction's deadline. */
+  commandOptions(
+    deadline: AbortSignal | undefined,
+    timeout = this.#limit?.timeLeft,
+  ): CommandOptions | undefined {
+    const limit = this.#limit;
+    if (limit === undefined && deadline === undefined) return undefined;
+    limit?.end();
+    const { signal } = this.options;
     const signals = [signal, deadline].filter((one) => one !== undefined);
     return { timeout, signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0] };
   }
+}
+
+function compile(
+  statement: Executable<unknown>,
+  parameters: StatementParameters | undefined,
+  options: StatementOptions,
+  cache: CompiledCache | undefined,
+): readonly Command[] {
+  if (statement instanceof DriverBatch) return compileBatch(statement);
+  return isMany(parameters)
+    ? compileMany(statement, expectSets(parameters), cache, options.schemaTranslateMap)
+    : [compileOne(statement, parameters, options, cache)];
 }
 
 /** Without values, and where the options say so, a text is the driver's as it stands. */

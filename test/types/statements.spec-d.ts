@@ -96,6 +96,31 @@ describe('Executable', () => {
   });
 });
 
+describe('Parameters', () => {
+  class Form {
+    readonly id = 1;
+  }
+
+  it('takes a record, and an object of an interface or a class', () => {
+    expectTypeOf<Record<string, unknown>>().toExtend<Parameters>();
+    expectTypeOf<{ readonly a: 1 }>().toExtend<Parameters>();
+    expectTypeOf<User>().toExtend<Parameters>();
+    expectTypeOf<Form>().toExtend<Parameters>();
+    rowOf(text('SELECT :a'), { a: 1, b: undefined });
+  });
+
+  it('takes no text, no list and nothing else that has no names', () => {
+    expectTypeOf<string>().not.toExtend<Parameters>();
+    expectTypeOf<number>().not.toExtend<Parameters>();
+    expectTypeOf<null>().not.toExtend<Parameters>();
+    expectTypeOf<unknown[]>().not.toExtend<Parameters>();
+    expectTypeOf<readonly [1, 2]>().not.toExtend<Parameters>();
+    expectTypeOf<Map<string, unknown>>().not.toExtend<Parameters>();
+    expectTypeOf<Set<unknown>>().not.toExtend<Parameters>();
+    expectTypeOf<() => void>().not.toExtend<Parameters>();
+  });
+});
+
 describe('sql', () => {
   it('takes only templates as statements', () => {
     expectTypeOf<string>().not.toExtend<TemplateStringsArray>();

@@ -1,7 +1,9 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors.js';
 import type { CompiledCache } from './compiled-cache.js';
+import type { DriverBatch } from './driver-batch.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
+import { compileTranslated, expectUnmapped } from './schema-translation.js';
 import { compileText } from './text-compiler.js';
 import { TextClause } from './text.js';
 
@@ -71,7 +73,7 @@ export function compileStatement(
 ): CompiledStatement {
   if (executable instanceof TextClause) return bounded(compileText(executable, parameters, cache));
   const command =
-    executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable);
+    executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
   if (parameters !== undefined) {
     throw new ArgumentError(
       'only a text() takes parameters; the values of this statement are already in it.',
@@ -93,6 +95,11 @@ export function compileMany(
   return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }
 
+/** The executions of SQL that is sent as it is. */
+export function compileBatch({ text, sets }: DriverBatch): CompiledStatement[] {
+  return sets.map((values) => bounded({ text, values }));
+}
+
 /** When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is cached. */
 export function cachedSince(executable: Executable<unknown>, cache: CompiledCache): number | undefined {
   if (executable instanceof TextClause) return cache.peek(executable.sql)?.createdAt;
@@ -109,13 +116,15 @@ function bounded(command: CompiledStatement): CompiledStatement {
   );
 }
 
-function foreignCommand(executable: unknown): CompiledStatement {
+function foreignCommand(executable: unknown, schemas: SchemaTranslateMap | undefined): CompiledStatement {
   if (isCompilable(executable)) {
-    const { sql, parameters } = fieldsOf(built('compile()', () => executable.compile()));
+    const { sql, parameters } = fieldsOf(built('compile()', () => compileTranslated(executable, schemas)));
     return builtCommand(sql, parameters, 'compile() of the statement gave no { sql, parameters }');
   }
-  if (isCompiled(executable))
+  if (isCompiled(executable)) {
+    expectUnmapped(executable.query, schemas);
     return builtCommand(executable.sql, executable.parameters, 'the query is not whole');
+  }
   if (isToSql(executable)) {
     const { sql, params } = fieldsOf(built('toSQL()', () => executable.toSQL()));
     return builtCommand(sql, params, 'toSQL() of the statement gave no { sql, params }');
@@ -136,6 +145,7 @@ function built(method: string, build: () => unknown): unknown {
   try {
     return build();
   } catch (cause) {
+    if (cause instanceof ArgumentError) throw cause;
     throw new StatementError(
       `${method} of the statement failed: ${cause instanceof Error ? cause.message : String(cause)}. ` +
         'Complete the query; where the method wants an argument, call it and execute what it gives.',

@@ -1,6 +1,7 @@
 export { CompiledCache } from './compiled-cache.js';
 export {
   cachedSince,
+  compileBatch,
   compileMany,
   compileStatement,
   isExecutable,
@@ -10,6 +11,7 @@ export {
   type QueryConfig,
   type ToSqlQuery,
 } from './executable.js';
+export { DriverBatch, isListOfSets } from './driver-batch.js';
 export { quoteIdentifier } from './identifier.js';
 export { InsertMany } from './insert-many.js';
 export { isPlainRead } from './plain-read.js';

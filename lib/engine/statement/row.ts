@@ -1,8 +1,13 @@
 /** A row of a statement whose row type was not given. */
 export type Row = Record<string, unknown>;
 
-/** Values for the `:name` binds of one `text()`. Extra keys are ignored. */
-export type Parameters = Readonly<Record<string, unknown>>;
+/**
+ * Values for the `:name` binds of one `text()`: an object of any type, one of an interface or a class too, but no list, Map,
+ * Set or function. Extra keys are ignored.
+ */
+export type Parameters =
+  | Readonly<Record<string, unknown>>
+  | (object & { readonly [Symbol.iterator]?: never; readonly [Symbol.hasInstance]?: never });
 
 /** A statement ready for a driver: `$1` placeholders, values by position. */
 export interface CompiledStatement {

@@ -42,7 +42,7 @@ function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefine
 
 /** `:constructor` must not find what every object inherits; getters of a class instance count as given. */
 function ownValue(parameters: Parameters, name: string): unknown {
-  const value = parameters[name];
+  const value = (parameters as Readonly<Record<string, unknown>>)[name];
   if (typeof value !== 'function' && name !== '__proto__') return value;
   return Object.hasOwn(parameters, name) ? value : undefined;
 }

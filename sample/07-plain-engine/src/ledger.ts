@@ -28,10 +28,7 @@ export class Ledger {
         sql`CREATE TABLE entries (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner text NOT NULL, cents int NOT NULL)`,
       );
       // A list of parameter sets is an executemany: one round trip for all of them.
-      await connection.execute(
-        text('INSERT INTO accounts (owner, cents) VALUES (:owner, :cents)'),
-        accounts.map((account) => ({ ...account })),
-      );
+      await connection.execute(text('INSERT INTO accounts (owner, cents) VALUES (:owner, :cents)'), accounts);
     });
   }
 

@@ -1,0 +1,15 @@
+/** SQL with `$1` placeholders and its sets of values: an executemany as the driver takes it. */
+export class DriverBatch {
+  readonly text: string;
+  readonly sets: readonly (readonly unknown[])[];
+
+  constructor(text: string, sets: readonly (readonly unknown[])[]) {
+    this.text = text;
+    this.sets = sets;
+  }
+}
+
+/** True: each element is a list of values of its own. */
+export function isListOfSets(parameters: readonly unknown[]): parameters is readonly (readonly unknown[])[] {
+  return parameters.length > 0 && parameters.every((element) => Array.isArray(element));
+}
