@@ -99,7 +99,7 @@ export class FakeSession implements DriverConnection {
     );
   }
 
-  async execute(_control: readonly Control[], command: Command): Promise<CommandResult> {
+  async execute(control: readonly Control[], command: Command): Promise<CommandResult> {
     if (!this.isOpen) throw new InterfaceError('the fake session is closed');
     this.log.push(command.text);
     this.#running += 1;
@@ -107,6 +107,10 @@ export class FakeSession implements DriverConnection {
       await this.commands.enter();
     } finally {
       this.#running -= 1;
+    }
+    for (const { text, acknowledged } of control) {
+      this.#applyTo(text);
+      acknowledged?.();
     }
     const failure = this.failures.get(command.text);
     if (failure !== undefined) throw failure;
