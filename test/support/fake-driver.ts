@@ -108,9 +108,9 @@ export class FakeSession implements DriverConnection {
     } finally {
       this.#running -= 1;
     }
-    for (const { text, acknowledged } of control) {
-      this.#applyTo(text);
-      acknowledged?.();
+    for (const step of control) {
+      this.#applyTo(step.text);
+      step.acknowledged?.();
     }
     const failure = this.failures.get(command.text);
     if (failure !== undefined) throw failure;
