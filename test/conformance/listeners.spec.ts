@@ -239,7 +239,7 @@ describe('over a driver that fails as it is told', () => {
   let told: HandleErrorEvent<unknown>[];
   const firstSession = (): FakeSession => driver.sessions[0] as FakeSession;
 
-  async function open(options?: PoolOptions, poolClass: PoolClass = QueuePool): Promise<AsyncEngine> {
+  async function open(options: PoolOptions = {}, poolClass: PoolClass = QueuePool): Promise<AsyncEngine> {
     driver = new FakeDriver();
     told = [];
     const over = createAsyncEngine('postgresql://fake', { pool: new poolClass(driver, options) });

@@ -71,7 +71,7 @@ describe('values', () => {
     const rows = await rowsOf(
       `SELECT n, repeat('ä€😀x', n) AS text, NULL AS missing, '' AS empty, repeat('x', n) AS ascii, n::int8 AS big
        FROM unnest($1::int[]) AS n`,
-      [lengths],
+      [[lengths]],
     );
     expect(rows).toEqual(
       lengths.map((n) => ({
