@@ -94,8 +94,9 @@ describe('retry', () => {
       );
     };
     await Promise.all([cross('x', 'y'), cross('y', 'x')]);
-    expect(errors).toHaveLength(1);
+    // Mostly one: the attempt that follows may take the row before the one that waited for it wakes up.
     expect(errors[0]).toBeInstanceOf(DeadlockDetectedError);
+    expect(errors.every((error) => error instanceof DeadlockDetectedError)).toBe(true);
     const totals = await workshop.database.query('SELECT total FROM counter');
     expect(totals).toEqual([{ total: 2 }, { total: 2 }]);
   });
