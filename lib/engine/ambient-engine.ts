@@ -1,3 +1,4 @@
+import { CallSite } from './call-site.js';
 import type { AsyncConnection, AsyncTransaction, ConnectionSource } from './connection.js';
 import type { Dialect } from './dialect.js';
 import { NoActiveScopeError } from './errors.js';
@@ -19,6 +20,9 @@ import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from './statement/index.js';
 import type { TransactionHook } from './transaction/hooks.js';
 import type { EngineWatch } from './watch.js';
+
+// This library's own frame, and enough to get past a dependency that calls it.
+const FRAMES_OF_CALLER = 5;
 
 /** The ambient half of an engine: transactions and scopes that the code inside them does not have to be handed. */
 export abstract class AmbientEngine extends Executor implements ConnectionSource {
@@ -45,7 +49,9 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
    */
   async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    const open = this.openTransaction(options);
+    // Taken here, where the stack is short: below, it would be the dearest part of a transaction.
+    const { label = new CallSite(FRAMES_OF_CALLER) } = options;
+    const open = this.openTransaction({ ...options, label });
     if (open.options.retry === undefined) return await open.complete(work);
     return await this.completeTransaction(open, work, work);
   }

@@ -1,3 +1,4 @@
+import type { CallSite } from '../call-site.js';
 import type { Control } from '../driver/driver.js';
 import { ArgumentError } from '../errors.js';
 import { durationRule, LONGEST_TIMER } from '../option-rule.js';
@@ -31,7 +32,7 @@ export interface TransactionOptions {
   /** `set_config(name, value, true)` of each, sent together with BEGIN: for row-level security. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
   /** Names the transaction in errors and warnings; default: where it was begun. */
-  readonly label?: string | undefined;
+  readonly label?: string | CallSite | undefined;
 }
 
 /** Accepts any case and underscores: `read_committed` is `READ COMMITTED`. */

@@ -36,7 +36,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
 
-  constructor(owner: TransactionOwner<Connection>, label: string | undefined) {
+  constructor(owner: TransactionOwner<Connection>, label: string | CallSite | undefined) {
     super(owner.host);
     this.connection = owner.connection;
     this.#label = label ?? new CallSite();
