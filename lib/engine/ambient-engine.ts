@@ -20,6 +20,7 @@ import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from './statement/index.js';
 import type { TransactionHook } from './transaction/hooks.js';
 import type { EngineWatch } from './watch.js';
+import { Watchdog } from './watchdog.js';
 
 // This library's own frame, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 5;
@@ -36,6 +37,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly nestedWaitTimeout: number;
   /** @internal */
   abstract readonly commitTimeout: number;
+  readonly watchdog = new Watchdog();
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;
   protected abstract readonly transactionDefaults: TransactionalOptions | undefined;

@@ -16,6 +16,7 @@ import type { Pool, PooledConnection } from './pool/index.js';
 import { closed } from './transaction/refusals.js';
 import type { TransactionHost } from './transaction/transaction-host.js';
 import type { Watch } from './watch.js';
+import type { Watchdog } from './watchdog.js';
 
 /** How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its caller. */
 const ROLLBACK_DEADLINE = 5_000;
@@ -23,12 +24,18 @@ const ROLLBACK_DEADLINE = 5_000;
 /** `unstarted`: nothing was taken from the pool. `invalidated`: what was taken is lost; the next use takes another. */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
+/** How long things may take, and who sees to it. Times in ms. */
+export interface SessionLimits {
+  readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
+  readonly watchdog: Watchdog;
+}
+
 /** What a session needs of the engine and of the connection in front of it. */
 export interface SessionHost {
   readonly pool: Pool;
   readonly logger: EngineLogger;
-  readonly nestedWaitTimeout: number;
-  readonly commitTimeout: number;
+  readonly limits: SessionLimits;
   /** True: the first statement takes a connection from the pool by itself. */
   readonly opensItself: boolean;
   /** Connections that transactions around this one hold while they wait for it. */
@@ -37,7 +44,7 @@ export interface SessionHost {
   lost(cause: unknown): void;
   /** Undefined while nobody wants to know what happens here. */
   watch(): Watch<unknown> | undefined;
-  detached(transaction: object): Promise<void>;
+  detached(transaction: object): Promise<void> | undefined;
 }
 
 /** The side of a connection that transactions talk to: the borrowed session, its state, what rides with the next batch. */
@@ -83,7 +90,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   get nestedWaitTimeout(): number {
-    return this.#host.nestedWaitTimeout;
+    return this.#host.limits.nestedWaitTimeout;
   }
 
   /** Takes a connection from the pool, whoever asks first. */
@@ -172,15 +179,16 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
+    const last = commands.pop() ?? { text: '' };
     const session = this.#session();
+    const { commitTimeout, watchdog } = this.#host.limits;
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const timeout = texts[0] === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
-    const timer = setTimeout(() => session.terminate(), timeout);
+    const timeout = texts[0] === 'COMMIT' ? commitTimeout : ROLLBACK_DEADLINE;
+    const unwatch = watchdog.watch(timeout, () => session.terminate());
     try {
-      const results = await this.#guard(() => session.executeMany([], commands));
-      return results[results.length - 1]?.command ?? '';
+      return (await this.#guard(() => session.execute(commands, last))).command;
     } finally {
-      clearTimeout(timer);
+      unwatch();
     }
   }
 
@@ -196,11 +204,11 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.#host.outside(work);
   }
 
-  async detach(transaction: object): Promise<void> {
+  detach(transaction: object): Promise<void> | undefined {
     const isRoot = !('parent' in transaction && transaction.parent !== undefined);
     // Lost in silence while the transaction was open: its end settles that, and the next one begins elsewhere.
     if (isRoot && this.#pooled?.isValid === false) this.invalidate();
-    await this.#host.detached(transaction);
+    return this.#host.detached(transaction);
   }
 
   report(error: unknown): void {
@@ -230,10 +238,10 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   /** Gives the connection back between two transactions; the next statement takes one again. */
-  async giveBack(): Promise<void> {
-    if (this.#state === 'closed') return;
+  giveBack(): Promise<void> | undefined {
+    if (this.#state === 'closed') return undefined;
     this.#state = 'unstarted';
-    await this.#return();
+    return this.#return();
   }
 
   async close(): Promise<void> {
@@ -241,11 +249,11 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     await this.#return();
   }
 
-  async #return(): Promise<void> {
+  #return(): Promise<void> | undefined {
     const pooled = this.#pooled;
     this.#pooled = undefined;
     this.#deferred = [];
-    await pooled?.close();
+    return pooled?.close();
   }
 
   #withDeferred(control: readonly Control[]): readonly Control[] {

@@ -5,6 +5,7 @@ import type { Pool, PooledConnection } from './pool/index.js';
 import type { CompiledCache } from './statement/index.js';
 import type { Transaction } from './transaction/transaction.js';
 import type { EngineWatch } from './watch.js';
+import type { Watchdog } from './watchdog.js';
 
 /** What a connection needs of its engine. */
 export interface ConnectionSourceOf<Connection> {
@@ -16,6 +17,8 @@ export interface ConnectionSourceOf<Connection> {
   readonly watch: EngineWatch<Connection>;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
+  /** For the deadlines of COMMIT and ROLLBACK. */
+  readonly watchdog: Watchdog;
   getExecutionOptions(): ExecutionOptions;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;

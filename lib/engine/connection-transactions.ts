@@ -10,8 +10,8 @@ import type { TransactionOwner } from './transaction/transaction-host.js';
 /** What the transactions of one connection need to know of it. */
 export interface TransactionContext<Connection> {
   owner(): TransactionOwner<Connection>;
-  /** What the connection's execution options say about BEGIN. */
-  defaults(): TransactionOptions;
+  /** What the connection's execution options say about BEGIN; undefined: nothing. */
+  defaults(): TransactionOptions | undefined;
   /** True: they are not to be asked for before the first statement. */
   isLate(): boolean;
   /** The transaction of the calling async context, when it lives on this connection. */
@@ -88,9 +88,12 @@ export class ConnectionTransactions<Connection> {
       if (!this.#turns.tryAcquire()) await this.#turns.acquire();
       this.#inside = root;
     };
-    const defaults = (): TransactionOptions => overlay(this.#context.defaults(), options);
-    const late = this.#context.isLate() ? defaults : undefined;
-    const given = late === undefined ? defaults() : options;
+    const merged = (): TransactionOptions | undefined => {
+      const defaults = this.#context.defaults();
+      return defaults === undefined ? options : overlay(defaults, options);
+    };
+    const late = this.#context.isLate() ? merged : undefined;
+    const given = late === undefined ? merged() : options;
     const inTurn = (): Promise<void> => {
       turn ??= takeTurn();
       return turn;
@@ -100,7 +103,7 @@ export class ConnectionTransactions<Connection> {
   }
 
   /** Runs a statement that commits itself: between two roots, never inside one. */
-  async between<T>(statement: () => Promise<T>, last: () => Promise<void>): Promise<T> {
+  async between<T>(statement: () => Promise<T>, last: () => Promise<void> | undefined): Promise<T> {
     if (!this.#turns.tryAcquire()) await this.#turns.acquire();
     try {
       return await statement();
@@ -142,9 +145,12 @@ export class ConnectionTransactions<Connection> {
   }
 
   /** Lets go of the root; `last` is done before another one may begin. */
-  async detach(transaction: object, last: () => Promise<void>): Promise<void> {
+  detach(transaction: object, last: () => Promise<void> | undefined): Promise<void> | undefined {
     if (transaction === this.#own) this.#own = undefined;
-    if (transaction !== this.#inside) return;
+    return transaction === this.#inside ? this.#leave(last) : undefined;
+  }
+
+  async #leave(last: () => Promise<void> | undefined): Promise<void> {
     this.#inside = undefined;
     try {
       await last();

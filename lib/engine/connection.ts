@@ -48,8 +48,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     this.#session = new ConnectionSession({
       pool: source.pool,
       logger: source.logger,
-      nestedWaitTimeout: source.nestedWaitTimeout,
-      commitTimeout: source.commitTimeout,
+      limits: source,
       opensItself: mode !== 'explicit',
       holding: () => source.holding(),
       outside: (work) => source.outside(work),
@@ -236,15 +235,16 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  async #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    const autobegin = () => (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
-    const owner = this.#transactions.current() ?? autobegin();
-    if (owner !== undefined) return await owner.execute((control) => work(control, owner.deadline), signal);
+  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
+    const owner =
+      this.#transactions.current() ??
+      (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
+    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
     this.watch?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
     );
-    return await this.#between(work, signal);
+    return this.#between(work, signal);
   }
 
   /** Runs `work` outside of transactions, between two of them. */
@@ -281,8 +281,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   /** Between two transactions. */
-  async #rest(): Promise<void> {
-    if (this.#mode === 'transaction') await this.#session.giveBack();
+  #rest(): Promise<void> | undefined {
+    return this.#mode === 'transaction' ? this.#session.giveBack() : undefined;
   }
 
   protected expectOpenable(): void {

@@ -49,8 +49,9 @@ export interface ExecutionOptions extends StatementOptions {
   readonly settings?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What the options say about BEGIN. */
-export function transactionOptionsOf(options: ExecutionOptions): TransactionOptions {
+/** What the options say about BEGIN; undefined: nothing. */
+export function transactionOptionsOf(options: ExecutionOptions): TransactionOptions | undefined {
+  if (optionOfBegin(options) === undefined) return undefined;
   const { isolationLevel, readOnly, deferrable, settings } = options;
   return { isolationLevel, readOnly, deferrable, settings };
 }

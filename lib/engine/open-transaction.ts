@@ -119,7 +119,7 @@ export class OpenTransaction {
       await this.fail(error);
       throw error;
     }
-    await this.commit();
+    if (this.#lease !== undefined || !this.#commitAtOnce()) await this.commit();
     return result;
   }
 
@@ -127,12 +127,9 @@ export class OpenTransaction {
   async commit(): Promise<void> {
     const transaction = this.#frame.own;
     if (this.#kind !== 'own' || transaction === undefined) return this.#frame.close();
-    if (transaction.commitUntouched()) {
-      this.#frame.close();
-      return await this.#lease?.release();
-    }
+    if (this.#commitAtOnce()) return await this.#lease?.release();
     try {
-      await this.run(() => transaction.prepareCommit());
+      if (transaction.hasHooks) await this.run(() => transaction.prepareCommit());
       this.#frame.close();
       await transaction.conclude();
       await transaction.commit();
@@ -143,6 +140,13 @@ export class OpenTransaction {
     } finally {
       await this.#lease?.release();
     }
+  }
+
+  /** Ends a transaction in which nothing was sent; false where there is more to it. */
+  #commitAtOnce(): boolean {
+    if (this.#kind !== 'own' || this.#frame.own?.commitUntouched() !== true) return false;
+    this.#frame.close();
+    return true;
   }
 
   /**

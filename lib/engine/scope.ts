@@ -116,7 +116,7 @@ export class Scope {
     const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
     if (typeof given !== 'function') void connection.executionOptions(given);
     if (this.#state === 'settled') connection.letAutocommit();
-    else if (!isExplicit) connection.beginRoot({ label: this.origin });
+    else if (!isExplicit) connection.beginRoot({ label: this.#label });
     return connection;
   }
 

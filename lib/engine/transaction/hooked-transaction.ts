@@ -18,7 +18,7 @@ export abstract class HookedTransaction {
     this.host.report(error);
   }
 
-  protected get hasHooks(): boolean {
+  get hasHooks(): boolean {
     return this.#hooks !== undefined;
   }
 

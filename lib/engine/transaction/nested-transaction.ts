@@ -80,7 +80,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       throw error;
     } finally {
       // What was released has handed its hooks on.
-      await this.runAfterRollback();
+      if (this.hasHooks) await this.runAfterRollback();
     }
   }
 
@@ -166,7 +166,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     expiry.catch((failure: unknown) => this.report(failure));
   }
 
-  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
+  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
     this.#deadline?.clear();
     return super.end(state);
   }

@@ -15,7 +15,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   readonly #turn: (() => Promise<void>) | undefined;
   /** What listeners were told of it. */
   #told: 'nothing' | 'begin' | 'end' = 'nothing';
-  readonly #late: (() => TransactionOptions) | undefined;
+  readonly #late: (() => TransactionOptions | undefined) | undefined;
 
   /**
    * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. `late`
@@ -25,7 +25,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     owner: TransactionOwner<Connection>,
     options: TransactionOptions = {},
     turn?: () => Promise<void>,
-    late?: () => TransactionOptions,
+    late?: () => TransactionOptions | undefined,
   ) {
     checkTransactionOptions(options);
     super(owner, options.label);
@@ -70,7 +70,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   /** @internal */
   async open(signal?: AbortSignal): Promise<Control[]> {
     if (this.#late !== undefined) {
-      this.#options = this.#late();
+      this.#options = this.#late() ?? {};
       checkTransactionOptions(this.#options);
     }
     await this.#turn?.();
@@ -87,7 +87,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   async commit(): Promise<void> {
     try {
       this.expectActive();
-      await this.prepareCommit();
+      if (this.hasHooks) await this.prepareCommit();
       if (this.rollbackReason === undefined) this.#tellEnd('commit');
     } catch (error) {
       // A lost one stays attached until its owner rolls it back.
@@ -102,6 +102,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       else if (this.state === 'rolled-back') await this.runAfterRollback();
       throw this.host.watch?.replacementOf(error) ?? error;
     }
+    if (!this.hasHooks) return;
     if (this.state === 'committed') await this.runAfterCommit();
     else await this.runAfterRollback();
   }
@@ -189,7 +190,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     );
   }
 
-  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
+  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
     this.#deadline?.clear();
     return super.end(state);
   }

@@ -37,7 +37,7 @@ export interface TransactionHost {
   nextSavepoint(): string;
   invalidate(cause: unknown): void;
   /** The transaction has ended and is no longer the connection's. */
-  detach(transaction: object): Promise<void>;
+  detach(transaction: object): Promise<void> | undefined;
   /** Runs a hook with no active transaction. */
   outside<T>(work: () => T): T;
   /** An error that cannot be thrown without hiding another one. */

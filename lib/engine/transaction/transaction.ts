@@ -31,7 +31,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
   #state: TransactionState = 'pending';
-  #ending: Promise<void> = Promise.resolve();
+  #ending: Promise<void> | undefined;
   #child: Transaction<Connection> | undefined;
   #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
@@ -132,14 +132,14 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
     if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send, signal);
-    return this.#attempt(send, NO_CONTROL);
+    return this.#attempt(send);
   }
 
   async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     await this.#gate.takeTurn(this.#patience(), signal);
     if (this.isActive && this.#state === 'pending') {
       try {
-        return await this.#attempt(async () => await send(await this.open(signal)), NO_CONTROL);
+        return await this.#attempt(async () => await send(await this.open(signal)));
       } finally {
         this.#gate.giveTurn();
       }
@@ -147,14 +147,14 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#gate.giveTurn();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
-    return await this.#attempt(send, NO_CONTROL);
+    return await this.#attempt(send);
   }
 
-  async #attempt<T>(send: Send<T>, control: readonly Control[]): Promise<T> {
+  async #attempt<T>(send: Send<T>): Promise<T> {
     this.#expectOnServer();
     this.#gate.enter();
     try {
-      return await send(control);
+      return await send(NO_CONTROL);
     } catch (error) {
       throw this.#noteFailure(error);
     } finally {
@@ -236,9 +236,9 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /** Refuses what comes from now on, and undoes a nested transaction that nobody has awaited. @internal */
-  async conclude(): Promise<void> {
+  conclude(): Promise<void> | undefined {
     this.#gate.shut();
-    await this.#child?.rollback();
+    return this.#child?.rollback();
   }
 
   /**
@@ -247,13 +247,16 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
    */
   protected settle(end: () => Promise<void>): Promise<void> {
     this.#gate.shut();
-    const ending = this.#ending.then(async () => {
-      await this.#child?.cancel();
-      await this.#gate.quiet();
-      await end();
-    });
-    this.#ending = ending.catch(() => undefined);
-    return ending;
+    this.#ending = this.#endAfter(this.#ending, end);
+    return this.#ending;
+  }
+
+  async #endAfter(before: Promise<void> | undefined, end: () => Promise<void>): Promise<void> {
+    // Also where there is nothing before: who asks for another end meanwhile must find this one.
+    await before?.catch(() => undefined);
+    if (this.#child !== undefined) await this.#child.cancel();
+    if (!this.#gate.isQuiet) await this.#gate.quiet();
+    await end();
   }
 
   /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. @internal */
@@ -277,10 +280,10 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (this.isActive) this.#state = 'rolled-back';
   }
 
-  protected async end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> {
+  protected end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
     if (this.isActive) this.#state = state;
     this.parent?.dismiss(this);
-    await this.host.detach(this);
+    return this.host.detach(this);
   }
 
   /** Refuses work that comes after the end, or while the end is under way, and says where the transaction began. @internal */

@@ -82,6 +82,7 @@ export const FLOORS: readonly Floor[] = [
       'builtin-types.ts',
       'statement/',
       'mutex.ts',
+      'watchdog.ts',
       'option-rule.ts',
       'overlay.ts',
       'script.ts',
