@@ -25,3 +25,12 @@ describe('engine.transaction', () => {
     expect(await workshop.names()).toEqual(one.rows);
   });
 });
+
+it("an empty inner 'required' leaves the outer one open in which nothing ran yet", async () => {
+  const engine = workshop.engine();
+  await engine.transaction(async () => {
+    await engine.transaction(async () => undefined, { propagation: 'required' });
+    await engine.execute(insert('outer'));
+  });
+  expect(await workshop.names()).toEqual(['outer']);
+});
