@@ -125,10 +125,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.runBeforeCommit();
   }
 
-  /**
-   * Runs one statement in this transaction. `send` gets what must travel in front of it: nothing, or the BEGIN and
-   * SAVEPOINTs that are not on the server yet. Waits while a nested transaction is inside; `signal` ends every wait. @internal
-   */
+  /** Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal */
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
     if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send, signal);
