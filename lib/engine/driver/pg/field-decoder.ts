@@ -12,8 +12,12 @@ export type FieldDecoder = (
   lineStart: number,
 ) => unknown;
 
-/** A row up to this long is made a line. A piece keeps its line alive, so that long ones would waste memory. */
+/** A row up to this long is made a line. */
 const LONGEST_LINE = 1_024;
+/** V8 copies shorter pieces of a string; a longer one is a view that keeps the whole line alive. */
+const SHORTEST_VIEW = 13;
+/** How many times its own length a piece may keep alive: who keeps an id of each row shall not keep the rows. */
+const MOST_KEPT = 8;
 /** Above it, asking byte by byte whether a text is ASCII costs more than decoding it. */
 const LONGEST_ASCII = 64;
 
@@ -22,8 +26,18 @@ export function lineOf(bytes: Buffer, start: number, end: number): string {
 }
 
 /** For types whose text is ASCII always. */
-export const decodeAscii: FieldDecoder = (bytes, start, end, line, lineStart) =>
-  line === '' ? bytes.toString('latin1', start, end) : line.slice(start - lineStart, end - lineStart);
+export const decodeAscii = (
+  bytes: Buffer,
+  start: number,
+  end: number,
+  line: string,
+  lineStart: number,
+): string => {
+  const length = end - start;
+  return line === '' || (length >= SHORTEST_VIEW && line.length > length * MOST_KEPT)
+    ? bytes.toString('latin1', start, end)
+    : line.slice(start - lineStart, end - lineStart);
+};
 
 export const decodeText = (
   bytes: Buffer,
@@ -36,7 +50,7 @@ export const decodeText = (
   for (let at = start; at < end; at += 1) {
     if ((bytes[at] as number) > 0x7f) return bytes.toString('utf8', start, end);
   }
-  return line.slice(start - lineStart, end - lineStart);
+  return decodeAscii(bytes, start, end, line, lineStart);
 };
 
 /** For a parser of text. */
@@ -79,7 +93,7 @@ export const decodeFloat: FieldDecoder = (bytes, start, end, line, lineStart) =>
     if (byte >= ZERO && byte <= NINE && at - first < EXACT_DIGITS) value = value * 10 + byte - ZERO;
     else if (byte === POINT && point === end) point = at;
     // An exponent, NaN, Infinity, or more digits than are exact.
-    else return Number.parseFloat(decodeAscii(bytes, start, end, line, lineStart) as string);
+    else return Number.parseFloat(decodeAscii(bytes, start, end, line, lineStart));
   }
   const decimals = point === end ? 0 : end - point - 1;
   const exact = decimals === 0 ? value : value / (POWERS[decimals] as number);

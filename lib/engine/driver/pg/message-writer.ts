@@ -32,8 +32,16 @@ export class MessageWriter {
   /** Everything written since the last time. */
   take(): Buffer {
     const bytes = this.#slab.subarray(this.#start, this.#at);
-    this.#start = this.#at;
+    if (this.#slab.length > SLAB) this.#forgetLarge();
+    else this.#start = this.#at;
     return bytes;
+  }
+
+  /** What one large batch needed is not kept for the small ones behind it. */
+  #forgetLarge(): void {
+    this.#slab = Buffer.allocUnsafeSlow(SLAB);
+    this.#start = 0;
+    this.#at = 0;
   }
 
   parse(name: string, text: string): void {
