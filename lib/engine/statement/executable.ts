@@ -4,7 +4,7 @@ import type { DriverBatch } from './driver-batch.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';
-import { compileText } from './text-compiler.js';
+import { compileText, compileTexts } from './text-compiler.js';
 import { TextClause } from './text.js';
 
 /** What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at `execute`. */
@@ -90,7 +90,7 @@ export function compileMany(
   schemas?: SchemaTranslateMap,
 ): CompiledStatement[] {
   if (executable instanceof TextClause) {
-    return sets.map((set, group) => bounded(compileText(executable, set, cache, group)));
+    return compileTexts(executable, sets, cache).map(bounded);
   }
   return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }

@@ -8,7 +8,7 @@ import type { TextTemplate } from './text-scanner.js';
 const NO_PARAMETERS: Parameters = Object.freeze({});
 
 /**
- * Puts the values of one execution to a text. `group` is the position of the parameter set in an executemany.
+ * Puts the values of one execution to a text.
  *
  * Throws {@link ArgumentError} when `parameters` is no object of named values and {@link StatementError} when a bind has
  * no value.
@@ -17,13 +17,32 @@ export function compileText(
   clause: TextClause<unknown>,
   parameters: Parameters = NO_PARAMETERS,
   cache?: CompiledCache,
-  group = 0,
 ): CompiledStatement {
   expectNamed(parameters);
+  return fill(clause, templateOf(clause, cache), parameters, 0);
+}
+
+/** The same for each set of an executemany, whose text is looked up once. */
+export function compileTexts(
+  clause: TextClause<unknown>,
+  sets: readonly Parameters[],
+  cache?: CompiledCache,
+): CompiledStatement[] {
   const template = templateOf(clause, cache);
-  const { names } = template;
+  return sets.map((set, group) => {
+    expectNamed(set);
+    return fill(clause, template, set, group);
+  });
+}
+
+function fill(
+  clause: TextClause<unknown>,
+  template: TextTemplate,
+  parameters: Parameters,
+  group: number,
+): CompiledStatement {
   const values: unknown[] = [];
-  for (const name of names) {
+  for (const name of template.names) {
     let value = ownValue(parameters, name);
     if (value === undefined) value = clause.binds.get(name)?.value;
     if (value === undefined) throw missingValue(name, template, parameters, group);

@@ -2,15 +2,9 @@ import type { WireValue } from './pg-step.js';
 
 const NEEDS_ESCAPE = /["\\]/;
 
-/** The text of an array of values that are ready for the wire; elements keep what they are to the last blank. */
-export function arrayLiteral(values: readonly WireValue[]): string {
-  const elements = values.map((value) => {
-    if (value === null) return 'NULL';
-    return typeof value === 'string' ? quoted(value) : `"\\\\x${value.toString('hex')}"`;
-  });
-  return `{${elements.join(',')}}`;
-}
-
-function quoted(text: string): string {
-  return `"${NEEDS_ESCAPE.test(text) ? text.replaceAll(/["\\]/g, String.raw`\$&`) : text}"`;
+/** One element in the text of an array; it keeps what it is to the last blank. */
+export function arrayElement(value: WireValue): string {
+  if (value === null) return 'NULL';
+  if (typeof value !== 'string') return `"\\\\x${value.toString('hex')}"`;
+  return `"${NEEDS_ESCAPE.test(value) ? value.replaceAll(/["\\]/g, String.raw`\$&`) : value}"`;
 }

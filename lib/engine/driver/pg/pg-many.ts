@@ -1,8 +1,8 @@
 import { InsertMany } from '../../statement/index.js';
 import type { Command } from '../driver.js';
-import { arrayLiteral } from './array-literal.js';
-import { encode } from './pg-step.js';
-import type { JsonSerializer, WireCommand, WireValue } from './pg-step.js';
+import { arrayElement } from './array-literal.js';
+import { encodeValue } from './pg-step.js';
+import type { JsonSerializer, WireCommand } from './pg-step.js';
 import type { PreparedStatements } from './prepared-statements.js';
 
 /** For fewer, one Bind each is as quick. */
@@ -32,13 +32,13 @@ export function forMany(
     const insert = InsertMany.of(first.text);
     return insert === undefined ? commands : [{ ...first, insert }, ...commands.slice(1)];
   }
-  const columns = many === 'none' ? undefined : columnsOf(commands, many.typeOids, serializeJson);
-  if (many === 'none' || columns === undefined) return commands;
+  const arrays = many === 'none' ? undefined : arraysOf(commands, many.typeOids, serializeJson);
+  if (many === 'none' || arrays === undefined) return commands;
   return [
     {
       text: first.text,
       sql: many.sql,
-      values: columns.map(arrayLiteral),
+      values: arrays,
       parameters: commands.map(({ values }) => values),
     },
   ];
@@ -48,20 +48,25 @@ function isRepeated(commands: readonly Command[], { text }: Command): boolean {
   return commands.every((command) => command.text === text);
 }
 
-/** The values of each bind; undefined where there are not as many as the statement has, or bytes that are no bytea. */
-function columnsOf(
+/** An array for each bind; undefined where there are not as many as the statement has, or bytes that are no bytea. */
+function arraysOf(
   commands: readonly Command[],
   typeOids: readonly number[],
   serializeJson: JsonSerializer | undefined,
-): readonly (readonly WireValue[])[] | undefined {
-  const columns: WireValue[][] = typeOids.map(() => []);
+): readonly string[] | undefined {
+  const columns: string[][] = typeOids.map(() => []);
   for (const { text, values = [] } of commands) {
     if (values.length !== typeOids.length) return undefined;
-    const encoded = encode(text, values, serializeJson);
-    for (const [index, value] of encoded.entries()) {
-      if (typeof value === 'object' && value !== null && typeOids[index] !== BYTEA_OID) return undefined;
-      columns[index]?.push(value);
+    for (let index = 0; index < values.length; index += 1) {
+      const value = values[index];
+      if (typeof value === 'number') {
+        columns[index]?.push(String(value));
+        continue;
+      }
+      const encoded = encodeValue(text, values, value, index, serializeJson);
+      if (typeof encoded === 'object' && encoded !== null && typeOids[index] !== BYTEA_OID) return undefined;
+      columns[index]?.push(arrayElement(encoded));
     }
   }
-  return columns;
+  return columns.map((elements) => `{${elements.join(',')}}`);
 }

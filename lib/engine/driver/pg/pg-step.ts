@@ -73,19 +73,32 @@ export function encode(
         `Pass arrays (unnest) or several parameter sets.`,
     );
   }
-  return values.map((value, index) => {
-    try {
-      if (value instanceof Date && Number.isNaN(value.getTime()))
-        throw new ArgumentError('it is an invalid Date');
-      if (typeof value === 'function' || typeof value === 'symbol')
-        throw new ArgumentError(`it is a ${typeof value}`);
-      return prepareValue(serializeJson === undefined ? value : withJson(value, serializeJson));
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `parameter $${index + 1} cannot be sent: ${reason}`;
-      throw new StatementError(message, { cause, statement, parameters: values });
-    }
-  });
+  const encoded: WireValue[] = [];
+  for (const value of values)
+    encoded.push(encodeValue(statement, values, value, encoded.length, serializeJson));
+  return encoded;
+}
+
+/** One value, the one at `index` of `values`. @throws StatementError for a value that has no text. */
+export function encodeValue(
+  statement: string,
+  values: readonly unknown[],
+  value: unknown,
+  index: number,
+  serializeJson: JsonSerializer | undefined,
+): WireValue {
+  if (typeof value === 'string') return value;
+  try {
+    if (value instanceof Date && Number.isNaN(value.getTime()))
+      throw new ArgumentError('it is an invalid Date');
+    if (typeof value === 'function' || typeof value === 'symbol')
+      throw new ArgumentError(`it is a ${typeof value}`);
+    return prepareValue(serializeJson === undefined ? value : withJson(value, serializeJson));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `parameter $${index + 1} cannot be sent: ${reason}`;
+    throw new StatementError(message, { cause, statement, parameters: values });
+  }
 }
 
 /** Objects become their JSON, also those in arrays; a list that is JSON itself has to be serialized by its sender. */
