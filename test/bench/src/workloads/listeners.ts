@@ -41,6 +41,6 @@ export const listeners: Workload = {
   contenders: [10, 100, 1_000, 10_000].map(listening),
   base: `${OURS}, 1,000 listeners`,
   goals: [{ of: `${OURS}, 10,000 listeners`, within: 0.2 }],
-  full: { operations: 100_000 },
+  full: { operations: 500_000 },
   smoke: { operations: 10_000 },
 };
