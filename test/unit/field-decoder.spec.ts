@@ -33,6 +33,7 @@ const cases: readonly (readonly [name: string, oid: number, texts: readonly stri
     701,
     ['0', '-0', '1', '-1.5', '0.1', '0.14285714285714285', '123456789012345', '12345678901234.5'],
   ],
+  ['float8, of more digits than are exact', 701, every(300, (i) => String(Math.sqrt(i + 2)))],
   [
     'float8, odd',
     701,

@@ -41,14 +41,18 @@ function fill(
   parameters: Parameters,
   group: number,
 ): CompiledStatement {
-  const values: unknown[] = [];
-  for (const name of template.names) {
-    let value = ownValue(parameters, name);
-    if (value === undefined) value = clause.binds.get(name)?.value;
+  const values = template.names.map((name) => {
+    const value = valueOf(clause, parameters, name);
     if (value === undefined) throw missingValue(name, template, parameters, group);
-    values.push(value);
-  }
+    return value;
+  });
   return clause.hasExpanding ? expandText(clause, template, values) : { text: template.text, values };
+}
+
+/** `null` is a value. */
+function valueOf(clause: TextClause<unknown>, parameters: Parameters, name: string): unknown {
+  const value = ownValue(parameters, name);
+  return value === undefined ? clause.binds.get(name)?.value : value;
 }
 
 function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {

@@ -73,10 +73,7 @@ export function encode(
         `Pass arrays (unnest) or several parameter sets.`,
     );
   }
-  const encoded: WireValue[] = [];
-  for (const value of values)
-    encoded.push(encodeValue(statement, values, value, encoded.length, serializeJson));
-  return encoded;
+  return values.map((value, index) => encodeValue(statement, values, value, index, serializeJson));
 }
 
 /** One value, the one at `index` of `values`. @throws StatementError for a value that has no text. */
