@@ -123,6 +123,30 @@ describe('a row that fails', () => {
     expect(await stored()).toEqual([{ id: 1, name: 'kept' }]);
   });
 
+  it('is told by the key in the detail of a constraint', async () => {
+    await database.query('ALTER TABLE item ADD UNIQUE (id)');
+    const sets = [...items(50), { id: 37, name: 'twice' }];
+    await expect(engine.execute(insert, sets)).rejects.toMatchObject({
+      sqlState: '23505',
+      detail: 'Key (id)=(37) already exists.',
+    });
+  });
+
+  it('is told by all its values where one must not be NULL', async () => {
+    await database.query('ALTER TABLE item ALTER name SET NOT NULL, ALTER place DROP DEFAULT');
+    await expect(engine.execute(insert, [...items(50), { id: 51, name: null }])).rejects.toMatchObject({
+      sqlState: '23502',
+      column: 'name',
+      detail: 'Failing row contains (51, null, null).',
+    });
+  });
+
+  it('is told by the value that its type does not take', async () => {
+    await expect(engine.execute(insert, failing)).rejects.toThrow(
+      'invalid input syntax for type integer: "x"',
+    );
+  });
+
   it('is told before anything is sent where it has no text', async () => {
     const sets = [...items(5), { id: 1, name: Symbol('x') }];
     await expect(engine.execute(insert, sets)).rejects.toMatchObject({ code: 'STATEMENT' });
