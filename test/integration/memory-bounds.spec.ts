@@ -6,6 +6,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 /** LONG=1: as often as the promise says; else a part of it. */
 const TIMES = process.env['LONG'] === '1' ? 100_000 : 3_000;
+const COUNT = TIMES.toLocaleString('en');
 const AT_ONCE = 100;
 /** Of the long run 20 bytes each, of the short one 350: room for what a garbage collector leaves behind. */
 const FLAT = process.env['LONG'] === '1' ? 2 ** 20 : 2 ** 19;
@@ -33,26 +34,26 @@ async function growthOf(work: (index: number) => Promise<unknown>): Promise<numb
   return (await run(half)) - before;
 }
 
-async function expectFlat(
+/** The same of an engine of its own. */
+async function growthOver(
   work: (engine: AsyncEngine, index: number) => Promise<unknown>,
   options?: Parameters<typeof createAsyncEngine>[1],
-): Promise<void> {
+): Promise<number> {
   const engine = createAsyncEngine(database.url, { poolSize: 4, maxOverflow: 0, ...options });
   try {
     const growth = await growthOf((index) => work(engine, index));
-    expect(growth).toBeLessThan(FLAT);
     expect(engine.pool.checkedOut()).toBe(0);
+    return growth;
   } finally {
     await engine.aclose();
   }
 }
 
-const title = (what: string) => `${TIMES.toLocaleString('en')} ${what} leave the heap flat`;
-
-it(title('statements of different texts'), { timeout: TIMEOUT }, async () => {
-  await expectFlat((engine, index) =>
+it(`${COUNT} statements of different texts leave the heap flat`, { timeout: TIMEOUT }, async () => {
+  const growth = await growthOver((engine, index) =>
     engine.execute(text(`SELECT ${index} AS n, :a::int AS a`), { a: 1 }).one(),
   );
+  expect(growth).toBeLessThan(FLAT);
 });
 
 it(
@@ -71,10 +72,10 @@ it(
   },
 );
 
-it(title('transactions with hooks'), { timeout: TIMEOUT }, async () => {
+it(`${COUNT} transactions with hooks leave the heap flat`, { timeout: TIMEOUT }, async () => {
   let heard = 0;
   const listen = (): void => void (heard += 1);
-  await expectFlat((engine) =>
+  const growth = await growthOver((engine) =>
     engine.transaction(() => {
       engine.beforeCommit(listen);
       engine.afterCommit(listen);
@@ -83,66 +84,81 @@ it(title('transactions with hooks'), { timeout: TIMEOUT }, async () => {
     }),
   );
   expect(heard).toBe(3 * TIMES);
+  expect(growth).toBeLessThan(FLAT);
 });
 
-it(title('nested transactions with statements, a tenth of them failing,'), { timeout: TIMEOUT }, async () => {
-  await expectFlat(async (engine, index) => {
-    const failure = new RangeError('rolled back');
-    const work = engine.transaction(async () => {
-      await engine.transaction(() => engine.execute(text('SELECT :n::int'), { n: index }).one());
-      if (index % 10 === 0) throw failure;
+it(
+  `${COUNT} nested transactions with statements, a tenth of them failing, leave the heap flat`,
+  { timeout: TIMEOUT },
+  async () => {
+    const growth = await growthOver(async (engine, index) => {
+      const failure = new RangeError('rolled back');
+      const work = engine.transaction(async () => {
+        await engine.transaction(() => engine.execute(text('SELECT :n::int'), { n: index }).one());
+        if (index % 10 === 0) throw failure;
+      });
+      await work.catch((error: unknown) => expect(error).toBe(failure));
     });
-    await work.catch((error: unknown) => expect(error).toBe(failure));
-  });
-});
+    expect(growth).toBeLessThan(FLAT);
+  },
+);
 
-it(title('scopes'), { timeout: TIMEOUT }, async () => {
-  await expectFlat((engine) =>
+it(`${COUNT} scopes leave the heap flat`, { timeout: TIMEOUT }, async () => {
+  const growth = await growthOver((engine) =>
     engine.scope(async () => {
       const { connection } = engine.currentScope() ?? {};
       await connection?.execute(text('SELECT 1')).one();
       connection?.on('commit', () => undefined);
     }),
   );
-});
-
-it(title('callers who waited for a connection, or gave up,'), { timeout: TIMEOUT }, async () => {
-  const aborted = new AbortController();
-  await expectFlat(async (engine, index) => {
-    const signal = index % 3 === 0 ? aborted.signal : undefined;
-    const pooled = await engine.pool.connect({ signal, timeout: 60_000 });
-    await pooled.close();
-  });
+  expect(growth).toBeLessThan(FLAT);
 });
 
 it(
-  title('statements with a signal that never ends, a timeout, and a listener'),
+  `${COUNT} callers who waited for a connection, or gave up, leave the heap flat`,
+  { timeout: TIMEOUT },
+  async () => {
+    const aborted = new AbortController();
+    const growth = await growthOver(async (engine, index) => {
+      const signal = index % 3 === 0 ? aborted.signal : undefined;
+      const pooled = await engine.pool.connect({ signal, timeout: 60_000 });
+      await pooled.close();
+    });
+    expect(growth).toBeLessThan(FLAT);
+  },
+);
+
+it(
+  `${COUNT} statements with a signal that never ends, a timeout, and a listener leave the heap flat`,
   { timeout: TIMEOUT },
   async () => {
     const { signal } = new AbortController();
     let heard = 0;
-    await expectFlat(async (engine, index) => {
+    const growth = await growthOver(async (engine, index) => {
       const listen = (): void => void (heard += 1);
       engine.on('afterExecute', listen);
       await engine.execute(text('SELECT :n::int'), { n: index }, { signal, timeout: 60_000 }).one();
       engine.off('afterExecute', listen);
     });
     expect(heard).toBeGreaterThanOrEqual(TIMES);
+    expect(growth).toBeLessThan(FLAT);
   },
 );
 
-it(title('connections that fail a statement'), { timeout: TIMEOUT }, async () => {
-  await expectFlat(async (engine) => {
+it(`${COUNT} connections that fail a statement leave the heap flat`, { timeout: TIMEOUT }, async () => {
+  const growth = await growthOver(async (engine) => {
     const work = engine.connect((connection) => connection.execute(text('SELECT 1 / 0')));
     // Not expect().rejects: vitest keeps what that gives until the test has ended.
     const failure: unknown = await work.catch((error: unknown) => error);
     expect(sqlStateOf(failure)).toBe('22012');
   });
+  expect(growth).toBeLessThan(FLAT);
 });
 
-it(title('streams left early'), { timeout: TIMEOUT }, async () => {
+it(`${COUNT} streams left early leave the heap flat`, { timeout: TIMEOUT }, async () => {
   const result = text('SELECT n FROM generate_series(1, 100) AS n');
-  await expectFlat(async (engine, index) => {
+  const growth = await growthOver(async (engine, index) => {
     if (index % 10 === 0) expect(await engine.stream(result, {}, { yieldPer: 5 }).first()).toEqual({ n: 1 });
   });
+  expect(growth).toBeLessThan(FLAT);
 });
