@@ -31,6 +31,8 @@ export interface SessionLimits {
   readonly watchdog: Watchdog;
 }
 
+const NO_CONTROL: readonly Control[] = [];
+
 /** What a session needs of the engine and of the connection in front of it. */
 export interface SessionHost {
   readonly pool: Pool;
@@ -179,14 +181,17 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
-    const last = commands.pop() ?? { text: '' };
     const session = this.#session();
     const { commitTimeout, watchdog } = this.#host.limits;
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
     const timeout = texts[0] === 'COMMIT' ? commitTimeout : ROLLBACK_DEADLINE;
     const unwatch = watchdog.watch(timeout, () => session.terminate());
     try {
-      return (await this.#guard(() => session.execute(commands, last))).command;
+      const [only] = commands;
+      if (only !== undefined && commands.length === 1)
+        return (await this.#guard(() => session.execute(NO_CONTROL, only))).command;
+      const results = await this.#guard(() => session.executeMany(NO_CONTROL, commands));
+      return results[results.length - 1]?.command ?? '';
     } finally {
       unwatch();
     }
