@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
+import { eventually } from '../support/barrier.js';
 import { failureOf, insert, TransactionWorkshop } from '../support/transaction-workshop.js';
 
 type End = 'success' | 'throw' | 'abort';
@@ -157,6 +158,6 @@ describe('an engine', () => {
       throw new RangeError('throw');
     };
     await expect(block()).rejects.toThrow('throw');
-    expect(await workshop.database.sessions()).toEqual([]);
+    await eventually(async () => expect(await workshop.database.sessions()).toEqual([]));
   });
 });

@@ -68,7 +68,7 @@ describe.each(ADAPTERS)('an application on %s in a process of its own', (adapter
     // Nest ends itself by the signal once everything is closed.
     expect([signal, complaints]).toEqual(['SIGTERM', '']);
     expect(await storedNames(database)).toHaveLength(done);
-    expect(await database.sessions()).toEqual([]);
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
   }, 60_000);
 
   describe('streams', () => {

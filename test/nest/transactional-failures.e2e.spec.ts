@@ -15,7 +15,7 @@ import {
   sql,
 } from 'nest-async-engine';
 import type { TransactionalMethodOptions } from 'nest-async-engine';
-import { Latch } from '../support/barrier.js';
+import { Latch, eventually } from '../support/barrier.js';
 import { expectIdle, storedNames } from '../support/outcome.js';
 import { createDatabase } from '../support/postgres.js';
 import type { TestDatabase } from '../support/postgres.js';
@@ -223,7 +223,7 @@ describe('a second application in one file', () => {
   it('starts cleanly after the first was closed, with the same classes', async () => {
     await items.add('first');
     await testing.close();
-    expect(await database.sessions()).toEqual([]);
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
     testing = await start();
     expect(testing.get(AsyncEngine)).not.toBe(engine);
     engine = testing.get(AsyncEngine);
