@@ -37,6 +37,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly nestedWaitTimeout: number;
   /** @internal */
   abstract readonly commitTimeout: number;
+  /** @internal */
   readonly watchdog = new Watchdog();
   protected abstract readonly ambient: AmbientContext;
   protected abstract readonly scopes: OpenScopes;

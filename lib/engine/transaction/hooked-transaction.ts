@@ -18,6 +18,7 @@ export abstract class HookedTransaction {
     this.host.report(error);
   }
 
+  /** @internal */
   get hasHooks(): boolean {
     return this.#hooks !== undefined;
   }

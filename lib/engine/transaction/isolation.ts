@@ -31,7 +31,7 @@ export interface TransactionOptions {
   readonly statementTimeout?: number | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN: for row-level security. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
-  /** Names the transaction in errors and warnings; default: where it was begun. */
+  /** Names the transaction in errors and warnings: a text of yours. Default: where it was begun. */
   readonly label?: string | CallSite | undefined;
 }
 
