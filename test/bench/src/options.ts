@@ -7,7 +7,7 @@ export const HELP = `npm run bench -- [options]
 
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
-  --rounds <n>        measured rounds, after one that warms up (default 7, or what a workload says)
+  --rounds <n>        measured rounds, after one that warms up (default 5, or what a workload says)
   --smoke             as little of everything as proves that it works; the figures mean nothing
   --json <file>       writes the results there
   --from <file>       takes results written by --json instead of measuring

@@ -17,7 +17,7 @@ export interface RunSettings {
   readonly progress: (line: string) => void;
 }
 
-const DEFAULT_ROUNDS = 7;
+const DEFAULT_ROUNDS = 5;
 
 /** A second process of the base: how far it is from 1 is how far the figures can be trusted. */
 const CONTROL = 'the base once more';

@@ -7,7 +7,7 @@ const INTRODUCTION = `# Benchmarks
 
 Written by \`npm run bench -- --write\`: do not edit. Every figure is a **ratio** to the base of its workload, which is what an
 experienced user of \`pg\` writes by hand; below 1 is faster. Durations are not shown, because they say more about the machine than about
-the code.`;
+the code. What was missed, what the profile shows and what was tried stands in [benchmarks-notes.md](benchmarks-notes.md).`;
 
 const METHOD = `## How it is measured
 
