@@ -23,7 +23,7 @@ import type { EngineWatch } from './watch.js';
 import { Watchdog } from './watchdog.js';
 
 // This library's own frame, and enough to get past a dependency that calls it.
-const FRAMES_OF_CALLER = 5;
+const FRAMES_OF_CALLER = 4;
 
 /** The ambient half of an engine: transactions and scopes that the code inside them does not have to be handed. */
 export abstract class AmbientEngine extends Executor implements ConnectionSource {

@@ -56,7 +56,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   #pooled: PooledConnection | undefined;
   #opening: Promise<void> | undefined;
   /** Ends the wait for a connection of the pool, while there is one. */
-  #checkout: AbortController | undefined;
+  #endWait: ((reason: unknown) => void) | undefined;
   #deferred: string[] = [];
   #running = 0;
   #commands = 0;
@@ -96,38 +96,45 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   /** Takes a connection from the pool, whoever asks first. */
-  async start(signal?: AbortSignal): Promise<void> {
+  start(signal?: AbortSignal): Promise<void> | undefined {
     this.#expectNotClosed();
-    if (this.#state === 'open') return;
+    if (this.#state === 'open') return undefined;
+    const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
+    if (free !== undefined) return this.#take(free);
     this.#opening ??= this.#checkOut(signal).finally(() => {
       this.#opening = undefined;
     });
-    await this.#opening;
+    return this.#opening;
   }
 
-  async ready(signal?: AbortSignal): Promise<void> {
-    if (this.#state === 'open') return;
+  ready(signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#state === 'open') return undefined;
     this.#expectNotClosed();
     if (this.#state === 'unstarted' && !this.#host.opensItself) {
       throw new NotStartedError(
         'this AsyncConnection was not started. Await start(), or take one from engine.connect().',
       );
     }
-    await this.start(signal);
+    return this.start(signal);
   }
 
   async #checkOut(signal: AbortSignal | undefined): Promise<void> {
-    const pooled = this.#host.pool.tryConnect() ?? (await this.#waitForConnection(signal));
+    const pooled = await this.#waitForConnection(signal);
     // Closed while it waited: the connection must not stay behind.
     if (this.#state === 'closed') await pooled.close();
     this.#expectNotClosed();
+    await this.#take(pooled);
+  }
+
+  #take(pooled: PooledConnection): Promise<void> | undefined {
     this.#pooled = pooled;
     this.#state = 'open';
-    if (!this.#hasConnected) await this.#announce();
+    const isFirst = !this.#hasConnected;
+    this.#hasConnected = true;
+    return isFirst && this.watch !== undefined ? this.#announce() : undefined;
   }
 
   async #announce(): Promise<void> {
-    this.#hasConnected = true;
     try {
       this.watch?.engineConnect();
     } catch (error) {
@@ -136,16 +143,20 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     }
   }
 
-  async #waitForConnection(ending: AbortSignal | undefined): Promise<PooledConnection> {
-    const checkout = new AbortController();
-    this.#checkout = checkout;
-    const signal = ending === undefined ? checkout.signal : AbortSignal.any([checkout.signal, ending]);
+  async #waitForConnection(signal: AbortSignal | undefined): Promise<PooledConnection> {
+    let isStopped = false;
+    const waiting = (end: (reason: unknown) => void): void => {
+      this.#endWait = (reason) => {
+        isStopped = true;
+        end(reason);
+      };
+    };
     try {
-      return await this.#host.pool.connect({ holding: this.#host.holding(), signal });
+      return await this.#host.pool.connect({ holding: this.#host.holding(), signal, waiting });
     } catch (error) {
-      throw signal.aborted ? error : (this.watch?.connectFailed(error) ?? error);
+      throw isStopped || signal?.aborted === true ? error : (this.watch?.connectFailed(error) ?? error);
     } finally {
-      this.#checkout = undefined;
+      this.#endWait = undefined;
     }
   }
 
@@ -177,24 +188,16 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     };
   }
 
-  async command(texts: readonly string[]): Promise<string> {
+  command(text: string, before?: string): Promise<CommandResult> {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
-    const commands = texts.map((text) => ({ text, prepare: !text.includes('SAVEPOINT') }));
     const session = this.#session();
     const { commitTimeout, watchdog } = this.#host.limits;
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const timeout = texts[0] === 'COMMIT' ? commitTimeout : ROLLBACK_DEADLINE;
+    const timeout = text === 'COMMIT' ? commitTimeout : ROLLBACK_DEADLINE;
     const unwatch = watchdog.watch(timeout, () => session.terminate());
-    try {
-      const [only] = commands;
-      if (only !== undefined && commands.length === 1)
-        return (await this.#guard(() => session.execute(NO_CONTROL, only))).command;
-      const results = await this.#guard(() => session.executeMany(NO_CONTROL, commands));
-      return results[results.length - 1]?.command ?? '';
-    } finally {
-      unwatch();
-    }
+    const control = before === undefined ? NO_CONTROL : [{ text: before, prepare: false }];
+    return this.#guard(() => session.execute(control, { text, prepare: before === undefined }), unwatch);
   }
 
   defer(text: string): void {
@@ -221,7 +224,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   stopWaiting(reason: unknown): void {
-    this.#checkout?.abort(reason);
+    this.#endWait?.(reason);
   }
 
   /** Cancels what runs now, or the wait for a connection to run it on. */
@@ -277,19 +280,24 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.#pooled.session;
   }
 
-  async #guard<T>(work: (session: DriverConnection) => Promise<T>): Promise<T> {
+  #guard<T>(work: (session: DriverConnection) => Promise<T>, last?: () => void): Promise<T> {
     const session = this.#session();
     this.#running += 1;
     this.#commands += 1;
-    try {
-      return await work(session);
-    } catch (error) {
-      const { isDisconnect, invalidatesPool } = judge(error, this.watch);
-      if (isDisconnect) this.#lose(error, invalidatesPool);
-      throw error;
-    } finally {
-      this.#running -= 1;
-    }
+    return work(session).then(
+      (result) => {
+        this.#running -= 1;
+        last?.();
+        return result;
+      },
+      (error: unknown) => {
+        const { isDisconnect, invalidatesPool } = judge(error, this.watch);
+        if (isDisconnect) this.#lose(error, invalidatesPool);
+        this.#running -= 1;
+        last?.();
+        throw error;
+      },
+    );
   }
 
   // One lost connection is a hint that the others of its age are lost too: each is replaced at its next checkout.

@@ -83,23 +83,29 @@ export class ConnectionTransactions<Connection> {
 
   /** A root that waits, at its first statement, until the one before it has ended. */
   queue(options?: TransactionOptions): RootTransaction<Connection> {
-    let turn: Promise<void> | undefined;
-    const takeTurn = async (): Promise<void> => {
-      if (!this.#turns.tryAcquire()) await this.#turns.acquire();
-      this.#inside = root;
-    };
     const merged = (): TransactionOptions | undefined => {
       const defaults = this.#context.defaults();
       return defaults === undefined ? options : overlay(defaults, options);
     };
     const late = this.#context.isLate() ? merged : undefined;
     const given = late === undefined ? merged() : options;
-    const inTurn = (): Promise<void> => {
-      turn ??= takeTurn();
+    let turn: Promise<void> | undefined;
+    const inTurn = (): Promise<void> | undefined => {
+      if (this.#inside !== root) turn ??= this.#enter(root);
       return turn;
     };
     const root = new RootTransaction<Connection>(this.#context.owner(), given, inTurn, late);
     return root;
+  }
+
+  /** Undefined where nobody is inside. */
+  #enter(root: RootTransaction<Connection>): Promise<void> | undefined {
+    const inside = (): void => {
+      this.#inside = root;
+    };
+    if (!this.#turns.tryAcquire()) return this.#turns.acquire().then(inside);
+    inside();
+    return undefined;
   }
 
   /** Runs a statement that commits itself: between two roots, never inside one. */
@@ -144,18 +150,17 @@ export class ConnectionTransactions<Connection> {
     (this.#inside ?? this.#own)?.lose(cause);
   }
 
-  /** Lets go of the root; `last` is done before another one may begin. */
+  /** Lets go of the root; `last`, which never rejects, is done before another one may begin. */
   detach(transaction: object, last: () => Promise<void> | undefined): Promise<void> | undefined {
     if (transaction === this.#own) this.#own = undefined;
     return transaction === this.#inside ? this.#leave(last) : undefined;
   }
 
-  async #leave(last: () => Promise<void> | undefined): Promise<void> {
+  #leave(last: () => Promise<void> | undefined): Promise<void> | undefined {
     this.#inside = undefined;
-    try {
-      await last();
-    } finally {
-      this.#turns.release();
-    }
+    const resting = last();
+    if (resting !== undefined) return resting.then(() => this.#turns.release());
+    this.#turns.release();
+    return undefined;
   }
 }

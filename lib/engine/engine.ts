@@ -260,14 +260,14 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /** @internal */
-  async send(invocation: Invocation): Promise<CommandResult> {
+  send(invocation: Invocation): Promise<CommandResult> {
     const active = this.activeTransaction();
-    if (active !== undefined) return await active.connection.send(invocation);
-    if (this.#needsTransaction(invocation)) return await this.#sendInTransaction(invocation);
+    if (active !== undefined) return active.connection.send(invocation);
+    if (this.#needsTransaction(invocation)) return this.#sendInTransaction(invocation);
     const { settings } = this.#options;
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
     const { multiplexer } = this.#parts;
-    return await (multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control));
+    return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
   }
 
   async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {

@@ -6,7 +6,7 @@ import { AnsweringSource } from './answering-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
 import { overlay } from './overlay.js';
-import { AsyncResult, CursorResult, PendingResult } from './result/index.js';
+import { AsyncResult, PendingResult } from './result/index.js';
 import type { AsyncScalarResult, ScalarResult, StreamSource } from './result/index.js';
 import { DriverBatch, isListOfSets } from './statement/index.js';
 import type { CompiledCache, Executable, Parameters, QueryConfig, Row } from './statement/index.js';
@@ -25,7 +25,7 @@ export abstract class Executor {
   protected abstract replacementOf(error: unknown): unknown;
   /** Who wants to know of a statement of this caller; undefined: nobody. */
   protected abstract watchOfCaller(): Watch<unknown> | undefined;
-  /** @internal */
+  /** May throw at once what it refuses. @internal */
   abstract send(invocation: Invocation): Promise<CommandResult>;
   /** @internal */
   abstract openStream(invocation: Invocation): StreamSource;
@@ -42,7 +42,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(this.#run<R>(statement, parameters, options, false));
+    return new PendingResult<R>(this.#send(statement, parameters, options, false));
   }
 
   /** The first column of the first row; undefined without a row. */
@@ -107,39 +107,35 @@ export abstract class Executor {
     const statement = isListOfSets(parameters)
       ? new DriverBatch(sql, parameters)
       : { text: sql, values: parameters };
-    return new PendingResult<R>(this.#run<R>(statement, undefined, options, true));
+    return new PendingResult<R>(this.#send(statement, undefined, options, true));
   }
 
   /** For SQL of code that was written for the driver. */
   protected sendRaw(query: QueryConfig): Promise<CommandResult> {
-    return this.#send(query, undefined, undefined, true, asItIs);
+    return this.#send(query, undefined, undefined, true);
   }
 
-  #run<R>(
+  // No promise of its own between the caller and the driver: each costs more than the rest of this.
+  #send(
     statement: Executable<unknown>,
     parameters: StatementParameters | undefined,
     options: StatementOptions | undefined,
     isRaw: boolean,
-  ): Promise<CursorResult<R>> {
-    return this.#send(statement, parameters, options, isRaw, toCursorResult<R>);
-  }
-
-  async #send<T>(
-    statement: Executable<unknown>,
-    parameters: StatementParameters | undefined,
-    options: StatementOptions | undefined,
-    isRaw: boolean,
-    toAnswer: (result: CommandResult) => T,
-  ): Promise<T> {
+  ): Promise<CommandResult> {
     try {
       const merged = this.#optionsOf(options);
       expectBuffered(merged);
       const watch = this.watchOfCaller();
-      if (watch !== undefined)
-        return toAnswer(await this.#sendWatched(watch, { statement, parameters, options: merged, isRaw }));
-      return toAnswer(await this.send(new Invocation(statement, parameters, merged, this.#cacheOf(merged))));
+      const sent =
+        watch === undefined
+          ? this.send(new Invocation(statement, parameters, merged, this.#cacheOf(merged)))
+          : this.#sendWatched(watch, { statement, parameters, options: merged, isRaw });
+      if (this.shownParameters === undefined) return sent;
+      return sent.catch((error: unknown) => {
+        throw this.#described(error);
+      });
     } catch (error) {
-      throw this.#described(error);
+      return Promise.reject(this.#described(error));
     }
   }
 
@@ -205,12 +201,4 @@ function expectBuffered({ streamResults }: StatementOptions): void {
   throw new AsyncMethodRequiredError(
     'execute(), scalar() and scalars() read all rows at once, and streamResults asks for a cursor. Use stream().',
   );
-}
-
-function asItIs(result: CommandResult): CommandResult {
-  return result;
-}
-
-function toCursorResult<R>(result: CommandResult): CursorResult<R> {
-  return new CursorResult<R>(result);
 }

@@ -131,14 +131,15 @@ export class OpenTransaction {
     try {
       if (transaction.hasHooks) await this.run(() => transaction.prepareCommit());
       this.#frame.close();
-      await transaction.conclude();
+      const concluding = transaction.conclude();
+      if (concluding !== undefined) await concluding;
       await transaction.commit();
     } catch (error) {
       this.#frame.close();
       await transaction.rollback().catch((failure: unknown) => transaction.report(failure));
       throw error;
     } finally {
-      await this.#lease?.release();
+      if (this.#lease !== undefined) await this.#lease.release();
     }
   }
 

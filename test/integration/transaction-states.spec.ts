@@ -13,6 +13,7 @@ import {
 import type { AsyncConnection, AsyncTransaction, TransactionState } from 'nest-async-engine/engine';
 import { NestedTransaction } from '../../lib/engine/transaction/nested-transaction.js';
 import { RootTransaction } from '../../lib/engine/transaction/root-transaction.js';
+import type { Transaction } from '../../lib/engine/transaction/transaction.js';
 import { failureOf, LogBook, outcomeOf, TransactionWorkshop } from '../support/transaction-workshop.js';
 
 type Refusal = abstract new (...args: never[]) => Error;
@@ -229,7 +230,7 @@ describe('what the states promise', () => {
       serverStatus: 'idle',
       nestedWaitTimeout: 1_000,
       ready: () => Promise.resolve(),
-      command: (texts: readonly string[]) => Promise.resolve(texts.join()),
+      command: () => Promise.reject(new Error('nothing is sent')),
       isConnected: false,
       commandMark: 0,
       stopWaiting: () => undefined,
@@ -247,8 +248,9 @@ describe('what the states promise', () => {
     });
     expect(await failureOf(root.execute(() => Promise.reject(refusal)))).toBe(refusal);
     const send = async (): Promise<void> => void sent.push('statement');
-    const later = await failureOf(root.execute(send));
-    const nested = await failureOf(new NestedTransaction(root).execute(send));
+    const failing = async (transaction: Transaction): Promise<void> => await transaction.execute(send);
+    const later = await failureOf(failing(root));
+    const nested = await failureOf(failing(new NestedTransaction(root)));
     expect(sent).toEqual([]);
     expect([later, nested].map((error) => (error as DBAPIError).cause)).toEqual([refusal, refusal]);
     expect(await failureOf(root.commit())).toBeInstanceOf(UnexpectedRollbackError);

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { CommandResult } from '../../lib/engine/driver/driver.js';
 import { NoResultFoundError } from '../../lib/engine/errors.js';
 import { CursorResult, PendingResult } from '../../lib/engine/result/index.js';
 
@@ -7,17 +8,17 @@ interface Item {
   name: string;
 }
 
-function items(...rows: Item[]): CursorResult<Item> {
+function items(...rows: Item[]): CommandResult {
   const fields = [
     { name: 'id', typeOid: 23 },
     { name: 'name', typeOid: 25 },
   ];
-  return new CursorResult<Item>({
+  return {
     command: 'SELECT',
     rowCount: rows.length,
     shape: { fields, keyed: true },
     rows: rows.map((row) => ({ ...row })),
-  });
+  };
 }
 
 const pending = (...rows: Item[]): PendingResult<Item> => new PendingResult(Promise.resolve(items(...rows)));
@@ -27,9 +28,13 @@ const failed = (): PendingResult<Item> =>
 describe('PendingResult', () => {
   const apple = { id: 1, name: 'apple' };
 
-  it('gives the result when awaited', async () => {
-    const result = items(apple);
-    expect(await new PendingResult(Promise.resolve(result))).toBe(result);
+  it('gives the same result whenever it is awaited', async () => {
+    const asked = pending(apple);
+    const result = await asked;
+    expect(result).toBeInstanceOf(CursorResult);
+    expect(await asked).toBe(result);
+    expect(await asked.finally(() => undefined)).toBe(result);
+    expect(await asked.catch(() => undefined)).toBe(result);
   });
 
   it("answers the result's own questions", async () => {

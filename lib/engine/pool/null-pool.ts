@@ -16,6 +16,7 @@ export class NullPool extends Pool {
     const waiter = this.#line.join({
       timeout: options.timeout ?? 0,
       signal: options.signal,
+      waiting: options.waiting,
       trace: this.checkoutTrace(),
       expired: (timeout) => this.timeoutError(timeout),
     });

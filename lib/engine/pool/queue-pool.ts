@@ -114,6 +114,7 @@ export class QueuePool extends Pool {
     const waiter = this.#line.join({
       timeout,
       signal: options.signal,
+      waiting: options.waiting,
       trace: this.checkoutTrace(),
       holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),

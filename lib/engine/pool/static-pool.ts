@@ -32,6 +32,7 @@ export class StaticPool extends Pool {
     const waiter = this.#line.join({
       timeout: options.timeout ?? 0,
       signal: options.signal,
+      waiting: options.waiting,
       trace: this.checkoutTrace(),
       expired: (timeout) => this.timeoutError(timeout),
     });

@@ -8,38 +8,32 @@ export interface CheckoutOptions {
   readonly signal?: AbortSignal | undefined;
   /** The connections that this caller holds already: what tells a wait that cannot end from one that can. */
   readonly holding?: readonly PooledConnection[] | undefined;
+  /** Where there is a wait, it is handed what ends that with a reason: a signal that costs nothing. @internal */
+  readonly waiting?: ((end: (reason: unknown) => void) => void) | undefined;
 }
 
-export interface WaiterEvents {
-  /** Makes the error of a wait that took too long. */
-  expired(timeout: number): Error;
-  /** The wait is over, in whatever way. */
-  settled(waiter: Waiter): void;
-}
-
-/** Somebody who waits for a connection. Settles once, and then leaves neither timer nor listener behind. */
+/** Somebody who waits for a connection. Settles once, and then leaves no listener behind. */
 export class Waiter {
   readonly promise: Promise<PooledConnection>;
   /** The stack of the checkout, where leaks are looked for. */
   readonly trace: string | undefined;
-  readonly #events: WaiterEvents;
   readonly #signal: AbortSignal | undefined;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #settled: () => void;
   readonly #onAbort = (): void => this.reject(this.#signal?.reason);
   #resolve!: (connection: PooledConnection) => void;
   #reject!: (reason: unknown) => void;
   #state: 'waiting' | 'settled' = 'waiting';
 
-  constructor(timeout: number, signal: AbortSignal | undefined, events: WaiterEvents, trace?: string) {
+  /** `settled` is called when the wait is over, in whatever way. */
+  constructor(signal: AbortSignal | undefined, trace: string | undefined, settled: () => void) {
     this.trace = trace;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#events = events;
     this.#signal = signal;
+    this.#settled = settled;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    if (timeout > 0) this.#timer = setTimeout(() => this.reject(events.expired(timeout)), timeout);
   }
 
   get isWaiting(): boolean {
@@ -57,9 +51,8 @@ export class Waiter {
   #settle(): boolean {
     if (this.#state === 'settled') return false;
     this.#state = 'settled';
-    clearTimeout(this.#timer);
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#events.settled(this);
+    this.#settled();
     return true;
   }
 }

@@ -1,11 +1,12 @@
+import { Watchdog } from '../watchdog.js';
 import { LinkedList } from './linked-list.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { Waiter } from './waiter.js';
+import type { CheckoutOptions } from './waiter.js';
 
-export interface Wait {
-  /** Milliseconds; 0: no timer. */
+export interface Wait extends Pick<CheckoutOptions, 'signal' | 'waiting'> {
+  /** Milliseconds; 0: without end. */
   readonly timeout: number;
-  readonly signal?: AbortSignal | undefined;
   /** Connections on loan from this pool that the caller holds while he waits. */
   readonly holding?: readonly PooledConnection[];
   /** The stack of the checkout. */
@@ -17,6 +18,7 @@ export interface Wait {
 export class WaitingLine {
   readonly #waiters = new LinkedList<Waiter>();
   readonly #held = new Map<PooledConnection, number>();
+  readonly #watchdog = new Watchdog();
 
   get size(): number {
     return this.#waiters.size;
@@ -34,19 +36,16 @@ export class WaitingLine {
   join(wait: Wait): Waiter {
     const holding = wait.holding ?? [];
     for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
-    const waiter = new Waiter(
-      wait.timeout,
-      wait.signal,
-      {
-        expired: (timeout) => wait.expired(timeout),
-        settled: () => {
-          this.#waiters.remove(place);
-          for (const loan of holding) this.#unhold(loan);
-        },
-      },
-      wait.trace,
-    );
+    const waiter = new Waiter(wait.signal, wait.trace, () => {
+      unwatch?.();
+      this.#waiters.remove(place);
+      for (const loan of holding) this.#unhold(loan);
+    });
+    const { timeout } = wait;
+    const expire = (): void => waiter.reject(wait.expired(timeout));
+    const unwatch = timeout > 0 ? this.#watchdog.watch(timeout, expire) : undefined;
     const place = this.#waiters.push(waiter);
+    wait.waiting?.((reason) => waiter.reject(reason));
     return waiter;
   }
 

@@ -6,6 +6,7 @@ import { checkNestedOptions, nestedControl, restoringText } from './inner-option
 import { checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
+import type { Opening } from './transaction.js';
 
 /**
  * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a failure is
@@ -52,22 +53,34 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   /** @internal */
-  async open(signal?: AbortSignal): Promise<Control[]> {
-    await this.parent.admit(this);
-    try {
-      const control = this.parent.state === 'pending' ? await this.parent.open(signal) : [];
-      const savepoint = this.host.nextSavepoint();
-      const acknowledged = (): void => {
-        this.#savepoint = savepoint;
-        this.markActive();
-      };
-      this.host.watch?.sent(`SAVEPOINT ${savepoint}`);
-      const begin: Control = { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged };
-      return [...control, begin, ...nestedControl(this.#own, this.#depth)];
-    } catch (error) {
+  open(signal?: AbortSignal): Opening {
+    const admitted = this.parent.admit(this);
+    return admitted === undefined ? this.#openInside(signal) : admitted.then(() => this.#openInside(signal));
+  }
+
+  #openInside(signal: AbortSignal | undefined): Opening {
+    const dismissed = (error: unknown): never => {
       this.parent.dismiss(this);
       throw error;
+    };
+    try {
+      const outer = this.parent.state === 'pending' ? this.parent.open(signal) : [];
+      if (!(outer instanceof Promise)) return this.#beginning(outer);
+      return outer.then((control) => this.#beginning(control)).catch(dismissed);
+    } catch (error) {
+      return dismissed(error);
     }
+  }
+
+  #beginning(outer: readonly Control[]): Control[] {
+    const savepoint = this.host.nextSavepoint();
+    const acknowledged = (): void => {
+      this.#savepoint = savepoint;
+      this.markActive();
+    };
+    this.host.watch?.sent(`SAVEPOINT ${savepoint}`);
+    const begin: Control = { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged };
+    return [...outer, begin, ...nestedControl(this.#own, this.#depth)];
   }
 
   /** Releases the savepoint; after a failed statement it is rolled back instead and that error is thrown. */
@@ -149,7 +162,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     if (savepoint === undefined) return;
     try {
       this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
-      await this.host.command([`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`]);
+      await this.host.command(`RELEASE SAVEPOINT ${savepoint}`, `ROLLBACK TO SAVEPOINT ${savepoint}`);
     } catch (error) {
       this.host.invalidate(error);
       throw error;

@@ -4,6 +4,7 @@ import { Deadline } from './deadline.js';
 import { beginControl, checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
+import type { Opening } from './transaction.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
@@ -12,7 +13,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   override readonly parent = undefined;
   #options: TransactionOptions;
   readonly #deadline: Deadline | undefined;
-  readonly #turn: (() => Promise<void>) | undefined;
+  readonly #turn: (() => Promise<void> | undefined) | undefined;
   /** What listeners were told of it. */
   #told: 'nothing' | 'begin' | 'end' = 'nothing';
   readonly #late: (() => TransactionOptions | undefined) | undefined;
@@ -24,7 +25,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   constructor(
     owner: TransactionOwner<Connection>,
     options: TransactionOptions = {},
-    turn?: () => Promise<void>,
+    turn?: () => Promise<void> | undefined,
     late?: () => TransactionOptions | undefined,
   ) {
     checkTransactionOptions(options);
@@ -68,13 +69,17 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   /** @internal */
-  async open(signal?: AbortSignal): Promise<Control[]> {
+  open(signal?: AbortSignal): Opening {
     if (this.#late !== undefined) {
       this.#options = this.#late() ?? {};
       checkTransactionOptions(this.#options);
     }
-    await this.#turn?.();
-    await this.host.ready(signal);
+    const turn = this.#turn?.();
+    const ready = turn === undefined ? this.host.ready(signal) : turn.then(() => this.host.ready(signal));
+    return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
+  }
+
+  #beginning(): Control[] {
     const control = beginControl(this.#options, () => this.markActive());
     this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
@@ -118,7 +123,12 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
   }
 
-  async #store(): Promise<void> {
+  #store(): Promise<void> {
+    const isKept = this.rollbackReason === undefined && this.deadline?.aborted !== true;
+    return isKept && this.state === 'active' ? this.#sendCommit() : this.#storeNothing();
+  }
+
+  async #storeNothing(): Promise<void> {
     if (this.deadline?.aborted === true) await this.#undo().catch((failure: unknown) => this.report(failure));
     this.expectActive();
     const { rollbackReason } = this;
@@ -126,7 +136,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       await this.#undo().catch((failure: unknown) => this.report(failure));
       if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
     } else if (this.state === 'pending') await this.end('committed');
-    else if (this.state === 'failed' && this.host.serverStatus === 'idle') await this.#refuseCommit();
+    else if (this.host.serverStatus === 'idle') await this.#refuseCommit();
     else await this.#sendCommit();
   }
 
@@ -147,7 +157,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (!this.isActive || this.state === 'pending' || this.host.serverStatus === 'idle') return;
     try {
       this.host.watch?.sent('ROLLBACK');
-      await this.host.command(['ROLLBACK']);
+      await this.host.command('ROLLBACK');
     } catch (error) {
       this.host.invalidate(error);
       throw error;
@@ -166,7 +176,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     let tag: string;
     this.host.watch?.sent('COMMIT');
     try {
-      tag = await this.host.command(['COMMIT']);
+      tag = (await this.host.command('COMMIT')).command;
     } catch (error) {
       throw await this.#commitFailed(error, isConnected);
     }

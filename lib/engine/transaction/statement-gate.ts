@@ -34,6 +34,11 @@ export class StatementGate {
     return !this.#lock.isHeld && this.#inFlight === 0;
   }
 
+  /** Takes the turn if it is free, and says so. */
+  tryTurn(): boolean {
+    return this.#lock.tryAcquire();
+  }
+
   /** Waits for the turn, as long as anything moves in front of it and `signal` is not aborted. */
   async takeTurn(patience: Patience, signal?: AbortSignal): Promise<void> {
     if (!this.#lock.tryAcquire()) await this.#waitForTurn(patience, signal);
@@ -66,14 +71,26 @@ export class StatementGate {
     this.#state = 'shut';
   }
 
-  /** A statement is in flight from here on. */
-  enter(): void {
+  /** Runs `work`, in flight until it settles; `failed` gives what is thrown for its error. True: with its end goes the turn. */
+  pass<T>(work: () => Promise<T>, failed: (error: unknown) => unknown, hasTurn = false): Promise<T> {
     this.#inFlight += 1;
+    return begin(work).then(
+      (result) => {
+        this.#leave(hasTurn);
+        return result;
+      },
+      (error: unknown) => {
+        const thrown = failed(error);
+        this.#leave(hasTurn);
+        throw thrown;
+      },
+    );
   }
 
-  leave(): void {
+  #leave(hasTurn: boolean): void {
     this.#inFlight -= 1;
     if (this.#inFlight === 0) this.#onQuiet?.();
+    if (hasTurn) this.giveTurn();
   }
 
   /** Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a time. */
@@ -86,5 +103,13 @@ export class StatementGate {
     await new Promise<void>((resolve) => {
       this.#onQuiet = resolve;
     });
+  }
+}
+
+function begin<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

@@ -1,4 +1,4 @@
-import type { ServerStatus } from '../driver/driver.js';
+import type { CommandResult, ServerStatus } from '../driver/driver.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
 export interface TransactionWatch {
@@ -26,12 +26,12 @@ export interface TransactionHost {
   readonly watch: TransactionWatch | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
-  /** Opens the connection when this is its first statement; `signal` ends the wait for one, and it rejects with its reason. */
-  ready(signal?: AbortSignal): Promise<void>;
+  /** Opens the connection when this is its first statement; undefined where it is open. `signal` ends the wait for one, and it rejects with its reason. */
+  ready(signal?: AbortSignal): Promise<void> | undefined;
   /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
   stopWaiting(reason: unknown): void;
-  /** Sends control statements alone, in one flight, and answers with the tag of the last. Drops what was deferred. */
-  command(texts: readonly string[]): Promise<string>;
+  /** Sends a control statement alone, or behind `before` in one flight, and gives the answer to it. Drops what was deferred. */
+  command(text: string, before?: string): Promise<CommandResult>;
   /** Lets a control statement ride in front of whatever comes next. */
   defer(text: string): void;
   nextSavepoint(): string;

@@ -16,6 +16,8 @@ export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | '
 const LIVE: readonly TransactionState[] = ['pending', 'active', 'failed'];
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
+/** What must travel in front of the first statement, at once where nothing has to be waited for. */
+export type Opening = Control[] | Promise<Control[]>;
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -100,7 +102,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   /** Undoes what was done in it. No effect once it has ended. */
   abstract rollback(): Promise<void>;
   /** The control statements that open this transaction, and those above it that are not open yet. @internal */
-  abstract open(signal?: AbortSignal): Promise<Control[]>;
+  abstract open(signal?: AbortSignal): Opening;
 
   /** Rolls back unless the transaction has ended. */
   async close(): Promise<void> {
@@ -128,35 +130,34 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   /** Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal */
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
-    if (this.#state === 'pending' || this.#gate.isTaken) return this.#executeInTurn(send, signal);
-    return this.#attempt(send);
+    if (this.#state !== 'pending' && !this.#gate.isTaken) return this.#attempt(send);
+    return this.#gate.tryTurn() ? this.#executeFirst(send, signal) : this.#executeInTurn(send, signal);
   }
 
   async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     await this.#gate.takeTurn(this.#patience(), signal);
-    if (this.isActive && this.#state === 'pending') {
-      try {
-        return await this.#attempt(async () => await send(await this.open(signal)));
-      } finally {
-        this.#gate.giveTurn();
-      }
-    }
+    if (this.isActive && this.#state === 'pending') return await this.#executeFirst(send, signal);
     this.#gate.giveTurn();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
     return await this.#attempt(send);
   }
 
-  async #attempt<T>(send: Send<T>): Promise<T> {
+  /** The one that opens the transaction keeps the turn until it is answered. */
+  #executeFirst<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
+    const open = (): Promise<T> => {
+      const control = this.open(signal);
+      return control instanceof Promise ? control.then(send) : send(control);
+    };
+    return this.#gate.pass(open, (error) => this.#noteFailure(error), true);
+  }
+
+  #attempt<T>(send: Send<T>): Promise<T> {
     this.#expectOnServer();
-    this.#gate.enter();
-    try {
-      return await send(NO_CONTROL);
-    } catch (error) {
-      throw this.#noteFailure(error);
-    } finally {
-      this.#gate.leave();
-    }
+    return this.#gate.pass(
+      () => send(NO_CONTROL),
+      (error) => this.#noteFailure(error),
+    );
   }
 
   // The server never had, or has no longer, what failed: there a statement would commit itself.
@@ -190,10 +191,16 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /** A nested transaction keeps the turn for its whole life, from its first statement on. @internal */
-  async admit(child: Transaction<Connection>): Promise<void> {
+  admit(child: Transaction<Connection>): Promise<void> | undefined {
     this.expectUsable();
-    if (this.#child === child) return;
-    await this.#gate.takeTurn(this.#patience());
+    if (this.#child === child) return undefined;
+    if (!this.#gate.tryTurn()) return this.#gate.takeTurn(this.#patience()).then(() => this.#seat(child));
+    this.#seat(child);
+    return undefined;
+  }
+
+  /** `child` has the turn, unless it has to give it back. */
+  #seat(child: Transaction<Connection>): void {
     try {
       this.expectUsable();
       this.#expectOnServer();
@@ -244,12 +251,15 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
    */
   protected settle(end: () => Promise<void>): Promise<void> {
     this.#gate.shut();
-    this.#ending = this.#endAfter(this.#ending, end);
+    const before = this.#ending;
+    // A listener that is told of this end may ask for another one, which must find it.
+    const isPlain = this.#gate.isQuiet && this.#child === undefined && this.host.watch === undefined;
+    this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end);
     return this.#ending;
   }
 
   async #endAfter(before: Promise<void> | undefined, end: () => Promise<void>): Promise<void> {
-    // Also where there is nothing before: who asks for another end meanwhile must find this one.
+    // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
     if (this.#child !== undefined) await this.#child.cancel();
     if (!this.#gate.isQuiet) await this.#gate.quiet();
