@@ -23,7 +23,7 @@ import type { EngineWatch } from './watch.js';
 import { Watchdog } from './watchdog.js';
 
 // This library's own frame, and enough to get past a dependency that calls it.
-const FRAMES_OF_CALLER = 4;
+const FRAMES_OF_CALLER = 3;
 
 /** The ambient half of an engine: transactions and scopes that the code inside them does not have to be handed. */
 export abstract class AmbientEngine extends Executor implements ConnectionSource {
@@ -51,12 +51,16 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    *
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored then.
    */
-  async transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
-    // Taken here, where the stack is short: below, it would be the dearest part of a transaction.
-    const { label = new CallSite(FRAMES_OF_CALLER) } = options;
-    const open = this.openTransaction({ ...options, label });
-    if (open.options.retry === undefined) return await open.complete(work);
-    return await this.completeTransaction(open, work, work);
+  transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
+    try {
+      // Taken here, where the stack is short: below, it would be the dearest part of a transaction.
+      const { label = new CallSite(FRAMES_OF_CALLER) } = options;
+      const open = this.openTransaction({ ...options, label });
+      if (open.options.retry === undefined) return open.complete(work);
+      return this.completeTransaction(open, work, work);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

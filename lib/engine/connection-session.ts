@@ -1,3 +1,5 @@
+import { Checkout } from './checkout.js';
+import type { CheckoutHost } from './checkout.js';
 import type {
   Command,
   CommandOptions,
@@ -12,7 +14,7 @@ import { judge } from './failure.js';
 import type { CommandTarget } from './invocation.js';
 import { reportError } from './log.js';
 import type { EngineLogger } from './log.js';
-import type { Pool, PooledConnection } from './pool/index.js';
+import type { PooledConnection } from './pool/index.js';
 import { closed } from './transaction/refusals.js';
 import type { TransactionHost } from './transaction/transaction-host.js';
 import type { Watch } from './watch.js';
@@ -34,29 +36,23 @@ export interface SessionLimits {
 const NO_CONTROL: readonly Control[] = [];
 
 /** What a session needs of the engine and of the connection in front of it. */
-export interface SessionHost {
-  readonly pool: Pool;
+export interface SessionHost extends CheckoutHost {
   readonly logger: EngineLogger;
   readonly limits: SessionLimits;
   /** True: the first statement takes a connection from the pool by itself. */
   readonly opensItself: boolean;
-  /** Connections that transactions around this one hold while they wait for it. */
-  holding(): readonly PooledConnection[];
   outside<T>(work: () => T): T;
   lost(cause: unknown): void;
-  /** Undefined while nobody wants to know what happens here. */
-  watch(): Watch<unknown> | undefined;
   detached(transaction: object): Promise<void> | undefined;
 }
 
 /** The side of a connection that transactions talk to: the borrowed session, its state, what rides with the next batch. */
 export class ConnectionSession implements TransactionHost, CommandTarget {
   readonly #host: SessionHost;
+  readonly #checkout: Checkout;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
   #opening: Promise<void> | undefined;
-  /** Ends the wait for a connection of the pool, while there is one. */
-  #endWait: ((reason: unknown) => void) | undefined;
   #deferred: string[] = [];
   #running = 0;
   #commands = 0;
@@ -64,6 +60,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
 
   constructor(host: SessionHost) {
     this.#host = host;
+    this.#checkout = new Checkout(host);
   }
 
   get state(): ConnectionState {
@@ -101,9 +98,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     if (this.#state === 'open') return undefined;
     const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
     if (free !== undefined) return this.#take(free);
-    this.#opening ??= this.#checkOut(signal).finally(() => {
-      this.#opening = undefined;
-    });
+    this.#opening ??= this.#open(signal);
     return this.#opening;
   }
 
@@ -118,12 +113,18 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.start(signal);
   }
 
-  async #checkOut(signal: AbortSignal | undefined): Promise<void> {
-    const pooled = await this.#waitForConnection(signal);
+  async #open(signal: AbortSignal | undefined): Promise<void> {
+    let pooled: PooledConnection;
+    try {
+      pooled = await this.#checkout.wait(signal);
+    } finally {
+      this.#opening = undefined;
+    }
     // Closed while it waited: the connection must not stay behind.
     if (this.#state === 'closed') await pooled.close();
     this.#expectNotClosed();
-    await this.#take(pooled);
+    const announced = this.#take(pooled);
+    if (announced !== undefined) await announced;
   }
 
   #take(pooled: PooledConnection): Promise<void> | undefined {
@@ -140,23 +141,6 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     } catch (error) {
       await this.close();
       throw error;
-    }
-  }
-
-  async #waitForConnection(signal: AbortSignal | undefined): Promise<PooledConnection> {
-    let isStopped = false;
-    const waiting = (end: (reason: unknown) => void): void => {
-      this.#endWait = (reason) => {
-        isStopped = true;
-        end(reason);
-      };
-    };
-    try {
-      return await this.#host.pool.connect({ holding: this.#host.holding(), signal, waiting });
-    } catch (error) {
-      throw isStopped || signal?.aborted === true ? error : (this.watch?.connectFailed(error) ?? error);
-    } finally {
-      this.#endWait = undefined;
     }
   }
 
@@ -224,7 +208,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   stopWaiting(reason: unknown): void {
-    this.#endWait?.(reason);
+    this.#checkout.end(reason);
   }
 
   /** Cancels what runs now, or the wait for a connection to run it on. */
@@ -261,7 +245,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     const pooled = this.#pooled;
     this.#pooled = undefined;
     this.#deferred = [];
-    return pooled?.close();
+    return pooled?.giveBack();
   }
 
   #withDeferred(control: readonly Control[]): readonly Control[] {

@@ -227,7 +227,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   }
 
   protected abstract shutDown(): Promise<void>;
-  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void>;
+  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
   protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
   protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
 

@@ -6,8 +6,8 @@ import type { ConnectionRecord } from './connection-record.js';
 export interface Lender {
   /** What stands in front of a session that is lent: the session itself, outside of tests. */
   viewOf(session: DriverConnection): DriverConnection;
-  /** Resets the connection if it needs that and keeps it, or ends it. Never rejects. */
-  takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void>;
+  /** Resets the connection if it needs that and keeps it, or ends it. Undefined where that is done at once. Never rejects. */
+  takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
   /** Ends the session at once; the slot is free. */
   discard(loan: PooledConnection, record: ConnectionRecord): void;
   /** The session leaves the pool and lives on with its borrower; the slot is free. */
@@ -30,7 +30,7 @@ export class PooledConnection implements AsyncDisposable {
   readonly #lender: Lender;
   readonly #record: ConnectionRecord;
   #state: LoanState = 'open';
-  #returning: Promise<void> = returned;
+  #returning: Promise<void> | undefined;
   #cause: unknown;
 
   /** @internal */
@@ -92,6 +92,11 @@ export class PooledConnection implements AsyncDisposable {
 
   /** Gives the connection back; resolves when it is reset. Idempotent, never rejects. */
   close(): Promise<void> {
+    return this.giveBack() ?? returned;
+  }
+
+  /** The same as `close()`, and undefined where nothing has to be waited for. @internal */
+  giveBack(): Promise<void> | undefined {
     const before = this.#state;
     this.#state = 'closed';
     if (before === 'open') this.#returning = this.#lender.takeBack(this, this.#record);

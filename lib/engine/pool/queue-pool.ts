@@ -78,13 +78,13 @@ export class QueuePool extends Pool {
     return this.#line.size;
   }
 
-  protected takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  protected takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     this.#line.forget(loan);
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {
       this.#drop(record);
       this.#pump();
-      return Promise.resolve();
+      return undefined;
     }
     return record.isClean ? this.#keep(record) : this.#tracked(this.#resetAndKeep(record));
   }
@@ -203,7 +203,7 @@ export class QueuePool extends Pool {
     this.#pump();
   }
 
-  #keep(record: ConnectionRecord): Promise<void> {
+  #keep(record: ConnectionRecord): Promise<void> | undefined {
     // Where anybody waits for it the idle ones are fewer.
     if (this.isDisposed || this.#idle.size >= this.#keepLimit) return this.#end(record);
     this.#idle.push(record);
@@ -211,7 +211,7 @@ export class QueuePool extends Pool {
     if (this.#sweeper !== undefined && this.#idle.last === record) {
       this.outsideOfRequests(() => this.#sweeper?.added(record));
     }
-    return Promise.resolve();
+    return undefined;
   }
 
   #takeIdle(): ConnectionRecord | undefined {

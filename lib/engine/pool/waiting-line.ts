@@ -1,4 +1,3 @@
-import { Watchdog } from '../watchdog.js';
 import { LinkedList } from './linked-list.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { Waiter } from './waiter.js';
@@ -18,7 +17,6 @@ export interface Wait extends Pick<CheckoutOptions, 'signal' | 'waiting'> {
 export class WaitingLine {
   readonly #waiters = new LinkedList<Waiter>();
   readonly #held = new Map<PooledConnection, number>();
-  readonly #watchdog = new Watchdog();
 
   get size(): number {
     return this.#waiters.size;
@@ -37,13 +35,13 @@ export class WaitingLine {
     const holding = wait.holding ?? [];
     for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
     const waiter = new Waiter(wait.signal, wait.trace, () => {
-      unwatch?.();
+      clearTimeout(timer);
       this.#waiters.remove(place);
       for (const loan of holding) this.#unhold(loan);
     });
     const { timeout } = wait;
     const expire = (): void => waiter.reject(wait.expired(timeout));
-    const unwatch = timeout > 0 ? this.#watchdog.watch(timeout, expire) : undefined;
+    const timer = timeout > 0 ? setTimeout(expire, timeout) : undefined;
     const place = this.#waiters.push(waiter);
     wait.waiting?.((reason) => waiter.reject(reason));
     return waiter;

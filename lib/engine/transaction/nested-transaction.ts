@@ -6,7 +6,7 @@ import { checkNestedOptions, nestedControl, restoringText } from './inner-option
 import { checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
-import type { Opening } from './transaction.js';
+import type { Opening } from './transaction-host.js';
 
 /**
  * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a failure is
@@ -108,12 +108,13 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     }
   }
 
-  async #release(): Promise<void> {
+  #release(): Promise<void> {
+    return this.rollbackReason === undefined && this.isValid ? this.#keep() : this.#undoInstead();
+  }
+
+  async #undoInstead(): Promise<void> {
     this.expectActive();
     const { rollbackReason, firstError } = this;
-    if (rollbackReason === undefined && this.state !== 'failed') {
-      return await this.#keep();
-    }
     await this.#undo().catch((failure: unknown) => this.report(failure));
     if (rollbackReason?.isExpected === true) return;
     if (rollbackReason === undefined) throw firstError;
@@ -130,7 +131,8 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     }
     if (this.#savepoint !== undefined) this.#deferRelease(this.#savepoint);
     this.handHooksTo(this.parent);
-    await this.end('committed');
+    const ended = this.end('committed');
+    if (ended !== undefined) await ended;
   }
 
   #deferRelease(savepoint: string): void {

@@ -4,8 +4,7 @@ import { Deadline } from './deadline.js';
 import { beginControl, checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
-import type { Opening } from './transaction.js';
-import type { TransactionOwner } from './transaction-host.js';
+import type { Opening, TransactionOwner } from './transaction-host.js';
 
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
@@ -182,7 +181,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
     // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
     if (tag === 'ROLLBACK') await this.#refuseCommit();
-    await this.end('committed');
+    const ended = this.end('committed');
+    if (ended !== undefined) await ended;
   }
 
   async #commitFailed(error: unknown, wasSent: boolean): Promise<unknown> {

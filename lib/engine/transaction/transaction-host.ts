@@ -1,4 +1,4 @@
-import type { CommandResult, ServerStatus } from '../driver/driver.js';
+import type { CommandResult, Control, ServerStatus } from '../driver/driver.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
 export interface TransactionWatch {
@@ -13,6 +13,9 @@ export interface TransactionWatch {
   /** What is thrown to the user for `error`. */
   replacementOf(error: unknown): unknown;
 }
+
+/** What travels in front of a transaction's first statement; at once where nothing has to be waited for. */
+export type Opening = Control[] | Promise<Control[]>;
 
 /** What a transaction needs of its connection. */
 export interface TransactionHost {

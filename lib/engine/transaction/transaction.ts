@@ -5,19 +5,12 @@ import { HookedTransaction } from './hooked-transaction.js';
 import type { TransactionOptions } from './isolation.js';
 import { StatementGate, type Patience } from './statement-gate.js';
 import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
-import type { TransactionOwner } from './transaction-host.js';
+import type { Opening, TransactionOwner } from './transaction-host.js';
+import { isLive } from './transaction-state.js';
+import type { TransactionState } from './transaction-state.js';
 
-/**
- * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others. `cancelled`: its
- * outer transaction ended, or the connection was lost.
- */
-export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
-
-const LIVE: readonly TransactionState[] = ['pending', 'active', 'failed'];
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
-/** What must travel in front of the first statement, at once where nothing has to be waited for. */
-export type Opening = Control[] | Promise<Control[]>;
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -52,12 +45,12 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   /** Where it is between its beginning and its end; see {@link TransactionState}. */
   get state(): TransactionState {
     // One that never ran a statement hears of the outer one's end only when it is asked.
-    return LIVE.includes(this.#state) && this.parent?.isActive === false ? 'cancelled' : this.#state;
+    return isLive(this.#state) && this.parent?.isActive === false ? 'cancelled' : this.#state;
   }
 
   /** True until the transaction has ended; also after a failed statement. */
   get isActive(): boolean {
-    return LIVE.includes(this.state);
+    return isLive(this.state);
   }
 
   /** Active, and the server would still take statements in it. */
@@ -145,19 +138,16 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
 
   /** The one that opens the transaction keeps the turn until it is answered. */
   #executeFirst<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    const open = (): Promise<T> => {
+    return this.#attempt(() => {
       const control = this.open(signal);
       return control instanceof Promise ? control.then(send) : send(control);
-    };
-    return this.#gate.pass(open, (error) => this.#noteFailure(error), true);
+    }, true);
   }
 
-  #attempt<T>(send: Send<T>): Promise<T> {
+  #attempt<T>(send: Send<T>, hasTurn = false): Promise<T> {
     this.#expectOnServer();
-    return this.#gate.pass(
-      () => send(NO_CONTROL),
-      (error) => this.#noteFailure(error),
-    );
+    const failed = (error: unknown): unknown => this.#noteFailure(error);
+    return this.#gate.pass(() => send(NO_CONTROL), failed, hasTurn);
   }
 
   // The server never had, or has no longer, what failed: there a statement would commit itself.
@@ -303,7 +293,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (this.deadline?.aborted === true) throw this.deadline.reason;
     if (this.isActive) return;
     // It never heard of the end of the outer one, which knows why.
-    if (LIVE.includes(this.#state)) this.parent?.expectActive();
+    if (isLive(this.#state)) this.parent?.expectActive();
     const isLost = this.#state === 'cancelled' && this.#firstError !== undefined;
     throw isLost ? lost(this.origin, this.#firstError) : ended(this.origin, this.#state);
   }

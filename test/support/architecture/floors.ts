@@ -49,6 +49,7 @@ export const FLOORS: readonly Floor[] = [
       'connection.ts',
       'connection-options.ts',
       'connection-session.ts',
+      'checkout.ts',
       'connection-transactions.ts',
       'connection-events.ts',
       'connection-source.ts',
