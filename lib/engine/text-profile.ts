@@ -1,3 +1,4 @@
+import { RecentlyUsed } from './recently-used.js';
 import { isPlainRead } from './statement/index.js';
 
 /** Mean time of the statements that may share a connection, in milliseconds; a busy client counts its own delays in. */
@@ -24,22 +25,17 @@ export class TextProfile {
   }
 }
 
-/** The profiles of the texts seen last; the oldest makes room. */
+/** The profiles of the texts seen last. */
 export class TextProfiles {
-  readonly #limit: number;
-  readonly #byText = new Map<string, TextProfile>();
+  readonly #byText: RecentlyUsed<string, TextProfile>;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.#byText = new RecentlyUsed(limit);
   }
 
   of(text: string): TextProfile {
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
-    if (this.#byText.size >= this.#limit) {
-      const oldest = this.#byText.keys().next();
-      if (!oldest.done) this.#byText.delete(oldest.value);
-    }
     const profile = new TextProfile(text);
     this.#byText.set(text, profile);
     return profile;

@@ -1,5 +1,5 @@
 import type { ConnectionRecord } from './connection-record.js';
-import type { LinkedList } from './linked-list.js';
+import type { LinkedList } from '../linked-list.js';
 
 export interface SweepRules {
   /** Milliseconds after which an idle connection is closed. */

@@ -2,7 +2,7 @@ import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { IdleSweeper } from './idle-sweeper.js';
-import { LinkedList } from './linked-list.js';
+import { LinkedList } from '../linked-list.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';

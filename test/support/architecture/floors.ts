@@ -84,6 +84,8 @@ export const FLOORS: readonly Floor[] = [
       'statement/',
       'mutex.ts',
       'watchdog.ts',
+      'linked-list.ts',
+      'recently-used.ts',
       'option-rule.ts',
       'overlay.ts',
       'script.ts',

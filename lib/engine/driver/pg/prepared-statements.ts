@@ -1,3 +1,4 @@
+import { RecentlyUsed } from '../../recently-used.js';
 import type { RowLayout } from './row-builder.js';
 
 /**
@@ -34,26 +35,20 @@ export class PreparedStatement {
  * name can't stand for two texts; what was evicted is closed on the server by the next batch.
  */
 export class PreparedStatements {
-  readonly #size: number;
-  readonly #byText = new Map<string, PreparedStatement>();
+  readonly #byText: RecentlyUsed<string, PreparedStatement>;
   #evicted: string[] = [];
   #count = 0;
 
   constructor(size: number) {
-    this.#size = size;
+    this.#byText = new RecentlyUsed(size);
   }
 
   get isEnabled(): boolean {
-    return this.#size > 0;
+    return this.#byText.limit > 0;
   }
 
   find(text: string): PreparedStatement | undefined {
-    const statement = this.#byText.get(text);
-    if (statement !== undefined) {
-      this.#byText.delete(text);
-      this.#byText.set(text, statement);
-    }
-    return statement;
+    return this.#byText.get(text);
   }
 
   /** A fresh name for a Parse that is about to be sent. */
@@ -66,18 +61,14 @@ export class PreparedStatements {
   keep(text: string, statement: PreparedStatement): void {
     // Two batches can parse one text side by side: the later name stays.
     this.forget(text);
-    this.#byText.set(text, statement);
-    if (this.#byText.size <= this.#size) return;
-    const oldest = this.#byText.keys().next();
-    if (!oldest.done) this.forget(oldest.value);
+    const oldest = this.#byText.set(text, statement);
+    if (oldest !== undefined) this.#evicted.push(oldest.name);
   }
 
   /** Drops the text; its name is closed with the next batch. */
   forget(text: string): void {
-    const statement = this.#byText.get(text);
-    if (statement === undefined) return;
-    this.#byText.delete(text);
-    this.#evicted.push(statement.name);
+    const statement = this.#byText.delete(text);
+    if (statement !== undefined) this.#evicted.push(statement.name);
   }
 
   /** One name has vanished, so others may have: all are closed, which the server allows for a name that it lacks. */

@@ -23,11 +23,8 @@ export class LinkedList<T> {
   }
 
   push(value: T): ListNode<T> {
-    const node: ListNode<T> = { value, previous: this.#last, next: undefined };
-    if (this.#last === undefined) this.#first = node;
-    else this.#last.next = node;
-    this.#last = node;
-    this.#size += 1;
+    const node: ListNode<T> = { value, previous: undefined, next: undefined };
+    this.#append(node);
     return node;
   }
 
@@ -50,5 +47,21 @@ export class LinkedList<T> {
     if (node.next === undefined) this.#last = node.previous;
     else node.next.previous = node.previous;
     this.#size -= 1;
+  }
+
+  /** A node of this list becomes its last. */
+  moveToEnd(node: ListNode<T>): void {
+    if (node === this.#last) return;
+    this.remove(node);
+    this.#append(node);
+  }
+
+  #append(node: ListNode<T>): void {
+    node.previous = this.#last;
+    node.next = undefined;
+    if (this.#last === undefined) this.#first = node;
+    else this.#last.next = node;
+    this.#last = node;
+    this.#size += 1;
   }
 }
