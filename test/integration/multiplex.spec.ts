@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   ConnectionLostError,
   DataError,
@@ -71,6 +72,17 @@ describe('statements outside of transactions that share a connection', () => {
   it('take one connection up to sixteen at once, and never more than two for a hundred', async () => {
     expect(await loansOf(() => times(16, () => engine.execute(other)))).toBe(1);
     expect(await loansOf(() => times(100, () => engine.execute(other)))).toBe(2);
+  });
+
+  it('leave in two packets when they are issued in one turn: the first alone, at once, then the others', async () => {
+    const written = vi.spyOn(Socket.prototype, 'write');
+    const answers = times(16, (index) => engine.execute(read(index + 1)).one());
+    const atOnce = written.mock.calls.length;
+    const names = (await Promise.all(answers)).map(({ name }) => name);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect([atOnce, packets]).toEqual([1, 2]);
+    expect(names).toEqual(times(16, (index) => `item ${index + 1}`));
   });
 
   it('are no more than 64 on one connection', async () => {

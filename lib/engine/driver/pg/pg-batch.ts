@@ -89,30 +89,35 @@ export class PgBatch implements Submittable, MessageTarget {
     return toEngineError(this.failure, this.current?.text, this.current?.parameters);
   }
 
-  /** Sends it; the answers come when those to what was sent before have come. */
+  /** Sends it behind others; the answers come when those to what was sent before have come. */
   write(): void {
+    this.#write();
+    this.#wire.sendSoon();
+  }
+
+  #write(): void {
     const { writer } = this.#wire;
     if (this.#isSimple) writer.query(this.#steps[0]?.text ?? '');
     else this.#writeTo(writer);
     this.#isWritten = true;
-    this.#wire.send();
   }
 
   /** From now on the answers are its own. */
   submit(): void {
     this.#wire.target = this;
-    if (!this.#isWritten) this.write();
+    if (!this.#isWritten) this.#write();
+    this.#wire.send();
     this.#begin();
   }
 
   #writeTo(writer: MessageWriter): void {
     for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
     for (const name of this.#closePortals) writer.closePortal(name);
-    this.#steps.forEach((step, index) => this.#write(writer, step, index));
+    this.#steps.forEach((step, index) => this.#writeStep(writer, step, index));
     writer.sync();
   }
 
-  #write(writer: MessageWriter, step: Step, index: number): void {
+  #writeStep(writer: MessageWriter, step: Step, index: number): void {
     const portal = step.portal?.name ?? '';
     if (step.bound === undefined) {
       const statement = this.#statementFor(writer, step, index);

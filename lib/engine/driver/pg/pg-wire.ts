@@ -22,6 +22,8 @@ export class PgWire {
   readonly #reader: MessageReader;
   /** What pg's own parser takes for the socket. */
   readonly #relay = new EventEmitter();
+  /** `corked`: the writer holds what is about to be sent. */
+  #state: 'clear' | 'corked' = 'clear';
 
   /** Before the client connects: pg looks for its listeners then, and once more when the connection becomes a TLS one. */
   constructor(client: Client) {
@@ -61,9 +63,18 @@ export class PgWire {
 
   /** Sends what the writer holds. */
   send(): void {
+    this.#state = 'clear';
     const bytes = this.writer.take();
+    if (bytes.length === 0) return;
     // Where it can't be written its end is about to be noticed.
     if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
+  }
+
+  /** Sends what the writer holds when this turn's promises have run: what others write meanwhile is in the same packet. */
+  sendSoon(): void {
+    if (this.#state === 'corked') return;
+    this.#state = 'corked';
+    process.nextTick(() => this.send());
   }
 
   /** Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them and needs another. */
