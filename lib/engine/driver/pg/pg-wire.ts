@@ -70,11 +70,11 @@ export class PgWire {
     if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
   }
 
-  /** Sends what the writer holds when this turn's promises have run: what others write meanwhile is in the same packet. */
+  /** Sends what the writer holds at the end of this turn of the event loop: what others write meanwhile is in the same packet. */
   sendSoon(): void {
     if (this.#state === 'corked') return;
     this.#state = 'corked';
-    process.nextTick(() => this.send());
+    setImmediate(() => this.send());
   }
 
   /** Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them and needs another. */
