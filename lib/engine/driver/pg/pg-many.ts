@@ -1,8 +1,9 @@
 import { InsertMany } from '../../statement/index.js';
 import type { Command } from '../driver.js';
-import { arrayElement } from './array-literal.js';
+import { arrayLiteral } from './array-literal.js';
+import { encodedArray, fixedArray } from './binary-array.js';
 import { encodeValue } from './pg-step.js';
-import type { JsonSerializer, WireCommand } from './pg-step.js';
+import type { JsonSerializer, WireCommand, WireValue } from './pg-step.js';
 import type { PreparedStatements } from './prepared-statements.js';
 
 /** For fewer, one Bind each is as quick. */
@@ -53,20 +54,31 @@ function arraysOf(
   commands: readonly Command[],
   typeOids: readonly number[],
   serializeJson: JsonSerializer | undefined,
-): readonly string[] | undefined {
-  const columns: string[][] = typeOids.map(() => []);
-  for (const { text, values = [] } of commands) {
-    if (values.length !== typeOids.length) return undefined;
-    for (let index = 0; index < values.length; index += 1) {
-      const value = values[index];
-      if (typeof value === 'number') {
-        columns[index]?.push(String(value));
-        continue;
-      }
-      const encoded = encodeValue(text, values, value, index, serializeJson);
-      if (typeof encoded === 'object' && encoded !== null && typeOids[index] !== BYTEA_OID) return undefined;
-      columns[index]?.push(arrayElement(encoded));
-    }
+): readonly WireValue[] | undefined {
+  if (commands.some(({ values }) => (values?.length ?? 0) !== typeOids.length)) return undefined;
+  const arrays: WireValue[] = [];
+  for (const [index, typeOid] of typeOids.entries()) {
+    const array = arrayOf(commands, index, typeOid, serializeJson);
+    if (array === undefined) return undefined;
+    arrays.push(array);
   }
-  return columns.map((elements) => `{${elements.join(',')}}`);
+  return arrays;
+}
+
+function arrayOf(
+  commands: readonly Command[],
+  index: number,
+  typeOid: number,
+  serializeJson: JsonSerializer | undefined,
+): WireValue | undefined {
+  const fixed = fixedArray(
+    typeOid,
+    commands.map(({ values }) => values?.[index]),
+  );
+  if (fixed !== undefined) return fixed;
+  const encoded = commands.map(({ text, values = [] }) =>
+    encodeValue(text, values, values[index], index, serializeJson),
+  );
+  if (typeOid !== BYTEA_OID && encoded.some((value) => value instanceof Buffer)) return undefined;
+  return encodedArray(typeOid, encoded) ?? arrayLiteral(encoded);
 }

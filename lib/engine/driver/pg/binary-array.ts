@@ -1,0 +1,143 @@
+import type { WireValue } from './pg-step.js';
+
+/** In front of the elements: number of dimensions, whether there are NULLs, type, length, first index. */
+const HEAD = 20;
+/** In front of each element: its length, or -1 for NULL. */
+const LENGTH = 4;
+/** Above it, the length of a text in bytes is asked for instead of being assumed to be the longest possible. */
+const LONG_TEXT = 1_024;
+/** Up to it, copying characters one by one is quicker than a call out of JavaScript. */
+const SHORT_TEXT = 32;
+
+const BYTEA_OID = 17;
+
+/** A type whose elements all have one length. What it does not take has to go as text. */
+interface FixedType {
+  readonly width: number;
+  takes(value: unknown): boolean;
+  put(bytes: Buffer, at: number, value: number): void;
+}
+
+const FIXED_TYPES: ReadonlyMap<number, FixedType> = new Map<number, FixedType>([
+  [16, { width: 1, takes: isBoolean, put: (bytes, at, value) => bytes.writeUInt8(value, at) }],
+  [20, integers(8, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, putInt64)],
+  [21, integers(2, -0x8000, 0x7fff, (bytes, at, value) => bytes.writeInt16BE(value, at))],
+  [23, integers(4, -0x8000_0000, 0x7fff_ffff, (bytes, at, value) => bytes.writeInt32BE(value, at))],
+  [26, integers(4, 0, 0xffff_ffff, (bytes, at, value) => bytes.writeUInt32BE(value, at))],
+  // As a text, -0 is 0.
+  [701, { width: 8, takes: isNumber, put: (bytes, at, value) => bytes.writeDoubleBE(value + 0, at) }],
+]);
+
+/** Types whose bytes are their text, and what stands in front of it. */
+const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
+  [25, []],
+  [114, []],
+  [1042, []],
+  [1043, []],
+  [3802, [1]],
+]);
+
+/** The values of one column as an array in binary form; undefined where its type has none, or not of these values. */
+export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
+  const type = FIXED_TYPES.get(typeOid);
+  if (type === undefined || !values.every((value) => isNull(value) || type.takes(value))) return undefined;
+  const { width } = type;
+  const bytes = Buffer.allocUnsafeSlow(HEAD + values.length * (LENGTH + width));
+  let at = putHead(bytes, typeOid, values.length);
+  for (const value of values) {
+    const isMissing = isNull(value);
+    at = bytes.writeInt32BE(isMissing ? -1 : width, at);
+    if (isMissing) continue;
+    type.put(bytes, at, Number(value));
+    at += width;
+  }
+  return bytes.subarray(0, at);
+}
+
+/** The same of values that are encoded already. */
+export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
+  const prefix = TEXT_TYPES.get(typeOid);
+  if (prefix !== undefined) return textArray(typeOid, prefix, values);
+  const isBytes = typeOid === BYTEA_OID && values.every((value) => typeof value !== 'string');
+  return isBytes ? bytesArray(values) : undefined;
+}
+
+function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {
+  const room = values.reduce((sum, value) => sum + roomOf(value), HEAD + values.length * (LENGTH + prefix.length));
+  const bytes = Buffer.allocUnsafeSlow(room);
+  let at = putHead(bytes, typeOid, values.length);
+  for (const value of values) {
+    if (typeof value !== 'string') {
+      at = bytes.writeInt32BE(-1, at);
+      continue;
+    }
+    let end = at + LENGTH;
+    for (const byte of prefix) end = bytes.writeUInt8(byte, end);
+    end = putText(bytes, end, value);
+    bytes.writeInt32BE(end - at - LENGTH, at);
+    at = end;
+  }
+  return bytes.subarray(0, at);
+}
+
+function bytesArray(values: readonly WireValue[]): Buffer {
+  const room = values.reduce((sum, value) => sum + (value?.length ?? 0), HEAD + values.length * LENGTH);
+  const bytes = Buffer.allocUnsafeSlow(room);
+  let at = putHead(bytes, BYTEA_OID, values.length);
+  for (const value of values) {
+    at = bytes.writeInt32BE(value?.length ?? -1, at);
+    if (value instanceof Buffer) at += value.copy(bytes, at);
+  }
+  return bytes;
+}
+
+function putHead(bytes: Buffer, typeOid: number, count: number): number {
+  // One dimension; elements may be NULL; the first one has the number 1.
+  let at = bytes.writeInt32BE(1, 0);
+  at = bytes.writeInt32BE(1, at);
+  at = bytes.writeUInt32BE(typeOid, at);
+  at = bytes.writeInt32BE(count, at);
+  return bytes.writeInt32BE(1, at);
+}
+
+/** Copies what is ASCII one by one, and anything else at once. */
+function putText(bytes: Buffer, start: number, text: string): number {
+  const { length } = text;
+  if (length > SHORT_TEXT) return start + bytes.write(text, start, 'utf8');
+  for (let index = 0; index < length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return start + bytes.write(text, start, 'utf8');
+    bytes[start + index] = code;
+  }
+  return start + length;
+}
+
+function roomOf(value: WireValue): number {
+  if (typeof value !== 'string') return 0;
+  return value.length > LONG_TEXT ? Buffer.byteLength(value) : 3 * value.length;
+}
+
+function putInt64(bytes: Buffer, at: number, value: number): void {
+  bytes.writeInt32BE(Math.floor(value / 2 ** 32), at);
+  bytes.writeUInt32BE(value >>> 0, at + 4);
+}
+
+function integers(width: number, least: number, most: number, put: FixedType['put']): FixedType {
+  return {
+    width,
+    takes: (value) => isNumber(value) && Number.isInteger(value) && value >= least && value <= most,
+    put,
+  };
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
+}
+
+function isBoolean(value: unknown): boolean {
+  return typeof value === 'boolean';
+}
+
+function isNull(value: unknown): boolean {
+  return value === null || value === undefined;
+}
