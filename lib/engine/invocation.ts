@@ -26,8 +26,6 @@ export interface PortalTarget {
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
 }
 
-const NO_CONTROL: readonly Control[] = [];
-
 /** A statement with its values, compiled and checked, ready to be sent once. */
 export class Invocation {
   readonly commands: readonly Command[];
@@ -71,7 +69,7 @@ export class Invocation {
     return this.#limit === undefined ? work(undefined) : new WaitLimit(timeout, signal).during(work);
   }
 
-  /** Sends everything, page by page; `control` travels in front of the first page. */
+  /** Sends everything; `control` travels in front. */
   run(
     target: CommandTarget,
     control: readonly Control[],
@@ -98,7 +96,7 @@ export class Invocation {
       : this.#runPages(commands, target, control, options);
   }
 
-  /** Parameter sets that travel under one Sync. */
+  /** Parameter sets that are made ready at a time. */
   get pageSize(): number {
     return this.options.insertmanyvaluesPageSize ?? DEFAULT_PAGE_SIZE;
   }
@@ -109,13 +107,7 @@ export class Invocation {
     control: readonly Control[],
     options: CommandOptions | undefined,
   ): Promise<CommandResult> {
-    const results: CommandResult[] = [];
-    const { pageSize } = this;
-    for (let start = 0; start < commands.length; start += pageSize) {
-      const page = commands.slice(start, start + pageSize);
-      results.push(...(await target.executeMany(start === 0 ? control : NO_CONTROL, page, options)));
-    }
-    return merge(results);
+    return merge(await target.executeMany(control, commands, { ...options, pageSize: this.pageSize }));
   }
 
   /** A cursor of the only statement. Watched, its first fetch is what is told of. */

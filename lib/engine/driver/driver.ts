@@ -78,10 +78,15 @@ export interface CommandOptions {
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
-   * True: may be sent while others that are so run, without waiting for their answers; with neither `timeout` nor
-   * `signal`. Default false.
+   * True: `execute()` may send it while others that are so run, without waiting for their answers; with neither `timeout`
+   * nor `signal`. Default false.
    */
   readonly isPipelined?: boolean | undefined;
+  /**
+   * Commands of `executeMany()` that are made ready at a time, while those before them run. When one of them can't be
+   * sent, the pages before its own have run. Default: all.
+   */
+  readonly pageSize?: number | undefined;
 }
 
 /** One session on the server. Commands run in the order in which they were handed over; each has its own error. */

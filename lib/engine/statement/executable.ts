@@ -90,7 +90,9 @@ export function compileMany(
   schemas?: SchemaTranslateMap,
 ): CompiledStatement[] {
   if (executable instanceof TextClause) {
-    return compileTexts(executable, sets, cache).map(bounded);
+    const commands = compileTexts(executable, sets, cache);
+    commands.forEach(bounded);
+    return commands;
   }
   return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }

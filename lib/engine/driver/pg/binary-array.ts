@@ -11,21 +11,19 @@ const SHORT_TEXT = 32;
 
 const BYTEA_OID = 17;
 
-/** A type whose elements all have one length. What it does not take has to go as text. */
+/** A type whose elements all have one length. `put` answers false for a value that has to go as text. */
 interface FixedType {
   readonly width: number;
-  takes(value: unknown): boolean;
-  put(bytes: Buffer, at: number, value: number): void;
+  put(view: DataView, at: number, value: unknown): boolean;
 }
 
-const FIXED_TYPES: ReadonlyMap<number, FixedType> = new Map<number, FixedType>([
-  [16, { width: 1, takes: isBoolean, put: (bytes, at, value) => bytes.writeUInt8(value, at) }],
-  [20, integers(8, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, putInt64)],
-  [21, integers(2, -0x8000, 0x7fff, (bytes, at, value) => bytes.writeInt16BE(value, at))],
-  [23, integers(4, -0x8000_0000, 0x7fff_ffff, (bytes, at, value) => bytes.writeInt32BE(value, at))],
-  [26, integers(4, 0, 0xffff_ffff, (bytes, at, value) => bytes.writeUInt32BE(value, at))],
-  // As a text, -0 is 0.
-  [701, { width: 8, takes: isNumber, put: (bytes, at, value) => bytes.writeDoubleBE(value + 0, at) }],
+const FIXED_TYPES: ReadonlyMap<number, FixedType> = new Map([
+  [16, { width: 1, put: putBoolean }],
+  [20, { width: 8, put: putInt64 }],
+  [21, { width: 2, put: putInt16 }],
+  [23, { width: 4, put: putInt32 }],
+  [26, { width: 4, put: putUint32 }],
+  [701, { width: 8, put: putFloat64 }],
 ]);
 
 /** Types whose bytes are their text, and what stands in front of it. */
@@ -40,15 +38,17 @@ const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
 /** The values of one column as an array in binary form; undefined where its type has none, or not of these values. */
 export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
   const type = FIXED_TYPES.get(typeOid);
-  if (type === undefined || !values.every((value) => isNull(value) || type.takes(value))) return undefined;
+  if (type === undefined) return undefined;
   const { width } = type;
   const bytes = Buffer.allocUnsafeSlow(HEAD + values.length * (LENGTH + width));
+  const view = new DataView(bytes.buffer);
   let at = putHead(bytes, typeOid, values.length);
   for (const value of values) {
-    const isMissing = isNull(value);
-    at = bytes.writeInt32BE(isMissing ? -1 : width, at);
+    const isMissing = value === null || value === undefined;
+    view.setInt32(at, isMissing ? -1 : width);
+    at += LENGTH;
     if (isMissing) continue;
-    type.put(bytes, at, Number(value));
+    if (!type.put(view, at, value)) return undefined;
     at += width;
   }
   return bytes.subarray(0, at);
@@ -63,7 +63,10 @@ export function encodedArray(typeOid: number, values: readonly WireValue[]): Buf
 }
 
 function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {
-  const room = values.reduce((sum, value) => sum + roomOf(value), HEAD + values.length * (LENGTH + prefix.length));
+  const room = values.reduce(
+    (sum, value) => sum + roomOf(value),
+    HEAD + values.length * (LENGTH + prefix.length),
+  );
   const bytes = Buffer.allocUnsafeSlow(room);
   let at = putHead(bytes, typeOid, values.length);
   for (const value of values) {
@@ -86,7 +89,7 @@ function bytesArray(values: readonly WireValue[]): Buffer {
   let at = putHead(bytes, BYTEA_OID, values.length);
   for (const value of values) {
     at = bytes.writeInt32BE(value?.length ?? -1, at);
-    if (value instanceof Buffer) at += value.copy(bytes, at);
+    if (typeof value === 'object') at += value?.copy(bytes, at) ?? 0;
   }
   return bytes;
 }
@@ -117,27 +120,40 @@ function roomOf(value: WireValue): number {
   return value.length > LONG_TEXT ? Buffer.byteLength(value) : 3 * value.length;
 }
 
-function putInt64(bytes: Buffer, at: number, value: number): void {
-  bytes.writeInt32BE(Math.floor(value / 2 ** 32), at);
-  bytes.writeUInt32BE(value >>> 0, at + 4);
+function putBoolean(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'boolean') return false;
+  view.setUint8(at, value ? 1 : 0);
+  return true;
 }
 
-function integers(width: number, least: number, most: number, put: FixedType['put']): FixedType {
-  return {
-    width,
-    takes: (value) => isNumber(value) && Number.isInteger(value) && value >= least && value <= most,
-    put,
-  };
+function putInt16(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || (value << 16) >> 16 !== value) return false;
+  view.setInt16(at, value);
+  return true;
 }
 
-function isNumber(value: unknown): value is number {
-  return typeof value === 'number';
+function putInt32(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || (value | 0) !== value) return false;
+  view.setInt32(at, value);
+  return true;
 }
 
-function isBoolean(value: unknown): boolean {
-  return typeof value === 'boolean';
+function putUint32(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || value >>> 0 !== value) return false;
+  view.setUint32(at, value);
+  return true;
 }
 
-function isNull(value: unknown): boolean {
-  return value === null || value === undefined;
+function putInt64(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) return false;
+  view.setInt32(at, Math.floor(value / 2 ** 32));
+  view.setUint32(at + 4, value >>> 0);
+  return true;
+}
+
+function putFloat64(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number') return false;
+  // As a text, -0 is 0.
+  view.setFloat64(at, value + 0);
+  return true;
 }

@@ -13,6 +13,7 @@ const CODE = {
   execute: 0x45,
   close: 0x43,
   sync: 0x53,
+  flush: 0x48,
   query: 0x51,
 } as const;
 
@@ -90,6 +91,12 @@ export class MessageWriter {
 
   sync(): void {
     this.#begin(CODE.sync);
+    this.#end();
+  }
+
+  /** Asks for the answers to what was sent so far; the transaction goes on. */
+  flush(): void {
+    this.#begin(CODE.flush);
     this.#end();
   }
 

@@ -3,12 +3,11 @@ import { InterfaceError, StatementError } from '../../errors.js';
 import type { ResolvedTypes } from '../../types.js';
 import type { CommandResult, DriverRow } from '../driver.js';
 import type { MessageTarget } from './message-reader.js';
-import type { MessageWriter } from './message-writer.js';
 import { toEngineError } from './pg-error.js';
-import { sqlOf } from './pg-step.js';
+import type { PgPages } from './pg-pages.js';
 import type { JsonSerializer, Step } from './pg-step.js';
+import { PgStepWriter } from './pg-step-writer.js';
 import type { PgWire } from './pg-wire.js';
-import { PreparedStatement } from './prepared-statements.js';
 import type { PreparedStatements } from './prepared-statements.js';
 import { RowLayout } from './row-builder.js';
 
@@ -24,6 +23,14 @@ export interface WireContext {
   readonly types: ResolvedTypes;
   /** Default: `JSON.stringify`. */
   readonly serializeJson?: JsonSerializer | undefined;
+}
+
+/** What is sent; once more where it has to be repeated. */
+export interface PgBatchParts {
+  readonly steps: readonly Step[];
+  readonly closePortals: readonly string[];
+  /** More steps, made and written while those before them run, under the same Sync. */
+  readonly pages: PgPages | undefined;
 }
 
 interface RowDescription {
@@ -47,35 +54,49 @@ export class PgBatch implements Submittable, MessageTarget {
 
   readonly #context: WireContext;
   readonly #wire: PgWire;
-  readonly #steps: readonly Step[];
+  #steps: readonly Step[];
+  /** How many are done and dropped, page by page. */
+  #done = 0;
+  readonly #pages: PgPages | undefined;
   readonly #closePortals: readonly string[];
   readonly #onReady: (batch: PgBatch) => void;
-  readonly #statements: (PreparedStatement | undefined)[] = [];
-  readonly #parses: number[] = [];
+  readonly #writer: PgStepWriter;
   #rows: DriverRow[] = [];
   #layout: RowLayout | undefined;
-  #isWritten = false;
+  /** `open`: there are more pages to come before the Sync. */
+  #progress: 'unwritten' | 'open' | 'written' = 'unwritten';
   /** What can't be given to the user although the server has no complaint; the first one counts. */
   #refusal: Error | undefined;
 
   constructor(
     context: WireContext,
     wire: PgWire,
-    steps: readonly Step[],
-    closePortals: readonly string[],
+    { steps, closePortals, pages }: PgBatchParts,
     onReady: (batch: PgBatch) => void,
   ) {
     this.#context = context;
     this.#wire = wire;
+    this.#writer = new PgStepWriter(wire.writer, context.prepared);
     this.#steps = steps;
     this.#closePortals = closePortals;
     this.#onReady = onReady;
+    this.#pages = pages;
+    pages?.rewind();
+  }
+
+  /** Those that are on their way, and perhaps some that have been answered. */
+  get steps(): readonly Step[] {
+    return this.#steps;
   }
 
   /** The step that the server is answering now; the one that failed, when there is a failure. */
   get current(): Step | undefined {
     // All answered and yet a failure: it came with the Sync, as a deferred constraint does outside a transaction.
-    return this.#steps[Math.min(this.results.length, this.#steps.length - 1)];
+    return this.#stepAt(Math.min(this.results.length, this.#done + this.#steps.length - 1));
+  }
+
+  #stepAt(index: number): Step | undefined {
+    return this.#steps[index - this.#done];
   }
 
   /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
@@ -85,7 +106,8 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** What the caller is told instead of a result. */
   get error(): Error | undefined {
-    if (this.#refusal !== undefined || this.failure === undefined) return this.#refusal;
+    if (this.#refusal !== undefined) return this.#refusal;
+    if (this.failure === undefined) return this.#pages?.failure;
     return toEngineError(this.failure, this.current?.text, this.current?.parameters);
   }
 
@@ -97,78 +119,64 @@ export class PgBatch implements Submittable, MessageTarget {
 
   #write(): void {
     const { writer } = this.#wire;
-    if (this.#isSimple) writer.query(this.#steps[0]?.text ?? '');
-    else this.#writeTo(writer);
-    this.#isWritten = true;
+    if (this.#isSimple) {
+      this.#progress = 'written';
+      return writer.query(this.#steps[0]?.text ?? '');
+    }
+    for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
+    for (const name of this.#closePortals) writer.closePortal(name);
+    this.#writeSteps(this.#steps);
+    this.#writePages();
   }
 
   /** From now on the answers are its own. */
   submit(): void {
     this.#wire.target = this;
-    if (!this.#isWritten) this.#write();
+    if (this.#progress === 'unwritten') this.#write();
     this.#wire.send();
     this.#begin();
   }
 
-  #writeTo(writer: MessageWriter): void {
-    for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
-    for (const name of this.#closePortals) writer.closePortal(name);
-    this.#steps.forEach((step, index) => this.#writeStep(writer, step, index));
-    writer.sync();
+  /** Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made. */
+  #writeSteps(steps: readonly Step[]): void {
+    for (const step of steps) this.#writer.write(step);
+    if (this.#pages?.hasMore !== true) return this.#sync();
+    this.#progress = 'open';
+    this.#pages.sent(this.#done + this.#steps.length);
+    this.#wire.writer.flush();
+    this.#wire.send();
   }
 
-  #writeStep(writer: MessageWriter, step: Step, index: number): void {
-    const portal = step.portal?.name ?? '';
-    if (step.bound === undefined) {
-      const statement = this.#statementFor(writer, step, index);
-      const wasAsked = index > 0 && this.#statements[index - 1] === statement && statement.hasStableRows;
-      if (step.insert !== undefined) writer.describeStatement(statement.name);
-      writer.bind(portal, statement.name, step.values);
-      const isAsked = statement.isDescribed || wasAsked || step.insert !== undefined;
-      if (!isAsked) writer.describePortal(portal);
+  #writePages(): void {
+    const pages = this.#pages;
+    while (this.#progress === 'open' && pages?.hasRoom === true) {
+      const page = this.#refusal === undefined ? pages.take() : undefined;
+      if (page === undefined) return this.#sync();
+      this.#steps = [...this.#steps.slice(this.results.length - this.#done), ...page];
+      this.#done = this.results.length;
+      this.#writeSteps(page);
     }
-    writer.execute(portal, step.portal?.rows ?? 0);
   }
 
-  #statementFor(writer: MessageWriter, step: Step, index: number): PreparedStatement {
-    const { prepared } = this.#context;
-    const isNamed = step.prepare && prepared.isEnabled;
-    const sql = sqlOf(step);
-    let statement = this.#sameAsBefore(sql, isNamed, index) ?? (isNamed ? prepared.find(sql) : undefined);
-    if (statement === undefined) {
-      statement = isNamed ? prepared.create(sql) : new PreparedStatement('', sql);
-      writer.parse(statement.name, sql);
-      this.#parses.push(index);
-    }
-    this.#statements[index] = statement;
-    return statement;
-  }
-
-  /** The pages of an executemany repeat one text: it is parsed once, although the server has not confirmed it yet. */
-  #sameAsBefore(sql: string, isNamed: boolean, index: number): PreparedStatement | undefined {
-    const step = this.#steps[index - 1];
-    const before = this.#statements[index - 1];
-    return before?.isNamed === isNamed && step !== undefined && sqlOf(step) === sql ? before : undefined;
+  /** There is nothing more to come. */
+  #sync(): void {
+    this.#progress = 'written';
+    this.#wire.writer.sync();
   }
 
   /** Sets the stage for the answers of the current step. */
   #begin(): void {
     const index = this.results.length;
     this.#rows = [];
-    this.#layout = this.#steps[index]?.bound ?? this.#statements[index]?.layout;
+    this.#layout = this.#stepAt(index)?.bound ?? this.#writer.statementOf(index)?.layout;
   }
 
   handleParseComplete(): void {
-    const index = this.#parses.shift();
-    if (index === undefined) return;
-    const statement = this.#statements[index];
-    const step = this.#steps[index];
-    if (step !== undefined && statement?.isNamed === true)
-      this.#context.prepared.keep(sqlOf(step), statement);
+    this.#writer.handleParseComplete();
   }
 
   handleParameterDescription({ dataTypeIDs: typeOids }: ParameterDescription): void {
-    const statement = this.#statements[this.results.length];
+    const statement = this.#writer.statementOf(this.results.length);
     const insert = this.current?.insert;
     if (statement === undefined || insert === undefined) return;
     const sql = insert.sqlFor(typeOids);
@@ -209,7 +217,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   #complete(tag: string, isSuspended: boolean): void {
     const index = this.results.length;
-    const statement = this.#statements[index];
+    const statement = this.#writer.statementOf(index);
     if (statement?.hasStableRows === true && !statement.isDescribed) {
       statement.isDescribed = true;
       statement.layout = this.#layout;
@@ -224,13 +232,17 @@ export class PgBatch implements Submittable, MessageTarget {
       rows: this.#rows,
       isSuspended,
     });
-    this.#steps[index]?.acknowledged?.();
+    this.#stepAt(index)?.acknowledged?.();
+    if (this.#pages?.isDone(this.results.length) === true) {
+      this.#writePages();
+      this.#wire.send();
+    }
     this.#begin();
   }
 
   handleCopyInResponse(): void {
     this.#refuseCopy('COPY FROM STDIN has no rows to send');
-    this.#wire.failCopy('no rows to send', !this.#isSimple);
+    this.#wire.failCopy('no rows to send', !this.#isSimple && this.#progress === 'written');
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */
@@ -250,6 +262,9 @@ export class PgBatch implements Submittable, MessageTarget {
   // pg forgets the batch after an error; ReadyForQuery is still to come and the connection settles it then.
   handleError(error: unknown): void {
     this.failure ??= error;
+    if (this.#progress !== 'open') return;
+    this.#sync();
+    this.#wire.send();
   }
 
   handleReadyForQuery(): void {

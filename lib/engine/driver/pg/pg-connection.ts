@@ -11,12 +11,12 @@ import type {
 } from '../driver.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { PgBatch } from './pg-batch.js';
-import type { ParameterDescription, WireContext } from './pg-batch.js';
+import type { ParameterDescription, PgBatchParts, WireContext } from './pg-batch.js';
 import { cancelledUnsent, isEndOfSession, lostError, staleness } from './pg-error.js';
-import { forMany } from './pg-many.js';
+import { PgPages } from './pg-pages.js';
 import { PgPortal } from './pg-portal.js';
 import { sqlOf, toStep } from './pg-step.js';
-import type { Step, WireCommand } from './pg-step.js';
+import type { WireCommand } from './pg-step.js';
 import { PgWire } from './pg-wire.js';
 import { watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
@@ -103,8 +103,9 @@ export class PgConnection implements DriverConnection {
   ): Promise<CommandResult[]> {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
-    const many = [...control, ...forMany(commands, this.#context)];
-    return await this.#run(many, [], options, (batch) => batch.results.slice(control.length));
+    const pages = new PgPages(commands, options?.pageSize ?? commands.length, this.#context);
+    const first = [...control, ...pages.first];
+    return await this.#run(first, [], options, (batch) => batch.results.slice(control.length), pages);
   }
 
   // A Query message can't share a Sync with others: what must be in front of it travels, and is confirmed, before.
@@ -178,6 +179,7 @@ export class PgConnection implements DriverConnection {
     closePortals: readonly string[],
     options: CommandOptions | undefined,
     answer: (batch: PgBatch) => T,
+    pages?: PgPages,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#refusal();
@@ -186,19 +188,19 @@ export class PgConnection implements DriverConnection {
       const task: PgTask = {
         steps,
         closePortals,
+        pages,
         settle: (failure, batch) => {
           unwatch?.();
           if (failure === undefined) resolve(answer(batch));
           else reject(failure);
         },
         deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
-        batch: this.#batchOf(steps, closePortals),
+        batch: this.#batchOf({ steps, closePortals, pages }),
         startedIn: 'idle',
-        isPipelined: options?.isPipelined === true,
+        isPipelined: options?.isPipelined === true && pages === undefined,
         isRetried: false,
       };
-      const isWatched = options?.timeout !== undefined || options?.signal !== undefined;
-      const unwatch = isWatched ? watchTask(options, () => this.#interrupt(task)) : undefined;
+      const unwatch = watchTask(options, () => this.#interrupt(task));
       if (this.#pipeline(task)) return;
       this.#waiting.push(task);
       this.#next();
@@ -214,8 +216,8 @@ export class PgConnection implements DriverConnection {
     return true;
   }
 
-  #batchOf(steps: readonly Step[], closePortals: readonly string[]): PgBatch {
-    return new PgBatch(this.#context, this.#wire, steps, closePortals, () => this.#finish());
+  #batchOf(parts: PgBatchParts): PgBatch {
+    return new PgBatch(this.#context, this.#wire, parts, () => this.#finish());
   }
 
   #refusal(): Error {
@@ -264,10 +266,10 @@ export class PgConnection implements DriverConnection {
     const stale = staleness(task.batch.failure);
     if (stale === 'none') return false;
     if (stale === 'names') this.#context.prepared.forgetAll();
-    else for (const step of task.steps) this.#context.prepared.forget(sqlOf(step));
+    else for (const step of task.batch.steps) this.#context.prepared.forget(sqlOf(step));
     if (task.isRetried || task.startedIn !== 'idle' || this.status !== 'idle') return false;
     task.isRetried = true;
-    task.batch = this.#batchOf(task.steps, task.closePortals);
+    task.batch = this.#batchOf(task);
     this.#waiting.unshift(task);
     this.#next();
     return true;

@@ -1,12 +1,9 @@
 import { LONGEST_TIMER } from '../../option-rule.js';
 import type { CommandOptions, ServerStatus } from '../driver.js';
-import type { PgBatch } from './pg-batch.js';
-import type { Step } from './pg-step.js';
+import type { PgBatch, PgBatchParts } from './pg-batch.js';
 
 /** A batch on its way: written at once or when those before it have been answered to the end. */
-export interface PgTask {
-  readonly steps: readonly Step[];
-  readonly closePortals: readonly string[];
+export interface PgTask extends PgBatchParts {
   readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
   /** When it is too late to begin, by `performance.now()`: a blocked event loop lets the timer wait. */
   readonly deadline: number;
@@ -19,7 +16,12 @@ export interface PgTask {
 }
 
 /** Calls `interrupt` when the command's time has passed or its signal is aborted; returns what ends the watch. */
-export function watchTask({ timeout, signal }: CommandOptions, interrupt: () => void): () => void {
+export function watchTask(
+  options: CommandOptions | undefined,
+  interrupt: () => void,
+): (() => void) | undefined {
+  const { timeout, signal } = options ?? {};
+  if (timeout === undefined && signal === undefined) return undefined;
   const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
   const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
   signal?.addEventListener('abort', interrupt, { once: true });
