@@ -282,6 +282,58 @@ describe.each(candidates)('the driver $name', ({ open, isAlone, runsToTheEnd }) 
       expect(await rowsOf('SELECT * FROM item')).toEqual([]);
     });
 
+    describe('in pages', () => {
+      const insert = { text: 'INSERT INTO item VALUES ($1) RETURNING id' };
+      const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+      const inserts = (ids: readonly unknown[]) => ids.map((id) => ({ ...insert, values: [id] }));
+      const paged = (opening: readonly Control[], ids: readonly unknown[]) =>
+        connection.executeMany(opening, inserts(ids), { pageSize: 5 });
+      const stored = () => rowsOf('SELECT id FROM item ORDER BY id');
+      const rows = (count: number) => numbers(count).map((id) => ({ id }));
+
+      it('give their rows in the order of the commands', async () => {
+        for (const count of [1, 5, 6, 10, 23]) {
+          const results = await paged([control('BEGIN')], numbers(count));
+          await run('ROLLBACK');
+          expect(results.flatMap((result) => result.rows)).toEqual(rows(count));
+        }
+      });
+
+      it.each([4, 7, 12, 22])('end with the one that fails, which is number %i of 23', async (place) => {
+        const work = paged(
+          [control('BEGIN')],
+          numbers(23)
+            .with(place, 2 ** 40)
+            .with(22, 2 ** 50),
+        );
+        await expect(work).rejects.toMatchObject({
+          message: expect.stringContaining(`"${place === 22 ? 2 ** 50 : 2 ** 40}"`),
+          sqlState: '22003',
+        });
+        expect([connection.status, connection.isQuiet]).toEqual(['failed', true]);
+      });
+
+      it('are stored together or not at all outside of a transaction', async () => {
+        await paged([], numbers(5));
+        await run('TRUNCATE item');
+        await expect(paged([], [...numbers(22), 'x'])).rejects.toMatchObject({ sqlState: '22P02' });
+        expect([connection.status, await stored()]).toEqual(['idle', []]);
+      });
+
+      it('end before a value that has no text, and the transaction goes on', async () => {
+        const work = paged([control('BEGIN')], [...numbers(12), Symbol('x'), ...numbers(5)]);
+        await expect(work).rejects.toBeInstanceOf(StatementError);
+        expect([connection.status, await stored()]).toEqual(['open', rows(10)]);
+      });
+
+      it("tell of the server's error where a later value has no text", async () => {
+        await paged([], numbers(5));
+        const work = paged([control('BEGIN')], [...numbers(9), 'x', new Date(Number.NaN)]);
+        await expect(work).rejects.toMatchObject({ sqlState: '22P02' });
+        expect(connection.status).toBe('failed');
+      });
+    });
+
     it('may be none', async () => {
       expect(await connection.executeMany([control('BEGIN')], [])).toEqual([]);
       expect(connection.status).toBe('open');

@@ -154,7 +154,7 @@ describe('a row that fails', () => {
   });
 });
 
-/** Every type, with what is hard to put into an array, and whether arrays carry it. */
+/** Every type, of values that are its own and of others, with what is hard to put into an array, and whether arrays carry it. */
 const HARD: readonly (readonly [type: string, isJoined: boolean, values: readonly unknown[]])[] = [
   ['text', true, ['', ' ', 'NULL', 'null', '{a,b}', '"', '\\', '\\"', "'", 'ä€😀', 'a\nb', ',', null]],
   ['varchar(4)', true, ['abcd', '', 'NULL', null]],
@@ -165,7 +165,13 @@ const HARD: readonly (readonly [type: string, isJoined: boolean, values: readonl
   ['numeric(8, 2)', true, ['1.005', 1.5, 'NaN', null]],
   ['float4', true, [1.1, Number.NaN, Infinity, null]],
   ['float8', true, [0.1, -0, 1e300, -Infinity]],
+  ['int2', true, [32_767, -32_768, -0, null, 7]],
+  ['int4', true, [2_147_483_647, -2_147_483_648, -0, null]],
+  ['int8', true, [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, -1, 2 ** 32, -(2 ** 32) - 1, null]],
+  ['oid', true, [0, 4_294_967_295, 2_147_483_648, null]],
+  ['float8', true, [5e-324, 1.797e308, Number.NaN, Infinity, null, 3]],
   ['bool', true, [true, false, 'yes', null]],
+  ['bool', true, [true, false, null, true]],
   ['date', true, ['2024-02-29', 'infinity', '0044-03-15 BC', null]],
   ['time', true, ['12:34:56.789', '24:00', null, '00:00']],
   ['timestamp', true, [new Date(0), '2024-01-01 00:00:00.000001', 'infinity', null]],
@@ -174,6 +180,9 @@ const HARD: readonly (readonly [type: string, isJoined: boolean, values: readonl
   ['uuid', true, ['6f2b1d58-1f9c-4f39-9ac1-2f4d4df2d3a0', null, null, null]],
   ['json', true, [{ a: '"\\' }, { b: [1, null] }, '[]', null]],
   ['jsonb', true, [{ a: 'ä', b: { c: '{}' } }, 1, 'null', null]],
+  ['text', true, [1, 1.5, true, 'x'.repeat(33), 'ä'.repeat(2_000), 12n]],
+  ['jsonb', true, [{ a: 'x'.repeat(2_000) }, null, '"ä"', '[{"b": "€"}]']],
+  ['bytea', true, [Buffer.from([0, 255, 92, 34]), Buffer.alloc(0), new Uint8Array([1, 2]), null]],
   ['bytea', true, [Buffer.from([0, 255, 92, 34]), Buffer.alloc(0), '\\x01', null]],
   ['text[]', false, [['a', 'b'], [], ['{}'], null]],
   ['mood', false, ['sad', 'ok', null, 'sad']],

@@ -242,7 +242,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   handleCopyInResponse(): void {
     this.#refuseCopy('COPY FROM STDIN has no rows to send');
-    this.#wire.failCopy('no rows to send', !this.#isSimple && this.#progress === 'written');
+    this.#wire.failCopy('no rows to send', !this.#isSimple);
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */

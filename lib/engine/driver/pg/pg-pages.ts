@@ -26,6 +26,8 @@ export class PgPages {
     const page = forMany(commands.slice(0, size), encoding);
     // It asks for the types of its binds. One row is enough for that, and all others can go as arrays.
     const isShort = page[0]?.insert !== undefined && commands.length > size;
+    // Before anything is sent, as for any first page.
+    if (isShort) for (const command of page) toStep(command, encoding.serializeJson);
     this.first = isShort ? page.slice(0, 1) : page;
     this.#firstSize = isShort ? 1 : size;
     this.#next = this.#firstSize;
@@ -52,7 +54,8 @@ export class PgPages {
   /** Makes the next page; undefined where a value of it has no text. Those before it have run then, as if sent alone. */
   take(): readonly Step[] | undefined {
     const start = this.#next;
-    this.#next += this.#size;
+    // Behind a first page of one row comes what it has left out.
+    this.#next += this.#size - (start % this.#size);
     try {
       const page = forMany(this.#commands.slice(start, this.#next), this.#encoding);
       return page.map((command) => toStep(command, this.#encoding.serializeJson));
