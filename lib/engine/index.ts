@@ -67,6 +67,7 @@ export {
   CursorResult,
   MappingResult,
   PendingResult,
+  RowTextStream,
   ScalarResult,
   TupleResult,
 } from './result/index.js';
@@ -77,6 +78,7 @@ export type {
   RowObserver,
   RowReadableOptions,
   RowSubscription,
+  RowTextOptions,
   StreamOptions,
 } from './result/index.js';
 export { AssertionPool, NullPool, Pool, PooledConnection, QueuePool, StaticPool } from './pool/index.js';

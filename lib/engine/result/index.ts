@@ -11,3 +11,5 @@ export { ScalarResult } from './scalar-result.js';
 export { ROWS_PER_FETCH, type StreamOptions, type StreamSource } from './stream-source.js';
 export { type RowReadableOptions } from './streamed-result.js';
 export { TupleResult } from './tuple-result.js';
+export { type RowTextOptions } from './text/row-format.js';
+export { RowTextStream } from './text/row-text-stream.js';

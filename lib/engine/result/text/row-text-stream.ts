@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
-import type { AsyncResult } from '../engine/index.js';
-import type { RowFormat } from './row-format.js';
+import type { AsyncResult } from '../async-result.js';
+import { formatOf } from './row-format.js';
+import type { RowFormat, RowTextOptions } from './row-format.js';
 
 /** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
 const CHUNK_LENGTH = 65_536;
@@ -8,18 +9,33 @@ const CHUNK_LENGTH = 65_536;
 /** `fresh`: no row was written yet. */
 type ReadableState = 'fresh' | 'reading' | 'finished';
 
-/** The bytes of a stream of rows. Fetches when it is read, and closes the cursor when it is destroyed. */
-export class RowsReadable extends Readable {
+/**
+ * The rows of a stream as text, for a file or a response: `new RowTextStream(engine.stream(statement), { format: 'csv' })`.
+ *
+ * Memory stays flat: rows are fetched as they are read, and many go into one chunk. The cursor is closed when the stream is destroyed.
+ *
+ * In all formats dates are ISO 8601, `bytea` is base64, and a `bigint` keeps its digits (as a string in JSON). In JSON, NaN and
+ * infinities are null; of columns with the same name the last wins. In CSV, lines end in CRLF, NULL is an empty field and an empty string
+ * is `""`, objects and arrays are JSON, and columns with the same name are all there.
+ *
+ * Throws {@link ArgumentError} for another format.
+ */
+export class RowTextStream extends Readable {
   readonly #result: AsyncResult<unknown>;
   readonly #format: RowFormat;
   #state: ReadableState = 'fresh';
   #rows: readonly unknown[] = [];
   #position = 0;
 
-  constructor(result: AsyncResult<unknown>, format: RowFormat) {
+  constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
     super({ highWaterMark: CHUNK_LENGTH });
     this.#result = result;
-    this.#format = format;
+    this.#format = formatOf(result, options);
+  }
+
+  /** The media type of the format, with its charset. */
+  get contentType(): string {
+    return this.#format.contentType;
   }
 
   override _read(): void {

@@ -1,5 +1,23 @@
-import type { AsyncResult, AsyncTupleResult } from '../engine/index.js';
+import { ArgumentError } from '../../errors.js';
+import type { AsyncResult } from '../async-result.js';
+import type { AsyncTupleResult } from '../async-tuple-result.js';
 import { csvField, toJson } from './row-text.js';
+
+/** How rows are written. */
+export interface RowTextOptions {
+  /** `ndjson`: a JSON object per line. `csv`: RFC 4180 with a header line. `json`: one array. */
+  readonly format: 'ndjson' | 'csv' | 'json';
+  /** CSV only: the line of column names. Default true. */
+  readonly header?: boolean | undefined;
+  /** CSV only: begins with a byte order mark, without which Excel does not take the file for UTF-8. Default false. */
+  readonly byteOrderMark?: boolean | undefined;
+  /**
+   * CSV only: puts an apostrophe before text that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, a tab or a
+   * carriage return, and is no number). Default false: values are written as they are. Set it when people type the values and
+   * other people open the file in a spreadsheet.
+   */
+  readonly escapeFormulas?: boolean | undefined;
+}
 
 /** How a stream of rows becomes text. `Element` is what `read` gives, and `write` takes. */
 export interface RowFormat<Element = unknown> {
@@ -13,7 +31,7 @@ export interface RowFormat<Element = unknown> {
   end(): string;
 }
 
-export class NdjsonFormat implements RowFormat {
+class NdjsonFormat implements RowFormat {
   readonly contentType = 'application/x-ndjson; charset=utf-8';
   readonly #result: AsyncResult<unknown>;
 
@@ -38,7 +56,7 @@ export class NdjsonFormat implements RowFormat {
   }
 }
 
-export class JsonFormat implements RowFormat {
+class JsonFormat implements RowFormat {
   readonly contentType = 'application/json; charset=utf-8';
   readonly #result: AsyncResult<unknown>;
 
@@ -63,19 +81,13 @@ export class JsonFormat implements RowFormat {
   }
 }
 
-export interface CsvOptions {
-  readonly header?: boolean | undefined;
-  readonly byteOrderMark?: boolean | undefined;
-  readonly escapeFormulas?: boolean | undefined;
-}
-
 /** Rows by position: two columns may share a name. */
-export class CsvFormat implements RowFormat<readonly unknown[]> {
+class CsvFormat implements RowFormat<readonly unknown[]> {
   readonly contentType = 'text/csv; charset=utf-8';
   readonly #result: AsyncTupleResult;
-  readonly #options: CsvOptions;
+  readonly #options: RowTextOptions;
 
-  constructor(result: AsyncResult<unknown>, options: CsvOptions) {
+  constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
     this.#result = result.tuples();
     this.#options = options;
   }
@@ -97,5 +109,21 @@ export class CsvFormat implements RowFormat<readonly unknown[]> {
 
   end(): string {
     return '';
+  }
+}
+
+/** @throws ArgumentError for a format that there is not. */
+export function formatOf(result: AsyncResult<unknown>, options: RowTextOptions): RowFormat {
+  const { format } = options;
+  switch (format) {
+    case 'csv':
+      return new CsvFormat(result, options);
+    case 'json':
+      return new JsonFormat(result);
+    case 'ndjson':
+      return new NdjsonFormat(result);
+    default:
+      format satisfies never;
+      throw new ArgumentError(`format is '${String(format)}': it takes ndjson, csv or json.`);
   }
 }
