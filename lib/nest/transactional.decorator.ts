@@ -27,7 +27,6 @@ export interface TransactionalDecorator {
   (target: abstract new (...args: never[]) => object): void;
 }
 
-/** On a prototype: the properties that hold the engines of its transactional methods. */
 const EXEMPT = Symbol.for('nest-async-engine:non-transactional');
 const WRAPPED = Symbol.for('nest-async-engine:transactional');
 

@@ -4,7 +4,6 @@ import { text as textOf } from 'node:stream/consumers';
 import { Writable } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
 import type { DriverRow } from '../../lib/engine/driver/driver.js';
-import { ArgumentError } from '../../lib/engine/errors.js';
 import { AsyncResult, RowTextStream, type RowTextOptions } from '../../lib/engine/result/index.js';
 import { manyRows, MemoryRows } from '../support/memory-rows.js';
 
