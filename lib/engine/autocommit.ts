@@ -2,6 +2,7 @@ import type { CommandResult, Control } from './driver/driver.js';
 import { judge } from './failure.js';
 import type { Invocation } from './invocation.js';
 import type { Pool, PooledConnection } from './pool/index.js';
+import type { TextProfile } from './text-profile.js';
 import type { Watch } from './watch.js';
 
 /** What an engine's statement outside of transactions needs. */
@@ -13,16 +14,21 @@ export interface AutocommitHost {
   holding(): readonly PooledConnection[];
 }
 
-/** Runs one invocation on a pooled connection of its own, outside every transaction: one checkout, one round trip. */
+/**
+ * Runs one invocation on a pooled connection of its own, outside every transaction: one checkout, one round trip. `profile` is told
+ * how long the statement took; the wait for a connection says nothing of it.
+ */
 export async function runAutocommitted(
   host: AutocommitHost,
   invocation: Invocation,
   control: readonly Control[],
+  profile?: TextProfile,
 ): Promise<CommandResult> {
   const { pool } = host;
   const pooled = pool.tryConnect() ?? (await waitForConnection(host, invocation));
   try {
-    return await invocation.run(pooled.session, control, undefined);
+    const run = (): Promise<CommandResult> => invocation.run(pooled.session, control, undefined);
+    return await (profile?.time(run) ?? run());
   } catch (error) {
     const { isDisconnect, invalidatesPool } = judge(error, host.watchOfEngine());
     if (isDisconnect && invalidatesPool) pool.invalidateAll(pooled);

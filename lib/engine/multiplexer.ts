@@ -25,7 +25,7 @@ export class Multiplexer {
     if (profile === undefined) return runAutocommitted(host, invocation, control);
     const carrier = profile.isShareable ? this.#carrierFor(host) : undefined;
     return carrier === undefined
-      ? timed(host, invocation, profile)
+      ? runAutocommitted(host, invocation, control, profile)
       : carrier.carry(host, invocation, profile);
   }
 
@@ -57,15 +57,4 @@ export class Multiplexer {
     this.#carriers.add(carrier);
     return carrier;
   }
-}
-
-async function timed(
-  host: AutocommitHost,
-  invocation: Invocation,
-  profile: TextProfile,
-): Promise<CommandResult> {
-  const startedAt = performance.now();
-  const result = await runAutocommitted(host, invocation, []);
-  profile.note(performance.now() - startedAt);
-  return result;
 }

@@ -1,7 +1,7 @@
 import { RecentlyUsed } from './recently-used.js';
 import { isPlainRead } from './statement/index.js';
 
-/** Mean time of the statements that may share a connection, in milliseconds; a busy client counts its own delays in. */
+/** Mean time of the statements that may share a connection, in milliseconds. */
 const QUICK = 20;
 /** What one run counts against all before it. */
 const WEIGHT = 0.3;
@@ -20,9 +20,23 @@ export class TextProfile {
     return this.#mean !== undefined && this.#mean <= QUICK && this.isRead;
   }
 
+  /** Takes the time of `run`. */
+  async time<T>(run: () => Promise<T>): Promise<T> {
+    const before = timeWaited();
+    const result = await run();
+    this.note(timeWaited() - before);
+    return result;
+  }
+
   note(duration: number): void {
     this.#mean = this.#mean === undefined ? duration : this.#mean + WEIGHT * (duration - this.#mean);
   }
+}
+
+/** What a busy process keeps an answer lying for is no delay of the statement: the clock stands still meanwhile, where there is such a clock. */
+function timeWaited(): number {
+  const { eventLoopUtilization } = performance as Partial<typeof performance>;
+  return eventLoopUtilization === undefined ? performance.now() : eventLoopUtilization().idle;
 }
 
 /** The profiles of the texts seen last. */

@@ -40,6 +40,12 @@ async function loansOf(issue: () => Promise<unknown>[]): Promise<number> {
 const times = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
 
+/** Keeps the process busy for so many ms. */
+function block(duration: number): void {
+  const end = performance.now() + duration;
+  while (performance.now() < end);
+}
+
 beforeAll(async () => {
   database = await createDatabase('multiplex');
 });
@@ -83,6 +89,24 @@ describe('statements outside of transactions that share a connection', () => {
     written.mockRestore();
     expect([atOnce, packets]).toEqual([1, 2]);
     expect(names).toEqual(times(16, (index) => `item ${index + 1}`));
+  });
+
+  it('are quick ones, though their process was busy when the first answer came', async () => {
+    const word = sql`SELECT 'busy' AS word`;
+    const answer = engine.execute(word);
+    setImmediate(() => block(60));
+    await answer;
+    expect(await loansOf(() => times(5, () => engine.execute(word)))).toBe(1);
+  });
+
+  it('are quick ones, though the first one waited for a connection', async () => {
+    const word = sql`SELECT 'waited' AS word`;
+    const holders = await Promise.all(times(POOL, () => engine.connect()));
+    const answer = engine.execute(word);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await Promise.all(holders.map((holder) => holder.close()));
+    await answer;
+    expect(await loansOf(() => times(5, () => engine.execute(word)))).toBe(1);
   });
 
   it('are no more than 64 on one connection', async () => {
