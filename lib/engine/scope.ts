@@ -15,12 +15,14 @@ export type ScopeCommit = 'onSuccess' | 'explicit';
 
 /** How a scope is named, what its end does, and how its connection runs. */
 export interface ScopeOptions {
-  /** Names the scope in errors and warnings: a route, a job. Default: where it was opened. */
-  readonly label?: string | undefined;
+  /** Names the scope in errors and warnings: a route, a job. A function is asked when one is written. Default: where it was opened. */
+  readonly label?: string | (() => string) | undefined;
   /** Default `onSuccess`. */
   readonly commit?: ScopeCommit | undefined;
   /** For the scope's own connection. A function is asked once, by its first statement. */
   readonly connection?: ExecutionOptions | (() => ExecutionOptions) | undefined;
+  /** Whoever opened the scope, to be found again by those who come to it later. */
+  readonly opener?: object | undefined;
 }
 
 /** What a scope needs of the async context. */
@@ -31,9 +33,13 @@ export interface ScopeContext {
 
 /** Keeps a scope open; `release()` is idempotent and resolves when the scope, if this was the last lease, has closed. */
 export interface Lease {
-  /** Ends this lease. The last one gives the connection back. */
-  release(): Promise<void>;
+  /** Ends this lease. The last one gives the connection back. Undefined where there is nothing to wait for. */
+  release(): Promise<void> | undefined;
 }
+
+// A scope that nobody asked for anything is most of them: its end makes no promises.
+const ENDED = Promise.resolve();
+const NOTHING_UNDONE = Promise.resolve(false);
 
 /**
  * One unit of work: a request, a message, a job, a test. It owns at most one connection, taken at the first statement
@@ -42,7 +48,7 @@ export interface Lease {
 export class Scope {
   readonly #source: ConnectionSource;
   readonly #options: ScopeOptions;
-  readonly #label: string | CallSite;
+  readonly #label: string | (() => string) | CallSite;
   readonly #enter: <T>(work: () => T) => T;
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
@@ -65,7 +71,12 @@ export class Scope {
 
   /** The label, or where the scope was opened. */
   get origin(): string {
-    return String(this.#label);
+    return String(typeof this.#label === 'function' ? this.#label() : this.#label);
+  }
+
+  /** What was given as the one who opened it. */
+  get opener(): object | undefined {
+    return this.#options.opener;
   }
 
   /** True until the last lease has ended. */
@@ -87,13 +98,7 @@ export class Scope {
   lease(): Lease {
     this.expectOpen();
     this.#leases += 1;
-    let ending: Promise<void> | undefined;
-    return {
-      release: () => {
-        ending ??= this.#release();
-        return ending;
-      },
-    };
+    return new ScopeLease(() => this.#release());
   }
 
   /** True once somebody has asked for the scope's connection: then all of the scope's work runs on it. @internal */
@@ -116,7 +121,8 @@ export class Scope {
     const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
     if (typeof given !== 'function') void connection.executionOptions(given);
     if (this.#state === 'settled') connection.letAutocommit();
-    else if (!isExplicit) connection.beginRoot({ label: this.#label });
+    else if (!isExplicit)
+      connection.beginRoot({ label: this.#label instanceof CallSite ? this.#label : this.origin });
     return connection;
   }
 
@@ -131,27 +137,34 @@ export class Scope {
   }
 
   /** The work of the scope has succeeded: commits its transaction. What comes later in the scope autocommits. */
-  async complete(): Promise<void> {
-    await this.#settle((root) => root.commit());
+  complete(): Promise<void> {
+    const unit = this.#settle();
+    return unit === undefined ? ENDED : this.run(() => unit.commit());
   }
 
   /**
    * The work of the scope has failed: rolls its transaction back. What comes later in the scope autocommits. True: there was
    * something to undo.
    */
-  async fail(): Promise<boolean> {
-    return await this.#settle((root) => root.rollback());
+  fail(): Promise<boolean> {
+    const unit = this.#settle();
+    return unit === undefined ? NOTHING_UNDONE : this.#undo(unit);
   }
 
-  async #settle(end: (root: RootTransaction<AsyncConnection>) => Promise<void>): Promise<boolean> {
-    if (this.#state !== 'open' || this.#options.commit === 'explicit') return false;
+  async #undo(unit: RootTransaction<AsyncConnection>): Promise<boolean> {
+    const hadWork = unit.isActive && unit.state !== 'pending';
+    await this.run(() => unit.rollback());
+    return hadWork;
+  }
+
+  /** The transaction that is to be ended, where there is one. */
+  #settle(): RootTransaction<AsyncConnection> | undefined {
+    if (this.#state !== 'open' || this.#options.commit === 'explicit') return undefined;
     const { unit } = this;
-    const hadWork = unit?.isActive === true && unit.state !== 'pending';
     this.#state = 'settled';
     // Its hooks come later already.
     this.#connection?.letAutocommit();
-    if (unit !== undefined) await this.run(() => end(unit));
-    return hadWork;
+    return unit;
   }
 
   /** @internal */
@@ -163,15 +176,20 @@ export class Scope {
     );
   }
 
-  async #release(): Promise<void> {
+  #release(): Promise<void> | undefined {
     this.#leases -= 1;
-    if (this.#leases > 0 || this.#state === 'closed') return;
+    if (this.#leases > 0 || this.#state === 'closed') return undefined;
     this.#state = 'closed';
-    const connection = this.#connection;
-    const left = connection?.own;
+    if (this.#connection !== undefined) return this.#giveBack(this.#connection);
+    this.#onClose(this);
+    return undefined;
+  }
+
+  async #giveBack(connection: AsyncConnection): Promise<void> {
+    const left = connection.own;
     if (left?.isActive === true && left.state !== 'pending') this.#warn();
     try {
-      await connection?.close();
+      await connection.close();
     } finally {
       this.#onClose(this);
     }
@@ -182,5 +200,23 @@ export class Scope {
     this.#source.logger.warn(
       `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
     );
+  }
+}
+
+class ScopeLease implements Lease {
+  #state: 'held' | 'released' = 'held';
+  #ending: Promise<void> | undefined;
+  readonly #end: () => Promise<void> | undefined;
+
+  constructor(end: () => Promise<void> | undefined) {
+    this.#end = end;
+  }
+
+  release(): Promise<void> | undefined {
+    if (this.#state === 'held') {
+      this.#state = 'released';
+      this.#ending = this.#end();
+    }
+    return this.#ending;
   }
 }

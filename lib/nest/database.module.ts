@@ -16,14 +16,12 @@ import {
   DEFAULT_DATABASE,
   MODULE_ENGINE,
   MODULE_OPTIONS,
-  MODULE_REQUESTS,
   getConnectionToken,
   getEngineToken,
   getOptionsToken,
   getPluginToken,
 } from './database.tokens.js';
 import { GraphqlOperationPlugin } from './graphql-operation.plugin.js';
-import { OpenRequests } from './open-requests.js';
 import { RequestScopeInterceptor } from './request-scope.interceptor.js';
 import { requestScopeMiddleware } from './request-scope.middleware.js';
 
@@ -34,7 +32,6 @@ export class DatabaseModule implements NestModule {
   constructor(
     @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
     @Inject(MODULE_OPTIONS) private readonly options: DatabaseModuleOptions,
-    @Inject(MODULE_REQUESTS) private readonly requests: OpenRequests,
   ) {}
 
   /**
@@ -56,9 +53,7 @@ export class DatabaseModule implements NestModule {
 
   /** Puts the request scope in front of every route; called by Nest. */
   configure(consumer: MiddlewareConsumer): void {
-    consumer
-      .apply(requestScopeMiddleware(this.engine, this.requests, this.options.requestScope))
-      .forRoutes('{*path}');
+    consumer.apply(requestScopeMiddleware(this.engine, this.options.requestScope)).forRoutes('{*path}');
   }
 }
 
@@ -77,7 +72,6 @@ function moduleOf(
       engineProvider(name),
       connectionProvider(name),
       { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
-      { provide: MODULE_REQUESTS, useClass: OpenRequests },
       { provide: MODULE_OPTIONS, useExisting: getOptionsToken(name) },
       {
         provide: getPluginToken(name),
@@ -86,24 +80,16 @@ function moduleOf(
       },
       {
         provide: APP_INTERCEPTOR,
-        inject: [
-          getEngineToken(name),
-          getOptionsToken(name),
-          ConnectionUsers,
-          getPluginToken(name),
-          MODULE_REQUESTS,
-        ],
+        inject: [getEngineToken(name), getOptionsToken(name), ConnectionUsers, getPluginToken(name)],
         useFactory: (
           engine: AsyncEngine,
           options: DatabaseModuleOptions,
           users: ConnectionUsers,
           operations: GraphqlOperationPlugin,
-          requests: OpenRequests,
         ) =>
           new RequestScopeInterceptor(engine, options.requestScope, {
             isHandedTo: (type) => users.uses(type, getConnectionToken(name)),
             isOperation: (scope) => operations.covers(scope),
-            enter: (scope) => requests.enter(scope),
           }),
       },
     ],

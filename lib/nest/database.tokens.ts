@@ -34,4 +34,3 @@ export function getPluginToken(name: string): string {
 /** Inside one DatabaseModule: what it was configured with. */
 export const MODULE_ENGINE = 'nest-async-engine:module-engine';
 export const MODULE_OPTIONS = 'nest-async-engine:module-options';
-export const MODULE_REQUESTS = 'nest-async-engine:module-requests';

@@ -5,16 +5,18 @@ import { HeldValue } from './held-value.js';
 import type { HandlerValues } from './held-value.js';
 import { isStreamedBody } from './streamed-body.js';
 
-/** How the handler answers. */
+/** How the handler answers. What most handlers need not know is asked when it is needed. */
 export interface HandlerKind {
-  /** Node's response, over HTTP. */
-  readonly response: ServerResponse | undefined;
   readonly values: HandlerValues;
+  /** Node's response, over HTTP. */
+  responseOf(): ServerResponse | undefined;
   /** False: it is a part of a larger operation, with whose end the transaction ends. */
-  readonly endsUnit: boolean;
+  endsUnit(): boolean;
   /** How long a handler that has answered nothing may run on when nobody waits for it any more, in ms. */
   readonly orphanTimeout: number;
 }
+
+type UnitEnd = 'complete' | 'fail';
 
 /** `orphaned`: nobody waits for it, and it has not answered yet. */
 type RunState = 'running' | 'orphaned' | 'ended';
@@ -75,7 +77,7 @@ export class HandlerRun {
     this.#source?.unsubscribe();
     if (this.#state === 'ended') return;
     this.#end();
-    void this.#settleLate(() => this.#scope.fail());
+    void this.#settleLate('fail');
   }
 
   #end(): void {
@@ -83,47 +85,57 @@ export class HandlerRun {
     clearTimeout(this.#orphanTimer);
   }
 
-  async #complete(held: readonly unknown[], out: Subscriber<unknown>): Promise<void> {
+  #complete(held: readonly unknown[], out: Subscriber<unknown>): void {
     this.#end();
-    const { response } = this.#kind;
-    if (response !== undefined && held.some(isStreamedBody)) this.#settleWith(response);
-    else {
-      try {
-        await this.#settle(() => this.#scope.complete());
-      } catch (error) {
-        // Nobody may listen to it any more.
-        if (out.closed) this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
-        return out.error(error);
-      }
-    }
-    for (const value of held) out.next(value);
-    out.complete();
+    const response = held.some(isStreamedBody) ? this.#kind.responseOf() : undefined;
+    if (response !== undefined) this.#settleWith(response);
+    const settling = response === undefined ? this.#settle('complete') : undefined;
+    const answer = (): void => {
+      for (const value of held) out.next(value);
+      out.complete();
+    };
+    if (settling === undefined) return answer();
+    settling.then(answer, (error: unknown) => {
+      // Nobody may listen to it any more.
+      if (out.closed) this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
+      out.error(error);
+    });
   }
 
   /** The body is produced while it is sent: the transaction ends with it. */
   #settleWith(response: ServerResponse): void {
     response.once('close', () => {
-      void this.#settleLate(() => (response.writableFinished ? this.#scope.complete() : this.#scope.fail()));
+      void this.#settleLate(response.writableFinished ? 'complete' : 'fail');
     });
   }
 
   // The rollback is over before an exception filter runs: what the filter writes is its own.
   async #fail(error: unknown, out: Subscriber<unknown>): Promise<void> {
     this.#end();
-    await this.#settleLate(() => this.#scope.fail());
+    await this.#settleLate('fail');
     out.error(error);
   }
 
   /** Where a failure can no longer be answered, it is at least reported. */
-  async #settleLate(end: () => Promise<unknown>): Promise<void> {
-    await this.#settle(end).catch((error: unknown) =>
-      this.#logger.error(`${this.#scope.origin}: ${String(error)}`),
-    );
+  async #settleLate(end: UnitEnd): Promise<void> {
+    try {
+      await this.#settle(end);
+    } catch (error) {
+      this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
+    }
   }
 
-  async #settle(end: () => Promise<unknown>): Promise<void> {
+  /** Ends the unit and lets go of the scope; undefined where there is nothing to wait for, as in most requests. */
+  #settle(end: UnitEnd): Promise<void> | undefined {
+    if (!this.#kind.endsUnit()) return this.#lease.release();
+    if (this.#scope.unit !== undefined) return this.#settleUnit(end);
+    void this.#scope[end]();
+    return this.#lease.release();
+  }
+
+  async #settleUnit(end: UnitEnd): Promise<void> {
     try {
-      if (this.#kind.endsUnit) await end();
+      await this.#scope[end]();
     } finally {
       await this.#lease.release();
     }

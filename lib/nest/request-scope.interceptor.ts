@@ -3,7 +3,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nest
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../engine/index.js';
 import type { RequestScopeOptions } from './database-options.interface.js';
-import { ORPHAN_TIMEOUT } from './request-scope.middleware.js';
+import { ORPHAN_TIMEOUT, OpenRequest } from './open-request.js';
 import { HandlerRun } from './handler-run.js';
 import type { HandlerKind } from './handler-run.js';
 
@@ -13,8 +13,6 @@ const SSE_METADATA = '__sse__';
 export interface RequestSurroundings {
   /** True: an instance of `type` holds the request's connection. */
   isHandedTo(type: Type): boolean;
-  /** The handler has taken the scope over from what came before it. */
-  enter(scope: Scope): void;
   /** True: the unit of this scope ends with an operation of several handlers. */
   isOperation(scope: Scope): boolean;
 }
@@ -24,6 +22,9 @@ export interface RequestSurroundings {
  * back when it failed or was abandoned. Opens the scope where no middleware did: messages, events, socket messages.
  */
 export class RequestScopeInterceptor implements NestInterceptor {
+  // Asked of each request; metadata are read by many steps.
+  private readonly eventStreams = new WeakMap<object, boolean>();
+
   constructor(
     private readonly engine: AsyncEngine,
     private readonly options: RequestScopeOptions = {},
@@ -33,7 +34,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const scope = this.engine.currentScope() ?? this.openScope(context);
     const run = new HandlerRun(scope, this.engine.logger, this.kindOf(context, scope));
-    this.surroundings.enter(scope);
+    if (scope.opener instanceof OpenRequest) scope.opener.enter();
     // Nest binds the async context when handle() is called, not when it is subscribed to.
     const source = scope.run(() => next.handle());
     return new Observable((out) => {
@@ -57,13 +58,21 @@ export class RequestScopeInterceptor implements NestInterceptor {
 
   private kindOf(context: ExecutionContext, scope: Scope): HandlerKind {
     const isHttp = context.getType() === 'http';
-    const isEventStream = Reflect.hasMetadata(SSE_METADATA, context.getHandler());
     return {
-      response: isHttp ? rawResponseOf(context) : undefined,
-      values: isEventStream ? 'events' : isHttp ? 'last' : 'each',
+      values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
-      endsUnit: !this.surroundings.isOperation(scope),
+      responseOf: () => (isHttp ? rawResponseOf(context) : undefined),
+      endsUnit: () => !this.surroundings.isOperation(scope),
     };
+  }
+
+  private isEventStream(handler: object): boolean {
+    let isEventStream = this.eventStreams.get(handler);
+    if (isEventStream === undefined) {
+      isEventStream = Reflect.hasMetadata(SSE_METADATA, handler);
+      this.eventStreams.set(handler, isEventStream);
+    }
+    return isEventStream;
   }
 }
 
