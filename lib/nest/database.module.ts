@@ -1,6 +1,6 @@
 import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, MiddlewareConsumer, NestModule, Provider } from '@nestjs/common';
-import { APP_INTERCEPTOR } from '@nestjs/core';
+import type { DynamicModule, NestModule, Provider } from '@nestjs/common';
+import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from './database-core.module.js';
@@ -32,6 +32,7 @@ export class DatabaseModule implements NestModule {
   constructor(
     @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
     @Inject(MODULE_OPTIONS) private readonly options: DatabaseModuleOptions,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   /**
@@ -52,8 +53,9 @@ export class DatabaseModule implements NestModule {
   }
 
   /** Puts the request scope in front of every route; called by Nest. */
-  configure(consumer: MiddlewareConsumer): void {
-    consumer.apply(requestScopeMiddleware(this.engine, this.options.requestScope)).forRoutes('{*path}');
+  configure(): void {
+    // Not by the consumer, which matches a path and makes promises for each request. It is in front of all that consumers apply.
+    this.adapterHost.httpAdapter.use(requestScopeMiddleware(this.engine, this.options.requestScope));
   }
 }
 
