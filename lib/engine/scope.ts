@@ -15,8 +15,8 @@ export type ScopeCommit = 'onSuccess' | 'explicit';
 
 /** How a scope is named, what its end does, and how its connection runs. */
 export interface ScopeOptions {
-  /** Names the scope in errors and warnings: a route, a job. A function is asked when one is written. Default: where it was opened. */
-  readonly label?: string | (() => string) | undefined;
+  /** Names the scope in errors and warnings: a route, a job. Default: where it was opened. */
+  readonly label?: string | undefined;
   /** Default `onSuccess`. */
   readonly commit?: ScopeCommit | undefined;
   /** For the scope's own connection. A function is asked once, by its first statement. */
@@ -48,7 +48,7 @@ const NOTHING_UNDONE = Promise.resolve(false);
 export class Scope {
   readonly #source: ConnectionSource;
   readonly #options: ScopeOptions;
-  readonly #label: string | (() => string) | CallSite;
+  readonly #label: string | CallSite;
   readonly #enter: <T>(work: () => T) => T;
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
@@ -71,7 +71,7 @@ export class Scope {
 
   /** The label, or where the scope was opened. */
   get origin(): string {
-    return String(typeof this.#label === 'function' ? this.#label() : this.#label);
+    return String(this.#label);
   }
 
   /** What was given as the one who opened it. */
@@ -121,8 +121,7 @@ export class Scope {
     const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
     if (typeof given !== 'function') void connection.executionOptions(given);
     if (this.#state === 'settled') connection.letAutocommit();
-    else if (!isExplicit)
-      connection.beginRoot({ label: this.#label instanceof CallSite ? this.#label : this.origin });
+    else if (!isExplicit) connection.beginRoot({ label: this.#label });
     return connection;
   }
 

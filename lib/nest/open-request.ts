@@ -25,7 +25,8 @@ export class OpenRequest {
   ) {
     this.#engine = engine;
     this.#scope = engine.openScope({
-      label: () => routeOf(request),
+      // Not a function of the request: what outlives it in its async context would keep all of it in memory.
+      label: routeOf(request),
       commit,
       connection: connection && (() => connection(request)),
       opener: this,
@@ -69,6 +70,7 @@ export class OpenRequest {
 
 // Without the query: it may be secret.
 function routeOf({ method, url, originalUrl = url }: NodeRequest): string {
-  const [path] = (originalUrl ?? '').split('?', 1);
-  return `${method} ${path}`;
+  const path = originalUrl ?? '';
+  const end = path.indexOf('?');
+  return `${method} ${end === -1 ? path : path.slice(0, end)}`;
 }
