@@ -2,13 +2,13 @@ import type { Workload } from '../workload.js';
 import { serving, SINGLETON } from './serving.js';
 
 const requestScoped = serving('AsyncConnection, autocommit', async () => {
-  const { RequestScopedModule } = await import('../nest/request-scoped.module.js');
-  return (settings) => RequestScopedModule.of(settings);
+  const { RequestConnectionModule } = await import('../nest/request-connection.module.js');
+  return (settings) => RequestConnectionModule.autocommit(settings);
 });
 
 const unitOfWork = serving('AsyncConnection, a transaction', async () => {
-  const { UnitOfWorkModule } = await import('../nest/unit-of-work.module.js');
-  return (settings) => UnitOfWorkModule.of(settings);
+  const { RequestConnectionModule } = await import('../nest/request-connection.module.js');
+  return (settings) => RequestConnectionModule.unitOfWork(settings);
 });
 
 export const nestRequestScope: Workload = {
