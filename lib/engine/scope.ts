@@ -190,6 +190,8 @@ export class Scope {
     try {
       await connection.close();
     } finally {
+      // Whatever was begun in the scope and lives on, a socket's write or a timer, has the scope in its async context.
+      this.#connection = undefined;
       this.#onClose(this);
     }
   }
