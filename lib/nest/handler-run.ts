@@ -48,7 +48,7 @@ export class HandlerRun {
         held.keep();
         void this.#fail(error, out);
       },
-      complete: () => void this.#complete(held.keep(), out),
+      complete: () => this.#complete(held.keep(), out),
     });
   }
 

@@ -26,7 +26,7 @@ function besideScopes(count: number): Contender {
       return {
         run: () => runCallers({ count: 1, operations }, request, expectedBalance),
         async close() {
-          await Promise.all(leases.map((lease) => lease.release()));
+          for (const lease of leases) await lease.release();
           await engine.aclose();
         },
       };
