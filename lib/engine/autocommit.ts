@@ -39,7 +39,11 @@ export async function runAutocommitted(
   }
 }
 
-async function waitForConnection(host: AutocommitHost, invocation: Invocation): Promise<PooledConnection> {
+/** For when none is free. */
+export async function waitForConnection(
+  host: AutocommitHost,
+  invocation: Invocation,
+): Promise<PooledConnection> {
   try {
     return await invocation.wait((signal) => host.pool.connect({ holding: host.holding(), signal }));
   } catch (error) {

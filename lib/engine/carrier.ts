@@ -112,7 +112,8 @@ export class Carrier {
       if (this.#answers === answers) this.#rescue();
       else if (this.#riders.size > 1) this.#watchdog = this.#watch();
     };
-    return setTimeout(look, STUCK).unref();
+    // Where the process itself was busy, the answers may be there already and only have to be read.
+    return setTimeout(() => setImmediate(look), STUCK).unref();
   }
 
   #rescue(): void {

@@ -1,8 +1,9 @@
-import { runAutocommitted } from './autocommit.js';
+import { runAutocommitted, waitForConnection } from './autocommit.js';
 import type { AutocommitHost } from './autocommit.js';
 import { Carrier } from './carrier.js';
 import type { CommandResult, Control } from './driver/driver.js';
 import type { Invocation } from './invocation.js';
+import type { Pool, PooledConnection } from './pool/index.js';
 import type { TextProfile } from './text-profile.js';
 import { TextProfiles } from './text-profile.js';
 
@@ -23,10 +24,23 @@ export class Multiplexer {
   run(host: AutocommitHost, invocation: Invocation, control: readonly Control[]): Promise<CommandResult> {
     const profile = this.#profileOf(host, invocation, control);
     if (profile === undefined) return runAutocommitted(host, invocation, control);
-    const carrier = profile.isShareable ? this.#carrierFor(host) : undefined;
-    return carrier === undefined
-      ? runAutocommitted(host, invocation, control, profile)
-      : carrier.carry(host, invocation, profile);
+    if (!profile.isShareable) return runAutocommitted(host, invocation, control, profile);
+    const carrier = this.#carrierFor(host);
+    return carrier?.carry(host, invocation, profile) ?? this.#carryLater(host, invocation, profile);
+  }
+
+  // Statements that were alone have all connections: without this, they would have them for as long as many wait.
+  async #carryLater(
+    host: AutocommitHost,
+    invocation: Invocation,
+    profile: TextProfile,
+  ): Promise<CommandResult> {
+    const { pool } = host;
+    const pooled = await waitForConnection(host, invocation);
+    const carrier = this.#leastLoaded(pool);
+    if (carrier === undefined) return await this.#launch(pool, pooled).carry(host, invocation, profile);
+    void pooled.close();
+    return await carrier.carry(host, invocation, profile);
   }
 
   /** Undefined for what must have a connection alone, whatever its text. */
@@ -46,14 +60,22 @@ export class Multiplexer {
   }
 
   #carrierFor(host: AutocommitHost): Carrier | undefined {
-    let best: Carrier | undefined;
-    for (const carrier of this.#carriers) {
-      if (carrier.isBoarding(host.pool) && (best === undefined || carrier.load < best.load)) best = carrier;
-    }
+    const best = this.#leastLoaded(host.pool);
     if (best !== undefined && (best.load < COMFORTABLE || this.#carriers.size >= MOST_CARRIERS)) return best;
     const pooled = host.pool.tryConnect();
-    if (pooled === undefined) return best;
-    const carrier: Carrier = new Carrier(host.pool, pooled, () => this.#carriers.delete(carrier));
+    return pooled === undefined ? best : this.#launch(host.pool, pooled);
+  }
+
+  #leastLoaded(pool: Pool): Carrier | undefined {
+    let best: Carrier | undefined;
+    for (const carrier of this.#carriers) {
+      if (carrier.isBoarding(pool) && (best === undefined || carrier.load < best.load)) best = carrier;
+    }
+    return best;
+  }
+
+  #launch(pool: Pool, pooled: PooledConnection): Carrier {
+    const carrier: Carrier = new Carrier(pool, pooled, () => this.#carriers.delete(carrier));
     this.#carriers.add(carrier);
     return carrier;
   }

@@ -109,6 +109,28 @@ describe('statements outside of transactions that share a connection', () => {
     expect(await loansOf(() => times(5, () => engine.execute(word)))).toBe(1);
   });
 
+  it('share again as soon as they can when they had to wait for a pool that was taken', async () => {
+    const holders = await Promise.all(times(POOL, () => engine.connect()));
+    const answers = times(30, () => engine.execute(other));
+    const written = vi.spyOn(Socket.prototype, 'write');
+    await Promise.all(holders.map((holder) => holder.close()));
+    await Promise.all(answers);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect(packets).toBeLessThan(10);
+  });
+
+  it('are not sent a second time when it is their process that was busy', async () => {
+    const written = vi.spyOn(Socket.prototype, 'write');
+    const answers = times(16, () => engine.execute(other));
+    // Behind their packet.
+    setImmediate(() => setImmediate(() => block(80)));
+    await Promise.all(answers);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect(packets).toBe(2);
+  });
+
   it('are no more than 64 on one connection', async () => {
     expect(await loansOf(() => times(131, () => engine.execute(other)))).toBe(3);
   });
