@@ -10,6 +10,8 @@ import type { TextProfile } from './text-profile.js';
 const CAPACITY = 64;
 /** Milliseconds without an answer after which those behind the running statement are sent elsewhere. */
 const STUCK = 50;
+/** Milliseconds for which new ones may come aboard while somebody waits for a connection. */
+const TURN = 20;
 
 const NO_CONTROL: readonly Control[] = [];
 const PIPELINED = { isPipelined: true } as const;
@@ -35,6 +37,7 @@ export class Carrier {
   readonly #left: () => void;
   /** In the order in which they were sent: the first one runs. */
   readonly #riders = new Set<Rider>();
+  readonly #since = performance.now();
   #state: 'boarding' | 'full' | 'lost' = 'boarding';
   #lastAnswer = 0;
   #answers = 0;
@@ -53,7 +56,9 @@ export class Carrier {
 
   isBoarding(pool: Pool): boolean {
     const isFree = this.#state === 'boarding' && this.#riders.size < CAPACITY;
-    return isFree && this.#pool === pool && this.#pooled.isValid;
+    if (!isFree || this.#pool !== pool || !this.#pooled.isValid) return false;
+    // Without an end, those who share would keep the connection from whoever needs one alone.
+    return pool.waiting() === 0 || performance.now() - this.#since < TURN;
   }
 
   carry(host: AutocommitHost, invocation: Invocation, profile: TextProfile): Promise<CommandResult> {

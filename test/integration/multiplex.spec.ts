@@ -23,7 +23,8 @@ const other = sql<{ n: number }>`SELECT count(*)::int AS n FROM other`;
 /** An engine whose pool is full of idle connections, and which knows that these statements are quick. */
 async function openEngine(options: AsyncEngineOptions = {}): Promise<void> {
   engine = createAsyncEngine(database.url, { poolSize: POOL, maxOverflow: 0, ...options });
-  const connections = await Promise.all(Array.from({ length: POOL }, () => engine.connect()));
+  const { poolSize = POOL } = options;
+  const connections = await Promise.all(Array.from({ length: poolSize }, () => engine.connect()));
   await Promise.all(connections.map((connection) => connection.close()));
   for (let run = 0; run < 5; run += 1)
     for (const statement of [quotient(1), read(1), other]) await engine.execute<unknown>(statement);
@@ -129,6 +130,23 @@ describe('statements outside of transactions that share a connection', () => {
     const packets = written.mock.calls.length;
     written.mockRestore();
     expect(packets).toBe(2);
+  });
+
+  it('leave the only connection to one that waits for it, however many come', async () => {
+    await engine.aclose();
+    await openEngine({ poolSize: 1, poolTimeout: 1_000 });
+    // Long enough that its answer comes alone, with others behind it.
+    const lasting = sql`SELECT count(*)::int AS n FROM item a, item b WHERE a.id + b.id > ${0}`;
+    await engine.execute(lasting);
+    let isOver = false;
+    const readOn = async (): Promise<void> => {
+      while (!isOver) await engine.execute(lasting);
+    };
+    const reading = Promise.all(times(32, readOn));
+    const { rowCount } = await engine.execute(sql`UPDATE item SET name = 'x' WHERE id = 1`);
+    isOver = true;
+    await reading;
+    expect(rowCount).toBe(1);
   });
 
   it('are no more than 64 on one connection', async () => {
