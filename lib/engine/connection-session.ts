@@ -172,16 +172,24 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     };
   }
 
-  command(text: string, before?: string): Promise<CommandResult> {
+  command(text: string): Promise<CommandResult> {
+    // COMMIT may take its time: a deferred constraint, a standby that is waited for.
+    const timeout = text === 'COMMIT' ? this.#host.limits.commitTimeout : ROLLBACK_DEADLINE;
+    return this.#control(timeout, (session) => session.execute(NO_CONTROL, { text }));
+  }
+
+  rollbackTo(savepoint: string): Promise<unknown> {
+    const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
+    const commands = texts.map((text) => ({ text, prepare: false }));
+    return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany(NO_CONTROL, commands));
+  }
+
+  #control<T>(timeout: number, send: (session: DriverConnection) => Promise<T>): Promise<T> {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const session = this.#session();
-    const { commitTimeout, watchdog } = this.#host.limits;
-    // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const timeout = text === 'COMMIT' ? commitTimeout : ROLLBACK_DEADLINE;
-    const unwatch = watchdog.watch(timeout, () => session.terminate());
-    const control = before === undefined ? NO_CONTROL : [{ text: before, prepare: false }];
-    return this.#guard(() => session.execute(control, { text, prepare: before === undefined }), unwatch);
+    const unwatch = this.#host.limits.watchdog.watch(timeout, () => session.terminate());
+    return this.#guard(send, unwatch);
   }
 
   defer(text: string): void {

@@ -1,6 +1,7 @@
 import { IllegalStateError } from './errors.js';
 import { Mutex } from './mutex.js';
 import { overlay } from './overlay.js';
+import { promised } from './promised.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { NestedTransaction } from './transaction/nested-transaction.js';
 import { RootTransaction } from './transaction/root-transaction.js';
@@ -109,14 +110,16 @@ export class ConnectionTransactions<Connection> {
   }
 
   /** Runs a statement that commits itself: between two roots, never inside one. */
-  async between<T>(statement: () => Promise<T>, last: () => Promise<void> | undefined): Promise<T> {
-    if (!this.#turns.tryAcquire()) await this.#turns.acquire();
-    try {
-      return await statement();
-    } finally {
-      await last();
-      this.#turns.release();
-    }
+  between<T>(statement: () => Promise<T>, last: () => Promise<void> | undefined): Promise<T> {
+    const pass = (): Promise<T> =>
+      promised(statement).then(
+        (result) => this.#leave(last)?.then(() => result) ?? result,
+        async (error: unknown) => {
+          await this.#leave(last);
+          throw error;
+        },
+      );
+    return this.#turns.tryAcquire() ? pass() : this.#turns.acquire().then(pass);
   }
 
   beginNested(): NestedTransaction<Connection> {

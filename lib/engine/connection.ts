@@ -248,12 +248,10 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   /** Runs `work` outside of transactions, between two of them. */
-  async #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    return await this.#transactions.between(
-      async () => {
-        await this.#session.ready(signal);
-        return await work([], undefined);
-      },
+  #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
+    const send = (): Promise<T> => work([], undefined);
+    return this.#transactions.between(
+      () => this.#session.ready(signal)?.then(send) ?? send(),
       () => this.#rest(),
     );
   }

@@ -26,7 +26,12 @@ export class Multiplexer {
     if (profile === undefined) return runAutocommitted(host, invocation, control);
     if (!profile.isShareable) return runAutocommitted(host, invocation, control, profile);
     const carrier = this.#carrierFor(host);
-    return carrier?.carry(host, invocation, profile) ?? this.#carryLater(host, invocation, profile);
+    if (carrier !== undefined) return carrier.carry(host, invocation, profile);
+    // Without a limit nobody has to wait for a connection, and none is kept to be shared.
+    const isLimited = host.pool.size() > 0;
+    return isLimited
+      ? this.#carryLater(host, invocation, profile)
+      : runAutocommitted(host, invocation, control, profile);
   }
 
   // Statements that were alone have all connections: without this, they would have them for as long as many wait.

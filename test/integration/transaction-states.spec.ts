@@ -231,6 +231,7 @@ describe('what the states promise', () => {
       nestedWaitTimeout: 1_000,
       ready: () => Promise.resolve(),
       command: () => Promise.reject(new Error('nothing is sent')),
+      rollbackTo: () => Promise.reject(new Error('nothing is sent')),
       isConnected: false,
       commandMark: 0,
       stopWaiting: () => undefined,

@@ -164,7 +164,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     if (savepoint === undefined) return;
     try {
       this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
-      await this.host.command(`RELEASE SAVEPOINT ${savepoint}`, `ROLLBACK TO SAVEPOINT ${savepoint}`);
+      await this.host.rollbackTo(savepoint);
     } catch (error) {
       this.host.invalidate(error);
       throw error;

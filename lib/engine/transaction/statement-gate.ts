@@ -1,4 +1,5 @@
 import { Mutex } from '../mutex.js';
+import { promised } from '../promised.js';
 
 /** How long a wait may last in which nothing moves. */
 export interface Patience {
@@ -74,7 +75,7 @@ export class StatementGate {
   /** Runs `work`, in flight until it settles; `failed` gives what is thrown for its error. True: with its end goes the turn. */
   pass<T>(work: () => Promise<T>, failed: (error: unknown) => unknown, hasTurn = false): Promise<T> {
     this.#inFlight += 1;
-    return begin(work).then(
+    return promised(work).then(
       (result) => {
         this.#leave(hasTurn);
         return result;
@@ -103,13 +104,5 @@ export class StatementGate {
     await new Promise<void>((resolve) => {
       this.#onQuiet = resolve;
     });
-  }
-}
-
-function begin<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return work();
-  } catch (error) {
-    return Promise.reject(error);
   }
 }

@@ -33,8 +33,10 @@ export interface TransactionHost {
   ready(signal?: AbortSignal): Promise<void> | undefined;
   /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
   stopWaiting(reason: unknown): void;
-  /** Sends a control statement alone, or behind `before` in one flight, and gives the answer to it. Drops what was deferred. */
-  command(text: string, before?: string): Promise<CommandResult>;
+  /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */
+  command(text: string): Promise<CommandResult>;
+  /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */
+  rollbackTo(savepoint: string): Promise<unknown>;
   /** Lets a control statement ride in front of whatever comes next. */
   defer(text: string): void;
   nextSavepoint(): string;

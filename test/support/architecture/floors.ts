@@ -83,6 +83,7 @@ export const FLOORS: readonly Floor[] = [
       'builtin-types.ts',
       'statement/',
       'mutex.ts',
+      'promised.ts',
       'watchdog.ts',
       'linked-list.ts',
       'recently-used.ts',
