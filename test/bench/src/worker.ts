@@ -20,8 +20,8 @@ class Worker {
 
   async round(): Promise<Round> {
     await this.#subject.prepare?.();
-    // What the last round left behind is no cost of this one.
-    globalThis.gc?.();
+    // No collection is forced here: while nothing is under way, it takes the shapes of all objects with it, and V8 throws away
+    // the optimized code that knew them. What follows would be measured cold.
     const cpuBefore = process.cpuUsage();
     const before = process.hrtime.bigint();
     await this.#subject.run();

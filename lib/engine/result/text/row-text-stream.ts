@@ -38,6 +38,7 @@ export class RowTextStream extends Readable {
     return this.#format.contentType;
   }
 
+  /** @internal */
   override _read(): void {
     this.#nextChunk().then(
       (chunk) => {
@@ -48,6 +49,7 @@ export class RowTextStream extends Readable {
     );
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#rows = [];
     this.#result.close().then(
