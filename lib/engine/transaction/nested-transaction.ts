@@ -109,7 +109,8 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   #release(): Promise<void> {
-    return this.rollbackReason === undefined && this.isValid ? this.#keep() : this.#undoInstead();
+    const isKept = this.rollbackReason === undefined && this.deadline?.aborted !== true;
+    return isKept && this.isValid ? this.#keep() : this.#undoInstead();
   }
 
   async #undoInstead(): Promise<void> {
