@@ -1,3 +1,5 @@
+import { onAbort } from './abort-listener.js';
+
 /**
  * A fair lock: waiters get it in the order in which they came. It has no owner of its own; whoever acquired it
  * releases it once.
@@ -22,16 +24,17 @@ export class Mutex {
     if (this.tryAcquire()) return Promise.resolve();
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const aborted = (): void => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        ignore?.();
         reject(signal?.reason as Error);
       };
+      const ignore = signal && onAbort(signal, aborted);
       const waiter = (): void => {
-        signal?.removeEventListener('abort', onAbort);
+        ignore?.();
         resolve();
       };
       this.#waiters.push(waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 

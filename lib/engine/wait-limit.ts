@@ -1,3 +1,4 @@
+import { onAbort } from './abort-listener.js';
 import { QueryCanceledError } from './errors.js';
 import { LONGEST_TIMER } from './option-rule.js';
 
@@ -40,15 +41,15 @@ export class WaitLimit {
 
   #watch(stop: (reason: string, cause?: unknown) => void): void {
     const signal = this.#signal;
-    const onAbort = (): void => stop('its signal was aborted', signal?.reason);
-    if (signal?.aborted === true) return onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const aborted = (): void => stop('its signal was aborted', signal?.reason);
+    if (signal?.aborted === true) return aborted();
+    const ignore = signal && onAbort(signal, aborted);
     const time = this.timeLeft ?? Infinity;
     const expire = (): void => stop(`its timeout of ${this.#timeout} ms has passed`);
     const timer = time > LONGEST_TIMER ? undefined : setTimeout(expire, time);
     this.#stopWatching = () => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
+      ignore?.();
     };
   }
 }

@@ -1,3 +1,5 @@
+import { getEventListeners, getMaxListeners } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { QueryCanceledError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, StatementOptions } from 'nest-async-engine/engine';
@@ -90,5 +92,36 @@ describe('a statement whose wait was ended', () => {
     setTimeout(() => void holder.close(), 400);
     expect(await sleeping).toMatchObject({ sqlState: '57014' });
     expect(performance.now() - started).toBeLessThan(950);
+  });
+});
+
+describe('many statements with one signal', () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  const many = (options?: StatementOptions): Promise<unknown> =>
+    Promise.all(Array.from({ length: 30 }, () => engine.execute(one, undefined, options)));
+
+  beforeEach(() => {
+    warnings.length = 0;
+    process.on('warning', note);
+  });
+  afterEach(() => void process.off('warning', note));
+
+  // Node tells of them in the next turn.
+  const warningsOf = async (work: Promise<unknown>): Promise<Error[]> => {
+    await work;
+    await setImmediate();
+    return warnings;
+  };
+
+  it('are taken for no leak of listeners, and leave its limit as it was', async () => {
+    const { signal } = new AbortController();
+    const limit = getMaxListeners(signal);
+    expect(await warningsOf(many({ signal }))).toEqual([]);
+    expect([getMaxListeners(signal), getEventListeners(signal, 'abort')]).toEqual([limit, []]);
+  });
+
+  it('are taken for none where it is the deadline of their transaction', async () => {
+    expect(await warningsOf(engine.transaction(() => many(), { timeout: 5_000 }))).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-listener.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** What a caller may say about one checkout. */
@@ -17,9 +18,8 @@ export class Waiter {
   readonly promise: Promise<PooledConnection>;
   /** The stack of the checkout, where leaks are looked for. */
   readonly trace: string | undefined;
-  readonly #signal: AbortSignal | undefined;
   readonly #settled: () => void;
-  readonly #onAbort = (): void => this.reject(this.#signal?.reason);
+  readonly #ignoreSignal: (() => void) | undefined;
   #resolve!: (connection: PooledConnection) => void;
   #reject!: (reason: unknown) => void;
   #state: 'waiting' | 'settled' = 'waiting';
@@ -31,9 +31,8 @@ export class Waiter {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#signal = signal;
     this.#settled = settled;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#ignoreSignal = signal && onAbort(signal, () => this.reject(signal.reason));
   }
 
   get isWaiting(): boolean {
@@ -51,7 +50,7 @@ export class Waiter {
   #settle(): boolean {
     if (this.#state === 'settled') return false;
     this.#state = 'settled';
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#ignoreSignal?.();
     this.#settled();
     return true;
   }

@@ -82,6 +82,7 @@ export const FLOORS: readonly Floor[] = [
       'types.ts',
       'builtin-types.ts',
       'statement/',
+      'abort-listener.ts',
       'mutex.ts',
       'promised.ts',
       'watchdog.ts',

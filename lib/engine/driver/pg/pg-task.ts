@@ -1,3 +1,4 @@
+import { onAbort } from '../../abort-listener.js';
 import { LONGEST_TIMER } from '../../option-rule.js';
 import type { CommandOptions, ServerStatus } from '../driver.js';
 import type { PgBatch, PgBatchParts } from './pg-batch.js';
@@ -24,9 +25,9 @@ export function watchTask(
   if (timeout === undefined && signal === undefined) return undefined;
   const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
   const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
-  signal?.addEventListener('abort', interrupt, { once: true });
+  const ignore = signal && onAbort(signal, interrupt);
   return () => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', interrupt);
+    ignore?.();
   };
 }
