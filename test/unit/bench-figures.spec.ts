@@ -4,10 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { runCallers } from '../bench/src/callers.js';
 import { DelayProxy } from '../bench/src/delay-proxy.js';
 import { median, quantile, rotate } from '../bench/src/figures.js';
+import { sharesOf } from '../bench/src/profile.js';
 import type { Round } from '../bench/src/protocol.js';
 import { drawChart } from '../bench/src/report/chart.js';
 import { reportWorkload } from '../bench/src/report/report-workload.js';
 import { markdownTable, plainTable } from '../bench/src/report/table.js';
+import { profileLine } from '../bench/src/report/workload-tables.js';
 import type { Workload } from '../bench/src/workload.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -162,5 +164,44 @@ describe('the delay proxy', () => {
     expect(took).toBeGreaterThanOrEqual(80);
     // 50 parts one after the other would take 4,000 ms.
     expect(took).toBeLessThan(2_000);
+  });
+});
+
+describe('a profile', () => {
+  const frames: readonly (readonly [name: string, url: string])[] = [
+    ['(idle)', ''],
+    ['writev', ''],
+    ['execute', 'file:///library/dist/engine/executor.js'],
+    ['parse', 'file:///elsewhere/node_modules/pg-protocol/dist/parser.js'],
+    ['emit', 'node:events'],
+    ['query', 'file:///elsewhere/node_modules/kysely/dist/index.js'],
+  ];
+  const profile = {
+    nodes: frames.map(([functionName, url], index) => ({
+      id: index + 1,
+      callFrame: { functionName, url, scriptId: '1', lineNumber: 0, columnNumber: 0 },
+    })),
+    startTime: 0,
+    endTime: 100,
+    samples: [1, 2, 3, 3, 4, 5, 6],
+    timeDeltas: [40, 20, 10, 10, 10, 9.8, 0.2],
+  };
+
+  it('shares the time out by what the code belongs to', () => {
+    expect(sharesOf(profile, 'file:///library/dist/')).toEqual({
+      waiting: 0.4,
+      'writes to the socket': 0.2,
+      'nest-async-engine': 0.2,
+      pg: 0.1,
+      'Node.js': 0.098,
+      others: 0.002,
+    });
+  });
+
+  it('is told in one sentence, the largest part first, without what is nothing', () => {
+    const parts = sharesOf(profile, 'file:///library/dist/');
+    expect(profileLine({ of: 'us', parts })).toBe(
+      'Where the time of us goes: waiting 40 %, writes to the socket 20 %, nest-async-engine 20 %, pg 10 %, Node.js 10 %.',
+    );
   });
 });

@@ -1,3 +1,4 @@
+import type { Profile } from './profile.js';
 import type { Size } from './workload.js';
 
 /** What the runner says to the process of a contender. */
@@ -11,6 +12,8 @@ export type Order =
       readonly size: Size;
     }
   | { readonly kind: 'round' }
+  /** One more round, which is not measured but looked into. */
+  | { readonly kind: 'profile' }
   | { readonly kind: 'close' };
 
 export type OpenOrder = Extract<Order, { readonly kind: 'open' }>;
@@ -31,4 +34,5 @@ export interface Round {
 export type Answer =
   | { readonly kind: 'ready' }
   | { readonly kind: 'done'; readonly round: Round }
+  | { readonly kind: 'profiled'; readonly profile: Profile }
   | { readonly kind: 'failed'; readonly reason: string };

@@ -2,7 +2,7 @@ import { DelayProxy } from './delay-proxy.js';
 import { rotate } from './figures.js';
 import { Observer } from './observer.js';
 import type { Round } from './protocol.js';
-import type { WorkloadReport } from './report/report.js';
+import type { ProfileReport, WorkloadReport } from './report/report.js';
 import { reportWorkload } from './report/report-workload.js';
 import { WorkerProcess } from './worker-process.js';
 import type { Contender, Size, Workload } from './workload.js';
@@ -44,6 +44,7 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
   try {
     await run.open(proxy?.url ?? databaseUrl);
     await run.rounds();
+    await run.profile();
     return run.report();
   } finally {
     await run.close();
@@ -57,6 +58,7 @@ class WorkloadRun {
   readonly #settings: RunSettings;
   readonly #failures: string[] = [];
   #participants: readonly Participant[] = [];
+  #profile: ProfileReport | undefined;
 
   constructor(workload: Workload, size: Size, settings: RunSettings) {
     this.#workload = workload;
@@ -82,9 +84,23 @@ class WorkloadRun {
     }
   }
 
+  /** Looks into the one that the goals are about. */
+  async profile(): Promise<void> {
+    const [goal] = this.#workload.goals;
+    const participant = this.#participants.find(({ name }) => name === goal?.of);
+    if (participant === undefined) return;
+    this.#progress('profile');
+    try {
+      this.#profile = { of: participant.name, parts: await participant.process.profile() };
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   report(): WorkloadReport {
     const measured = new Map(this.#participants.map(({ name, rounds }) => [name, rounds]));
-    return reportWorkload(this.#workload, this.#size.operations, measured, this.#failures);
+    const report = reportWorkload(this.#workload, this.#size.operations, measured, this.#failures);
+    return { ...report, profile: this.#profile };
   }
 
   async close(): Promise<void> {

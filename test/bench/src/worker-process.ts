@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { BenchmarkError } from './benchmark-error.js';
+import type { Profile } from './profile.js';
 import type { Answer, OpenOrder, Order, Round } from './protocol.js';
 
 /** Milliseconds within which a contender must answer. */
@@ -34,6 +35,12 @@ export class WorkerProcess {
     const answer = await this.#ask({ kind: 'round' });
     if (answer.kind === 'done') return answer.round;
     throw new BenchmarkError(`${this.#name} answered '${answer.kind}' to a round. See worker.ts.`);
+  }
+
+  async profile(): Promise<Profile> {
+    const answer = await this.#ask({ kind: 'profile' });
+    if (answer.kind === 'profiled') return answer.profile;
+    throw new BenchmarkError(`${this.#name} answered '${answer.kind}' to a profile. See worker.ts.`);
   }
 
   /** Ends the process, by force when it does not end by itself. */

@@ -1,4 +1,5 @@
 import { BenchmarkError } from './benchmark-error.js';
+import { profileOf, type Profile } from './profile.js';
 import type { Answer, OpenOrder, Order, Round } from './protocol.js';
 import type { Contender, Subject } from './workload.js';
 import { WORKLOADS } from './workloads/index.js';
@@ -32,6 +33,13 @@ class Worker {
     return { wall, cpu: (user + system) * 1_000, peak, idle: this.#idle };
   }
 
+  async profile(): Promise<Profile> {
+    await this.#subject.prepare?.();
+    const profile = await profileOf(() => this.#subject.run());
+    await this.#subject.verify?.();
+    return profile;
+  }
+
   close(): Promise<void> {
     return this.#subject.close();
   }
@@ -54,6 +62,10 @@ async function obey(order: Order, worker: Worker | undefined): Promise<Worker | 
     case 'round':
       if (worker === undefined) throw new BenchmarkError('a round before open. Open first.');
       answer({ kind: 'done', round: await worker.round() });
+      return worker;
+    case 'profile':
+      if (worker === undefined) throw new BenchmarkError('a profile before open. Open first.');
+      answer({ kind: 'profiled', profile: await worker.profile() });
       return worker;
     case 'close':
       await worker?.close();

@@ -1,7 +1,7 @@
 import type { Environment } from '../environment.js';
 import type { Report, WorkloadReport } from './report.js';
 import { markdownTable, type Table } from './table.js';
-import { figuresTable, goalsTable } from './workload-tables.js';
+import { figuresTable, goalsTable, profileLine } from './workload-tables.js';
 
 const INTRODUCTION = `# Benchmarks
 
@@ -16,7 +16,8 @@ each round is compared with the base in the same round; _ratio_ is the median of
 the contender's process. _peak_ is the most memory of that process in MiB, _above idle_ what this is more than when it had opened its pool and done
 nothing. Results are checked: rows in full once, sums in each round, and what was written by a look at the tables. _The base once more_ is
 a second process of the base: how far it is from 1 is how far the figures can be trusted. Every client is used as its documentation
-recommends, with prepared statements where it has them and pools of 10 connections.`;
+recommends, with prepared statements where it has them and pools of 10 connections. _Where the time goes_ is one more round under V8's profiler, after
+those that are measured; what the server needs is waiting.`;
 
 /** The page docs/benchmarks.md. */
 export function writePage(report: Report): string {
@@ -40,12 +41,13 @@ export function writePage(report: Report): string {
 }
 
 function writeWorkload(report: WorkloadReport): string {
-  const { title, name, base, rounds, figure, failures } = report;
+  const { title, name, base, rounds, figure, profile, failures } = report;
   const share =
     figure === 'share' ? ' The figure is the share used of what it may cost more than the base.' : '';
   const about = `\`--workload ${name}\`; base: ${base}; ${rounds} rounds.${share}`;
   const failed = failures.map((failure) => `Failed: ${failure.split('\n', 1)[0] ?? ''}`);
-  return [`## ${title}`, about, markdownTable(figuresTable(report)), ...failed].join('\n\n');
+  const looked = profile === undefined ? [] : [profileLine(profile)];
+  return [`## ${title}`, about, markdownTable(figuresTable(report)), ...looked, ...failed].join('\n\n');
 }
 
 function environmentTable(date: string, environment: Environment): Table {

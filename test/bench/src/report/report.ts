@@ -1,4 +1,5 @@
 import type { Environment } from '../environment.js';
+import type { Profile } from '../profile.js';
 
 /** What one run found out: what `--json` writes, and tables, page and chart are made of. It holds no durations. */
 export interface Report {
@@ -19,8 +20,16 @@ export interface WorkloadReport {
   readonly figure: 'ratio' | 'share';
   readonly contenders: readonly ContenderReport[];
   readonly goals: readonly GoalReport[];
+  /** Of the contender that the goals are about. */
+  readonly profile?: ProfileReport | undefined;
   /** What went wrong, by contender. */
   readonly failures: readonly string[];
+}
+
+/** Where the time of a contender went, waiting included. */
+export interface ProfileReport {
+  readonly of: string;
+  readonly parts: Profile;
 }
 
 export interface ContenderReport {

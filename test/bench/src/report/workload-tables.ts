@@ -1,4 +1,4 @@
-import type { GoalReport, WorkloadReport } from './report.js';
+import type { GoalReport, ProfileReport, WorkloadReport } from './report.js';
 import { plainTable, type Table } from './table.js';
 
 /** Who took how much of what the base takes. */
@@ -32,12 +32,22 @@ export function printSmoke({ name, contenders, failures }: WorkloadReport): stri
 
 /** One workload for a terminal. */
 export function printWorkload(report: WorkloadReport): string {
-  const { title, name, base, rounds, goals, failures } = report;
+  const { title, name, base, rounds, goals, profile, failures } = report;
   const head = `${title}  (${name}; base: ${base}; median of ${rounds} round${rounds === 1 ? '' : 's'})`;
   const parts = [head, plainTable(figuresTable(report))];
+  if (profile !== undefined) parts.push(profileLine(profile));
   if (goals.length > 0) parts.push(plainTable(goalsTable(goals)));
   parts.push(...failures.map((failure) => `FAILED ${failure}`));
   return parts.join('\n\n');
+}
+
+/** One sentence about where the time goes: parts of one per cent and more. */
+export function profileLine({ of, parts }: ProfileReport): string {
+  const shares = Object.entries(parts)
+    .toSorted(([, one], [, other]) => other - one)
+    .filter(([, share]) => share >= 0.01)
+    .map(([part, share]) => `${part} ${Math.round(share * 100)} %`);
+  return `Where the time of ${of} goes: ${shares.join(', ')}.`;
 }
 
 function formatValue(value: number): string {
