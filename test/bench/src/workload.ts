@@ -4,7 +4,7 @@ export interface Size {
   readonly operations: number;
   /** Rows of one operation, where that is the point of the workload. */
   readonly rows?: number | undefined;
-  /** Rounds, where the default is too many for work that takes so long. */
+  /** Rounds, where the default is too many for work that takes so long, or too few. */
   readonly rounds?: number | undefined;
 }
 
