@@ -1,13 +1,10 @@
 import type { WireValue } from './pg-step.js';
+import { putText, roomOf } from './wire-text.js';
 
 /** In front of the elements: number of dimensions, whether there are NULLs, type, length, first index. */
 const HEAD = 20;
 /** In front of each element: its length, or -1 for NULL. */
 const LENGTH = 4;
-/** Above it, the length of a text in bytes is asked for instead of being assumed to be the longest possible. */
-const LONG_TEXT = 1_024;
-/** Up to it, copying characters one by one is quicker than a call out of JavaScript. */
-const SHORT_TEXT = 32;
 
 const BYTEA_OID = 17;
 
@@ -64,7 +61,7 @@ export function encodedArray(typeOid: number, values: readonly WireValue[]): Buf
 
 function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {
   const room = values.reduce(
-    (sum, value) => sum + roomOf(value),
+    (sum, value) => sum + (typeof value === 'string' ? roomOf(value) : 0),
     HEAD + values.length * (LENGTH + prefix.length),
   );
   const bytes = Buffer.allocUnsafeSlow(room);
@@ -101,23 +98,6 @@ function putHead(bytes: Buffer, typeOid: number, count: number): number {
   at = bytes.writeUInt32BE(typeOid, at);
   at = bytes.writeInt32BE(count, at);
   return bytes.writeInt32BE(1, at);
-}
-
-/** Copies what is ASCII one by one, and anything else at once. */
-function putText(bytes: Buffer, start: number, text: string): number {
-  const { length } = text;
-  if (length > SHORT_TEXT) return start + bytes.write(text, start, 'utf8');
-  for (let index = 0; index < length; index += 1) {
-    const code = text.charCodeAt(index);
-    if (code > 0x7f) return start + bytes.write(text, start, 'utf8');
-    bytes[start + index] = code;
-  }
-  return start + length;
-}
-
-function roomOf(value: WireValue): number {
-  if (typeof value !== 'string') return 0;
-  return value.length > LONG_TEXT ? Buffer.byteLength(value) : 3 * value.length;
 }
 
 function putBoolean(view: DataView, at: number, value: unknown): boolean {

@@ -1,10 +1,7 @@
 import type { WireValue } from './pg-step.js';
+import { putText, roomOf } from './wire-text.js';
 
 const SLAB = 16_384;
-/** Above it, the length of a text in bytes is asked for instead of being assumed to be the longest possible. */
-const LONG_TEXT = 1_024;
-/** Up to it, copying characters one by one is quicker than a call out of JavaScript. */
-const SHORT_TEXT = 32;
 
 const CODE = {
   parse: 0x50,
@@ -143,22 +140,8 @@ export class MessageWriter {
   }
 
   #characters(text: string): void {
-    const { length } = text;
-    this.#reserve(length > LONG_TEXT ? Buffer.byteLength(text) : 3 * length);
-    if (length > SHORT_TEXT || !this.#copyAscii(text)) this.#at += this.#slab.write(text, this.#at, 'utf8');
-  }
-
-  /** False, and nothing has happened, where there is more than ASCII in it. */
-  #copyAscii(text: string): boolean {
-    const slab = this.#slab;
-    const start = this.#at;
-    for (let index = 0; index < text.length; index += 1) {
-      const code = text.charCodeAt(index);
-      if (code > 0x7f) return false;
-      slab[start + index] = code;
-    }
-    this.#at = start + text.length;
-    return true;
+    this.#reserve(roomOf(text));
+    this.#at = putText(this.#slab, this.#at, text);
   }
 
   #int16(value: number): void {
