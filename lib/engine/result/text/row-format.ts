@@ -31,44 +31,47 @@ export interface RowFormat<Element = unknown> {
   end(): string;
 }
 
-class NdjsonFormat implements RowFormat {
-  readonly contentType = 'application/x-ndjson; charset=utf-8';
-  readonly #result: AsyncResult<unknown>;
+/** Where elements come from. */
+interface Elements<Element> {
+  fetchMany(): Promise<readonly Element[]>;
+}
 
-  constructor(result: AsyncResult<unknown>) {
-    this.#result = result;
+/** Nothing comes before the first element and behind the last, unless a format says so. */
+abstract class ElementFormat<Element, Source extends Elements<Element>> implements RowFormat<Element> {
+  abstract readonly contentType: string;
+  protected readonly source: Source;
+
+  constructor(source: Source) {
+    this.source = source;
   }
 
-  read(): Promise<readonly unknown[]> {
-    return this.#result.fetchMany();
+  read(): Promise<readonly Element[]> {
+    return this.source.fetchMany();
   }
 
   begin(): Promise<string> {
     return Promise.resolve('');
   }
 
-  write(row: unknown): string {
-    return `${toJson(row)}\n`;
-  }
+  abstract write(element: Element, isFirst: boolean): string;
 
   end(): string {
     return '';
   }
 }
 
-class JsonFormat implements RowFormat {
+class NdjsonFormat extends ElementFormat<unknown, AsyncResult<unknown>> {
+  readonly contentType = 'application/x-ndjson; charset=utf-8';
+
+  write(row: unknown): string {
+    return `${toJson(row)}\n`;
+  }
+}
+
+class JsonFormat extends ElementFormat<unknown, AsyncResult<unknown>> {
   readonly contentType = 'application/json; charset=utf-8';
-  readonly #result: AsyncResult<unknown>;
 
-  constructor(result: AsyncResult<unknown>) {
-    this.#result = result;
-  }
-
-  read(): Promise<readonly unknown[]> {
-    return this.#result.fetchMany();
-  }
-
-  begin(): Promise<string> {
+  override begin(): Promise<string> {
     return Promise.resolve('[');
   }
 
@@ -76,39 +79,30 @@ class JsonFormat implements RowFormat {
     return isFirst ? toJson(row) : `,\n${toJson(row)}`;
   }
 
-  end(): string {
+  override end(): string {
     return ']\n';
   }
 }
 
 /** Rows by position: two columns may share a name. */
-class CsvFormat implements RowFormat<readonly unknown[]> {
+class CsvFormat extends ElementFormat<readonly unknown[], AsyncTupleResult> {
   readonly contentType = 'text/csv; charset=utf-8';
-  readonly #result: AsyncTupleResult;
   readonly #options: RowTextOptions;
 
   constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
-    this.#result = result.tuples();
+    super(result.tuples());
     this.#options = options;
   }
 
-  read(): Promise<readonly (readonly unknown[])[]> {
-    return this.#result.fetchMany();
-  }
-
-  async begin(): Promise<string> {
+  override async begin(): Promise<string> {
     const { header = true, byteOrderMark = false } = this.#options;
     const mark = byteOrderMark ? '\ufeff' : '';
-    return header ? mark + this.write(await this.#result.keys()) : mark;
+    return header ? mark + this.write(await this.source.keys()) : mark;
   }
 
   write(row: readonly unknown[]): string {
     const { escapeFormulas = false } = this.#options;
     return `${row.map((value) => csvField(value, escapeFormulas)).join(',')}\r\n`;
-  }
-
-  end(): string {
-    return '';
   }
 }
 
