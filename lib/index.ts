@@ -168,28 +168,25 @@ export type {
   UrlPassword,
   UrlQuery,
 } from './engine/index.js';
-export {
-  AfterCommitPublisher,
-  DatabaseExceptionFilter,
-  DatabaseModule,
-  getConnectionToken,
-  getEngineToken,
-  InjectConnection,
-  InjectEngine,
-  NonTransactional,
-  streamRows,
-  Transactional,
-  UseTransaction,
-} from './nest/index.js';
+export { DatabaseModule } from './nest/database.module.js';
+export { DatabaseExceptionFilter } from './nest/http/database-exception.filter.js';
+export { streamRows } from './nest/http/stream-rows.js';
+export { getConnectionToken, getEngineToken } from './nest/shared/database.tokens.js';
+export { InjectConnection, InjectEngine } from './nest/shared/inject.decorators.js';
+export { AfterCommitPublisher } from './nest/transactional/after-commit-publisher.js';
+export { NonTransactional, Transactional } from './nest/transactional/transactional.decorator.js';
+export { UseTransaction } from './nest/transactional/use-transaction.decorator.js';
+export type { StreamRowsOptions } from './nest/http/stream-rows.js';
 export type {
   DatabaseModuleAsyncOptions,
   DatabaseModuleFactoryOptions,
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
-  EventPublisherLike,
   RequestScopeOptions,
+} from './nest/shared/database-options.interface.js';
+export type { EventPublisherLike } from './nest/transactional/after-commit-publisher.js';
+export type {
   Settling,
-  StreamRowsOptions,
   TransactionalDecorator,
   TransactionalMethodOptions,
-} from './nest/index.js';
+} from './nest/transactional/transactional.decorator.js';

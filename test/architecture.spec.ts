@@ -1,18 +1,33 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import * as errors from '../lib/engine/errors.js';
+import * as errors from '../lib/engine/errors/errors.js';
 import { exportedNames, readDoors, surfaceFileOf, wildcardExports } from './support/architecture/doors.js';
-import { importRings, unplacedFiles, upwardImports } from './support/architecture/floors.js';
 import { strangersIn } from './support/architecture/rooms.js';
 import { parseSource, readSources, ROOT } from './support/architecture/source-files.js';
-import { bareErrors, longFiles, sharedState, silencedTypes } from './support/architecture/style.js';
+import {
+  drawStairs,
+  fullRooms,
+  importRings,
+  unplacedFiles,
+  upwardImports,
+} from './support/architecture/stairs.js';
+import {
+  bareErrors,
+  deepClasses,
+  innerDoors,
+  longFiles,
+  longFunctions,
+  sharedState,
+  silencedTypes,
+  wideComments,
+} from './support/architecture/style.js';
 
 const lib = readSources('lib');
 const doors = readDoors();
 
-describe('the staircase', () => {
-  it('has a floor for every file of lib', () => {
+describe('the house', () => {
+  it('has a room for every file of lib, and nothing loose in the hall', () => {
     expect(unplacedFiles(lib)).toEqual([]);
   });
 
@@ -24,14 +39,44 @@ describe('the staircase', () => {
     expect(importRings(lib)).toEqual([]);
   });
 
+  it('has rooms of at most 20 files and 2,000 lines of code', () => {
+    expect(fullRooms(lib)).toEqual([]);
+  });
+
+  it('calls only its doors index.ts', () => {
+    expect(
+      innerDoors(
+        lib,
+        doors.map(({ file }) => file.path),
+      ),
+    ).toEqual([]);
+  });
+
+  it('is drawn in docs/architecture.md as it stands', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/architecture.md'), 'utf8');
+    expect(page).toContain(`\`\`\`text\n${drawStairs()}\n\`\`\``);
+  });
+
   it('is entered by the doors, and each room knows only its own packages', () => {
     expect(strangersIn(lib)).toEqual([]);
   });
 });
 
 describe('every file of lib', () => {
-  it('has at most 300 lines', () => {
+  it('has at most 300 lines of code', () => {
     expect(longFiles(lib)).toEqual([]);
+  });
+
+  it('has functions of at most 40 lines', () => {
+    expect(longFunctions(lib)).toEqual([]);
+  });
+
+  it('has comments of at most 110 columns', () => {
+    expect(wideComments(lib)).toEqual([]);
+  });
+
+  it('has no class with more than one class of ours above it', () => {
+    expect(deepClasses(lib)).toEqual([]);
   });
 
   it('does without any and without silencing the compiler', () => {
@@ -76,40 +121,45 @@ describe('docs/errors.md', () => {
 
 // The guards themselves: each must see the thing it is there for.
 describe('the guards refuse', () => {
-  const errorsFile = parseSource('lib/engine/errors.ts', '');
+  const errorsFile = parseSource('lib/engine/errors/errors.ts', '');
   const engineFile = parseSource('lib/engine/engine.ts', '');
 
-  it('a file of the engine that nobody placed', () => {
-    expect(unplacedFiles([parseSource('lib/engine/utils.ts', '')])).toHaveLength(1);
+  it.each([
+    'lib/engine/utils.ts',
+    'lib/engine/helpers/list.ts',
+    'lib/engine/driver/pg/extra/a.ts',
+    'lib/cli/a.ts',
+  ])('%s, which has no room', (name) => {
+    expect(unplacedFiles([parseSource(name, '')])).toHaveLength(1);
   });
 
   it.each([
-    ['a value from above', 'lib/engine/errors.ts', `import { AsyncEngine } from './engine.js';`],
-    ['a type from above', 'lib/engine/errors.ts', `import type { AsyncEngine } from './engine.js';`],
-    ['a type written in place', 'lib/engine/errors.ts', `let a: import('./engine.js').AsyncEngine;`],
+    ['a value from above', 'lib/engine/errors/errors.ts', `import { AsyncEngine } from '../engine.js';`],
+    ['a type from above', 'lib/engine/errors/errors.ts', `import type { AsyncEngine } from '../engine.js';`],
+    ['a type written in place', 'lib/engine/errors/errors.ts', `let a: import('../engine.js').AsyncEngine;`],
     ['a folder beside it', 'lib/engine/pool/pool.ts', `import '../result/cursor-result.js';`],
     ['the door from inside', 'lib/engine/pool/pool.ts', `export { AsyncEngine } from '../index.js';`],
+    ['a higher room of a room', 'lib/engine/driver/pg/wire/a.ts', `import '../session/b.js';`],
+    ['the application from the server beside it', 'lib/embedded/a.ts', `import '../nest/b.js';`],
   ])('%s', (_, name, text) => {
     expect(upwardImports([parseSource(name, text), engineFile, errorsFile])).toHaveLength(1);
   });
 
   it('a ring', () => {
-    const one = parseSource('lib/engine/url.ts', `import type { B } from './types.js';`);
-    const two = parseSource('lib/engine/types.ts', `import { A } from './url.js';`);
-    expect(importRings([one, two])).toEqual([
-      'lib/engine/url.ts -> lib/engine/types.ts -> lib/engine/url.ts',
-    ]);
+    const one = parseSource('lib/rx/one.ts', `import type { B } from './two.js';`);
+    const two = parseSource('lib/rx/two.ts', `import { A } from './one.js';`);
+    expect(importRings([one, two])).toEqual(['lib/rx/one.ts -> lib/rx/two.ts -> lib/rx/one.ts']);
   });
 
   it.each([
-    ['Nest in the engine', 'lib/engine/log.ts', '@nestjs/common'],
+    ['Nest in the engine', 'lib/engine/util/logger.ts', '@nestjs/common'],
     ['RxJS in the engine', 'lib/engine/result/async-result.ts', 'rxjs'],
-    ['pg outside the driver', 'lib/engine/connection.ts', 'pg'],
-    ['a file of the engine behind its door', 'lib/rx/from-query.ts', '../engine/connection.js'],
+    ['pg outside the driver', 'lib/engine/connection/connection.ts', 'pg'],
+    ['a file of the engine behind its door', 'lib/rx/from-query.ts', '../engine/connection/connection.js'],
     ['Nest in the RxJS room', 'lib/rx/from-query.ts', '@nestjs/common'],
     ['pg in the Nest room', 'lib/nest/database.module.ts', 'pg'],
     ['a package that the user does not have', 'lib/testing/rollback-each.ts', 'vitest'],
-    ['a built-in without node:', 'lib/engine/driver/pg/pg-driver.ts', 'net'],
+    ['a built-in without node:', 'lib/engine/driver/pg/connect/pg-driver.ts', 'net'],
   ])('%s', (_, name, specifier) => {
     expect(strangersIn([parseSource(name, `import type { X } from '${specifier}';`)])).toHaveLength(1);
   });
@@ -124,8 +174,13 @@ describe('the guards refuse', () => {
     ['a static that changes', sharedState, 'class A { static count = 0; }'],
     ['a bare error', bareErrors, `throw new Error('timeout');`],
     ['a file of 301 lines', longFiles, 'f();\n'.repeat(301)],
+    ['a function of 41 lines', longFunctions, `function a() {\n${'f();\n'.repeat(41)}}`],
+    ['a wide comment', wideComments, `// ${'wide '.repeat(30)}`],
+    ['a chain of classes', deepClasses, 'class A {}\nclass B extends A {}\nclass C extends B {}'],
+    ['a door inside', (files: Parameters<typeof bareErrors>[0]) => innerDoors(files, []), ''],
+    ['a full room', (files: Parameters<typeof bareErrors>[0]) => fullRooms(files, { maxFiles: 0 }), ''],
   ])('%s', (_, guard, text) => {
-    expect(guard([parseSource('lib/engine/errors.ts', text)])).toHaveLength(1);
+    expect(guard([parseSource('lib/rx/index.ts', text)])).toHaveLength(1);
   });
 
   it('export *', () => {

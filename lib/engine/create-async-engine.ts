@@ -1,19 +1,20 @@
-import { makeDriver, poolOptionsFor } from './drivers.js';
+import { makeDriver, poolOptionsFor } from './create-driver.js';
 import { AsyncEngine } from './engine.js';
 import { resolveEngineOptions } from './engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
-import { ArgumentError } from './errors.js';
-import { AmbientContext } from './frame.js';
-import { EchoLog } from './log.js';
-import type { EngineLogger } from './log.js';
-import { Multiplexer } from './multiplexer.js';
-import { OpenScopes } from './open-scopes.js';
-import { QueuePool } from './pool/index.js';
-import type { Pool, PoolOptions } from './pool/index.js';
-import { ReplacedErrors } from './replaced-errors.js';
-import { CompiledCache } from './statement/index.js';
-import { makeUrl } from './url.js';
-import type { DatabaseUrl } from './url.js';
+import { ArgumentError } from './errors/errors.js';
+import { AmbientContext } from './ambient/async-context.js';
+import { EchoLog } from './util/logger.js';
+import type { EngineLogger } from './util/logger.js';
+import { Multiplexer } from './execution/multiplexer.js';
+import { OpenScopes } from './ambient/open-scopes.js';
+import { QueuePool } from './pool/queue-pool.js';
+import type { PoolOptions } from './pool/pool-options.js';
+import type { Pool } from './pool/pool.js';
+import { ReplacedErrors } from './execution/replaced-errors.js';
+import { CompiledCache } from './statement/compiled-cache.js';
+import { makeUrl } from './driver/url/url.js';
+import type { DatabaseUrl } from './driver/url/url.js';
 
 /**
  * Makes an engine for the database at `url`. Opens nothing: the first statement does.

@@ -1,6 +1,6 @@
-import type { ConnectionEvents } from './connection-events.js';
-import type { AsyncConnection } from './connection.js';
-import type { PoolEvents } from './pool/index.js';
+import type { ConnectionEvents } from './execution/connection-events.js';
+import type { AsyncConnection } from './connection/connection.js';
+import type { PoolEvents } from './pool/pool-events.js';
 
 /** An engine whose pool was replaced. */
 export interface DisposedEvent<Engine> {

@@ -2,9 +2,9 @@ import { createAsyncEngine } from './create-async-engine.js';
 import type { AsyncEngine } from './engine.js';
 import { engineOptionRules, unknownOptions } from './engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
-import { ArgumentError } from './errors.js';
-import { describeValue } from './option-rule.js';
-import { DatabaseUrl } from './url.js';
+import { ArgumentError } from './errors/errors.js';
+import { describeValue } from './util/option-rule.js';
+import { DatabaseUrl } from './driver/url/url.js';
 
 /** One key of the configuration that begins with the prefix. */
 interface Entry {
@@ -15,16 +15,17 @@ interface Entry {
 }
 
 /**
- * Makes an engine of the keys of `config` that begin with `prefix`, `${prefix}url` among them; other keys are ignored.
- * Opens nothing.
+ * Makes an engine of the keys of `config` that begin with `prefix`, `${prefix}url` among them; other keys are
+ * ignored. Opens nothing.
  *
- * Options are named in snake_case or camelCase. Texts become what the option takes: `'10'` is 10, `'yes'` is true, and
+ * Options are named in snake_case or camelCase. Texts become what the option takes: `'10'` is 10, `'yes'` is
+ * true, and
  * `'none'` is the `null` of `poolResetOnReturn`. Times in ms. `undefined` counts as not given.
  *
  * @param prefix Default `'database.'`.
  * @param overrides Options in code, which win over the configuration.
- * @throws ArgumentError for a missing URL, for a value that is not what its option takes, and for all unknown options
- * together.
+ * @throws ArgumentError for a missing URL, for a value that is not what its option takes, and for all unknown
+ * options together.
  */
 export function asyncEngineFromConfig(
   config: Readonly<Record<string, unknown>>,

@@ -1,12 +1,12 @@
-import type { AsyncConnection } from './connection.js';
-import { ENGINE_CONNECTION_TIMINGS } from './connection-events.js';
-import type { ConnectionEvents } from './connection-events.js';
-import { publish } from './channels.js';
+import type { AsyncConnection } from './connection/connection.js';
+import { ENGINE_CONNECTION_TIMINGS } from './execution/connection-events.js';
+import type { ConnectionEvents } from './execution/connection-events.js';
+import { publish } from './util/channels.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
-import { InvalidRequestError } from './errors.js';
-import { EventHub } from './events.js';
-import type { EventOf, ListenerTally } from './events.js';
-import type { PoolWatch } from './pool/index.js';
+import { InvalidRequestError } from './errors/errors.js';
+import { EventHub } from './util/events.js';
+import type { EventOf, ListenerTally } from './util/events.js';
+import type { PoolWatch } from './pool/pool-watch.js';
 
 const OWN_TIMINGS = { engineDisposed: 'sync', retry: 'sync' } as const;
 

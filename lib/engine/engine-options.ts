@@ -1,6 +1,6 @@
-import { ArgumentError, AsyncMethodRequiredError } from './errors.js';
-import { checkExecutionOptions, type ExecutionOptions } from './execution-options.js';
-import { CONSOLE_LOGGER, type Echo, type EngineLogger } from './log.js';
+import { ArgumentError, AsyncMethodRequiredError } from './errors/errors.js';
+import { checkExecutionOptions, type ExecutionOptions } from './execution/execution-options.js';
+import { CONSOLE_LOGGER, type Echo, type EngineLogger } from './util/logger.js';
 import {
   asItIs,
   describeValue,
@@ -10,17 +10,21 @@ import {
   LONGEST_TIMER,
   type OptionRule,
   wordRule,
-} from './option-rule.js';
-import { overlay } from './overlay.js';
-import { AssertionPool, NullPool, Pool, poolOptionNames, StaticPool } from './pool/index.js';
-import type { PoolOptions } from './pool/index.js';
+} from './util/option-rule.js';
+import { overlay } from './util/merge-options.js';
+import { AssertionPool } from './pool/assertion-pool.js';
+import { NullPool } from './pool/null-pool.js';
+import { poolOptionNames } from './pool/pool-options.js';
+import { Pool } from './pool/pool.js';
+import { StaticPool } from './pool/static-pool.js';
+import type { PoolOptions } from './pool/pool-options.js';
 import { poolOptionRules } from './pool/pool-options.js';
 import type { Driver } from './driver/driver.js';
-import type { TransactionalOptions } from './open-transaction.js';
+import type { TransactionalOptions } from './ambient/open-transaction.js';
 import { sessionSettings } from './session-settings.js';
 import { normalizeIsolationLevel } from './transaction/isolation.js';
 import type { IsolationLevel } from './transaction/isolation.js';
-import type { TypeOptions, TypeParser } from './types.js';
+import type { TypeOptions, TypeParser } from './driver/types/types.js';
 
 /** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
 export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
@@ -31,11 +35,16 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly poolClass?: PoolClass | undefined;
   /** A pool that exists already; then the engine takes no other option of a pool. */
   readonly pool?: Pool | undefined;
-  /** Opens each connection in place of the URL and `connectArgs`: gives a `pg` Client that is connected. Not for PGlite. */
+  /**
+   * Opens each connection in place of the URL and `connectArgs`: gives a `pg` Client that is connected. Not
+   * for PGlite.
+   */
   readonly asyncCreator?: (() => Promise<unknown>) | undefined;
   /** Writes statements, BEGIN, COMMIT and ROLLBACK to the logger; `'debug'`: rows too. Default false. */
   readonly echo?: Echo | undefined;
-  /** Writes invalidations of the pool to the logger; `'debug'`: each checkout and return too. Default false. */
+  /**
+   * Writes invalidations of the pool to the logger; `'debug'`: each checkout and return too. Default false.
+   */
   readonly echoPool?: Echo | undefined;
   /** Tells the lines of several engines apart: `AsyncEngine.orders`. */
   readonly loggingName?: string | undefined;
@@ -55,7 +64,10 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
   /** Wins over the URL's; a function is asked for each new connection, so that tokens can rotate. */
   readonly password?: string | (() => Promise<string>) | undefined;
-  /** For each host that is tried. Default: the URL's `connect_timeout`, which counts seconds, else 10,000; 0: no limit. */
+  /**
+   * For each host that is tried. Default: the URL's `connect_timeout`, which counts seconds, else 10,000; 0:
+   * no limit.
+   */
   readonly connectTimeout?: number | undefined;
   /** Compiled `text()` statements that are kept. Default 500; 0: none. */
   readonly queryCacheSize?: number | undefined;
@@ -64,29 +76,42 @@ export interface AsyncEngineOptions extends PoolOptions {
   /** Friendly to poolers in transaction mode: no named statements, no session settings. */
   readonly pgbouncer?: boolean | undefined;
   /**
-   * Plain reads outside of transactions that are known to be quick share connections when there are many at once. Default
-   * true; false by default with `pgbouncer`. Never with a driver of one session.
+   * Plain reads outside of transactions that are known to be quick share connections when there are many at
+   * once. Default true; false by default with `pgbouncer`. Never with a driver of one session.
    */
   readonly multiplex?: boolean | undefined;
-  /** The server's `statement_timeout` of each session. Default: the server's; 0: none. Refused over PGlite. */
+  /**
+   * The server's `statement_timeout` of each session. Default: the server's; 0: none. Refused over PGlite.
+   */
   readonly statementTimeout?: number | undefined;
   /** The server's `lock_timeout` of each session. Default: the server's; 0: none. */
   readonly lockTimeout?: number | undefined;
-  /** The server's `idle_in_transaction_session_timeout`. Default: the server's; 0: none. Refused over PGlite. */
+  /**
+   * The server's `idle_in_transaction_session_timeout`. Default: the server's; 0: none. Refused over PGlite.
+   */
   readonly idleInTransactionTimeout?: number | undefined;
   /** The name of each session in `pg_stat_activity`. Default: the URL's `application_name`. */
   readonly applicationName?: string | undefined;
   /** Applied to each new connection after it is open. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
-  /** How values of a type arrive: `{ int8: 'bigint' }`, `'text'`, or a parser, by type name or oid; arrays follow. */
+  /**
+   * How values of a type arrive: `{ int8: 'bigint' }`, `'text'`, or a parser, by type name or oid; arrays
+   * follow.
+   */
   readonly types?: TypeOptions | undefined;
   /** Makes the text of an object that is sent as a value. Default `JSON.stringify`. */
   readonly jsonSerializer?: ((value: unknown) => string) | undefined;
   /** Reads json and jsonb. Default `JSON.parse`; `types` wins over it. */
   readonly jsonDeserializer?: TypeParser | undefined;
-  /** How long a statement or a nested transaction waits for another one beside it in which nothing runs. Default 10,000. */
+  /**
+   * How long a statement or a nested transaction waits for another one beside it in which nothing runs.
+   * Default 10,000.
+   */
   readonly nestedWaitTimeout?: number | undefined;
-  /** How long the server may take for COMMIT, deferred constraints included; then `CommitOutcomeUnknownError`. Default 60,000. */
+  /**
+   * How long the server may take for COMMIT, deferred constraints included; then `CommitOutcomeUnknownError`.
+   * Default 60,000.
+   */
   readonly commitTimeout?: number | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;

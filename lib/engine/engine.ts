@@ -1,26 +1,28 @@
-import { runAutocommitted } from './autocommit.js';
-import { AsyncConnection } from './connection.js';
+import { runAutocommitted } from './execution/autocommit.js';
+import { AsyncConnection } from './connection/connection.js';
 import type { CommandResult, Control } from './driver/driver.js';
-import type { Dialect } from './dialect.js';
-import { checkExecutionOptions } from './execution-options.js';
-import type { ExecutionOptions, StatementOptions } from './execution-options.js';
-import type { AmbientContext } from './frame.js';
-import type { Invocation } from './invocation.js';
+import type { Dialect } from './connection/dialect.js';
+import { checkExecutionOptions } from './execution/execution-options.js';
+import type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
+import type { AmbientContext } from './ambient/async-context.js';
+import type { Invocation } from './execution/invocation.js';
 import { ListeningEngine } from './listening-engine.js';
 import type { ListeningParts } from './listening-engine.js';
-import type { Echo, EngineLogger } from './log.js';
-import type { Multiplexer } from './multiplexer.js';
-import type { OpenScopes } from './open-scopes.js';
-import type { TransactionalOptions } from './open-transaction.js';
-import { overlay } from './overlay.js';
-import { SessionViews } from './pool/index.js';
-import type { Pool, PooledConnection, SessionView } from './pool/index.js';
-import type { StreamSource } from './result/index.js';
-import { StandaloneStream } from './standalone-stream.js';
-import type { CompiledCache } from './statement/index.js';
+import type { Echo, EngineLogger } from './util/logger.js';
+import type { Multiplexer } from './execution/multiplexer.js';
+import type { OpenScopes } from './ambient/open-scopes.js';
+import type { TransactionalOptions } from './ambient/open-transaction.js';
+import { overlay } from './util/merge-options.js';
+import { SessionViews } from './pool/session-views.js';
+import type { Pool } from './pool/pool.js';
+import type { PooledConnection } from './pool/pooled-connection.js';
+import type { SessionView } from './pool/session-views.js';
+import type { StreamSource } from './result/stream-source.js';
+import { StandaloneStream } from './ambient/standalone-stream.js';
+import type { CompiledCache } from './statement/compiled-cache.js';
 import { normalizeIsolationLevel, settingsControl } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
-import type { DatabaseUrl } from './url.js';
+import type { DatabaseUrl } from './driver/url/url.js';
 
 /** What an engine and the engines made of it by `executionOptions()` share. */
 export interface EngineParts extends ListeningParts {
@@ -42,7 +44,10 @@ export interface EngineParts extends ListeningParts {
 
 const NO_CONTROL: readonly Control[] = [];
 
-/** Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing by itself. */
+/**
+ * Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing
+ * by itself.
+ */
 export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDisposable {
   readonly #parts: EngineParts;
   #options: ExecutionOptions;
@@ -105,8 +110,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /**
-   * Takes a connection of your own from the pool, never the ambient one. With `work` it is given back when that ends,
-   * and what was not committed is rolled back.
+   * Takes a connection of your own from the pool, never the ambient one. With `work` it is given back when
+   * that ends, and what was not committed is rolled back.
    *
    * @throws PoolTimeoutError, or why the server could not be reached.
    */
@@ -133,10 +138,11 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /**
-   * Has the server answer on a connection of the pool, within `timeout` ms (default 1,000) in all: for a health check.
+   * Has the server answer on a connection of the pool, within `timeout` ms (default 1,000) in all: for a
+   * health check.
    *
-   * @throws PoolTimeoutError when no connection could be had in time, ConnectionLostError when no answer came, or why
-   * the server could not be reached.
+   * @throws PoolTimeoutError when no connection could be had in time, ConnectionLostError when no answer
+   * came, or why the server could not be reached.
    */
   async ping({ timeout = 1_000 }: { readonly timeout?: number | undefined } = {}): Promise<void> {
     const deadline = performance.now() + timeout;
@@ -174,8 +180,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /**
-   * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back. A PGlite
-   * database stays open with what it has in memory.
+   * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back.
+   * A PGlite database stays open with what it has in memory.
    */
   async dispose({ close = true }: { readonly close?: boolean } = {}): Promise<void> {
     const { pool } = this.#parts;
@@ -185,8 +191,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /**
-   * For tests: from now on this engine, and every one that shares its pool, works over `pool`, until the function that
-   * you get is called. What is on loan from the former pool stays there.
+   * For tests: from now on this engine, and every one that shares its pool, works over `pool`, until the
+   * function that you get is called. What is on loan from the former pool stays there.
    */
   replacePool(pool: Pool): () => void {
     const former = this.#parts.pool;
@@ -194,7 +200,10 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return () => this.#install(former);
   }
 
-  /** For tests: lends sessions through `view`, of this pool and of those that replace it, until the given function is called. */
+  /**
+   * For tests: lends sessions through `view`, of this pool and of those that replace it, until the given
+   * function is called.
+   */
   viewSessions(view: SessionView): () => void {
     const { pool } = this.#parts;
     pool.views ??= new SessionViews();
@@ -209,8 +218,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /**
-   * Waits for open scopes and for connections on loan, at most `timeout` ms in all; then cancels what runs and ends its
-   * sessions, with a warning that names the scopes. For a shutdown: `aclose()` follows.
+   * Waits for open scopes and for connections on loan, at most `timeout` ms in all; then cancels what runs
+   * and ends its sessions, with a warning that names the scopes. For a shutdown: `aclose()` follows.
    */
   async drain(timeout: number): Promise<void> {
     const deadline = performance.now() + timeout;
@@ -223,7 +232,9 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     );
   }
 
-  /** Closes the pool for good, and a PGlite database: later statements are refused with `ResourceClosedError`. */
+  /**
+   * Closes the pool for good, and a PGlite database: later statements are refused with `ResourceClosedError`.
+   */
   async aclose(): Promise<void> {
     await this.pool.dispose();
     await this.#parts.closeDriver();

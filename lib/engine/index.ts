@@ -7,15 +7,15 @@ export { createAsyncEngine, createAsyncPoolFromUrl } from './create-async-engine
 export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
 export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
-export { AsyncConnection } from './connection.js';
-export type { AsyncTransaction, ConnectionSource } from './connection.js';
-export type { ConnectionMode } from './connection-source.js';
-export type { DriverClient, DriverQuery, DriverQueryResult } from './driver-client.js';
-export type { ConnectionState } from './connection-session.js';
-export type { ExecutionOptions, StatementOptions } from './execution-options.js';
-export type { StatementParameters } from './invocation.js';
-export type { Echo, EngineLogger, LogFields } from './log.js';
-export type { Dialect } from './dialect.js';
+export { AsyncConnection } from './connection/connection.js';
+export type { AsyncTransaction, ConnectionSource } from './connection/connection.js';
+export type { ConnectionMode } from './connection/connection-source.js';
+export type { DriverClient, DriverQuery, DriverQueryResult } from './connection/driver-client.js';
+export type { ConnectionState } from './connection/connection-session.js';
+export type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
+export type { StatementParameters } from './execution/invocation.js';
+export type { Echo, EngineLogger, LogFields } from './util/logger.js';
+export type { Dialect } from './connection/dialect.js';
 export type { DisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
 export type {
   AfterCursorExecuteEvent,
@@ -29,72 +29,71 @@ export type {
   OptionsEvent,
   SavepointEvent,
   StatementReplacement,
-} from './connection-events.js';
-export { OpenTransaction } from './open-transaction.js';
-export type { ErrorMatcher, TransactionalOptions } from './open-transaction.js';
-export type { Propagation } from './propagation.js';
-export { isRetryable, RetryPolicy } from './retry.js';
-export type { RetryOptions } from './retry.js';
-export { Scope } from './scope.js';
-export type { Lease, ScopeCommit, ScopeOptions } from './scope.js';
+} from './execution/connection-events.js';
+export { OpenTransaction } from './ambient/open-transaction.js';
+export type { ErrorMatcher, TransactionalOptions } from './ambient/open-transaction.js';
+export type { Propagation } from './ambient/propagation.js';
+export { isRetryable, RetryPolicy } from './ambient/retry.js';
+export type { RetryOptions } from './ambient/retry.js';
+export { Scope } from './ambient/scope.js';
+export type { Lease, ScopeCommit, ScopeOptions } from './ambient/scope.js';
 export { NestedTransaction } from './transaction/nested-transaction.js';
 export { RootTransaction } from './transaction/root-transaction.js';
 export type { Transaction } from './transaction/transaction.js';
 export type { TransactionState } from './transaction/transaction-state.js';
 export type { TransactionHook } from './transaction/hooks.js';
 export type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
-export type { TypeOptions, TypeParser } from './types.js';
-export { DatabaseUrl, makeUrl } from './url.js';
-export type { HostAddress, UpdateQueryOptions, UrlFields, UrlPassword, UrlQuery } from './url.js';
-export { bindparam, BindParameter, CompiledCache, sql, Sql, text, TextClause } from './statement/index.js';
+export type { TypeOptions, TypeParser } from './driver/types/types.js';
+export { DatabaseUrl, makeUrl } from './driver/url/url.js';
+export type { HostAddress, UpdateQueryOptions, UrlFields, UrlPassword, UrlQuery } from './driver/url/url.js';
+export { CompiledCache } from './statement/compiled-cache.js';
+export { Sql } from './statement/sql-fragment.js';
+export { sql } from './statement/sql.js';
+export { bindparam, BindParameter, text, TextClause } from './statement/text.js';
 export type {
-  BindParameterOptions,
   CompilableQuery,
   CompiledQuery,
   Executable,
-  Parameters,
   QueryConfig,
-  Row,
-  SchemaTranslateMap,
-  SqlTag,
   ToSqlQuery,
-} from './statement/index.js';
-export {
-  AsyncMappingResult,
-  AsyncResult,
-  AsyncScalarResult,
-  AsyncTupleResult,
-  CursorResult,
-  MappingResult,
-  PendingResult,
-  RowTextStream,
-  ScalarResult,
-  TupleResult,
-} from './result/index.js';
-export type {
-  ColumnReference,
-  FrozenResult,
-  InteropObservable,
-  RowObserver,
-  RowReadableOptions,
-  RowSubscription,
-  RowTextOptions,
-  StreamOptions,
-} from './result/index.js';
-export { AssertionPool, NullPool, Pool, PooledConnection, QueuePool, StaticPool } from './pool/index.js';
+} from './statement/executable.js';
+export type { Parameters, Row } from './statement/row.js';
+export type { SchemaTranslateMap } from './statement/sql-fragment.js';
+export type { SqlTag } from './statement/sql.js';
+export type { BindParameterOptions } from './statement/text.js';
+export { AsyncMappingResult } from './result/async-mapping-result.js';
+export { AsyncResult } from './result/async-result.js';
+export { AsyncScalarResult } from './result/async-scalar-result.js';
+export { AsyncTupleResult } from './result/async-tuple-result.js';
+export { CursorResult } from './result/cursor-result.js';
+export { MappingResult } from './result/mapping-result.js';
+export { PendingResult } from './result/pending-result.js';
+export { ScalarResult } from './result/scalar-result.js';
+export { RowTextStream } from './result/text/row-text-stream.js';
+export { TupleResult } from './result/tuple-result.js';
+export type { FrozenResult } from './result/cursor-result.js';
+export type { InteropObservable, RowObserver, RowSubscription } from './result/observable-interop.js';
+export type { ColumnReference } from './result/projection.js';
+export type { StreamOptions } from './result/stream-source.js';
+export type { RowReadableOptions } from './result/streamed-result.js';
+export type { RowTextOptions } from './result/text/row-format.js';
+export { AssertionPool } from './pool/assertion-pool.js';
+export { NullPool } from './pool/null-pool.js';
+export { Pool } from './pool/pool.js';
+export { PooledConnection } from './pool/pooled-connection.js';
+export { QueuePool } from './pool/queue-pool.js';
+export { StaticPool } from './pool/static-pool.js';
 export type {
   CheckinEvent,
   CheckoutEvent,
-  CheckoutOptions,
   InvalidateEvent,
   PoolEvent,
   PoolEvents,
-  PoolOptions,
   ResetEvent,
-  ResetOnReturn,
-  ResolvedPoolOptions,
-  SessionView,
-} from './pool/index.js';
+} from './pool/pool-events.js';
+export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
+export type { SessionView } from './pool/session-views.js';
+export type { CheckoutOptions } from './pool/waiter.js';
 export type {
   Batch,
   Command,
@@ -155,5 +154,5 @@ export {
   UnexpectedRollbackError,
   UniqueViolationError,
   ConnectionLostError,
-} from './errors.js';
-export type { DBAPIErrorOptions, StatementErrorOptions } from './errors.js';
+} from './errors/errors.js';
+export type { DBAPIErrorOptions, StatementErrorOptions } from './errors/errors.js';

@@ -1,15 +1,15 @@
-import { AmbientEngine } from './ambient-engine.js';
-import type { AsyncConnection } from './connection.js';
+import { AmbientEngine } from './ambient/ambient.js';
+import type { AsyncConnection } from './connection/connection.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import { EngineListeners } from './engine-listeners.js';
-import { ArgumentError } from './errors.js';
-import type { EventOf } from './events.js';
-import { EchoLog } from './log.js';
-import type { Echo, EngineLogger } from './log.js';
-import type { Pool } from './pool/index.js';
-import type { ReplacedErrors } from './replaced-errors.js';
-import { EngineWatch } from './watch.js';
-import type { Watch } from './watch.js';
+import { ArgumentError } from './errors/errors.js';
+import type { EventOf } from './util/events.js';
+import { EchoLog } from './util/logger.js';
+import type { Echo, EngineLogger } from './util/logger.js';
+import type { Pool } from './pool/pool.js';
+import type { ReplacedErrors } from './execution/replaced-errors.js';
+import { EngineWatch } from './execution/watch.js';
+import type { Watch } from './execution/watch.js';
 
 /** What the listeners and the log of an engine are made of. */
 export interface ListeningParts {
@@ -60,10 +60,11 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
   }
 
   /**
-   * Adds a listener for what happens to this engine, its pool and its connections, those that are open among them; see
-   * {@link EngineEvents}. The engines made of it by `executionOptions()` have its listeners too.
+   * Adds a listener for what happens to this engine, its pool and its connections, those that are open among
+   * them; see {@link EngineEvents}. The engines made of it by `executionOptions()` have its listeners too.
    *
-   * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown event.
+   * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
+   * event.
    */
   on<Name extends keyof EngineEvents<Engine>>(event: Name, listener: EngineEvents<Engine>[Name]): this {
     this.#listeners.add(event, listener, false);

@@ -1,4 +1,4 @@
-import { ArgumentError } from './errors.js';
+import { ArgumentError } from './errors/errors.js';
 import { checkSettings } from './transaction/isolation.js';
 
 /** The options of an engine that become settings of each session. */
@@ -11,7 +11,10 @@ export interface SettingSources {
   readonly pgbouncer?: boolean | undefined;
 }
 
-/** @throws ArgumentError for a name that is none, and for any setting behind a pooler that would hand it to others. */
+/**
+ * @throws ArgumentError for a name that is none, and for any setting behind a pooler that would hand it to
+ * others.
+ */
 export function sessionSettings(options: SettingSources): Readonly<Record<string, string>> {
   const settings: Record<string, string> = { ...options.settings };
   const { applicationName, statementTimeout, lockTimeout, idleInTransactionTimeout } = options;

@@ -1,9 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import type { AsyncEngine } from '../engine/index.js';
-import type { DatabaseModuleOptions } from './database-options.interface.js';
+import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 
-/** Opens one connection and gives it back to the pool; tries again, with a line for each attempt, while the database is not there. */
+/**
+ * Opens one connection and gives it back to the pool; tries again, with a line for each attempt, while the
+ * database is not there.
+ */
 export async function connectWithRetry(
   engine: AsyncEngine,
   name: string,

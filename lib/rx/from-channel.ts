@@ -14,8 +14,8 @@ export type { Notification } from './channel-listener.js';
 /** What `fromChannel()` tells besides the notifications. */
 export interface ChannelOptions {
   /**
-   * Called each time LISTEN is in effect, also after a reconnection: from here on no notification is missed, so read what may have
-   * come before.
+   * Called each time LISTEN is in effect, also after a reconnection: from here on no notification is missed,
+   * so read what may have come before.
    */
   readonly onListen?: (() => void) | undefined;
 }
@@ -28,15 +28,16 @@ const MAX_CHANNEL_BYTES = 63;
 /**
  * The notifications of a channel, as NOTIFY sends them.
  *
- * Each subscription listens on a connection of its own, which it takes out of the pool (so that no place in it is lost) and closes
- * on unsubscribing. The channel is taken as it is written, upper case included. When the connection is lost it reconnects, after 100 ms
- * at most and then ever longer, up to 10 s; **notifications sent meanwhile are lost**, as the server keeps none: read in `onListen` what they
- * were about. A pooler in transaction mode cannot LISTEN.
+ * Each subscription listens on a connection of its own, which it takes out of the pool (so that no place in
+ * it is lost) and closes on unsubscribing. The channel is taken as it is written, upper case included. When
+ * the connection is lost it reconnects, after 100 ms at most and then ever longer, up to 10 s;
+ * **notifications sent meanwhile are lost**, as the server keeps none: read in `onListen` what they were
+ * about. A pooler in transaction mode cannot LISTEN.
  *
  * Fails when the first connection cannot be made, and when the engine is closed before a reconnection.
  *
- * @throws ArgumentError for a name that is empty or longer than 63 bytes, NotSupportedError for the driver pglite, whose
- * one session nobody else could use.
+ * @throws ArgumentError for a name that is empty or longer than 63 bytes, NotSupportedError for the driver
+ * pglite, whose one session nobody else could use.
  */
 export function fromChannel(
   engine: AsyncEngine,

@@ -4,14 +4,17 @@ import { type AsyncEngine, RetryPolicy, type TransactionalOptions } from '../eng
 import { TransactionSubscription } from './transaction-subscription.js';
 
 /**
- * Runs every subscription to the source in a transaction of its own, which is ambient for what is upstream of this operator.
+ * Runs every subscription to the source in a transaction of its own, which is ambient for what is upstream of
+ * this operator.
  *
- * Nothing is sent before the first statement. Values pass through at once, before they are committed. When the source completes,
- * COMMIT comes first and then `complete`; a COMMIT that fails is the error of the Observable. When it fails, ROLLBACK comes first
- * and then the error. Unsubscribing before the end rolls back and cancels the statement under way, so that `take(1)` belongs
- * upstream of this operator. What is downstream runs in the async context of the subscriber, outside of the transaction.
+ * Nothing is sent before the first statement. Values pass through at once, before they are committed. When
+ * the source completes, COMMIT comes first and then `complete`; a COMMIT that fails is the error of the
+ * Observable. When it fails, ROLLBACK comes first and then the error. Unsubscribing before the end rolls back
+ * and cancels the statement under way, so that `take(1)` belongs upstream of this operator. What is
+ * downstream runs in the async context of the subscriber, outside of the transaction.
  *
- * `retry` subscribes to the source again, only where this operator began the transaction and as long as nothing was emitted.
+ * `retry` subscribes to the source again, only where this operator began the transaction and as long as
+ * nothing was emitted.
  *
  * @throws ArgumentError when `retry` is no whole number from 0.
  */

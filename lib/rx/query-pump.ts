@@ -11,10 +11,16 @@ export interface PumpOptions<R, T> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Rows given to a paced consumer in one turn of the event loop: what was written shows in `writableNeedDrain` only after it. */
+/**
+ * Rows given to a paced consumer in one turn of the event loop: what was written shows in `writableNeedDrain`
+ * only after it.
+ */
 const ROWS_PER_TURN = 16;
 
-/** Pulls rows for one subscription. One async loop, so that every projection runs in the async context of the subscriber. */
+/**
+ * Pulls rows for one subscription. One async loop, so that every projection runs in the async context of the
+ * subscriber.
+ */
 export class QueryPump<R, T> {
   readonly #result: AsyncResult<R>;
   readonly #options: PumpOptions<R, T>;
@@ -140,7 +146,8 @@ export class QueryPump<R, T> {
     this.#onProjectionEnd?.();
   }
 
-  // A question of its own, so that the compiler does not take the answer before an await for the one after it.
+  // A question of its own, so that the compiler does not take the answer before an await for the one after
+  // it.
   #isStopped(): boolean {
     return this.#stopping.signal.aborted;
   }

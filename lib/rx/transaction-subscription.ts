@@ -4,8 +4,8 @@ import { EngineError, type OpenTransaction, type Scope } from '../engine/index.j
 type SubscriptionState = 'running' | 'settling' | 'stopped';
 
 /**
- * One subscription and its transaction, from the first value to COMMIT or ROLLBACK. It holds all that it needs itself: a teardown
- * may run in an empty async context.
+ * One subscription and its transaction, from the first value to COMMIT or ROLLBACK. It holds all that it
+ * needs itself: a teardown may run in an empty async context.
  */
 export class TransactionSubscription<T> {
   readonly #open: OpenTransaction;

@@ -3,8 +3,8 @@ import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
 import { NullPool, createAsyncEngine } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule, Databases } from '../nest/database-core.module.js';
-import { DatabaseModule } from '../nest/index.js';
-import type { DatabaseModuleOptions } from '../nest/index.js';
+import { DatabaseModule } from '../nest/database.module.js';
+import type { DatabaseModuleOptions } from '../nest/shared/database-options.interface.js';
 import { createTestDatabase } from './test-database.js';
 import type { TestDatabase, TestDatabaseOptions } from './test-database.js';
 
@@ -19,10 +19,12 @@ export interface DatabaseTestingModuleOptions
 @Module({})
 export class DatabaseTestingModule {
   /**
-   * Stands in for `DatabaseModule.forRoot()`: every application that is made of it gets a new, empty database, dropped when
-   * the application is closed, on the server of TEST_DATABASE_URL, else on an embedded PostgreSQL that is started once.
+   * Stands in for `DatabaseModule.forRoot()`: every application that is made of it gets a new, empty
+   * database, dropped when the application is closed, on the server of TEST_DATABASE_URL, else on an embedded
+   * PostgreSQL that is started once.
    *
-   * Where it fails to migrate, the start of the application fails with that error and the database is dropped.
+   * Where it fails to migrate, the start of the application fails with that error and the database is
+   * dropped.
    */
   static forRoot(options: DatabaseTestingModuleOptions = {}): DynamicModule {
     const { migrate, template, name, isGlobal, ...rest } = options;

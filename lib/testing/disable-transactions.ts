@@ -1,14 +1,15 @@
 import 'reflect-metadata';
 import { ArgumentError, IllegalStateError, NullPool, createAsyncEngine } from '../engine/index.js';
 import type { AsyncEngine, PooledConnection, TransactionalOptions } from '../engine/index.js';
-import { engineProperties } from '../nest/engine-property.js';
+import { engineProperties } from '../nest/transactional/engine-property.js';
 
 /**
- * An engine without a database: `@Transactional()` and `engine.transaction()` call the work, nothing is sent, and whoever
- * runs a statement is refused. Hooks run as ever: `afterCommit` when the work returns, `afterRollback` when it throws.
+ * An engine without a database: `@Transactional()` and `engine.transaction()` call the work, nothing is sent,
+ * and whoever runs a statement is refused. Hooks run as ever: `afterCommit` when the work returns,
+ * `afterRollback` when it throws.
  *
- * Give it to a testing module in the engine's place, `{ provide: getEngineToken(), useValue: disableTransactions() }`, or
- * name the objects that a test has made by hand: `disableTransactions(service)`.
+ * Give it to a testing module in the engine's place, `{ provide: getEngineToken(), useValue:
+ * disableTransactions() }`, or name the objects that a test has made by hand: `disableTransactions(service)`.
  *
  * @throws ArgumentError for an object whose class has no `@Transactional()` method.
  */

@@ -6,10 +6,10 @@
 export { DatabaseTestingModule } from './database-testing.module.js';
 export type { DatabaseTestingModuleOptions } from './database-testing.module.js';
 export { disableTransactions } from './disable-transactions.js';
-export { startEmbeddedPostgres } from './embedded-postgres.js';
-export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.js';
-export { recordSql, SqlLog } from './record-sql.js';
-export type { RecordSqlOptions, SentStatement, SessionLog } from './record-sql.js';
+export { startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
+export type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../embedded/embedded-postgres.js';
+export { recordSql, SqlLog } from './record/record-sql.js';
+export type { RecordSqlOptions, SentStatement, SessionLog } from './record/record-sql.js';
 export { rollbackEach } from './rollback-each.js';
 export type { RollbackEachOptions, RollbackTarget } from './rollback-each.js';
 export { createTestDatabase } from './test-database.js';

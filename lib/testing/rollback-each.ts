@@ -1,7 +1,7 @@
 import { ArgumentError, IllegalStateError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import type { INestApplicationContext } from '@nestjs/common';
-import { getEngineToken } from '../nest/index.js';
+import { getEngineToken } from '../nest/shared/database.tokens.js';
 import { TestTransaction } from './rollback/test-transaction.js';
 import { findHooks, testName } from './test-hooks.js';
 import type { TestHooks } from './test-hooks.js';
@@ -16,23 +16,28 @@ export type RollbackTarget =
 export interface RollbackEachOptions extends TestHooks {
   /** The database of the application, where it is not the unnamed one. */
   readonly name?: string | undefined;
-  /** How long a statement waits for a transaction beside it, since all share one connection. Default 3,000. */
+  /**
+   * How long a statement waits for a transaction beside it, since all share one connection. Default 3,000.
+   */
   readonly turnTimeout?: number | undefined;
   /** How long the end of a test waits for work that is still under way. Default 2,000. */
   readonly settleTimeout?: number | undefined;
 }
 
 /**
- * Undoes after each test what it has stored. For the length of a test, all work of the engine runs on one connection, in one
- * transaction that is rolled back at the end. The application's own BEGIN and COMMIT become savepoints, over HTTP too: what
- * fails is undone, hooks run when the application commits, deferred constraints are checked there.
+ * Undoes after each test what it has stored. For the length of a test, all work of the engine runs on one
+ * connection, in one transaction that is rolled back at the end. The application's own BEGIN and COMMIT
+ * become savepoints, over HTTP too: what fails is undone, hooks run when the application commits, deferred
+ * constraints are checked there.
  *
- * Call it where tests are declared. It takes `beforeEach` and `afterEach` from the globals of Vitest or Jest, or those given.
- * A test that leaves a connection checked out fails, by an IllegalStateError that names the test.
+ * Call it where tests are declared. It takes `beforeEach` and `afterEach` from the globals of Vitest or Jest,
+ * or those given. A test that leaves a connection checked out fails, by an IllegalStateError that names the
+ * test.
  *
- * Transactions of the application run one after the other. A transaction inside another one that should be independent of
- * it (`requires-new`) is nested: undone with it, which fails the test. Isolation levels are taken and have no effect, READ
- * ONLY has. Sequences are not rolled back, `now()` stands still, notifications are not delivered.
+ * Transactions of the application run one after the other. A transaction inside another one that should be
+ * independent of it (`requires-new`) is nested: undone with it, which fails the test. Isolation levels are
+ * taken and have no effect, READ ONLY has. Sequences are not rolled back, `now()` stands still, notifications
+ * are not delivered.
  *
  * @throws ArgumentError without hooks, or for what is neither an engine nor an application.
  */

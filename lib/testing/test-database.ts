@@ -18,9 +18,11 @@ export interface TestDatabaseOptions {
 }
 
 /**
- * Makes an empty database on the server of TEST_DATABASE_URL, else on an embedded one that is started once per process.
+ * Makes an empty database on the server of TEST_DATABASE_URL, else on an embedded one that is started once
+ * per process.
  *
- * @throws what the server refuses, OperationalError when it cannot be reached, ArgumentError without a server.
+ * @throws what the server refuses, OperationalError when it cannot be reached, ArgumentError without a
+ * server.
  */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const server = await testServerUrl();

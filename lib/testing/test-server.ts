@@ -1,10 +1,12 @@
-import type { EmbeddedPostgres } from './embedded-postgres.js';
-import { startEmbeddedPostgres } from './embedded-postgres.js';
+import type { EmbeddedPostgres } from '../embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
 
 /** Shared by every copy of this module in the process: test runners load one per file. */
 const SHARED = Symbol.for('nest-async-engine:test-server');
 
-/** The server of TEST_DATABASE_URL, else an embedded one: started at the first call, gone with the process. */
+/**
+ * The server of TEST_DATABASE_URL, else an embedded one: started at the first call, gone with the process.
+ */
 export async function testServerUrl(): Promise<string> {
   const given = givenUrl();
   if (given !== undefined) return given;
@@ -17,8 +19,9 @@ export async function testServerUrl(): Promise<string> {
 }
 
 /**
- * A global set-up for Vitest and Jest: one embedded server for all workers of the run, whose address they find in
- * TEST_DATABASE_URL. Does nothing where that is set. Export it as the default of the file named in `globalSetup`.
+ * A global set-up for Vitest and Jest: one embedded server for all workers of the run, whose address they
+ * find in TEST_DATABASE_URL. Does nothing where that is set. Export it as the default of the file named in
+ * `globalSetup`.
  *
  * Gives what stops the server, which Vitest calls; in Jest it ends with the run.
  */

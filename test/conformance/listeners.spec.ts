@@ -21,7 +21,7 @@ import type {
   PoolClass,
   PoolOptions,
 } from 'nest-async-engine/engine';
-import { makeDriver } from '../../lib/engine/drivers.js';
+import { makeDriver } from '../../lib/engine/create-driver.js';
 import { resolveEngineOptions } from '../../lib/engine/engine-options.js';
 import { eventually, Latch } from '../support/barrier.js';
 import { FakeDriver } from '../support/fake-driver.js';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { inspect } from 'node:util';
 import { IllegalStateError, StatementError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
-import { parameterSetsText, parametersText, valueText } from '../../lib/engine/parameter-text.js';
+import { parameterSetsText, parametersText, valueText } from '../../lib/engine/errors/parameter-text.js';
 import { LogLines } from '../support/log-lines.js';
 import { failureOf, insert, TransactionWorkshop } from '../support/transaction-workshop.js';
 

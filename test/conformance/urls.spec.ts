@@ -9,7 +9,7 @@ import {
   StaticPool,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { resolvePoolOptions } from '../../lib/engine/pool/index.js';
+import { resolvePoolOptions } from '../../lib/engine/pool/pool-options.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 import { failureOf } from '../support/transaction-workshop.js';
 

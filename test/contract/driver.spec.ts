@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Control, Driver, DriverConnection } from '../../lib/engine/driver/driver.js';
-import { PgDriver } from '../../lib/engine/driver/pg/pg-driver.js';
+import { PgDriver } from '../../lib/engine/driver/pg/connect/pg-driver.js';
 import { PgliteDatabase } from '../../lib/engine/driver/pglite/pglite-database.js';
 import { PgliteDriver } from '../../lib/engine/driver/pglite/pglite-driver.js';
 import {
@@ -10,9 +10,9 @@ import {
   ProgrammingError,
   QueryCanceledError,
   StatementError,
-} from '../../lib/engine/errors.js';
-import { resolveTypes } from '../../lib/engine/types.js';
-import { makeUrl } from '../../lib/engine/url.js';
+} from '../../lib/engine/errors/errors.js';
+import { resolveTypes } from '../../lib/engine/driver/types/types.js';
+import { makeUrl } from '../../lib/engine/driver/url/url.js';
 import { eventually } from '../support/barrier.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 

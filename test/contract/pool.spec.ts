@@ -1,16 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from 'vitest';
 import type { Driver } from '../../lib/engine/driver/driver.js';
-import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../../lib/engine/errors.js';
-import {
-  AssertionPool,
-  NullPool,
-  QueuePool,
-  StaticPool,
-  type Pool,
-  type PooledConnection,
-  type PoolOptions,
-} from '../../lib/engine/pool/index.js';
+import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../../lib/engine/errors/errors.js';
+import { AssertionPool } from '../../lib/engine/pool/assertion-pool.js';
+import { NullPool } from '../../lib/engine/pool/null-pool.js';
+import type { PoolOptions } from '../../lib/engine/pool/pool-options.js';
+import type { Pool } from '../../lib/engine/pool/pool.js';
+import type { PooledConnection } from '../../lib/engine/pool/pooled-connection.js';
+import { QueuePool } from '../../lib/engine/pool/queue-pool.js';
+import { StaticPool } from '../../lib/engine/pool/static-pool.js';
 import { FakeDriver, seededRandom, settle, unreachable, type FakeSession } from '../support/fake-driver.js';
 
 interface Candidate {

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Driver, DriverConnection } from '../../lib/engine/driver/driver.js';
-import { PgDriver } from '../../lib/engine/driver/pg/pg-driver.js';
-import { EngineError } from '../../lib/engine/errors.js';
-import { resolveTypes } from '../../lib/engine/types.js';
-import { makeUrl } from '../../lib/engine/url.js';
+import { PgDriver } from '../../lib/engine/driver/pg/connect/pg-driver.js';
+import { EngineError } from '../../lib/engine/errors/errors.js';
+import { resolveTypes } from '../../lib/engine/driver/types/types.js';
+import { makeUrl } from '../../lib/engine/driver/url/url.js';
 import { FakeDriver, FakeSession } from '../support/fake-driver.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 

@@ -3,12 +3,12 @@ import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { ArgumentError, OperationalError } from '../../lib/engine/errors.js';
-import { startEmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
-import { freePort } from '../../lib/testing/free-port.js';
-import { findBinaries } from '../../lib/testing/postgres-binaries.js';
-import { launchPostgres } from '../../lib/testing/postgres-launcher.js';
-import { serverUser } from '../../lib/testing/server-user.js';
+import { ArgumentError, OperationalError } from '../../lib/engine/errors/errors.js';
+import { startEmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
+import { freePort } from '../../lib/embedded/free-port.js';
+import { findBinaries } from '../../lib/embedded/binaries.js';
+import { launchPostgres } from '../../lib/embedded/launcher.js';
+import { serverUser } from '../../lib/embedded/server-user.js';
 import { queryOnce } from '../support/postgres.js';
 import { useWorkshop } from '../support/workshop.js';
 

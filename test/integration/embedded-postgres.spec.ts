@@ -3,8 +3,8 @@ import { chmod, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
-import { serverUser } from '../../lib/testing/server-user.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
+import { serverUser } from '../../lib/embedded/server-user.js';
 import { eventually } from '../support/barrier.js';
 import {
   descendantsOf,

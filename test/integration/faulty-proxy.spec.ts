@@ -1,7 +1,7 @@
 import { createConnection } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { startEmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
 import { eventually } from '../support/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../support/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';

@@ -1,6 +1,6 @@
 import { createAsyncEngine, text, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { sqlStateOf } from '../../lib/engine/sqlstate.js';
+import { sqlStateOf } from '../../lib/engine/errors/sqlstate.js';
 import { collectGarbage } from '../support/garbage.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 

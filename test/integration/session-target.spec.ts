@@ -1,6 +1,6 @@
 import { ArgumentError, createAsyncEngine, OperationalError } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { freePort } from '../../lib/testing/free-port.js';
+import { freePort } from '../../lib/embedded/free-port.js';
 import { queryOnce } from '../support/postgres.js';
 import { startReplicatedPostgres, type ReplicatedPostgres } from '../support/replica.js';
 import { failureOf } from '../support/transaction-workshop.js';

@@ -9,7 +9,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type AsyncEngine, createAsyncEngine, text } from 'nest-async-engine/engine';
-import { streamRows } from '../../lib/nest/stream-rows.js';
+import { streamRows } from '../../lib/nest/http/stream-rows.js';
 import { eventually } from '../support/barrier.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 

@@ -10,7 +10,7 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
 import { eventually } from '../support/barrier.js';
 import { makeCertificates, type Certificates } from '../support/certificates.js';
 import { queryOnce } from '../support/postgres.js';

@@ -1,7 +1,7 @@
 import { createAsyncEngine, QueryCanceledError, text, type AsyncEngine } from 'nest-async-engine/engine';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { sqlStateOf } from '../../lib/engine/sqlstate.js';
+import { sqlStateOf } from '../../lib/engine/errors/sqlstate.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
 
 const STATEMENTS = Number(process.env['FUZZ_STATEMENTS'] ?? 1_500);

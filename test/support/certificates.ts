@@ -3,7 +3,7 @@ import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { serverUser } from '../../lib/testing/server-user.js';
+import { serverUser } from '../../lib/embedded/server-user.js';
 
 const run = promisify(execFile);
 

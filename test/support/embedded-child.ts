@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import ts from 'typescript';
-import { findBinaries } from '../../lib/testing/postgres-binaries.js';
+import { findBinaries } from '../../lib/embedded/binaries.js';
 
 const run = promisify(execFile);
 const library = fileURLToPath(new URL('../../lib/', import.meta.url));
@@ -22,10 +22,12 @@ export interface ChildFact {
 
 /** Writes the launcher and the child's script as JavaScript to `folder`, without asking for a build first. */
 export async function transpileLauncher(folder: string): Promise<void> {
-  const sources = (await readdir(join(library, 'testing')))
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join('testing', name));
-  for (const source of [...sources, join('engine', 'errors.ts'), join('engine', 'parameter-text.ts')]) {
+  const sources = ['embedded', 'engine/errors'].map(async (room) =>
+    (await readdir(join(library, room)))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(room, name)),
+  );
+  for (const source of (await Promise.all(sources)).flat()) {
     const { outputText } = ts.transpileModule(await readFile(join(library, source), 'utf8'), {
       compilerOptions: {
         module: ts.ModuleKind.ESNext,
@@ -37,8 +39,6 @@ export async function transpileLauncher(folder: string): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, outputText);
   }
-  // All that the launcher takes through the engine's door is errors, which show parameters.
-  await writeFile(join(folder, 'launcher', 'engine', 'index.js'), "export * from './errors.js';\n");
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   await cp(fixture, join(folder, 'embedded-server.mjs'));
 }
@@ -85,7 +85,7 @@ export class EmbeddedChild {
     afterStart = 'stay',
     user = {},
   }: ChildOptions) {
-    const module = pathToFileURL(join(folder, 'launcher', 'testing', 'embedded-postgres.js')).href;
+    const module = pathToFileURL(join(folder, 'launcher', 'embedded', 'embedded-postgres.js')).href;
     this.#process = spawn(process.execPath, [join(folder, 'embedded-server.mjs'), module, '{}', afterStart], {
       ...user,
       cwd,

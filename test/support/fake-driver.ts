@@ -13,7 +13,7 @@ import {
   InterfaceError,
   NotSupportedError,
   OperationalError,
-} from '../../lib/engine/errors.js';
+} from '../../lib/engine/errors/errors.js';
 
 /** A door that can be shut: whoever comes to it waits until it is opened. */
 export class Latch {

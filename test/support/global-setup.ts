@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -1,6 +1,6 @@
 import type { DriverRow, Portal, RowShape } from '../../lib/engine/driver/driver.js';
-import { ArgumentError } from '../../lib/engine/errors.js';
-import type { StreamSource } from '../../lib/engine/result/index.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import type { StreamSource } from '../../lib/engine/result/stream-source.js';
 
 /** Rows in memory, with what became of the cursor. */
 export class MemoryRows implements StreamSource {

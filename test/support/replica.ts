@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/testing/embedded-postgres.js';
-import { serverUser } from '../../lib/testing/server-user.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
+import { serverUser } from '../../lib/embedded/server-user.js';
 
 const run = promisify(execFile);
 

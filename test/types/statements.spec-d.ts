@@ -1,15 +1,9 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import {
-  bindparam,
-  isExecutable,
-  sql,
-  text,
-  type Executable,
-  type Parameters,
-  type Row,
-  type Sql,
-  type TextClause,
-} from '../../lib/engine/statement/index.js';
+import { isExecutable, type Executable } from '../../lib/engine/statement/executable.js';
+import type { Parameters, Row } from '../../lib/engine/statement/row.js';
+import type { Sql } from '../../lib/engine/statement/sql-fragment.js';
+import { sql } from '../../lib/engine/statement/sql.js';
+import { bindparam, text, type TextClause } from '../../lib/engine/statement/text.js';
 
 interface User {
   id: number;

@@ -7,8 +7,9 @@ import {
   MultipleResultsFoundError,
   NoResultFoundError,
   ResourceClosedError,
-} from '../../lib/engine/errors.js';
-import { AsyncResult, type StreamOptions, type StreamSource } from '../../lib/engine/result/index.js';
+} from '../../lib/engine/errors/errors.js';
+import { AsyncResult } from '../../lib/engine/result/async-result.js';
+import type { StreamOptions, StreamSource } from '../../lib/engine/result/stream-source.js';
 import { Latch } from '../support/barrier.js';
 
 type User = { id: number; name: string };
@@ -475,7 +476,7 @@ describe('AsyncResult: Observables', () => {
     Object.defineProperty(Symbol, 'observable', { value: symbol, configurable: true });
     try {
       vi.resetModules();
-      const fresh = await import('../../lib/engine/result/index.js');
+      const fresh = await import('../../lib/engine/result/async-result.js');
       const result = new fresh.AsyncResult<User>(new MemorySource(users(1)));
       const observe: unknown = Reflect.get(result, symbol);
       expect(observe).toBeTypeOf('function');

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, ObjectNotExecutableError, StatementError } from '../../lib/engine/errors.js';
+import { ArgumentError, ObjectNotExecutableError, StatementError } from '../../lib/engine/errors/errors.js';
+import { CompiledCache } from '../../lib/engine/statement/compiled-cache.js';
 import {
   cachedSince,
-  CompiledCache,
   compileMany,
   compileStatement,
   isExecutable,
-  sql,
-  text,
   type Executable,
-} from '../../lib/engine/statement/index.js';
+} from '../../lib/engine/statement/executable.js';
+import { sql } from '../../lib/engine/statement/sql.js';
+import { text } from '../../lib/engine/statement/text.js';
 import { namelessTemplate } from '../../lib/engine/statement/text-scanner.js';
 
 class TemplateTag {

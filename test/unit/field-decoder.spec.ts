@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { RowLayout } from '../../lib/engine/driver/pg/row-builder.js';
-import { resolveTypes } from '../../lib/engine/types.js';
+import { RowLayout } from '../../lib/engine/driver/pg/wire/row-builder.js';
+import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { serverMessages as server } from '../support/server-messages.js';
 
 const HEADER = 5;

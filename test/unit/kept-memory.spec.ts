@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { MessageWriter } from '../../lib/engine/driver/pg/message-writer.js';
-import { RowLayout } from '../../lib/engine/driver/pg/row-builder.js';
-import { resolveTypes } from '../../lib/engine/types.js';
+import { MessageWriter } from '../../lib/engine/driver/pg/wire/message-writer.js';
+import { RowLayout } from '../../lib/engine/driver/pg/wire/row-builder.js';
+import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { collectGarbage } from '../support/garbage.js';
 import { serverMessages as server } from '../support/server-messages.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { MessageReader, type MessageTarget } from '../../lib/engine/driver/pg/message-reader.js';
-import { RowLayout } from '../../lib/engine/driver/pg/row-builder.js';
-import { resolveTypes } from '../../lib/engine/types.js';
+import { MessageReader, type MessageTarget } from '../../lib/engine/driver/pg/wire/message-reader.js';
+import { RowLayout } from '../../lib/engine/driver/pg/wire/row-builder.js';
+import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { serverMessages as server } from '../support/server-messages.js';
 
 const layout = new RowLayout(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Mutex } from '../../lib/engine/mutex.js';
+import { Mutex } from '../../lib/engine/util/mutex.js';
 
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   let isSettled = false;

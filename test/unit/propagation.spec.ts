@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PROPAGATION, type PropagationAction } from '../../lib/engine/propagation.js';
+import { PROPAGATION, type PropagationAction } from '../../lib/engine/ambient/propagation.js';
 
 // Spring's semantics: docs of Propagation, "Transaction Propagation".
 const EXPECTED: readonly (readonly [

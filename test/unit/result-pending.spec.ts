@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandResult } from '../../lib/engine/driver/driver.js';
-import { NoResultFoundError } from '../../lib/engine/errors.js';
-import { CursorResult, PendingResult } from '../../lib/engine/result/index.js';
+import { NoResultFoundError } from '../../lib/engine/errors/errors.js';
+import { CursorResult } from '../../lib/engine/result/cursor-result.js';
+import { PendingResult } from '../../lib/engine/result/pending-result.js';
 
 interface Item {
   id: number;

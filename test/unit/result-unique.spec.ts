@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, MultipleResultsFoundError } from '../../lib/engine/errors.js';
-import { CursorResult } from '../../lib/engine/result/index.js';
+import { ArgumentError, MultipleResultsFoundError } from '../../lib/engine/errors/errors.js';
+import { CursorResult } from '../../lib/engine/result/cursor-result.js';
 
 interface Abc {
   a: number;

@@ -5,8 +5,8 @@ import {
   MultipleResultsFoundError,
   NoResultFoundError,
   ResourceClosedError,
-} from '../../lib/engine/errors.js';
-import { CursorResult } from '../../lib/engine/result/index.js';
+} from '../../lib/engine/errors/errors.js';
+import { CursorResult } from '../../lib/engine/result/cursor-result.js';
 
 interface Abc {
   a: number;

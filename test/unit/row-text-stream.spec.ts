@@ -4,7 +4,9 @@ import { text as textOf } from 'node:stream/consumers';
 import { Writable } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
 import type { DriverRow } from '../../lib/engine/driver/driver.js';
-import { AsyncResult, RowTextStream, type RowTextOptions } from '../../lib/engine/result/index.js';
+import { AsyncResult } from '../../lib/engine/result/async-result.js';
+import type { RowTextOptions } from '../../lib/engine/result/text/row-format.js';
+import { RowTextStream } from '../../lib/engine/result/text/row-text-stream.js';
 import { manyRows, MemoryRows } from '../support/memory-rows.js';
 
 const written = (

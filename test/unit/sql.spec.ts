@@ -1,7 +1,11 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ArgumentError } from '../../lib/engine/errors.js';
-import { CompiledCache, quoteIdentifier, sql, text, type Sql } from '../../lib/engine/statement/index.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import { CompiledCache } from '../../lib/engine/statement/compiled-cache.js';
+import { quoteIdentifier } from '../../lib/engine/statement/identifier.js';
+import type { Sql } from '../../lib/engine/statement/sql-fragment.js';
+import { sql } from '../../lib/engine/statement/sql.js';
+import { text } from '../../lib/engine/statement/text.js';
 
 function written(statement: Sql<unknown>): readonly [string, readonly unknown[]] {
   const command = statement.toCommand();

@@ -18,8 +18,8 @@ import {
   QueryCanceledError,
   SerializationFailureError,
   UniqueViolationError,
-} from '../../lib/engine/errors.js';
-import { errorClassOf, sqlStateOf } from '../../lib/engine/sqlstate.js';
+} from '../../lib/engine/errors/errors.js';
+import { errorClassOf, sqlStateOf } from '../../lib/engine/errors/sqlstate.js';
 
 // Every class of the manual's appendix A, with the exception that psycopg 3 raises for it.
 const CLASSES: readonly (readonly [classes: string, expected: typeof DBAPIError])[] = [

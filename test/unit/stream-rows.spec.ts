@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import { ArgumentError } from '../../lib/engine/errors.js';
-import { AsyncResult } from '../../lib/engine/result/index.js';
-import { streamRows, type StreamRowsOptions } from '../../lib/nest/stream-rows.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import { AsyncResult } from '../../lib/engine/result/async-result.js';
+import { streamRows, type StreamRowsOptions } from '../../lib/nest/http/stream-rows.js';
 import { manyRows, MemoryRows } from '../support/memory-rows.js';
 
 describe('the headers', () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { StatementError } from '../../lib/engine/errors.js';
-import { bindparam, CompiledCache, compileStatement, text } from '../../lib/engine/statement/index.js';
+import { StatementError } from '../../lib/engine/errors/errors.js';
+import { CompiledCache } from '../../lib/engine/statement/compiled-cache.js';
+import { compileStatement } from '../../lib/engine/statement/executable.js';
+import { bindparam, text } from '../../lib/engine/statement/text.js';
 
 describe('an expanding bind', () => {
   function expanded(sql: string, parameters: Readonly<Record<string, unknown>>): readonly [string, unknown] {

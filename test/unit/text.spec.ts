@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, StatementError } from '../../lib/engine/errors.js';
-import { bindparam, compileMany, compileStatement, text } from '../../lib/engine/statement/index.js';
+import { ArgumentError, StatementError } from '../../lib/engine/errors/errors.js';
+import { compileMany, compileStatement } from '../../lib/engine/statement/executable.js';
+import { bindparam, text } from '../../lib/engine/statement/text.js';
 
 /** Every bind of the text gets its own name as its value. */
 function compiled(sql: string): { sql: string; names: unknown } {

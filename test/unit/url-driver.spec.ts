@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { NoSuchDriverError } from '../../lib/engine/errors.js';
-import { makeUrl } from '../../lib/engine/url.js';
+import { NoSuchDriverError } from '../../lib/engine/errors/errors.js';
+import { makeUrl } from '../../lib/engine/driver/url/url.js';
 
 function caught(work: () => unknown): unknown {
   try {

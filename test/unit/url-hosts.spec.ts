@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ArgumentError } from '../../lib/engine/errors.js';
-import { DatabaseUrl, makeUrl, type HostAddress } from '../../lib/engine/url.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import { DatabaseUrl, makeUrl, type HostAddress } from '../../lib/engine/driver/url/url.js';
 
 const B = 'postgresql://u1:p1@/d1';
 const F = 'postgresql://u1:p1@fix/d1';

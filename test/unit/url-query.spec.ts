@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeUrl } from '../../lib/engine/url.js';
+import { makeUrl } from '../../lib/engine/driver/url/url.js';
 
 describe('the query', () => {
   const url = makeUrl('postgresql://h/d?p=1&q=2&q=3');

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ArgumentError } from '../../lib/engine/errors.js';
-import { DatabaseUrl, makeUrl, type UrlFields } from '../../lib/engine/url.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import { DatabaseUrl, makeUrl, type UrlFields } from '../../lib/engine/driver/url/url.js';
 
 function fieldsOf(url: DatabaseUrl): unknown[] {
   return [url.username, url.password, url.host, url.port, url.database, url.query];

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Watchdog } from '../../lib/engine/watchdog.js';
+import { Watchdog } from '../../lib/engine/util/watchdog.js';
 
 /** Milliseconds by which a deadline may be late: timers round up. */
 const SLACK = 2;

@@ -5,15 +5,16 @@ export interface Command {
   /** False: never becomes a named statement on the server. Default true. */
   readonly prepare?: boolean | undefined;
   /**
-   * True: a text of any number of statements, without values, for `executeMany()` alone, which then takes one command and
-   * gives a result for each statement. The control in front of it is confirmed before it is sent. Default false.
+   * True: a text of any number of statements, without values, for `executeMany()` alone, which then takes one
+   * command and gives a result for each statement. The control in front of it is confirmed before it is sent.
+   * Default false.
    */
   readonly simple?: boolean | undefined;
 }
 
 /**
- * A statement of transaction control that travels in front of a command, under the same Sync: when it fails, what
- * follows it is skipped by the server and nothing runs outside the transaction it was meant for.
+ * A statement of transaction control that travels in front of a command, under the same Sync: when it fails,
+ * what follows it is skipped by the server and nothing runs outside the transaction it was meant for.
  */
 export interface Control {
   readonly text: string;
@@ -78,18 +79,21 @@ export interface CommandOptions {
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
-   * True: `execute()` may send it while others that are so run, without waiting for their answers; with neither `timeout`
-   * nor `signal`. Default false.
+   * True: `execute()` may send it while others that are so run, without waiting for their answers; with
+   * neither `timeout` nor `signal`. Default false.
    */
   readonly isPipelined?: boolean | undefined;
   /**
-   * Commands of `executeMany()` that are made ready at a time, while those before them run. When one of them can't be
-   * sent, the pages before its own have run. Default: all.
+   * Commands of `executeMany()` that are made ready at a time, while those before them run. When one of them
+   * can't be sent, the pages before its own have run. Default: all.
    */
   readonly pageSize?: number | undefined;
 }
 
-/** One session on the server. Commands run in the order in which they were handed over; each has its own error. */
+/**
+ * One session on the server. Commands run in the order in which they were handed over; each has its own
+ * error.
+ */
 export interface DriverConnection {
   /** What the user of `rawConnection()` gets: the `pg` Client, or the PGlite instance. */
   readonly driverConnection: unknown;
@@ -103,8 +107,8 @@ export interface DriverConnection {
   /** Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. */
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
   /**
-   * Runs `commands` one after the other under one Sync; one result for each. Commands that insert a row by the same text
-   * may be run as one statement for all their rows, with one result.
+   * Runs `commands` one after the other under one Sync; one result for each. Commands that insert a row by
+   * the same text may be run as one statement for all their rows, with one result.
    */
   executeMany(
     control: readonly Control[],
@@ -116,8 +120,8 @@ export interface DriverConnection {
   /** `options` hold for each fetch. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
   /**
-   * Asks the server to cancel what runs now; resolves when the request is delivered and the connection is safe to use.
-   * Without effect where the server takes no such request.
+   * Asks the server to cancel what runs now; resolves when the request is delivered and the connection is
+   * safe to use. Without effect where the server takes no such request.
    */
   cancel(): Promise<void>;
   /** Says goodbye to the server; ends hard when that takes longer than a second. Never rejects. */
@@ -130,8 +134,8 @@ export interface DriverConnection {
 export interface DriverFacts {
   readonly name: string;
   /**
-   * How many sessions the database has room for; `Infinity` where that is the server's affair. 1: the whole database is one
-   * session, and the engine's pool gets one place, so that its borrowers take turns.
+   * How many sessions the database has room for; `Infinity` where that is the server's affair. 1: the whole
+   * database is one session, and the engine's pool gets one place, so that its borrowers take turns.
    */
   readonly maxConnections: number;
   /** Settings that the server takes and does not heed. */
@@ -143,6 +147,8 @@ export interface Driver {
   readonly facts: DriverFacts;
   /** Opens one session. Rejects with an error of our tree. */
   connect(): Promise<DriverConnection>;
-  /** Ends, for good, what the driver holds beside its sessions; absent where that is nothing. Never rejects. */
+  /**
+   * Ends, for good, what the driver holds beside its sessions; absent where that is nothing. Never rejects.
+   */
   close?(): Promise<void>;
 }

@@ -1,11 +1,14 @@
 import type { Driver } from '../driver/driver.js';
-import { IllegalStateError } from '../errors.js';
+import { IllegalStateError } from '../errors/errors.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { QueuePool } from './queue-pool.js';
 import type { CheckoutOptions } from './waiter.js';
 
-/** Lends one connection at a time and refuses the second, naming where the first was taken: a tool for finding leaks. */
+/**
+ * Lends one connection at a time and refuses the second, naming where the first was taken: a tool for finding
+ * leaks.
+ */
 export class AssertionPool extends QueuePool {
   override readonly name: string = 'AssertionPool';
   #takenAt: { stack?: string } = {};

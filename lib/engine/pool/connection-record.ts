@@ -1,5 +1,5 @@
 import type { DriverConnection } from '../driver/driver.js';
-import { ConnectionLostError } from '../errors.js';
+import { ConnectionLostError } from '../errors/errors.js';
 import type { ResetOnReturn } from './pool-options.js';
 
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */

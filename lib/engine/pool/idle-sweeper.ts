@@ -1,5 +1,5 @@
 import type { ConnectionRecord } from './connection-record.js';
-import type { LinkedList } from '../linked-list.js';
+import type { LinkedList } from '../util/linked-list.js';
 
 export interface SweepRules {
   /** Milliseconds after which an idle connection is closed. */
@@ -10,7 +10,10 @@ export interface SweepRules {
   close(record: ConnectionRecord): void;
 }
 
-/** Closes connections that have been idle for too long: one timer for all of them, which keeps no process alive. */
+/**
+ * Closes connections that have been idle for too long: one timer for all of them, which keeps no process
+ * alive.
+ */
 export class IdleSweeper {
   readonly #idle: LinkedList<ConnectionRecord>;
   readonly #rules: SweepRules;

@@ -1,4 +1,4 @@
-import type { EngineLogger } from '../log.js';
+import type { EngineLogger } from '../util/logger.js';
 import type { ConnectionRecord } from './connection-record.js';
 import type { PooledConnection } from './pooled-connection.js';
 
@@ -29,8 +29,9 @@ interface Entry {
 }
 
 /**
- * Connections on loan that are not kept alive by being written down, so that one that nobody holds any more is found:
- * it is reported with the stack of its checkout, and its place is freed. One that is held for too long is reported once.
+ * Connections on loan that are not kept alive by being written down, so that one that nobody holds any more
+ * is found: it is reported with the stack of its checkout, and its place is freed. One that is held for too
+ * long is reported once.
  */
 export class LeakWatch implements Loans {
   readonly #rules: LeakRules;

@@ -5,7 +5,10 @@ import { PoolWatch } from './pool-watch.js';
 export abstract class ListeningPool {
   #watch = new PoolWatch();
 
-  /** Adds a listener; see {@link PoolEvents}. Refused with `ArgumentError` where it is async and nothing would wait. */
+  /**
+   * Adds a listener; see {@link PoolEvents}. Refused with `ArgumentError` where it is async and nothing would
+   * wait.
+   */
   on<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
     this.#watch.hub.on(event, listener);
     return this;

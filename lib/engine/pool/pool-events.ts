@@ -1,5 +1,5 @@
-import type { PoolEventName } from '../channels.js';
-import type { EventTiming } from '../events.js';
+import type { PoolEventName } from '../util/channels.js';
+import type { EventTiming } from '../util/events.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** A physical connection in the pool. */
@@ -34,13 +34,13 @@ export interface InvalidateEvent extends PoolEvent {
 }
 
 /**
- * What a pool tells. `connect` and `firstConnect` are awaited and may fail the attempt; `checkout` may refuse a
- * connection by throwing, which ends it; what the others throw is reported to the logger.
+ * What a pool tells. `connect` and `firstConnect` are awaited and may fail the attempt; `checkout` may refuse
+ * a connection by throwing, which ends it; what the others throw is reported to the logger.
  */
 export interface PoolEvents {
   /**
-   * The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has thrown. Others
-   * are lent when it has ended, so it must use `driverConnection` and not the engine.
+   * The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has
+   * thrown. Others are lent when it has ended, so it must use `driverConnection` and not the engine.
    */
   firstConnect: (event: PoolEvent) => unknown;
   /** A physical connection was opened. */

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import {
   asItIs,
   coerceNumber,
@@ -7,21 +7,27 @@ import {
   flagRule,
   integerRule,
   LONGEST_TIMER,
-} from '../option-rule.js';
-import { CONSOLE_LOGGER, isLogger } from '../log.js';
-import type { EngineLogger } from '../log.js';
-import type { OptionRule } from '../option-rule.js';
+} from '../util/option-rule.js';
+import { CONSOLE_LOGGER, isLogger } from '../util/logger.js';
+import type { EngineLogger } from '../util/logger.js';
+import type { OptionRule } from '../util/option-rule.js';
 
 /** What happens to a transaction that is still open when its connection comes back. */
 export type ResetOnReturn = 'rollback' | 'commit' | null;
 
 /** How a pool keeps its connections. Times are milliseconds. */
 export interface PoolOptions {
-  /** Idle connections that are kept; nothing is opened ahead of demand. Default 5 (PGlite: 1); 0: no limit at all. */
+  /**
+   * Idle connections that are kept; nothing is opened ahead of demand. Default 5 (PGlite: 1); 0: no limit at
+   * all.
+   */
   readonly poolSize?: number | undefined;
   /** Connections above `poolSize` that may exist at once. Default 10 (PGlite: 0); -1: no limit. */
   readonly maxOverflow?: number | undefined;
-  /** How long `connect()` waits (ms), the opening of a connection included. Default 30,000; 0: fail at once when the pool is full. */
+  /**
+   * How long `connect()` waits (ms), the opening of a connection included. Default 30,000; 0: fail at once
+   * when the pool is full.
+   */
   readonly poolTimeout?: number | undefined;
   /** A connection older than this (ms) is replaced at its checkout. Default -1: never. */
   readonly poolRecycle?: number | undefined;
@@ -34,14 +40,14 @@ export interface PoolOptions {
   /** Closes connections that have been idle for so long (ms). Default: off. */
   readonly poolIdleTimeout?: number | undefined;
   /**
-   * Ends a transaction that was left open. Nothing is sent when the server is idle. Default `'rollback'`; with `null`
-   * nothing is ever sent and a connection that comes back inside a transaction is dropped.
+   * Ends a transaction that was left open. Nothing is sent when the server is idle. Default `'rollback'`;
+   * with `null` nothing is ever sent and a connection that comes back inside a transaction is dropped.
    */
   readonly poolResetOnReturn?: ResetOnReturn | undefined;
   /**
-   * Looks for leaks: a connection that is on loan for so long (ms), and one that was garbage-collected without being returned,
-   * is a warning with the stack of its checkout; the place of the second one is freed. 0: only the second ones. Costs
-   * some microseconds for each checkout. Default: off.
+   * Looks for leaks: a connection that is on loan for so long (ms), and one that was garbage-collected
+   * without being returned, is a warning with the stack of its checkout; the place of the second one is
+   * freed. 0: only the second ones. Costs some microseconds for each checkout. Default: off.
    */
   readonly poolLeakThreshold?: number | undefined;
   /** Where warnings go. Default: the console. */

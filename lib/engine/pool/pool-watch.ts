@@ -1,19 +1,25 @@
-import { isPoolTraced, publish } from '../channels.js';
-import { EventHub } from '../events.js';
-import type { EventOf, ListenerTally } from '../events.js';
-import { CONSOLE_LOGGER, EchoLog, reportError } from '../log.js';
+import { isPoolTraced, publish } from '../util/channels.js';
+import { EventHub } from '../util/events.js';
+import type { EventOf, ListenerTally } from '../util/events.js';
+import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { POOL_TIMINGS } from './pool-events.js';
 import type { PoolEvent, PoolEvents } from './pool-events.js';
 import type { PingJudge } from './pre-ping.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** Tells listeners, channels and the log what happens in a pool. It goes on from a pool to the one that replaces it. */
+/**
+ * Tells listeners, channels and the log what happens in a pool. It goes on from a pool to the one that
+ * replaces it.
+ */
 export class PoolWatch {
   readonly #tally: ListenerTally = { count: 0 };
   readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
-  /** `nobody` was told of a first connection yet; a promise, which never rejects, while listeners are being told. */
+  /**
+   * `nobody` was told of a first connection yet; a promise, which never rejects, while listeners are being
+   * told.
+   */
   #first: 'nobody' | 'told' | Promise<void> = 'nobody';
   /** Asks the engine's listeners what a failed ping means; undefined for a pool without an engine. */
   pingJudge: PingJudge | undefined;

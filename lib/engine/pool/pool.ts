@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Driver } from '../driver/driver.js';
-import { CallSite } from '../call-site.js';
-import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../errors.js';
+import { CallSite } from '../util/call-site.js';
+import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../errors/errors.js';
 import { ConnectionRecord } from './connection-record.js';
 import { LeakWatch } from './leak-watch.js';
 import type { Loans } from './leak-watch.js';
@@ -15,8 +15,9 @@ import type { CheckoutOptions, Waiter } from './waiter.js';
 /**
  * What every pool can do. Opens nothing before the first checkout.
  *
- * Open connections keep the process alive, as those of `pg` do, idle ones too: a script ends after `dispose()` (an
- * engine's `aclose()`), or when `poolIdleTimeout` has closed the last. Timers of the pool never do.
+ * Open connections keep the process alive, as those of `pg` do, idle ones too: a script ends after
+ * `dispose()` (an engine's `aclose()`), or when `poolIdleTimeout` has closed the last. Timers of the pool
+ * never do.
  */
 export abstract class Pool extends ListeningPool implements AsyncDisposable {
   /** What holds for this pool, defaults included. */
@@ -65,12 +66,15 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   /**
    * Lends a connection: an idle one, a new one, or the next that comes back.
    *
-   * @throws PoolTimeoutError, PoolDeadlockError, ResourceClosedError after `dispose()`, the signal's reason, or what
-   * opening a connection failed with.
+   * @throws PoolTimeoutError, PoolDeadlockError, ResourceClosedError after `dispose()`, the signal's reason,
+   * or what opening a connection failed with.
    */
   abstract connect(options?: CheckoutOptions): Promise<PooledConnection>;
 
-  /** Lends an idle connection that is good as it is; undefined where `connect()` would have to wait for anything. */
+  /**
+   * Lends an idle connection that is good as it is; undefined where `connect()` would have to wait for
+   * anything.
+   */
   abstract tryConnect(): PooledConnection | undefined;
 
   /** A pool of the same class and settings that has no connections; this one is left as it is. */
@@ -99,17 +103,17 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   }
 
   /**
-   * Replaces every connection that exists now: idle ones at their next checkout, those on loan when they come back.
-   * With a `witness` (the connection that was found dead) only if it belongs to the present generation, so that the many
-   * errors of one outage count once.
+   * Replaces every connection that exists now: idle ones at their next checkout, those on loan when they come
+   * back. With a `witness` (the connection that was found dead) only if it belongs to the present generation,
+   * so that the many errors of one outage count once.
    */
   invalidateAll(witness?: { readonly generation: number }): void {
     if (witness === undefined || witness.generation === this.#generation) this.#generation += 1;
   }
 
   /**
-   * Ends the pool: refuses callers that wait and new ones, closes idle connections, and closes those on loan when they
-   * come back. Resolves when the idle ones are closed. Idempotent, never rejects.
+   * Ends the pool: refuses callers that wait and new ones, closes idle connections, and closes those on loan
+   * when they come back. Resolves when the idle ones are closed. Idempotent, never rejects.
    */
   dispose(): Promise<void> {
     if (this.#state === 'open') {
@@ -121,8 +125,9 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   }
 
   /**
-   * Waits until nothing is on loan, at most `timeout` ms; what is on loan then is cancelled and its session ended.
-   * Resolves to how many sessions were. Does not keep new checkouts from coming: whoever drains stops them first.
+   * Waits until nothing is on loan, at most `timeout` ms; what is on loan then is cancelled and its session
+   * ended. Resolves to how many sessions were. Does not keep new checkouts from coming: whoever drains stops
+   * them first.
    */
   async drain(timeout: number): Promise<number> {
     if (this.#loans.size > 0) {
@@ -145,8 +150,8 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   }
 
   /**
-   * Lends to whoever called just now; throws what a listener of `checkout` throws. `trace`: the stack of the checkout, taken
-   * by `checkoutTrace()`.
+   * Lends to whoever called just now; throws what a listener of `checkout` throws. `trace`: the stack of the
+   * checkout, taken by `checkoutTrace()`.
    */
   protected lend(record: ConnectionRecord, trace?: string): PooledConnection {
     const loan = this.#register(record, trace);
@@ -246,7 +251,8 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
 
   /** Opens a connection; what a listener of `connect` throws fails the attempt. */
   protected async openRecord(): Promise<ConnectionRecord> {
-    // Taken before the attempt: what connects while everything is being invalidated may have reached the old server.
+    // Taken before the attempt: what connects while everything is being invalidated may have reached the old
+    // server.
     const generation = this.#generation;
     const session = await this.outsideOfRequests(() => this.driver.connect());
     // Opened again and again, it would be dropped again and again.

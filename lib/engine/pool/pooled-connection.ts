@@ -1,12 +1,15 @@
 import type { DriverConnection } from '../driver/driver.js';
-import { ResourceClosedError } from '../errors.js';
+import { ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionRecord } from './connection-record.js';
 
 /** Where a borrowed connection goes back to: its pool. */
 export interface Lender {
   /** What stands in front of a session that is lent: the session itself, outside of tests. */
   viewOf(session: DriverConnection): DriverConnection;
-  /** Resets the connection if it needs that and keeps it, or ends it. Undefined where that is done at once. Never rejects. */
+  /**
+   * Resets the connection if it needs that and keeps it, or ends it. Undefined where that is done at once.
+   * Never rejects.
+   */
   takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
   /** Ends the session at once; the slot is free. */
   discard(loan: PooledConnection, record: ConnectionRecord): void;
@@ -21,8 +24,8 @@ type LoanState = 'open' | 'detached' | 'invalidated' | 'closed';
 const returned = Promise.resolve();
 
 /**
- * A connection on loan from a pool. It dies when it is returned: after `close()` every member but `close()`, `isValid`
- * and `generation` throws {@link ResourceClosedError}.
+ * A connection on loan from a pool. It dies when it is returned: after `close()` every member but `close()`,
+ * `isValid` and `generation` throws {@link ResourceClosedError}.
  */
 export class PooledConnection implements AsyncDisposable {
   /** The generation of the pool that the connection belongs to, for `Pool.invalidateAll(witness)`. */

@@ -1,8 +1,8 @@
 import type { Driver } from '../driver/driver.js';
-import { PoolDeadlockError } from '../errors.js';
+import { PoolDeadlockError } from '../errors/errors.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { IdleSweeper } from './idle-sweeper.js';
-import { LinkedList } from '../linked-list.js';
+import { LinkedList } from '../util/linked-list.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -11,8 +11,9 @@ import type { CheckoutOptions } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
 /**
- * Keeps up to `poolSize` idle connections and opens up to `maxOverflow` more; above that callers wait, and are served in
- * the order in which they came by whatever is free first: a connection that comes back, or one that has been opened.
+ * Keeps up to `poolSize` idle connections and opens up to `maxOverflow` more; above that callers wait, and
+ * are served in the order in which they came by whatever is free first: a connection that comes back, or one
+ * that has been opened.
  */
 export class QueuePool extends Pool {
   readonly name: string = 'QueuePool';
@@ -223,7 +224,10 @@ export class QueuePool extends Pool {
     this.#slots -= 1;
   }
 
-  /** Says goodbye. The slot is free when the server has heard it: there are never more sessions than the limit. */
+  /**
+   * Says goodbye. The slot is free when the server has heard it: there are never more sessions than the
+   * limit.
+   */
   #end(record: ConnectionRecord): Promise<void> {
     return this.#tracked(this.#closeAndVacate(record));
   }

@@ -1,9 +1,15 @@
 import type { DriverConnection } from '../driver/driver.js';
 
-/** Stands in front of a session: what a borrower then sees and speaks to. The same session must get the same view. */
+/**
+ * Stands in front of a session: what a borrower then sees and speaks to. The same session must get the same
+ * view.
+ */
 export type SessionView = (session: DriverConnection) => DriverConnection;
 
-/** The views through which a pool lends its sessions, for tests that watch what is sent. The first stands innermost. */
+/**
+ * The views through which a pool lends its sessions, for tests that watch what is sent. The first stands
+ * innermost.
+ */
 export class SessionViews {
   #views: readonly SessionView[] = [];
 

@@ -6,9 +6,10 @@ import type { CheckoutOptions, Waiter } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
 
 /**
- * One connection, shared by everybody at the same time, opened at the first checkout and again when it was lost. What
- * one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all: for a session that has
- * something no other has, such as temporary tables. An engine on PGlite needs none: its `QueuePool` of one place lends the session to one at a time.
+ * One connection, shared by everybody at the same time, opened at the first checkout and again when it was
+ * lost. What one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all: for
+ * a session that has something no other has, such as temporary tables. An engine on PGlite needs none: its
+ * `QueuePool` of one place lends the session to one at a time.
  */
 export class StaticPool extends Pool {
   readonly name: string = 'StaticPool';
@@ -172,7 +173,8 @@ export class StaticPool extends Pool {
   }
 
   async #reset(record: ConnectionRecord): Promise<void> {
-    // Commands run in the order in which they were handed over: whoever borrows meanwhile comes after the ROLLBACK.
+    // Commands run in the order in which they were handed over: whoever borrows meanwhile comes after the
+    // ROLLBACK.
     const resetting = record.reset(this.options.poolResetOnReturn).then((isUsable) => {
       if (!isUsable && this.#current === record) this.#current = undefined;
       if (this.#resetting === resetting) this.#resetting = undefined;

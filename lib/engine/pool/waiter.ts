@@ -1,4 +1,4 @@
-import { onAbort } from '../abort-listener.js';
+import { onAbort } from '../util/on-abort.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** What a caller may say about one checkout. */
@@ -9,7 +9,9 @@ export interface CheckoutOptions {
   readonly signal?: AbortSignal | undefined;
   /** The connections that this caller holds already: what tells a wait that cannot end from one that can. */
   readonly holding?: readonly PooledConnection[] | undefined;
-  /** Where there is a wait, it is handed what ends that with a reason: a signal that costs nothing. @internal */
+  /**
+   * Where there is a wait, it is handed what ends that with a reason: a signal that costs nothing. @internal
+   */
   readonly waiting?: ((end: (reason: unknown) => void) => void) | undefined;
 }
 

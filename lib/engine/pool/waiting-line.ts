@@ -1,4 +1,4 @@
-import { LinkedList } from '../linked-list.js';
+import { LinkedList } from '../util/linked-list.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { Waiter } from './waiter.js';
 import type { CheckoutOptions } from './waiter.js';

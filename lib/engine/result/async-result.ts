@@ -13,9 +13,10 @@ import { StreamedRows } from './streamed-rows.js';
 /**
  * What a statement returns, row by row over a server-side cursor, as plain objects by column name.
  *
- * Where two columns share a name the last wins in an object; `tuples()`, `columns(position)` and `scalars(position)` reach each.
- * 1000 rows are fetched at a time unless `yieldPer` or `maxRowBuffer` says otherwise, and one batch ahead. A failure of the batch
- * fetched ahead shows when the rows before it were read.
+ * Where two columns share a name the last wins in an object; `tuples()`, `columns(position)` and
+ * `scalars(position)` reach each. 1000 rows are fetched at a time unless `yieldPer` or `maxRowBuffer` says
+ * otherwise, and one batch ahead. A failure of the batch fetched ahead shows when the rows before it were
+ * read.
  */
 export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
   /** @internal */
@@ -24,9 +25,9 @@ export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
   }
 
   /**
-   * Keeps only these columns, in this order; returns this result, whose rows have changed. A number is a position among the
-   * present columns, counted from the end when negative. A column that the rows do not have is an {@link ArgumentError} of the
-   * next question, because nothing is known of the rows before.
+   * Keeps only these columns, in this order; returns this result, whose rows have changed. A number is a
+   * position among the present columns, counted from the end when negative. A column that the rows do not
+   * have is an {@link ArgumentError} of the next question, because nothing is known of the rows before.
    */
   columns<K extends keyof R & string>(...columns: readonly K[]): AsyncResult<Pick<R, K>>;
   columns<S = Record<string, unknown>>(...columns: readonly ColumnReference[]): AsyncResult<S>;
@@ -43,12 +44,18 @@ export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
     });
   }
 
-  /** The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the stream. */
+  /**
+   * The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError}
+   * otherwise. Closes the stream.
+   */
   scalarOne<T = R[keyof R]>(): Promise<T> {
     return this.guard(async () => this.#firstValueOf<T>(await this.takeOne('scalarOne')));
   }
 
-  /** The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there are more. Closes the stream. */
+  /**
+   * The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there
+   * are more. Closes the stream.
+   */
   scalarOneOrNone<T = R[keyof R]>(): Promise<T | undefined> {
     return this.guard(async () => {
       const row = await this.takeOnly('scalarOneOrNone');
@@ -73,7 +80,10 @@ export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
     return new AsyncTupleResult(this.stream, this.reader.as<T>('tuple'));
   }
 
-  /** Takes the remaining rows into memory, with `columns()` and `unique()` applied; call what you get for a fresh buffered result. */
+  /**
+   * Takes the remaining rows into memory, with `columns()` and `unique()` applied; call what you get for a
+   * fresh buffered result.
+   */
   freeze(): Promise<FrozenResult<R>> {
     return this.guard(async () => {
       const lists: DriverRow[][] = [];

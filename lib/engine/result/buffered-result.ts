@@ -6,9 +6,10 @@ import type { RowReader } from './row-reader.js';
 /**
  * The questions that every buffered result answers, whatever the form of its elements.
  *
- * A result that was read to its end stays open and has no more rows; `close()` and the questions for one row close it, and
- * every further question for rows throws {@link ResourceClosedError}. So does every such question to a statement that
- * returns no rows. Views made by `scalars()`, `mappings()` and `tuples()` share the cursor: a row read from one is gone from all.
+ * A result that was read to its end stays open and has no more rows; `close()` and the questions for one row
+ * close it, and every further question for rows throws {@link ResourceClosedError}. So does every such
+ * question to a statement that returns no rows. Views made by `scalars()`, `mappings()` and `tuples()` share
+ * the cursor: a row read from one is gone from all.
  */
 export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
   protected readonly cursor: RowBuffer;
@@ -47,7 +48,10 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
     return elements;
   }
 
-  /** Lists of `size` elements, the last one shorter, none empty; by default as many as `yieldPer()` said, else one. */
+  /**
+   * Lists of `size` elements, the last one shorter, none empty; by default as many as `yieldPer()` said, else
+   * one.
+   */
   partitions(size: number = this.cursor.rowsPerFetch): IterableIterator<T[]> {
     return this.#partitions(expectCount('partitions()', size));
   }
@@ -58,14 +62,19 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
     return row && this.read(row);
   }
 
-  /** The only element; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the result. */
+  /**
+   * The only element; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the
+   * result.
+   */
   one(): T {
     const row = this.takeOnly('one');
     if (row === undefined) throw noRowFound('one');
     return this.read(row);
   }
 
-  /** The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the result. */
+  /**
+   * The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the result.
+   */
   oneOrNone(): T | undefined {
     const row = this.takeOnly('oneOrNone');
     return row && this.read(row);
@@ -74,9 +83,9 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
   /**
    * Leaves out repetitions from here on; returns this result.
    *
-   * `key` is asked about each element in its present form, and elements with the same key (as in a `Set`) are the same. Without
-   * it, elements are the same when all their columns are: dates, bytes, arrays and JSON by value. Views made later leave out
-   * repetitions too: by the same key, or by the columns that they have.
+   * `key` is asked about each element in its present form, and elements with the same key (as in a `Set`) are
+   * the same. Without it, elements are the same when all their columns are: dates, bytes, arrays and JSON by
+   * value. Views made later leave out repetitions too: by the same key, or by the columns that they have.
    */
   unique(key?: (element: T) => unknown): this {
     this.reader = this.reader.unique(key, () => this.cursor.shape);

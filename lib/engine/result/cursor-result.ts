@@ -9,14 +9,17 @@ import { RowReader } from './row-reader.js';
 import { ScalarResult } from './scalar-result.js';
 import { TupleResult } from './tuple-result.js';
 
-/** Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are shared, not copied. */
+/**
+ * Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are
+ * shared, not copied.
+ */
 export type FrozenResult<R = Record<string, unknown>> = () => CursorResult<R>;
 
 /**
  * What a statement returned: its rows, in memory, as plain objects by column name.
  *
- * Where two columns share a name the last wins in an object; `tuples()`, `columns(position)` and `scalars(position)` reach each.
- * Rows are handed out as the driver made them, without a copy.
+ * Where two columns share a name the last wins in an object; `tuples()`, `columns(position)` and
+ * `scalars(position)` reach each. Rows are handed out as the driver made them, without a copy.
  */
 export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
   /** @internal */
@@ -24,7 +27,9 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
     super(new RowBuffer(result), new RowReader<R>('object'));
   }
 
-  /** Rows affected, or returned; -1 where the server gives no number. Known at once and kept after the end. */
+  /**
+   * Rows affected, or returned; -1 where the server gives no number. Known at once and kept after the end.
+   */
   get rowCount(): number {
     return this.cursor.rowCount;
   }
@@ -40,8 +45,9 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
   }
 
   /**
-   * Keeps only these columns, in this order; returns this result, whose rows have changed. A number is a position among the
-   * present columns, counted from the end when negative. Throws {@link ArgumentError} for a column that the rows do not have.
+   * Keeps only these columns, in this order; returns this result, whose rows have changed. A number is a
+   * position among the present columns, counted from the end when negative. Throws {@link ArgumentError} for
+   * a column that the rows do not have.
    */
   columns<K extends keyof R & string>(...columns: readonly K[]): CursorResult<Pick<R, K>>;
   columns<S = Record<string, unknown>>(...columns: readonly ColumnReference[]): CursorResult<S>;
@@ -56,14 +62,20 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
     return row && (this.reader.project(this.cursor.shape).firstValueOf(row) as T);
   }
 
-  /** The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the result. */
+  /**
+   * The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError}
+   * otherwise. Closes the result.
+   */
   scalarOne<T = R[keyof R]>(): T {
     const row = this.takeOnly('scalarOne');
     if (row === undefined) throw noRowFound('scalarOne');
     return this.reader.project(this.cursor.shape).firstValueOf(row) as T;
   }
 
-  /** The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there are more. Closes the result. */
+  /**
+   * The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there
+   * are more. Closes the result.
+   */
   scalarOneOrNone<T = R[keyof R]>(): T | undefined {
     const row = this.takeOnly('scalarOneOrNone');
     return row && (this.reader.project(this.cursor.shape).firstValueOf(row) as T);
@@ -88,7 +100,10 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
     return new TupleResult(this.cursor, this.reader.as<T>('tuple'));
   }
 
-  /** Takes the remaining rows, with `columns()` and `unique()` applied; call what you get for a fresh result over them. */
+  /**
+   * Takes the remaining rows, with `columns()` and `unique()` applied; call what you get for a fresh result
+   * over them.
+   */
   freeze(): FrozenResult<R> {
     const shape = this.cursor.expectOpen();
     const rows = this.reader.takeRest(this.cursor, shape);

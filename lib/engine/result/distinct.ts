@@ -15,7 +15,9 @@ export class Distinct {
     this.#readKey = readKey;
   }
 
-  /** For a result with other columns: a key of the user's stays what it is, equality of values starts anew. */
+  /**
+   * For a result with other columns: a key of the user's stays what it is, equality of values starts anew.
+   */
   forOtherColumns(): Distinct {
     return this.#readKey === undefined ? new Distinct() : this;
   }

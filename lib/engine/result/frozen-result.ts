@@ -2,8 +2,8 @@ import type { CommandResult, DriverRow, RowShape } from '../driver/driver.js';
 import type { RowReader } from './row-reader.js';
 
 /**
- * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is lost where two have
- * one name. The rows can't be changed: each result of it shows the same ones.
+ * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is
+ * lost where two have one name. The rows can't be changed: each result of it shows the same ones.
  */
 export function freezeRows<R, Result>(
   command: string,

@@ -29,19 +29,28 @@ export interface InteropObservable<T> {
   '@@observable'(): InteropObservable<T>;
 }
 
-/** Where the elements come from: `read` resolves to the next ones, an empty list at the end, and `close` stops it. */
+/**
+ * Where the elements come from: `read` resolves to the next ones, an empty list at the end, and `close` stops
+ * it.
+ */
 export interface PushSource<T> {
   read(): Promise<readonly T[]>;
   close(failure?: unknown): Promise<void>;
 }
 
-/** `Symbol.observable` where a library has defined it; plain Node has none, and everyone then looks for `'@@observable'`. */
+/**
+ * `Symbol.observable` where a library has defined it; plain Node has none, and everyone then looks for
+ * `'@@observable'`.
+ */
 export function observableSymbol(): symbol | undefined {
   const symbol: unknown = Reflect.get(Symbol, 'observable');
   return typeof symbol === 'symbol' ? symbol : undefined;
 }
 
-/** An Observable over `source`, which starts with the subscription; nothing is delivered before `subscribe` has returned. */
+/**
+ * An Observable over `source`, which starts with the subscription; nothing is delivered before `subscribe`
+ * has returned.
+ */
 export function toInteropObservable<T>(source: PushSource<T>): InteropObservable<T> {
   const observable: InteropObservable<T> = {
     subscribe: (observerOrNext, error, complete) => {
@@ -137,13 +146,15 @@ class Push<T> implements RowSubscription {
     reportUncaught(error);
   }
 
-  // After unsubscribing there is nobody left to tell that closing failed; the source has condemned the connection by then.
+  // After unsubscribing there is nobody left to tell that closing failed; the source has condemned the
+  // connection by then.
   #stop(failure?: unknown): void {
     this.#source.close(failure).catch(() => undefined);
   }
 }
 
-// As the proposal and RxJS have it: an error that no observer takes is an uncaught one, and never a rejected promise.
+// As the proposal and RxJS have it: an error that no observer takes is an uncaught one, and never a rejected
+// promise.
 function reportUncaught(error: unknown): void {
   queueMicrotask(() => {
     throw error;

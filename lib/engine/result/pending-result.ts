@@ -6,7 +6,8 @@ import type { ScalarResult } from './scalar-result.js';
 import type { TupleResult } from './tuple-result.js';
 
 /**
- * The result of a statement that was already sent. Await it for the {@link CursorResult}, or ask it the result's own questions:
+ * The result of a statement that was already sent. Await it for the {@link CursorResult}, or ask it the
+ * result's own questions:
  * `await connection.execute(statement).one()`. A failure of the statement rejects whatever was asked.
  */
 export class PendingResult<R = Record<string, unknown>> implements Promise<CursorResult<R>> {
@@ -69,12 +70,18 @@ export class PendingResult<R = Record<string, unknown>> implements Promise<Curso
     return this.#ask((result) => result.scalar<T>());
   }
 
-  /** The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. */
+  /**
+   * The first column of the only row; {@link NoResultFoundError} or {@link MultipleResultsFoundError}
+   * otherwise.
+   */
   scalarOne<T = R[keyof R]>(): Promise<T> {
     return this.#ask((result) => result.scalarOne<T>());
   }
 
-  /** The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there are more. */
+  /**
+   * The first column of the only row, undefined without a row; {@link MultipleResultsFoundError} when there
+   * are more.
+   */
   scalarOneOrNone<T = R[keyof R]>(): Promise<T | undefined> {
     return this.#ask((result) => result.scalarOneOrNone<T>());
   }

@@ -1,10 +1,12 @@
 import type { DriverRow, Field, RowShape } from '../driver/driver.js';
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 
 /** A column by name (the last of that name) or by position; a negative position counts from the end. */
 export type ColumnReference = number | string;
 
-/** What becomes of a row: an object by column name, an array by position, or the value of its first column. */
+/**
+ * What becomes of a row: an object by column name, an array by position, or the value of its first column.
+ */
 export type RowForm = 'object' | 'tuple' | 'scalar';
 
 /** Columns to keep, each list referring to the columns that the list before it left. */

@@ -6,8 +6,8 @@ export interface Found<T> {
 }
 
 /**
- * The iterator of a loop over a stream. Leaving the loop closes the stream at once: a generator would first wait for
- * the fetch that is pending.
+ * The iterator of a loop over a stream. Leaving the loop closes the stream at once: a generator would first
+ * wait for the fetch that is pending.
  */
 export class PullIterator<T> implements AsyncIterableIterator<T, undefined> {
   readonly #stream: RowStream;
@@ -49,7 +49,8 @@ export class PullIterator<T> implements AsyncIterableIterator<T, undefined> {
     return this;
   }
 
-  // A question of its own, so that the compiler does not take the answer before an await for the one after it.
+  // A question of its own, so that the compiler does not take the answer before an await for the one after
+  // it.
   #hasLeft(): boolean {
     return this.#state === 'left';
   }

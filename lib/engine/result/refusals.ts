@@ -3,7 +3,7 @@ import {
   MultipleResultsFoundError,
   NoResultFoundError,
   ResourceClosedError,
-} from '../errors.js';
+} from '../errors/errors.js';
 
 /** The questions that insist on the number of rows. */
 export type OneRowQuestion = 'one' | 'oneOrNone' | 'scalarOne' | 'scalarOneOrNone';
@@ -39,7 +39,10 @@ export function resultIsClosed(cause?: unknown): ResourceClosedError {
   );
 }
 
-/** Returns `count` if it is a whole number of at least 1; refuses it otherwise, because zero asks the server for everything. */
+/**
+ * Returns `count` if it is a whole number of at least 1; refuses it otherwise, because zero asks the server
+ * for everything.
+ */
 export function expectCount(question: string, count: number): number {
   if (Number.isSafeInteger(count) && count >= 1) return count;
   throw new ArgumentError(`${question} takes a whole number of rows, at least 1; it got ${String(count)}.`);

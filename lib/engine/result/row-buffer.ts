@@ -28,7 +28,10 @@ export class RowBuffer implements RowQueue {
     return this.#shape !== undefined;
   }
 
-  /** The shape of the rows, also after the end. Throws {@link ResourceClosedError} for a statement that returns none. */
+  /**
+   * The shape of the rows, also after the end. Throws {@link ResourceClosedError} for a statement that
+   * returns none.
+   */
   get shape(): RowShape {
     if (this.#shape === undefined) throw returnsNoRows(this.command);
     return this.#shape;

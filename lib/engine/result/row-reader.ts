@@ -1,5 +1,5 @@
 import type { DriverRow, RowShape } from '../driver/driver.js';
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import { Distinct } from './distinct.js';
 import { Projection, type ColumnReference, type RowForm, type Selections } from './projection.js';
 
@@ -12,8 +12,9 @@ export interface RowQueue {
 }
 
 /**
- * The filters of a result, which the buffered and the streamed family share: the form of a row, the columns, and uniqueness.
- * Immutable but for the rows seen by `unique()`; compiled when the shape of the rows is known.
+ * The filters of a result, which the buffered and the streamed family share: the form of a row, the columns,
+ * and uniqueness. Immutable but for the rows seen by `unique()`; compiled when the shape of the rows is
+ * known.
  */
 export class RowReader<T> {
   readonly #form: RowForm;

@@ -4,8 +4,8 @@ import type { RowQueue } from './row-reader.js';
 import { ROWS_PER_FETCH, type StreamOptions, type StreamSource } from './stream-source.js';
 
 /**
- * `unopened`: nothing was sent; `open`: the server may have more; `drained`: it has not, but rows may be at hand; `closed`: given up,
- * or failed.
+ * `unopened`: nothing was sent; `open`: the server may have more; `drained`: it has not, but rows may be at
+ * hand; `closed`: given up, or failed.
  */
 type StreamState = 'unopened' | 'open' | 'drained' | 'closed';
 
@@ -18,8 +18,8 @@ interface Fetch {
 }
 
 /**
- * The cursor over rows on the server; shared by a streamed result and its views. Holds the batch being read and fetches the next
- * one meanwhile, never more.
+ * The cursor over rows on the server; shared by a streamed result and its views. Holds the batch being read
+ * and fetches the next one meanwhile, never more.
  */
 export class RowStream implements RowQueue {
   readonly #source: StreamSource;
@@ -65,7 +65,10 @@ export class RowStream implements RowQueue {
     return this.#position < this.#rows.length;
   }
 
-  /** The shape of the rows; known when `fill()` has resolved. Throws {@link ResourceClosedError} for a statement that returns none. */
+  /**
+   * The shape of the rows; known when `fill()` has resolved. Throws {@link ResourceClosedError} for a
+   * statement that returns none.
+   */
   get shape(): RowShape {
     if (this.#shape === undefined) throw returnsNoRows();
     return this.#shape;
@@ -82,8 +85,9 @@ export class RowStream implements RowQueue {
   }
 
   /**
-   * Makes sure that there is a row at hand; false at the end of the rows, when everything is released. With `limit` a first
-   * fetch brings no more than that and nothing is fetched ahead, for the questions that want one row.
+   * Makes sure that there is a row at hand; false at the end of the rows, when everything is released. With
+   * `limit` a first fetch brings no more than that and nothing is fetched ahead, for the questions that want
+   * one row.
    */
   async fill(limit?: number): Promise<boolean> {
     const isFilled = await this.#pull(limit);
@@ -97,8 +101,9 @@ export class RowStream implements RowQueue {
   }
 
   /**
-   * Gives up the remaining rows at once, also while a fetch is pending, and resolves when everything is released. Rejects
-   * if that failed, but not when something else failed before: a fetch, or what the caller gives as `failure`.
+   * Gives up the remaining rows at once, also while a fetch is pending, and resolves when everything is
+   * released. Rejects if that failed, but not when something else failed before: a fetch, or what the caller
+   * gives as `failure`.
    */
   async close(failure?: unknown): Promise<void> {
     if (this.#state !== 'closed') {
@@ -159,7 +164,8 @@ export class RowStream implements RowQueue {
       if (this.#state === 'closed') return undefined;
       const batch = await portal.fetch(count);
       this.#shape ??= portal.shape;
-      // The connection is wanted back as soon as the server is through, not when the last row has been looked at.
+      // The connection is wanted back as soon as the server is through, not when the last row has been looked
+      // at.
       if (batch.done) this.#end();
       return batch;
     } catch (failure) {

@@ -2,22 +2,32 @@ import type { Portal } from '../driver/driver.js';
 
 /** Where a stream gets its cursor from: what an `AsyncResult` needs of a connection. */
 export interface StreamSource {
-  /** Called once, at the first pull. When it rejects, it has given back whatever it took: `release` is not called. */
+  /**
+   * Called once, at the first pull. When it rejects, it has given back whatever it took: `release` is not
+   * called.
+   */
   open(): Promise<Portal>;
   /**
-   * Called once after a successful `open`, when the portal was closed: at the end of the rows as soon as the server reported it,
-   * at an early close, and after a failure, which is then given. A rejection is shown to the user only where nothing failed before.
+   * Called once after a successful `open`, when the portal was closed: at the end of the rows as soon as the
+   * server reported it, at an early close, and after a failure, which is then given. A rejection is shown to
+   * the user only where nothing failed before.
    */
   release(failure?: unknown): Promise<void>;
 }
 
-/** Rows per fetch when neither `yieldPer` nor `maxRowBuffer` says otherwise: beyond it throughput no longer grows, only memory. */
+/**
+ * Rows per fetch when neither `yieldPer` nor `maxRowBuffer` says otherwise: beyond it throughput no longer
+ * grows, only memory.
+ */
 export const ROWS_PER_FETCH = 1_000;
 
 /** How many rows a stream fetches at a time. */
 export interface StreamOptions {
   /** Rows per fetch, exactly; also the size of `partitions()` and `fetchMany()` without a number. */
   readonly yieldPer?: number | undefined;
-  /** Rows per fetch at most. One further batch is fetched ahead, so twice as many rows may be in memory. Default 1000. */
+  /**
+   * Rows per fetch at most. One further batch is fetched ahead, so twice as many rows may be in memory.
+   * Default 1000.
+   */
   readonly maxRowBuffer?: number | undefined;
 }

@@ -6,15 +6,19 @@ import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from '
 import type { RowReader } from './row-reader.js';
 import type { RowStream } from './row-stream.js';
 
-/** `objectMode` (default true), `highWaterMark` (in elements, default 16) and `signal`, as Node's `Readable` takes them. */
+/**
+ * `objectMode` (default true), `highWaterMark` (in elements, default 16) and `signal`, as Node's `Readable`
+ * takes them.
+ */
 export type RowReadableOptions = Pick<ReadableOptions, 'objectMode' | 'highWaterMark' | 'signal'>;
 
 /**
  * The questions that every streamed result answers, whatever the form of its elements.
  *
- * Nothing is sent before the first of them. The next batch is fetched while one is read, so that memory stays flat. A stream that
- * was read to its end stays open and has no more rows. `close()`, leaving a loop early, a failure and the questions for one row
- * close it, and every further question throws {@link ResourceClosedError}. Views made by `scalars()`, `mappings()` and
+ * Nothing is sent before the first of them. The next batch is fetched while one is read, so that memory stays
+ * flat. A stream that was read to its end stays open and has no more rows. `close()`, leaving a loop early, a
+ * failure and the questions for one row close it, and every further question throws {@link
+ * ResourceClosedError}. Views made by `scalars()`, `mappings()` and
  * `tuples()` share the cursor: a row read from one is gone from all.
  */
 export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDisposable {
@@ -35,12 +39,18 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     if (symbol !== undefined) Object.defineProperty(this.prototype, symbol, { value: observe });
   }
 
-  /** True after `close()`, an early end, a failure or a question for one row; not when the rows are merely used up. */
+  /**
+   * True after `close()`, an early end, a failure or a question for one row; not when the rows are merely
+   * used up.
+   */
   get closed(): boolean {
     return this.stream.isClosed;
   }
 
-  /** Sends the statement and waits for the first batch, so that a wrong statement fails here; resolves to this result. */
+  /**
+   * Sends the statement and waits for the first batch, so that a wrong statement fails here; resolves to this
+   * result.
+   */
   async open(): Promise<this> {
     await this.stream.open();
     return this;
@@ -66,7 +76,9 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     return await this.guard(() => this.#readMany(count));
   }
 
-  /** Lists of `size` elements, the last one shorter, none empty; by default as many as are fetched at a time. */
+  /**
+   * Lists of `size` elements, the last one shorter, none empty; by default as many as are fetched at a time.
+   */
   partitions(size: number = this.stream.rowsPerFetch): AsyncIterableIterator<T[]> {
     expectCount('partitions()', size);
     return new PullIterator(this.stream, async () => {
@@ -83,12 +95,17 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     });
   }
 
-  /** The only element; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the stream. */
+  /**
+   * The only element; {@link NoResultFoundError} or {@link MultipleResultsFoundError} otherwise. Closes the
+   * stream.
+   */
   one(): Promise<T> {
     return this.guard(async () => this.read(await this.takeOne('one')));
   }
 
-  /** The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the stream. */
+  /**
+   * The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the stream.
+   */
   oneOrNone(): Promise<T | undefined> {
     return this.guard(async () => {
       const row = await this.takeOnly('oneOrNone');
@@ -99,16 +116,19 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   /**
    * Leaves out repetitions from here on; returns this result. The keys seen are kept in memory.
    *
-   * `key` is asked about each element in its present form, and elements with the same key (as in a `Set`) are the same. Without
-   * it, elements are the same when all their columns are: dates, bytes, arrays and JSON by value. Views made later leave out
-   * repetitions too: by the same key, or by the columns that they have.
+   * `key` is asked about each element in its present form, and elements with the same key (as in a `Set`) are
+   * the same. Without it, elements are the same when all their columns are: dates, bytes, arrays and JSON by
+   * value. Views made later leave out repetitions too: by the same key, or by the columns that they have.
    */
   unique(key?: (element: T) => unknown): this {
     this.reader = this.reader.unique(key, () => this.stream.shape);
     return this;
   }
 
-  /** Sets the rows per fetch, and what `fetchMany()` and `partitions()` give without a number; returns this result. */
+  /**
+   * Sets the rows per fetch, and what `fetchMany()` and `partitions()` give without a number; returns this
+   * result.
+   */
   yieldPer(count: number): this {
     this.stream.rowsPerFetch = count;
     return this;
@@ -135,8 +155,10 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   }
 
   /**
-   * A Node `Readable` of the remaining elements with back-pressure. Destroying it, or aborting `signal`, closes the cursor. Node gives
-   * `null` the meaning of an end, so that a stream of values in which NULL occurs fails with `ERR_STREAM_NULL_VALUES`.
+   * A Node `Readable` of the remaining elements with back-pressure. Destroying it, or aborting `signal`,
+   * closes the cursor. Node gives
+   * `null` the meaning of an end, so that a stream of values in which NULL occurs fails with
+   * `ERR_STREAM_NULL_VALUES`.
    */
   readable({ objectMode = true, ...options }: RowReadableOptions = {}): Readable {
     return Readable.from(this, {
@@ -147,8 +169,9 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   }
 
   /**
-   * The interop point of Observables: RxJS' `from(result)` calls it. Rows are pushed batch by batch, without back-pressure, for which
-   * an Observable has no means. Unsubscribing closes the cursor at once, and a second subscription finds it closed.
+   * The interop point of Observables: RxJS' `from(result)` calls it. Rows are pushed batch by batch, without
+   * back-pressure, for which an Observable has no means. Unsubscribing closes the cursor at once, and a
+   * second subscription finds it closed.
    */
   '@@observable'(): InteropObservable<T> {
     return toInteropObservable({

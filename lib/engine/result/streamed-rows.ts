@@ -3,7 +3,10 @@ import { StreamedResult } from './streamed-result.js';
 
 /** What streamed results answer whose elements are rows, and not single values. */
 export abstract class StreamedRows<R> extends StreamedResult<R> {
-  /** The column names in order, also after the end; names that occur twice are there twice. Opens the stream if need be. */
+  /**
+   * The column names in order, also after the end; names that occur twice are there twice. Opens the stream
+   * if need be.
+   */
   async keys(): Promise<string[]> {
     return await this.guard(async () => {
       if (!this.stream.isOpened) await this.stream.open();

@@ -1,12 +1,12 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 
 /** What a value is known by in a `Set`: equal for equal values, also where they are different objects. */
 export type StructuralKey = string | number | bigint | boolean | null | undefined;
 
 /**
- * Makes the key under which equal values meet. Primitives by value, `Date` by its instant, bytes by content, arrays item by item,
- * objects property by property in any order, other instances by their `toJSON()` or else their own properties.
- * Throws {@link ArgumentError} for an instance that shows neither.
+ * Makes the key under which equal values meet. Primitives by value, `Date` by its instant, bytes by content,
+ * arrays item by item, objects property by property in any order, other instances by their `toJSON()` or else
+ * their own properties. Throws {@link ArgumentError} for an instance that shows neither.
  */
 export function structuralKey(value: unknown): StructuralKey {
   switch (typeof value) {

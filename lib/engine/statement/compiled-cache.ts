@@ -1,5 +1,5 @@
-import { ArgumentError } from '../errors.js';
-import { RecentlyUsed } from '../recently-used.js';
+import { ArgumentError } from '../errors/errors.js';
+import { RecentlyUsed } from '../util/lru-cache.js';
 import type { TextTemplate } from './text-scanner.js';
 
 /** The SQL of a `text()`, or the strings of one place in the source where sql`` is written. */

@@ -1,4 +1,4 @@
-import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors.js';
+import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
 import type { DriverBatch } from './driver-batch.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
@@ -7,7 +7,10 @@ import { compileTranslated, expectUnmapped } from './schema-translation.js';
 import { compileText, compileTexts } from './text-compiler.js';
 import { TextClause } from './text.js';
 
-/** What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at `execute`. */
+/**
+ * What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at
+ * `execute`.
+ */
 export interface CompiledQuery {
   readonly query: object;
   readonly sql: string;
@@ -22,7 +25,10 @@ export interface CompilableQuery<R = Row> {
   executeTakeFirstOrThrow?(): Promise<R>;
 }
 
-/** A query builder as Drizzle's. Its rows come under the names of the columns, so its own row type does not fit. */
+/**
+ * A query builder as Drizzle's. Its rows come under the names of the columns, so its own row type does not
+ * fit.
+ */
 export interface ToSqlQuery {
   /** Gives the SQL with `$1` placeholders, and its values. */
   toSQL(): { readonly sql: string; readonly params: readonly unknown[] };
@@ -61,9 +67,9 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
 /**
  * Turns a statement and the values of one execution into what a driver takes.
  *
- * Throws {@link ObjectNotExecutableError} for what is no statement, {@link ArgumentError} for parameters that do not
- * belong there or SQL of another database, and {@link StatementError} when a bind has no value, a query builder fails
- * or there are more than 65,535 values.
+ * Throws {@link ObjectNotExecutableError} for what is no statement, {@link ArgumentError} for parameters that
+ * do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
+ * query builder fails or there are more than 65,535 values.
  */
 export function compileStatement(
   executable: Executable<unknown>,
@@ -102,7 +108,10 @@ export function compileBatch({ text, sets }: DriverBatch): CompiledStatement[] {
   return sets.map((values) => bounded({ text, values }));
 }
 
-/** When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is cached. */
+/**
+ * When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is
+ * cached.
+ */
 export function cachedSince(executable: Executable<unknown>, cache: CompiledCache): number | undefined {
   if (executable instanceof TextClause) return cache.peek(executable.sql)?.createdAt;
   if (executable instanceof Sql && executable.cacheKey !== undefined)
@@ -174,7 +183,10 @@ function builtCommand(text: unknown, values: unknown, problem: string): Compiled
   return command;
 }
 
-/** PostgreSQL refuses a statement that does not mention its last value; one that mentions it may still be wrong. */
+/**
+ * PostgreSQL refuses a statement that does not mention its last value; one that mentions it may still be
+ * wrong.
+ */
 function mentions(text: string, count: number): boolean {
   return text.includes(`$${count}`) || new RegExp(`\\$0+${count}(?!\\d)`).test(text);
 }

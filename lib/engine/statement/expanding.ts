@@ -1,4 +1,4 @@
-import { StatementError } from '../errors.js';
+import { StatementError } from '../errors/errors.js';
 import type { CompiledStatement } from './row.js';
 import type { TextClause } from './text.js';
 import type { Membership, Slot, TextTemplate } from './text-scanner.js';
@@ -102,8 +102,8 @@ class ExpandingRenderer {
 }
 
 /**
- * No subselect without rows fits every type: PostgreSQL makes its column text or integer and then finds no operator.
- * An empty array literal takes the type of what it is compared with, rows included.
+ * No subselect without rows fits every type: PostgreSQL makes its column text or integer and then finds no
+ * operator. An empty array literal takes the type of what it is compared with, rows included.
  */
 function membershipTest(membership: Membership, list: string): string {
   if (list === '') return membership.isNegated ? "<> ALL ('{}')" : "= ANY ('{}')";

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 
 /**
  * Quotes one identifier: the only place in the library that does.

@@ -34,7 +34,10 @@ const INSERT = new RegExp(
   'iu',
 );
 
-/** DO UPDATE may meet a row twice in one statement, which is an error, and none row by row. A comment could hide it. */
+/**
+ * DO UPDATE may meet a row twice in one statement, which is an error, and none row by row. A comment could
+ * hide it.
+ */
 const ROW_BY_ROW = /\bDO\s+UPDATE\b|--|\/\*/i;
 
 /** An `INSERT … VALUES ($1, …)` of one row, which can be written as one statement for any number of rows. */
@@ -63,8 +66,8 @@ export class InsertMany {
   }
 
   /**
-   * The statement that takes an array of values for each bind. Rows go in, and what RETURNING says comes out, in the order
-   * of the arrays. Undefined where a type is one that arrays can't carry.
+   * The statement that takes an array of values for each bind. Rows go in, and what RETURNING says comes out,
+   * in the order of the arrays. Undefined where a type is one that arrays can't carry.
    */
   sqlFor(typeOids: readonly number[]): string | undefined {
     const types = typeOids.map((oid) => TYPE_NAMES.get(oid));

@@ -1,6 +1,9 @@
 import { opaqueEnd } from './opaque-text.js';
 
-/** Words in front of a bracket that are no functions, and built-in functions that only look at their arguments. */
+/**
+ * Words in front of a bracket that are no functions, and built-in functions that only look at their
+ * arguments.
+ */
 const HARMLESS: ReadonlySet<string> = new Set(
   [
     'all and any array as between by case distinct else except exists filter from group having in inner intersect',
@@ -22,8 +25,8 @@ const CALL = /([\w$.\u0080-\uffff]+|")\s*\(/g;
 const OPAQUE = /['"$/-]/g;
 
 /**
- * True for a SELECT that reads and does nothing else: it takes no row lock and calls no function but known ones, so that it
- * may be sent twice, and waits for nobody's rows. What is not understood is no plain read.
+ * True for a SELECT that reads and does nothing else: it takes no row lock and calls no function but known
+ * ones, so that it may be sent twice, and waits for nobody's rows. What is not understood is no plain read.
  */
 export function isPlainRead(sql: string): boolean {
   if (!/^\s*select\b/i.test(sql)) return false;

@@ -2,8 +2,8 @@
 export type Row = Record<string, unknown>;
 
 /**
- * Values for the `:name` binds of one `text()`: an object of any type, one of an interface or a class too, but no list, Map,
- * Set or function. Extra keys are ignored.
+ * Values for the `:name` binds of one `text()`: an object of any type, one of an interface or a class too,
+ * but no list, Map, Set or function. Extra keys are ignored.
  */
 export type Parameters =
   | Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import type { SchemaTranslateMap } from './sql-fragment.js';
 
 /** A part of the tree that a Kysely query is compiled from. */
@@ -19,8 +19,8 @@ interface Compilable {
 const OPAQUE = ['ValueNode', 'PrimitiveValueListNode'];
 
 /**
- * Compiles a query builder with the schemas of its tables replaced. Throws {@link ArgumentError} where its tables name a
- * schema that is mapped and it has no way to replace it.
+ * Compiles a query builder with the schemas of its tables replaced. Throws {@link ArgumentError} where its
+ * tables name a schema that is mapped and it has no way to replace it.
  */
 export function compileTranslated(builder: Compilable, schemas: SchemaTranslateMap | undefined): unknown {
   if (schemas === undefined) return builder.compile();

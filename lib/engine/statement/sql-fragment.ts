@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import { CommandWriter } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { quoteIdentifier } from './identifier.js';
@@ -29,7 +29,9 @@ export class Identifier {
   }
 }
 
-/** SQL with bound values, made by `sql`: a whole statement or a part to be used inside another one. Immutable. */
+/**
+ * SQL with bound values, made by `sql`: a whole statement or a part to be used inside another one. Immutable.
+ */
 export class Sql<R = Row> {
   /** Carries the row type; there is no such property. */
   declare protected readonly row?: R;

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import type { Row } from './row.js';
 import { Identifier, Sql } from './sql-fragment.js';
 
@@ -7,7 +7,8 @@ export interface SqlTag {
   /**
    * Makes a statement, or a part of one, in which every `${value}` is bound.
    *
-   * A value that is itself made by `sql` is spliced in. `R` is the type of its rows. Throws {@link ArgumentError} for
+   * A value that is itself made by `sql` is spliced in. `R` is the type of its rows. Throws {@link
+   * ArgumentError} for
    * `undefined`, naming the placeholder, and when it is called as a plain function.
    */
   <R = Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql<R>;
@@ -15,15 +16,18 @@ export interface SqlTag {
   readonly empty: Sql;
   /** A quoted name: `sql.id('schema', 'table')`. */
   id(...names: readonly string[]): Sql;
-  /** Parts or values one after the other, with `separator` (default `, `) between them. Refuses an empty list. */
+  /**
+   * Parts or values one after the other, with `separator` (default `, `) between them. Refuses an empty list.
+   */
   join(parts: readonly unknown[], separator?: Sql): Sql;
   /** SQL taken as it is. Never pass what a user typed. */
   raw(trusted: string): Sql;
   /**
    * Rows of bound values, `($1, $2), ($3, $4)`, for VALUES.
    *
-   * Rows are arrays, or objects of which `columns` (default: the keys of the first) says what is taken in which order.
-   * Parts made by `sql` are spliced in. Throws {@link ArgumentError} when rows do not have the same columns.
+   * Rows are arrays, or objects of which `columns` (default: the keys of the first) says what is taken in
+   * which order. Parts made by `sql` are spliced in. Throws {@link ArgumentError} when rows do not have the
+   * same columns.
    */
   values(rows: readonly (readonly unknown[])[] | readonly object[], columns?: readonly string[]): Sql;
   /** A list as one array parameter: `$1::type[]`. `type` is the type of an element. */

@@ -1,4 +1,4 @@
-import { ArgumentError, StatementError } from '../errors.js';
+import { ArgumentError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { expandText } from './expanding.js';
 import type { CompiledStatement, Parameters } from './row.js';
@@ -10,8 +10,8 @@ const NO_PARAMETERS: Parameters = Object.freeze({});
 /**
  * Puts the values of one execution to a text.
  *
- * Throws {@link ArgumentError} when `parameters` is no object of named values and {@link StatementError} when a bind has
- * no value.
+ * Throws {@link ArgumentError} when `parameters` is no object of named values and {@link StatementError} when
+ * a bind has no value.
  */
 export function compileText(
   clause: TextClause<unknown>,

@@ -1,6 +1,8 @@
 import { opaqueEnd } from './opaque-text.js';
 
-/** The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it. */
+/**
+ * The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it.
+ */
 export interface Membership {
   readonly isNegated: boolean;
   /** How many characters of the piece before the bind belong to it. */
@@ -37,9 +39,9 @@ export function namelessTemplate(text: string): TextTemplate {
 /**
  * Finds the `:name` binds of `sql`.
  *
- * String literals (also `E'…'` and `$tag$…$tag$`), quoted identifiers and comments hold no binds; neither do casts,
- * array slices such as `a[1:2]`, and `:=`. `:name::type` is a bind with a cast. `\:` is a plain colon, wherever it
- * stands.
+ * String literals (also `E'…'` and `$tag$…$tag$`), quoted identifiers and comments hold no binds; neither do
+ * casts, array slices such as `a[1:2]`, and `:=`. `:name::type` is a bind with a cast. `\:` is a plain colon,
+ * wherever it stands.
  */
 export function scanText(sql: string): TextTemplate {
   return new TextScanner(sql).scan();

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js';
+import { ArgumentError } from '../errors/errors.js';
 import type { Parameters, Row } from './row.js';
 import { scanText, type TextTemplate } from './text-scanner.js';
 
@@ -6,7 +6,10 @@ import { scanText, type TextTemplate } from './text-scanner.js';
 export interface BindParameterOptions {
   /** The value where the execution gives none; `null` is a value. */
   readonly value?: unknown;
-  /** True: the value is a list, written out as `($1, $2, …)` for IN. Default false: a list is one array parameter. */
+  /**
+   * True: the value is a list, written out as `($1, $2, …)` for IN. Default false: a list is one array
+   * parameter.
+   */
   readonly expanding?: boolean;
 }
 
@@ -32,8 +35,8 @@ export class BindParameter {
 /**
  * A `:name` of a {@link text}, with a default value or with `expanding: true` for IN lists.
  *
- * An empty list matches nothing (and NOT IN everything), a list of lists is written as `(($1, $2), ($3, $4))`.
- * Throws {@link ArgumentError} for a malformed name.
+ * An empty list matches nothing (and NOT IN everything), a list of lists is written as `(($1, $2), ($3,
+ * $4))`. Throws {@link ArgumentError} for a malformed name.
  */
 export function bindparam(name: string, options: BindParameterOptions = {}): BindParameter {
   return new BindParameter(name, options);
@@ -72,8 +75,8 @@ export class TextClause<R = Row> {
   /**
    * Sets defaults and kinds of binds and returns a new text.
    *
-   * A plain object gives values and keeps what else was known of a bind. Values of an execution win over these.
-   * Throws {@link ArgumentError} for a name that the text does not have.
+   * A plain object gives values and keeps what else was known of a bind. Values of an execution win over
+   * these. Throws {@link ArgumentError} for a name that the text does not have.
    */
   bindparams(...binds: readonly (BindParameter | Parameters)[]): TextClause<R> {
     const merged = new Map(this.binds);
@@ -109,8 +112,9 @@ function valuedBinds(values: Parameters, known: ReadonlyMap<string, BindParamete
 /**
  * Makes a statement of SQL with `:name` binds.
  *
- * `\:` is a plain colon, `::type` a cast; literals, quoted identifiers and comments hold no binds. A name used twice is
- * one parameter. `R` is the type of its rows. Throws {@link ArgumentError} for anything but a string.
+ * `\:` is a plain colon, `::type` a cast; literals, quoted identifiers and comments hold no binds. A name
+ * used twice is one parameter. `R` is the type of its rows. Throws {@link ArgumentError} for anything but a
+ * string.
  */
 export function text<R = Row>(sql: string): TextClause<R> {
   return new TextClause<R>(sql);

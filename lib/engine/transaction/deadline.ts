@@ -1,4 +1,4 @@
-import { TransactionTimeoutError } from '../errors.js';
+import { TransactionTimeoutError } from '../errors/errors.js';
 
 /** What a deadline ends. */
 export interface Limited {

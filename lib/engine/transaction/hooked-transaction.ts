@@ -36,7 +36,10 @@ export abstract class HookedTransaction {
     this.#rollbackReason ??= { cause: reason, isExpected: true };
   }
 
-  /** A method that took part in this transaction failed: it may not commit, and whoever tries is told. @internal */
+  /**
+   * A method that took part in this transaction failed: it may not commit, and whoever tries is told.
+   * @internal
+   */
   condemn(cause: unknown): void {
     if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
   }

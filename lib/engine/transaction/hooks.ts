@@ -1,4 +1,4 @@
-import { AfterCommitError } from '../errors.js';
+import { AfterCommitError } from '../errors/errors.js';
 
 /** Runs at an end of a transaction; awaited. */
 export type TransactionHook = () => unknown;

@@ -1,7 +1,7 @@
-import type { CallSite } from '../call-site.js';
+import type { CallSite } from '../util/call-site.js';
 import type { Control } from '../driver/driver.js';
-import { ArgumentError } from '../errors.js';
-import { durationRule, LONGEST_TIMER } from '../option-rule.js';
+import { ArgumentError } from '../errors/errors.js';
+import { durationRule, LONGEST_TIMER } from '../util/option-rule.js';
 
 const LEVELS: readonly IsolationLevel[] = [
   'READ UNCOMMITTED',
@@ -23,9 +23,14 @@ export interface TransactionOptions {
   readonly readOnly?: boolean | undefined;
   /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
-  /** A deadline for the whole transaction: what runs is cancelled, all is rolled back, `TransactionTimeoutError`. */
+  /**
+   * A deadline for the whole transaction: what runs is cancelled, all is rolled back,
+   * `TransactionTimeoutError`.
+   */
   readonly timeout?: number | undefined;
-  /** The server's `lock_timeout` in this transaction: how long a statement waits for a lock. 0: without end. */
+  /**
+   * The server's `lock_timeout` in this transaction: how long a statement waits for a lock. 0: without end.
+   */
   readonly lockTimeout?: number | undefined;
   /** The server's `statement_timeout` in this transaction. 0: none. */
   readonly statementTimeout?: number | undefined;

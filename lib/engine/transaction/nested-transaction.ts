@@ -1,18 +1,19 @@
 import type { Control } from '../driver/driver.js';
-import { UnexpectedRollbackError } from '../errors.js';
-import { overlay } from '../overlay.js';
+import { UnexpectedRollbackError } from '../errors/errors.js';
+import { overlay } from '../util/merge-options.js';
 import { Deadline } from './deadline.js';
-import { checkNestedOptions, nestedControl, restoringText } from './inner-options.js';
+import { checkNestedOptions, nestedControl, restoringText } from './nested-options.js';
 import { checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
 import type { Opening } from './transaction-host.js';
 
 /**
- * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a failure is
- * ROLLBACK TO and RELEASE, at once, so that its locks are gone.
+ * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a
+ * failure is ROLLBACK TO and RELEASE, at once, so that its locks are gone.
  *
- * Its `timeout` ends it alone. Its settings and time-outs of the server hold until its end, `readOnly: true` too.
+ * Its `timeout` ends it alone. Its settings and time-outs of the server hold until its end, `readOnly: true`
+ * too.
  */
 export class NestedTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = true;
@@ -22,7 +23,10 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   readonly #own: TransactionOptions;
   readonly #deadline: Deadline | undefined;
 
-  /** @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others. @internal */
+  /**
+   * @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others.
+   * @internal
+   */
   constructor(parent: Transaction<Connection>, options: TransactionOptions = {}) {
     parent.expectUsable();
     checkTransactionOptions(options);

@@ -4,10 +4,12 @@ import {
   PendingRollbackError,
   ResourceClosedError,
   TransactionEndedError,
-} from '../errors.js';
-import type { DBAPIErrorOptions } from '../errors.js';
+} from '../errors/errors.js';
+import type { DBAPIErrorOptions } from '../errors/errors.js';
 
-/** Why an end can only be a rollback. `isExpected`: the user asked for it, so that nothing is thrown for it. */
+/**
+ * Why an end can only be a rollback. `isExpected`: the user asked for it, so that nothing is thrown for it.
+ */
 export interface RollbackReason {
   readonly cause: unknown;
   readonly isExpected: boolean;

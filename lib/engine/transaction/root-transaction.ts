@@ -1,5 +1,5 @@
 import type { Control } from '../driver/driver.js';
-import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors.js';
+import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
 import { Deadline } from './deadline.js';
 import { beginControl, checkTransactionOptions } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
@@ -18,8 +18,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   readonly #late: (() => TransactionOptions | undefined) | undefined;
 
   /**
-   * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each other. `late`
-   * gives the options of BEGIN where they are known no earlier than the first statement. @internal
+   * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each
+   * other. `late` gives the options of BEGIN where they are known no earlier than the first statement.
+   * @internal
    */
   constructor(
     owner: TransactionOwner<Connection>,
@@ -48,7 +49,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.#deadline?.signal;
   }
 
-  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal */
+  /**
+   * Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal
+   */
   announce(): void {
     this.#told = 'begin';
     try {
@@ -85,8 +88,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   /**
-   * Commits. Throws {@link UnexpectedRollbackError} when the server rolled back instead, the server's error when a
-   * deferred constraint refused, and {@link CommitOutcomeUnknownError} when the connection was lost meanwhile.
+   * Commits. Throws {@link UnexpectedRollbackError} when the server rolled back instead, the server's error
+   * when a deferred constraint refused, and {@link CommitOutcomeUnknownError} when the connection was lost
+   * meanwhile.
    */
   async commit(): Promise<void> {
     try {

@@ -1,5 +1,5 @@
-import { Mutex } from '../mutex.js';
-import { promised } from '../promised.js';
+import { Mutex } from '../util/mutex.js';
+import { promised } from '../util/promise-try.js';
 
 /** How long a wait may last in which nothing moves. */
 export interface Patience {
@@ -12,8 +12,8 @@ export interface Patience {
 }
 
 /**
- * The way into one transaction: open to all while it is active, and the turn of one at a time while it is being opened
- * or while a nested transaction is inside. Shut for good once the transaction begins to end.
+ * The way into one transaction: open to all while it is active, and the turn of one at a time while it is
+ * being opened or while a nested transaction is inside. Shut for good once the transaction begins to end.
  */
 export class StatementGate {
   readonly #lock = new Mutex();
@@ -72,7 +72,10 @@ export class StatementGate {
     this.#state = 'shut';
   }
 
-  /** Runs `work`, in flight until it settles; `failed` gives what is thrown for its error. True: with its end goes the turn. */
+  /**
+   * Runs `work`, in flight until it settles; `failed` gives what is thrown for its error. True: with its end
+   * goes the turn.
+   */
   pass<T>(work: () => Promise<T>, failed: (error: unknown) => unknown, hasTurn = false): Promise<T> {
     this.#inFlight += 1;
     return promised(work).then(
@@ -94,7 +97,10 @@ export class StatementGate {
     if (hasTurn) this.giveTurn();
   }
 
-  /** Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a time. */
+  /**
+   * Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a
+   * time.
+   */
   async quiet(): Promise<void> {
     if (this.#lock.isHeld) {
       await this.#lock.acquire();

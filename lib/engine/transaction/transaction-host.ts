@@ -23,13 +23,19 @@ export interface TransactionHost {
   readonly serverStatus: ServerStatus;
   /** False before the first statement, and once the session is lost. */
   readonly isConnected: boolean;
-  /** Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the connection. */
+  /**
+   * Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the
+   * connection.
+   */
   readonly nestedWaitTimeout: number;
   /** Undefined while nobody listens. */
   readonly watch: TransactionWatch | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
-  /** Opens the connection when this is its first statement; undefined where it is open. `signal` ends the wait for one, and it rejects with its reason. */
+  /**
+   * Opens the connection when this is its first statement; undefined where it is open. `signal` ends the wait
+   * for one, and it rejects with its reason.
+   */
   ready(signal?: AbortSignal): Promise<void> | undefined;
   /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
   stopWaiting(reason: unknown): void;

@@ -1,6 +1,6 @@
 /**
- * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others. `cancelled`: its
- * outer transaction ended, or the connection was lost.
+ * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others.
+ * `cancelled`: its outer transaction ended, or the connection was lost.
  */
 export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
 

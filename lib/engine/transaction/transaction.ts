@@ -1,6 +1,6 @@
-import { CallSite } from '../call-site.js';
+import { CallSite } from '../util/call-site.js';
 import type { Control } from '../driver/driver.js';
-import { DBAPIError } from '../errors.js';
+import { DBAPIError } from '../errors/errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
 import type { TransactionOptions } from './isolation.js';
 import { StatementGate, type Patience } from './statement-gate.js';
@@ -73,7 +73,10 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.#child;
   }
 
-  /** This transaction, or the one begun by a handle inside it that is open now: where statements of its owner run. @internal */
+  /**
+   * This transaction, or the one begun by a handle inside it that is open now: where statements of its owner
+   * run. @internal
+   */
   get innermost(): Transaction<Connection> {
     return this.#handle?.innermost ?? this;
   }
@@ -94,7 +97,9 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   abstract commit(): Promise<void>;
   /** Undoes what was done in it. No effect once it has ended. */
   abstract rollback(): Promise<void>;
-  /** The control statements that open this transaction, and those above it that are not open yet. @internal */
+  /**
+   * The control statements that open this transaction, and those above it that are not open yet. @internal
+   */
   abstract open(signal?: AbortSignal): Opening;
 
   /** Rolls back unless the transaction has ended. */
@@ -102,12 +107,17 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     await this.rollback();
   }
 
-  /** Rolls back unless the transaction has ended. A failure is reported, not thrown: it would hide the block's own. */
+  /**
+   * Rolls back unless the transaction has ended. A failure is reported, not thrown: it would hide the block's
+   * own.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.rollback().catch((failure: unknown) => this.report(failure));
   }
 
-  /** Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement. */
+  /**
+   * Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement.
+   */
   start(): Promise<this> {
     return new Promise((resolve) => {
       this.expectUsable();
@@ -115,12 +125,16 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
   }
 
-  /** Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. @internal */
+  /**
+   * Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. @internal
+   */
   async prepareCommit(): Promise<void> {
     if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.runBeforeCommit();
   }
 
-  /** Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal */
+  /**
+   * Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal
+   */
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
     if (this.#state !== 'pending' && !this.#gate.isTaken) return this.#attempt(send);
@@ -209,7 +223,8 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#gate.giveTurn();
   }
 
-  // Slow siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.
+  // Slow siblings may take as long as they like; a wait is hopeless only when no statement runs on the
+  // connection.
   #patience(): Patience {
     const timeout = this.host.nestedWaitTimeout;
     return {
@@ -219,7 +234,10 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     };
   }
 
-  /** Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it. @internal */
+  /**
+   * Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it.
+   * @internal
+   */
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
       return false;
@@ -236,8 +254,8 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /**
-   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then runs `end`. One
-   * at a time, so that `end` must look at what the one before it has left.
+   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then
+   * runs `end`. One at a time, so that `end` must look at what the one before it has left.
    */
   protected settle(end: () => Promise<void>): Promise<void> {
     this.#gate.shut();
@@ -256,7 +274,10 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     await end();
   }
 
-  /** The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of that one. @internal */
+  /**
+   * The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of
+   * that one. @internal
+   */
   async cancel(): Promise<void> {
     await this.settle(async () => {
       if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
@@ -283,7 +304,10 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.host.detach(this);
   }
 
-  /** Refuses work that comes after the end, or while the end is under way, and says where the transaction began. @internal */
+  /**
+   * Refuses work that comes after the end, or while the end is under way, and says where the transaction
+   * began. @internal
+   */
   expectUsable(): void {
     this.expectActive();
     if (this.#gate.isShut) throw ended(this.origin, 'ending');

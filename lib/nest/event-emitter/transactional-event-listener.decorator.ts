@@ -3,9 +3,9 @@ import { OnEvent } from '@nestjs/event-emitter';
 import type { OnEventOptions } from '@nestjs/event-emitter';
 import { ArgumentError, NoActiveScopeError } from '../../engine/index.js';
 import type { AsyncEngine } from '../../engine/index.js';
-import { dressUp } from '../dressed-method.js';
-import { injectEngine } from '../engine-property.js';
-import type { TransactionalMethod } from '../transactional-call.js';
+import { dressUp } from '../transactional/dressed-method.js';
+import { injectEngine } from '../transactional/engine-property.js';
+import type { TransactionalMethod } from '../transactional/transactional-call.js';
 
 /** When the listener runs, seen from the transaction in which the event was emitted. */
 export type TransactionPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
@@ -30,17 +30,21 @@ export type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
 ) => TypedPropertyDescriptor<Method>;
 
 /**
- * `@OnEvent()` for a listener that must not run ahead of the transaction in which its event was emitted: it runs at the
- * `phase` of that one, awaited, and not at all where the phase never comes. An event emitted outside a transaction runs an
+ * `@OnEvent()` for a listener that must not run ahead of the transaction in which its event was emitted: it
+ * runs at the
+ * `phase` of that one, awaited, and not at all where the phase never comes. An event emitted outside a
+ * transaction runs an
  * `afterCommit` listener at once and leaves the others out, as hooks do.
  *
- * What a listener throws is logged, as with `@OnEvent()`; with `suppressErrors: false` it becomes an `AfterCommitError`
- * of the transaction's caller. A `beforeCommit` listener that throws vetoes the commit, whatever `suppressErrors` says.
+ * What a listener throws is logged, as with `@OnEvent()`; with `suppressErrors: false` it becomes an
+ * `AfterCommitError` of the transaction's caller. A `beforeCommit` listener that throws vetoes the commit,
+ * whatever `suppressErrors` says.
  *
- * Nest makes a request-scoped listener for each event, in its own time: emit with `await emitter.emitAsync()`, so that it is
- * there before the transaction ends.
+ * Nest makes a request-scoped listener for each event, in its own time: emit with `await
+ * emitter.emitAsync()`, so that it is there before the transaction ends.
  *
- * @throws ArgumentError for `async`, `nextTick` and `promisify`: they deliver the event when its transaction may be over.
+ * @throws ArgumentError for `async`, `nextTick` and `promisify`: they deliver the event when its transaction
+ * may be over.
  */
 export function TransactionalEventListener(
   event: string | symbol | (string | symbol)[],

@@ -4,7 +4,7 @@ import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { PoolTimeoutError } from '../../engine/index.js';
 import type { AsyncEngine, Pool } from '../../engine/index.js';
-import { getEngineToken } from '../database.tokens.js';
+import { getEngineToken } from '../shared/database.tokens.js';
 
 /** Which database is asked, and for how long. */
 export interface DatabasePingOptions {
@@ -26,8 +26,9 @@ export interface PoolFigures {
 export type DatabaseHealth = PoolFigures & { readonly message?: string };
 
 /**
- * Tells Terminus whether the database answers, with the figures of its pool: `up`; `degraded` (still HTTP 200) when it
- * answers and callers wait for a connection, or when every connection is in use; `down` when it does not answer.
+ * Tells Terminus whether the database answers, with the figures of its pool: `up`; `degraded` (still HTTP
+ * 200) when it answers and callers wait for a connection, or when every connection is in use; `down` when it
+ * does not answer.
  */
 @Injectable()
 export class DatabaseHealthIndicator {
@@ -37,7 +38,9 @@ export class DatabaseHealthIndicator {
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {}
 
-  /** Pings on a connection of the pool, never on the request's own. Resolves to the result, whatever it is. */
+  /**
+   * Pings on a connection of the pool, never on the request's own. Resolves to the result, whatever it is.
+   */
   async pingCheck<const Key extends string>(
     key: Key,
     options: DatabasePingOptions = {},

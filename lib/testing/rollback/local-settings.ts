@@ -1,8 +1,8 @@
 import type { Command, Control, DriverConnection } from '../../engine/index.js';
 
 /**
- * What puts back the settings that travel in `control`: at the end of a savepoint the server keeps what a transaction of
- * the application would have forgotten. Undefined where there are none.
+ * What puts back the settings that travel in `control`: at the end of a savepoint the server keeps what a
+ * transaction of the application would have forgotten. Undefined where there are none.
  */
 export async function savedSettings(
   session: DriverConnection,

@@ -1,11 +1,14 @@
 import { IllegalStateError, TransactionEndedError } from '../../engine/index.js';
 import type { DriverConnection, Pool, PooledConnection } from '../../engine/index.js';
-import { recordedSession } from '../recording-session.js';
+import { recordedSession } from '../record/recording-session.js';
 import { RollbackSession } from './rollback-session.js';
 import type { SessionPlace } from './rollback-session.js';
-import { Turns } from './turns.js';
+import { Turns } from './turn-queue.js';
 
-/** The transaction around one test, on one connection of the application's pool, in which everything of the test runs. */
+/**
+ * The transaction around one test, on one connection of the application's pool, in which everything of the
+ * test runs.
+ */
 export class OuterTransaction implements SessionPlace {
   readonly isOutermost = true;
   readonly turnTimeout: number;
@@ -39,7 +42,9 @@ export class OuterTransaction implements SessionPlace {
     return [...this.#complaints];
   }
 
-  /** Waits until nobody has a connection, at most `timeout` ms; then gives what those who do have asked last. */
+  /**
+   * Waits until nobody has a connection, at most `timeout` ms; then gives what those who do have asked last.
+   */
   async settle(timeout: number): Promise<readonly string[]> {
     if (this.#sessions.size > 0) {
       const settled = new Promise<void>((resolve) => {

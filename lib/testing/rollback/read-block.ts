@@ -1,8 +1,9 @@
 import type { Control } from '../../engine/index.js';
 
 /**
- * A read-only transaction of the application. It has nothing to undo, so each of its statements has a savepoint of its own
- * and others may write between two of them: a stream and the work on its rows go on side by side.
+ * A read-only transaction of the application. It has nothing to undo, so each of its statements has a
+ * savepoint of its own and others may write between two of them: a stream and the work on its rows go on side
+ * by side.
  */
 export class ReadBlock {
   /** What must be in front of each of its statements. */

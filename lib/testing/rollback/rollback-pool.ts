@@ -1,6 +1,6 @@
 import { NullPool } from '../../engine/index.js';
 import type { CheckoutOptions, Pool, PooledConnection } from '../../engine/index.js';
-import { recordedSession } from '../recording-session.js';
+import { recordedSession } from '../record/recording-session.js';
 import type { OuterTransaction } from './outer-transaction.js';
 import { RollbackSession } from './rollback-session.js';
 
@@ -35,7 +35,9 @@ export class RollbackPool extends NullPool {
     return new RollbackPool(this.#outer, this.#former);
   }
 
-  /** The application closes its engine in the middle of a test: the pool that it has opened is closed, too. */
+  /**
+   * The application closes its engine in the middle of a test: the pool that it has opened is closed, too.
+   */
   override async dispose(): Promise<void> {
     await super.dispose();
     if (this.#state === 'superseded') return;

@@ -8,13 +8,13 @@ import type {
   Portal,
   ServerStatus,
 } from '../../engine/index.js';
-import { controlWord } from '../control-word.js';
+import { controlWord } from '../record/statement-kind.js';
 import { aborted } from './aborted.js';
-import { runGuarded } from './guard.js';
-import type { Level, Outer } from './level.js';
+import { runGuarded } from './savepoint.js';
+import type { Level, Outer } from './test-place.js';
 import { ReadBlock } from './read-block.js';
 import { RollbackPortal } from './rollback-portal.js';
-import { Turns } from './turns.js';
+import { Turns } from './turn-queue.js';
 import { WriteBlock, answer } from './write-block.js';
 
 const CHANGES = new Set([
@@ -36,10 +36,14 @@ export interface SessionPlace extends Outer, Level {
   check(statement: string): void;
 }
 
-/** What a borrower takes for a session of its own: BEGIN is a savepoint of the test's transaction, and COMMIT its release. */
+/**
+ * What a borrower takes for a session of its own: BEGIN is a savepoint of the test's transaction, and COMMIT
+ * its release.
+ */
 export class RollbackSession implements DriverConnection {
   readonly #place: SessionPlace;
-  // The order in which commands were handed over is the order in which they run, whoever else takes a turn between.
+  // The order in which commands were handed over is the order in which they run, whoever else takes a turn
+  // between.
   readonly #line = new Turns(0);
   #holders: readonly RollbackSession[] = [];
   #state: 'open' | 'closed' = 'open';
@@ -52,7 +56,10 @@ export class RollbackSession implements DriverConnection {
     this.#place = place;
   }
 
-  /** The sessions that the borrower holds already, innermost first: work here takes place inside their transactions. */
+  /**
+   * The sessions that the borrower holds already, innermost first: work here takes place inside their
+   * transactions.
+   */
   nestIn(holders: readonly RollbackSession[]): void {
     this.#holders = holders;
   }
@@ -226,7 +233,9 @@ export class RollbackSession implements DriverConnection {
     }
   }
 
-  /** Transaction control that is a command of its own. Undefined: it is none, or one that the server must see. */
+  /**
+   * Transaction control that is a command of its own. Undefined: it is none, or one that the server must see.
+   */
   async #controlled(
     control: readonly Control[],
     commands: readonly Command[],

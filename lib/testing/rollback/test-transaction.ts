@@ -18,7 +18,10 @@ export class TestTransaction {
     return new TestTransaction(engine, await OuterTransaction.begin(engine.pool, turnTimeout));
   }
 
-  /** Waits for work under way, at most `settleTimeout` ms, and undoes everything. Gives what was wrong with the test. */
+  /**
+   * Waits for work under way, at most `settleTimeout` ms, and undoes everything. Gives what was wrong with
+   * the test.
+   */
   async end(settleTimeout: number): Promise<readonly string[]> {
     const { pool } = this.#engine;
     const late = await this.#outer.settle(settleTimeout);

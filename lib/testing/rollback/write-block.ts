@@ -1,18 +1,21 @@
 import type { CommandResult, Control, DriverConnection } from '../../engine/index.js';
-import { controlWord } from '../control-word.js';
+import { controlWord } from '../record/statement-kind.js';
 import { aborted } from './aborted.js';
 import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
-import { undo } from './guard.js';
-import type { Level, Outer } from './level.js';
+import { undo } from './savepoint.js';
+import type { Level, Outer } from './test-place.js';
 import { savedSettings } from './local-settings.js';
-import { Turns } from './turns.js';
+import { Turns } from './turn-queue.js';
 
-/** What happened in a block since its begin and still counts: its savepoints, by name, and work that should outlive it. */
+/**
+ * What happened in a block since its begin and still counts: its savepoints, by name, and work that should
+ * outlive it.
+ */
 type Trace = { readonly savepoint: string } | 'independent';
 
 /**
- * A transaction of the application as a savepoint of the test's. `pending`: the server has not confirmed it. `doomed`: it
- * had failed and was undone so far that work of others could go on.
+ * A transaction of the application as a savepoint of the test's. `pending`: the server has not confirmed it.
+ * `doomed`: it had failed and was undone so far that work of others could go on.
  */
 type BlockState = 'pending' | 'open' | 'doomed';
 

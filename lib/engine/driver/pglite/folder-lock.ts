@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { OperationalError } from '../../errors.js';
+import { OperationalError } from '../../errors/errors.js';
 
-/** Who holds a lock: the start tells a process from a later one with the same id, as every container's first has. */
+/**
+ * Who holds a lock: the start tells a process from a later one with the same id, as every container's first
+ * has.
+ */
 interface Holder {
   readonly pid: number;
   readonly startedAt: string;
 }
 
 /**
- * Keeps a data folder to one engine: two WASM servers on one folder corrupt it, and PGlite does not prevent that. The
- * lock is the file `<folder>.lock` beside the folder; one that a killed process left behind is taken over.
+ * Keeps a data folder to one engine: two WASM servers on one folder corrupt it, and PGlite does not prevent
+ * that. The lock is the file `<folder>.lock` beside the folder; one that a killed process left behind is
+ * taken over.
  */
 export class FolderLock {
   readonly #file: string;

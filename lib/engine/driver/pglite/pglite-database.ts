@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
-import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors.js';
+import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors/errors.js';
 import { FolderLock } from './folder-lock.js';
 
 /** The part of the package that is used. */
@@ -39,8 +39,8 @@ export class PgliteDatabase {
   /**
    * The instance, the same each time.
    *
-   * @throws NoSuchDriverError where the package is not installed, OperationalError where the folder is in use or can't be
-   * opened, or the data in memory is lost, ResourceClosedError after `close()`.
+   * @throws NoSuchDriverError where the package is not installed, OperationalError where the folder is in use
+   * or can't be opened, or the data in memory is lost, ResourceClosedError after `close()`.
    */
   async open(): Promise<PGlite> {
     if (this.#state === 'closed')

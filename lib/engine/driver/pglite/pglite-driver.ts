@@ -1,10 +1,10 @@
 import pg from 'pg';
-import { ArgumentError } from '../../errors.js';
-import { Mutex } from '../../mutex.js';
-import type { DatabaseUrl } from '../../url.js';
+import { ArgumentError } from '../../errors/errors.js';
+import { Mutex } from '../../util/mutex.js';
+import type { DatabaseUrl } from '../url/url.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
-import { CONNECT_TIMEOUT, openSession } from '../pg/open-session.js';
-import type { SessionOptions } from '../pg/open-session.js';
+import { CONNECT_TIMEOUT, openSession } from '../pg/connect/open-session.js';
+import type { SessionOptions } from '../pg/connect/open-session.js';
 import { PgliteDatabase } from './pglite-database.js';
 import { PgliteStream } from './pglite-stream.js';
 
@@ -17,9 +17,10 @@ export interface PgliteDriverOptions extends SessionOptions {
 }
 
 /**
- * PostgreSQL in this process: `pg`'s protocol over a stream into a PGlite instance, so that statements, portals, errors
- * and values are those of the driver `pg`. One instance is one session: who connects waits until the one before is over.
- * The instance lives from the first connection to `close()`, whatever becomes of its sessions.
+ * PostgreSQL in this process: `pg`'s protocol over a stream into a PGlite instance, so that statements,
+ * portals, errors and values are those of the driver `pg`. One instance is one session: who connects waits
+ * until the one before is over. The instance lives from the first connection to `close()`, whatever becomes
+ * of its sessions.
  */
 export class PgliteDriver implements Driver {
   readonly facts: DriverFacts = {
@@ -56,7 +57,10 @@ export class PgliteDriver implements Driver {
     }
   }
 
-  /** Ends the instance: at once where nobody has a session, else when that session ends, which is not waited for. */
+  /**
+   * Ends the instance: at once where nobody has a session, else when that session ends, which is not waited
+   * for.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -7,8 +7,8 @@ const STARTUP = 0x00;
 const TERMINATE = 0x58;
 
 /**
- * Behind every write: a COPY FROM STDIN waits for rows until the end of what was written, which ends the whole server.
- * The server ignores this message where no COPY waits for it.
+ * Behind every write: a COPY FROM STDIN waits for rows until the end of what was written, which ends the
+ * whole server. The server ignores this message where no COPY waits for it.
  */
 const COPY_FAIL = message('f', 'no rows to send');
 const ROLLBACK = message('Q', 'ROLLBACK');
@@ -22,9 +22,9 @@ export interface PgliteStreamEvents {
 type Done = (error?: Error | null) => void;
 
 /**
- * The wire to a PGlite instance, as a `pg` Client takes it in place of a socket. What is written at once runs at once, in
- * one call that blocks the event loop. The end of the stream ends the session: its transaction is rolled back and
- * everything that it has set, prepared or made for itself is discarded.
+ * The wire to a PGlite instance, as a `pg` Client takes it in place of a socket. What is written at once runs
+ * at once, in one call that blocks the event loop. The end of the stream ends the session: its transaction is
+ * rolled back and everything that it has set, prepared or made for itself is discarded.
  */
 export class PgliteStream extends Duplex {
   readonly #instance: PGlite;

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../../errors.js';
+import { ArgumentError } from '../../errors/errors.js';
 import type { AsyncResult } from '../async-result.js';
 import type { AsyncTupleResult } from '../async-tuple-result.js';
 import { csvField, toJson } from './row-text.js';
@@ -9,12 +9,15 @@ export interface RowTextOptions {
   readonly format: 'ndjson' | 'csv' | 'json';
   /** CSV only: the line of column names. Default true. */
   readonly header?: boolean | undefined;
-  /** CSV only: begins with a byte order mark, without which Excel does not take the file for UTF-8. Default false. */
+  /**
+   * CSV only: begins with a byte order mark, without which Excel does not take the file for UTF-8. Default
+   * false.
+   */
   readonly byteOrderMark?: boolean | undefined;
   /**
-   * CSV only: puts an apostrophe before text that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, a tab or a
-   * carriage return, and is no number). Default false: values are written as they are. Set it when people type the values and
-   * other people open the file in a spreadsheet.
+   * CSV only: puts an apostrophe before text that a spreadsheet would take for a formula (it begins with `=`,
+   * `+`, `-`, `@`, a tab or a carriage return, and is no number). Default false: values are written as they
+   * are. Set it when people type the values and other people open the file in a spreadsheet.
    */
   readonly escapeFormulas?: boolean | undefined;
 }

@@ -10,13 +10,16 @@ const CHUNK_LENGTH = 65_536;
 type ReadableState = 'fresh' | 'reading' | 'finished';
 
 /**
- * The rows of a stream as text, for a file or a response: `new RowTextStream(engine.stream(statement), { format: 'csv' })`.
+ * The rows of a stream as text, for a file or a response: `new RowTextStream(engine.stream(statement), {
+ * format: 'csv' })`.
  *
- * Memory stays flat: rows are fetched as they are read, and many go into one chunk. The cursor is closed when the stream is destroyed.
+ * Memory stays flat: rows are fetched as they are read, and many go into one chunk. The cursor is closed when
+ * the stream is destroyed.
  *
- * In all formats dates are ISO 8601, `bytea` is base64, and a `bigint` keeps its digits (as a string in JSON). In JSON, NaN and
- * infinities are null; of columns with the same name the last wins. In CSV, lines end in CRLF, NULL is an empty field and an empty string
- * is `""`, objects and arrays are JSON, and columns with the same name are all there.
+ * In all formats dates are ISO 8601, `bytea` is base64, and a `bigint` keeps its digits (as a string in
+ * JSON). In JSON, NaN and infinities are null; of columns with the same name the last wins. In CSV, lines end
+ * in CRLF, NULL is an empty field and an empty string is `""`, objects and arrays are JSON, and columns with
+ * the same name are all there.
  *
  * Throws {@link ArgumentError} for another format.
  */

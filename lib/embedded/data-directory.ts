@@ -1,0 +1,94 @@
+import { chown, mkdir, readdir, readFile, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { ArgumentError } from '../engine/errors/errors.js';
+import type { ServerUser } from './server-user.js';
+
+/** Beside the cluster's own files; mode 0600. */
+export const passwordFile = 'embedded-postgres.password';
+
+/** A data directory that outlives the server. */
+export interface DataDirectory {
+  readonly path: string;
+  /** Undefined: there is no cluster yet. */
+  readonly password: string | undefined;
+  /** Takes back what `openDataDirectory` made, if it is still empty. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Makes the directory, or checks that it is one of ours.
+ *
+ * @throws {@link ArgumentError} when it belongs to another user or holds something else.
+ */
+export async function openDataDirectory(dataDir: string, user: ServerUser): Promise<DataDirectory> {
+  const path = resolve(dataDir);
+  const owner = await ownerOf(path);
+  if (owner === undefined) {
+    // Only the directory itself is private: the server's user has to get through those above it.
+    await mkdir(dirname(path), { recursive: true });
+    await mkdir(path, { mode: 0o700 });
+    await handOver(path, user);
+    return { path, password: undefined, discard: () => rmdir(path).catch(() => undefined) };
+  }
+  if ((await entriesOf(path)).length === 0) {
+    await handOver(path, user);
+    return { path, password: undefined, discard: () => Promise.resolve() };
+  }
+  const expected = user.uid ?? process.getuid?.();
+  if (owner !== expected) {
+    throw new ArgumentError(
+      `dataDir "${path}" belongs to user ${owner} and the server runs as user ${expected}. ` +
+        'Give a directory that is empty or missing, or that was made by the same user.',
+    );
+  }
+  return { path, password: await storedPassword(path), discard: () => Promise.resolve() };
+}
+
+async function ownerOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).uid;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw new ArgumentError(`dataDir "${path}" cannot be reached. Give another directory.`, { cause: error });
+  }
+}
+
+async function entriesOf(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    throw new ArgumentError(
+      `dataDir "${path}" is no directory that this process can read. Give another one.`,
+      { cause },
+    );
+  }
+}
+
+async function handOver(path: string, user: ServerUser): Promise<void> {
+  const uid = user.uid ?? process.getuid?.();
+  const gid = user.gid ?? process.getgid?.();
+  if (uid === undefined || gid === undefined || (await ownerOf(path)) === uid) return;
+  try {
+    await chown(path, uid, gid);
+  } catch (cause) {
+    throw new ArgumentError(`dataDir "${path}" belongs to another user. Give a directory of your own.`, {
+      cause,
+    });
+  }
+}
+
+async function storedPassword(path: string): Promise<string> {
+  try {
+    return (await readFile(join(path, passwordFile), 'utf8')).trim();
+  } catch (cause) {
+    throw new ArgumentError(
+      `dataDir "${path}" is not empty and was not made by startEmbeddedPostgres (it has no ${passwordFile}), ` +
+        'or another process is making it just now. Give a directory that is empty or missing.',
+      { cause },
+    );
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
+}

@@ -1,0 +1,221 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ArgumentError, OperationalError } from '../engine/errors/errors.js';
+import { openDataDirectory, type DataDirectory } from './data-directory.js';
+import { copyBinaries, findBinaries, obstacleTo, type PostgresBinaries } from './binaries.js';
+import { PostgresGuard, type StartFailure } from './watchdog-process.js';
+import { serverUser, type ServerUser } from './server-user.js';
+
+const host = '127.0.0.1';
+/** How many picked ports may turn out to be taken. */
+const portAttempts = 3;
+
+/** Nothing survives the server, so nothing has to reach the disk. */
+const temporarySettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+
+/** Given last: they protect the server, or its start is read from them. */
+const fixedSettings = {
+  listen_addresses: host,
+  logging_collector: 'off',
+  log_destination: 'stderr',
+  log_min_messages: 'warning',
+  lc_messages: 'C',
+};
+
+/** How an embedded PostgreSQL is set up. */
+export interface EmbeddedPostgresOptions {
+  /**
+   * Where the data is kept between runs; made when missing. Left out, the data lives in a temporary folder,
+   * the server does not wait for the disk, and nothing is left when it stops.
+   */
+  readonly dataDir?: string | undefined;
+  /** Default: a free one. */
+  readonly port?: number | undefined;
+  /**
+   * Server settings as in `postgresql.conf`: `{ max_connections: '200' }`. There is no Unix socket unless
+   * `unix_socket_directories` names a folder for it.
+   */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What a test replaces. */
+export interface LaunchEnvironment {
+  pickPort(): Promise<number>;
+  /** Milliseconds. */
+  readonly deadline: number;
+}
+
+export interface RunningPostgres {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly guard: PostgresGuard;
+}
+
+interface Launch {
+  readonly options: EmbeddedPostgresOptions;
+  readonly binaries: PostgresBinaries;
+  readonly user: ServerUser;
+  readonly password: string;
+  readonly deadline: number;
+}
+
+export async function launchPostgres(
+  options: EmbeddedPostgresOptions,
+  environment: LaunchEnvironment,
+): Promise<RunningPostgres> {
+  checkOptions(options);
+  const user = await serverUser();
+  const binaries = await findBinaries();
+  const directory =
+    options.dataDir === undefined ? undefined : await openDataDirectory(options.dataDir, user);
+  const password = directory?.password ?? randomBytes(24).toString('base64url');
+  const launch = { options, binaries, user, password, deadline: environment.deadline };
+  try {
+    return await launchOnSomePort(launch, directory, environment);
+  } catch (error) {
+    await directory?.discard();
+    throw error;
+  }
+}
+
+async function launchOnSomePort(
+  launch: Launch,
+  directory: DataDirectory | undefined,
+  environment: LaunchEnvironment,
+): Promise<RunningPostgres> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = launch.options.port ?? (await environment.pickPort());
+    const started = await launchOn(port, launch, directory);
+    if (started instanceof PostgresGuard) {
+      const url = `postgresql://postgres:${launch.password}@${host}:${port}/postgres`;
+      return { url, host, port, guard: started };
+    }
+    const mayRetry =
+      started.reason === 'port-taken' && launch.options.port === undefined && attempt < portAttempts;
+    if (!mayRetry) throw startError(started, port, launch);
+  }
+}
+
+async function launchOn(
+  port: number,
+  launch: Launch,
+  directory: DataDirectory | undefined,
+): Promise<PostgresGuard | StartFailure> {
+  const { binaries, user, options } = launch;
+  const folder = join(tmpdir(), `embedded-postgres-${randomUUID()}`);
+  const obstacle = await obstacleTo(binaries.folder, user);
+  const programs = join(obstacle === undefined ? binaries.folder : join(folder, 'native'), 'bin');
+  const dataDir = directory?.path ?? join(folder, 'data');
+  const guard = new PostgresGuard({
+    folder,
+    dataDir,
+    signal: directory === undefined ? 'QUIT' : 'INT',
+    initdb: join(programs, 'initdb'),
+    initdbOptions: initdbOptions(binaries, directory === undefined),
+    server: [join(programs, 'postgres'), '-D', dataDir, ...serverSettings(options, port)],
+    user,
+  });
+  const prepare = async (): Promise<void> => {
+    if (obstacle !== undefined) await copyRunnable(binaries, join(folder, 'native'), user);
+  };
+  return (await guard.start(launch.password, prepare, launch.deadline)) ?? guard;
+}
+
+/**
+ * For a project below a folder that the server's user cannot enter, or in which the libraries could not be
+ * linked.
+ */
+async function copyRunnable(binaries: PostgresBinaries, target: string, user: ServerUser): Promise<void> {
+  await copyBinaries(binaries, target, user);
+  const obstacle = await obstacleTo(target, user);
+  if (obstacle === undefined) return;
+  throw new OperationalError(
+    `the PostgreSQL of "embedded-postgres" does not run on this system (tried in ${tmpdir()}). It needs glibc, and a ` +
+      'temporary folder that programs may run from (TMPDIR). Or set DATABASE_URL to a server that is already running.',
+    { cause: obstacle },
+  );
+}
+
+function initdbOptions(binaries: PostgresBinaries, temporary: boolean): string[] {
+  return [
+    '--no-instructions',
+    // Upper and lower case beyond ASCII, the same on every platform; the C locale of libc knows none.
+    ...(binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []),
+    ...(temporary ? ['--no-sync'] : []),
+  ];
+}
+
+function serverSettings(options: EmbeddedPostgresOptions, port: number): string[] {
+  const settings: Record<string, string> = {
+    unix_socket_directories: '',
+    ...(options.dataDir === undefined ? temporarySettings : {}),
+    ...options.settings,
+    ...fixedSettings,
+    port: String(port),
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+function checkOptions({ port, settings = {}, dataDir }: EmbeddedPostgresOptions): void {
+  if (process.platform === 'win32') {
+    throw new ArgumentError(
+      'the embedded PostgreSQL does not run on Windows. ' +
+        'Set DATABASE_URL (in tests TEST_DATABASE_URL) to a server that is already running.',
+    );
+  }
+  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+    throw new ArgumentError(
+      `port takes an integer from 1 to 65535, got ${String(port)}. Leave it out for a free one.`,
+    );
+  }
+  if (dataDir?.trim() === '')
+    throw new ArgumentError('dataDir is empty. Leave it out for a temporary directory.');
+  for (const name of Object.keys(settings)) checkSettingName(name);
+}
+
+function checkSettingName(name: string): void {
+  if (!/^[a-z_.]+$/.test(name)) {
+    throw new ArgumentError(
+      `settings: "${name}" is no name of a PostgreSQL setting. Use small letters, "_" and ".", as in "work_mem".`,
+    );
+  }
+  if (name === 'port' || name === 'data_directory' || name in fixedSettings) {
+    throw new ArgumentError(`settings: "${name}" is set by startEmbeddedPostgres itself. Leave it out.`);
+  }
+}
+
+function startError({ reason, log }: StartFailure, port: number, { options, user, deadline }: Launch): Error {
+  const who = user.uid === undefined ? 'this user' : 'the user "nobody", whom root hands the server to,';
+  switch (reason) {
+    case 'port-taken':
+      return options.port === undefined
+        ? new OperationalError(
+            `${portAttempts} picked ports were taken before the server used them. Give one with \`port\`.`,
+          )
+        : new ArgumentError(
+            `port ${port} is taken by another program. Give another one, or none for a free one.`,
+          );
+    case 'data-dir-in-use':
+      return new ArgumentError(
+        `dataDir "${options.dataDir}" is in use by a running server. Stop that one, or give another directory.\n${log}`,
+      );
+    case 'data-dir-unreachable':
+      return new ArgumentError(
+        `dataDir "${options.dataDir}" cannot be written by ${who} or lies below a folder that cannot be entered. Give another one.`,
+      );
+    case 'no-folder':
+      return new OperationalError(
+        `no folder could be made in ${tmpdir()}. Set TMPDIR to a folder that ${who} may write in.\n${log}`,
+      );
+    case 'too-late':
+      return new OperationalError(
+        `the embedded PostgreSQL did not start within ${deadline} ms. Its log:\n${log}`,
+      );
+    case 'other':
+      return new OperationalError(`the embedded PostgreSQL did not start. Its log:\n${log}`);
+    default:
+      return reason satisfies never;
+  }
+}

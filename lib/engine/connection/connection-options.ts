@@ -1,0 +1,32 @@
+import type { ExecutionOptions } from '../execution/execution-options.js';
+import { overlay } from '../util/merge-options.js';
+
+/** The execution options of a connection, some of which may be known no earlier than its first statement. */
+export class ConnectionOptions {
+  #options: ExecutionOptions;
+  #late: (() => ExecutionOptions) | undefined;
+
+  /** `late` is asked once, when the options are first needed. */
+  constructor(options: ExecutionOptions, late: (() => ExecutionOptions) | undefined) {
+    this.#options = options;
+    this.#late = late;
+  }
+
+  /** Some of them are not known yet. */
+  get isLate(): boolean {
+    return this.#late !== undefined;
+  }
+
+  get current(): ExecutionOptions {
+    if (this.#late !== undefined) {
+      const late = this.#late();
+      this.#late = undefined;
+      this.add(late);
+    }
+    return this.#options;
+  }
+
+  add(options: ExecutionOptions): void {
+    this.#options = overlay(this.#options, options);
+  }
+}

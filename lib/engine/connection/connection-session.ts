@@ -1,0 +1,311 @@
+import { Checkout } from './checkout.js';
+import type { CheckoutHost } from './checkout.js';
+import type {
+  Command,
+  CommandOptions,
+  CommandResult,
+  Control,
+  DriverConnection,
+  Portal,
+  ServerStatus,
+} from '../driver/driver.js';
+import { NotStartedError, QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
+import { judge } from '../execution/failure.js';
+import type { CommandTarget } from '../execution/invocation.js';
+import { reportError } from '../util/logger.js';
+import type { EngineLogger } from '../util/logger.js';
+import type { PooledConnection } from '../pool/pooled-connection.js';
+import { closed } from '../transaction/refusals.js';
+import type { TransactionHost } from '../transaction/transaction-host.js';
+import type { Watch } from '../execution/watch.js';
+import type { Watchdog } from '../util/watchdog.js';
+
+/**
+ * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
+ * caller.
+ */
+const ROLLBACK_DEADLINE = 5_000;
+
+/**
+ * `unstarted`: nothing was taken from the pool. `invalidated`: what was taken is lost; the next use takes
+ * another.
+ */
+export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
+
+/** How long things may take, and who sees to it. Times in ms. */
+export interface SessionLimits {
+  readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
+  readonly watchdog: Watchdog;
+}
+
+const NO_CONTROL: readonly Control[] = [];
+
+/** What a session needs of the engine and of the connection in front of it. */
+export interface SessionHost extends CheckoutHost {
+  readonly logger: EngineLogger;
+  readonly limits: SessionLimits;
+  /** True: the first statement takes a connection from the pool by itself. */
+  readonly opensItself: boolean;
+  outside<T>(work: () => T): T;
+  lost(cause: unknown): void;
+  detached(transaction: object): Promise<void> | undefined;
+}
+
+/**
+ * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the
+ * next batch.
+ */
+export class ConnectionSession implements TransactionHost, CommandTarget {
+  readonly #host: SessionHost;
+  readonly #checkout: Checkout;
+  #state: ConnectionState = 'unstarted';
+  #pooled: PooledConnection | undefined;
+  #opening: Promise<void> | undefined;
+  #deferred: string[] = [];
+  #running = 0;
+  #commands = 0;
+  #hasConnected = false;
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+    this.#checkout = new Checkout(host);
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Undefined unless one is on loan. */
+  get pooled(): PooledConnection | undefined {
+    return this.#pooled;
+  }
+
+  get serverStatus(): ServerStatus {
+    return this.isConnected ? this.#session().status : 'idle';
+  }
+
+  get isConnected(): boolean {
+    return this.#pooled?.isValid === true;
+  }
+
+  get commandMark(): number | undefined {
+    return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
+  }
+
+  get watch(): Watch<unknown> | undefined {
+    return this.#host.watch();
+  }
+
+  get nestedWaitTimeout(): number {
+    return this.#host.limits.nestedWaitTimeout;
+  }
+
+  /** Takes a connection from the pool, whoever asks first. */
+  start(signal?: AbortSignal): Promise<void> | undefined {
+    this.#expectNotClosed();
+    if (this.#state === 'open') return undefined;
+    const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
+    if (free !== undefined) return this.#take(free);
+    this.#opening ??= this.#open(signal);
+    return this.#opening;
+  }
+
+  ready(signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#state === 'open') return undefined;
+    this.#expectNotClosed();
+    if (this.#state === 'unstarted' && !this.#host.opensItself) {
+      throw new NotStartedError(
+        'this AsyncConnection was not started. Await start(), or take one from engine.connect().',
+      );
+    }
+    return this.start(signal);
+  }
+
+  async #open(signal: AbortSignal | undefined): Promise<void> {
+    let pooled: PooledConnection;
+    try {
+      pooled = await this.#checkout.wait(signal);
+    } finally {
+      this.#opening = undefined;
+    }
+    // Closed while it waited: the connection must not stay behind.
+    if (this.#state === 'closed') await pooled.close();
+    this.#expectNotClosed();
+    const announced = this.#take(pooled);
+    if (announced !== undefined) await announced;
+  }
+
+  #take(pooled: PooledConnection): Promise<void> | undefined {
+    this.#pooled = pooled;
+    this.#state = 'open';
+    const isFirst = !this.#hasConnected;
+    this.#hasConnected = true;
+    return isFirst && this.watch !== undefined ? this.#announce() : undefined;
+  }
+
+  async #announce(): Promise<void> {
+    try {
+      this.watch?.engineConnect();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  #expectNotClosed(): void {
+    if (this.#state === 'closed') throw closed();
+  }
+
+  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
+    return this.#guard((session) => session.execute(this.#withDeferred(control), command, options));
+  }
+
+  executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: CommandOptions,
+  ): Promise<CommandResult[]> {
+    return this.#guard((session) => session.executeMany(this.#withDeferred(control), commands, options));
+  }
+
+  /** The first fetch sends `control` in front of the statement. */
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
+    const portal = this.#session().openPortal(this.#withDeferred(control), command, options);
+    return {
+      get shape() {
+        return portal.shape;
+      },
+      fetch: (count) => this.#guard(() => portal.fetch(count)),
+      close: () => portal.close(),
+    };
+  }
+
+  command(text: string): Promise<CommandResult> {
+    // COMMIT may take its time: a deferred constraint, a standby that is waited for.
+    const timeout = text === 'COMMIT' ? this.#host.limits.commitTimeout : ROLLBACK_DEADLINE;
+    return this.#control(timeout, (session) => session.execute(NO_CONTROL, { text }));
+  }
+
+  rollbackTo(savepoint: string): Promise<unknown> {
+    const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
+    const commands = texts.map((text) => ({ text, prepare: false }));
+    return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany(NO_CONTROL, commands));
+  }
+
+  #control<T>(timeout: number, send: (session: DriverConnection) => Promise<T>): Promise<T> {
+    // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
+    this.#deferred = [];
+    const session = this.#session();
+    const unwatch = this.#host.limits.watchdog.watch(timeout, () => session.terminate());
+    return this.#guard(send, unwatch);
+  }
+
+  defer(text: string): void {
+    this.#deferred.push(text);
+  }
+
+  nextSavepoint(): string {
+    return this.#session().uniqueName('nae_savepoint');
+  }
+
+  outside<T>(work: () => T): T {
+    return this.#host.outside(work);
+  }
+
+  detach(transaction: object): Promise<void> | undefined {
+    const isRoot = !('parent' in transaction && transaction.parent !== undefined);
+    // Lost in silence while the transaction was open: its end settles that, and the next one begins
+    // elsewhere.
+    if (isRoot && this.#pooled?.isValid === false) this.invalidate();
+    return this.#host.detached(transaction);
+  }
+
+  report(error: unknown): void {
+    reportError(this.#host.logger, error);
+  }
+
+  stopWaiting(reason: unknown): void {
+    this.#checkout.end(reason);
+  }
+
+  /** Cancels what runs now, or the wait for a connection to run it on. */
+  async cancel(): Promise<void> {
+    this.stopWaiting(new QueryCanceledError('the statement was cancelled while it waited for a connection.'));
+    if (this.isConnected) await this.#session().cancel();
+  }
+
+  /** Ends the physical connection; the next use takes another one, once the transaction was rolled back. */
+  invalidate(cause?: unknown): void {
+    const pooled = this.#pooled;
+    if (this.#state !== 'open' || pooled === undefined) return;
+    this.#state = 'invalidated';
+    this.#pooled = undefined;
+    this.#deferred = [];
+    pooled.invalidate(cause);
+    void pooled.close();
+    this.#host.lost(cause);
+  }
+
+  /** Gives the connection back between two transactions; the next statement takes one again. */
+  giveBack(): Promise<void> | undefined {
+    if (this.#state === 'closed') return undefined;
+    this.#state = 'unstarted';
+    return this.#return();
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    await this.#return();
+  }
+
+  #return(): Promise<void> | undefined {
+    const pooled = this.#pooled;
+    this.#pooled = undefined;
+    this.#deferred = [];
+    return pooled?.giveBack();
+  }
+
+  #withDeferred(control: readonly Control[]): readonly Control[] {
+    if (this.#deferred.length === 0) return control;
+    const deferred = this.#deferred.map((text) => ({ text, prepare: false }));
+    this.#deferred = [];
+    return [...deferred, ...control];
+  }
+
+  #session(): DriverConnection {
+    if (this.#pooled === undefined) {
+      throw new ResourceClosedError(
+        'this AsyncConnection has no session: it was closed or lost while it was in use.',
+      );
+    }
+    return this.#pooled.session;
+  }
+
+  #guard<T>(work: (session: DriverConnection) => Promise<T>, last?: () => void): Promise<T> {
+    const session = this.#session();
+    this.#running += 1;
+    this.#commands += 1;
+    return work(session).then(
+      (result) => {
+        this.#running -= 1;
+        last?.();
+        return result;
+      },
+      (error: unknown) => {
+        const { isDisconnect, invalidatesPool } = judge(error, this.watch);
+        if (isDisconnect) this.#lose(error, invalidatesPool);
+        this.#running -= 1;
+        last?.();
+        throw error;
+      },
+    );
+  }
+
+  // One lost connection is a hint that the others of its age are lost too: each is replaced at its next
+  // checkout.
+  #lose(error: unknown, invalidatesPool: boolean): void {
+    if (this.#pooled !== undefined && invalidatesPool) this.#host.pool.invalidateAll(this.#pooled);
+    this.invalidate(error);
+  }
+}

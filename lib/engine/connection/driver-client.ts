@@ -1,0 +1,204 @@
+import type { CommandResult } from '../driver/driver.js';
+import { ArgumentError, IllegalStateError, ResourceClosedError } from '../errors/errors.js';
+import { Mutex } from '../util/mutex.js';
+import { splitScript } from '../statement/split-script.js';
+import type { ScriptStatement } from '../statement/split-script.js';
+import type { QueryConfig } from '../statement/executable.js';
+import type { Row } from '../statement/row.js';
+import { transactionWord } from '../statement/transaction-command.js';
+import type { TransactionWord } from '../statement/transaction-command.js';
+
+/** A query config of `pg`. */
+export interface DriverQuery extends QueryConfig {
+  /** `array`: rows are arrays of values, by position. */
+  readonly rowMode?: string | undefined;
+}
+
+/** What `pg` answers to a statement. */
+export interface DriverQueryResult<R = Row> {
+  readonly command: string;
+  /** Null where the server gives no number. */
+  readonly rowCount: number | null;
+  readonly rows: R[];
+  readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
+}
+
+/** What code that was written for a `pg` client is handed by `connection.run()`. */
+export interface DriverClient {
+  /**
+   * Runs a statement on the connection and in its transaction; statements run in the order of their calls. A
+   * text with several statements and no values is run as a whole and answered, as `pg` does it, with an array
+   * of results.
+   *
+   * BEGIN, COMMIT and ROLLBACK are a nested transaction and its end; other statements of transaction control
+   * are refused with `IllegalStateError`.
+   */
+  query<R = Row>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>>;
+}
+
+/** What the client's BEGIN begins. */
+export interface ClientTransaction {
+  readonly isActive: boolean;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/** The connection behind a client. */
+export interface DriverClientHost {
+  execute(query: QueryConfig): Promise<CommandResult>;
+  /** Runs statements that have no values as one text; one result for each. */
+  executeScript(text: string): Promise<readonly CommandResult[]>;
+  begin(): Promise<ClientTransaction>;
+  /** An error that cannot be thrown without hiding another one. */
+  report(error: unknown): void;
+}
+
+/** Lends a client to `work` and takes it back when that has settled. */
+export async function lendDriverClient<T>(
+  host: DriverClientHost,
+  work: (client: DriverClient) => Promise<T>,
+): Promise<T> {
+  const client = new LentClient(host);
+  let result: T;
+  try {
+    result = await work(client);
+  } catch (error) {
+    await client.takeBack().catch((failure: unknown) => host.report(failure));
+    throw error;
+  }
+  if (await client.takeBack()) {
+    throw new IllegalStateError(
+      'the function given to connection.run() sent BEGIN and neither COMMIT nor ROLLBACK: its work was rolled back.',
+    );
+  }
+  return result;
+}
+
+class LentClient implements DriverClient {
+  readonly #host: DriverClientHost;
+  /** One statement at a time, so that a mapped BEGIN is in front of what was called after it. */
+  readonly #turns = new Mutex();
+  /** The innermost is last. One whose COMMIT failed stays until its ROLLBACK. */
+  readonly #transactions: ClientTransaction[] = [];
+  #state: 'lent' | 'taken back' = 'lent';
+
+  constructor(host: DriverClientHost) {
+    this.#host = host;
+  }
+
+  async query<R>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>> {
+    if (this.#state === 'taken back') {
+      throw new ResourceClosedError(
+        'the client of connection.run() was used after its function had ended. Is a promise not awaited?',
+      );
+    }
+    const { text, values: bound, rowMode } = checkedQuery(query, values);
+    await this.#turns.acquire();
+    try {
+      const results = await this.#run(text, bound ?? []);
+      const answers = results.map((result) => toDriverResult(result, rowMode === 'array'));
+      // pg answers a text of several statements with an array and leaves that out of its types, too.
+      return (answers.length === 1 ? answers[0] : answers) as DriverQueryResult<R>;
+    } finally {
+      this.#turns.release();
+    }
+  }
+
+  /**
+   * Waits for what was called, then rolls back what was begun and not ended; true where there was something.
+   */
+  async takeBack(): Promise<boolean> {
+    this.#state = 'taken back';
+    await this.#turns.acquire();
+    const outermost = this.#transactions.find(({ isActive }) => isActive);
+    await outermost?.rollback();
+    return outermost !== undefined;
+  }
+
+  async #run(text: string, values: readonly unknown[]): Promise<readonly CommandResult[]> {
+    const statements = splitScript(text);
+    const words = statements.map((statement) => transactionWord(statement.words));
+    if (statements.length > 1 && values.length === 0) return await this.#runScript(text, statements, words);
+    const [word] = words;
+    if (word !== undefined && statements.length === 1) return [await this.#control(word)];
+    return [await this.#host.execute({ text, values })];
+  }
+
+  /** What stands between two statements of control leaves as one text. */
+  async #runScript(
+    text: string,
+    statements: readonly ScriptStatement[],
+    words: readonly (TransactionWord | undefined)[],
+  ): Promise<readonly CommandResult[]> {
+    const results: CommandResult[] = [];
+    let first: ScriptStatement | undefined;
+    for (const [index, statement] of statements.entries()) {
+      const word = words[index];
+      if (word !== undefined) {
+        results.push(await this.#control(word));
+        continue;
+      }
+      first ??= statement;
+      const next = index + 1;
+      if (next < statements.length && words[next] === undefined) continue;
+      results.push(...(await this.#host.executeScript(text.slice(first.start, statement.end))));
+      first = undefined;
+    }
+    return results;
+  }
+
+  async #control(word: TransactionWord): Promise<CommandResult> {
+    if (word === 'BEGIN') {
+      this.#transactions.push(await this.#host.begin());
+    } else {
+      const transaction = this.#transactions.at(-1);
+      if (transaction === undefined) {
+        throw new IllegalStateError(
+          `${word} without a BEGIN of this client: the transaction belongs to the connection. Use connection.${word.toLowerCase()}().`,
+        );
+      }
+      if (word === 'COMMIT') await transaction.commit();
+      this.#transactions.pop();
+      if (word === 'ROLLBACK') await transaction.rollback();
+    }
+    return { command: word, rowCount: -1, shape: undefined, rows: [] };
+  }
+}
+
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  submit: 'cursors, query streams and COPY need the client of getRawConnection()',
+  types: "values are parsed as the engine's option types says",
+  callback: 'await the promise instead',
+};
+
+function checkedQuery(query: string | DriverQuery, values: readonly unknown[] | undefined): DriverQuery {
+  const config: DriverQuery = typeof query === 'string' ? { text: query } : query;
+  const asked = typeof values === 'function' ? { ...config, callback: values } : config;
+  for (const [name, reason] of Object.entries(UNSUPPORTED)) {
+    if ((asked as unknown as Record<string, unknown>)[name] === undefined) continue;
+    throw new ArgumentError(`query() of connection.run() takes no ${name}: ${reason}.`);
+  }
+  if (typeof config.text !== 'string') {
+    throw new ArgumentError('query() takes a text, or an object with a text and values.');
+  }
+  return { ...config, values: values ?? config.values };
+}
+
+/** Where two columns share a name, the last one is in the object, as with pg. */
+function toDriverResult(
+  { command, rowCount, shape, rows }: CommandResult,
+  asArrays: boolean,
+): DriverQueryResult {
+  const names = shape?.fields.map(({ name }) => name) ?? [];
+  const isReady = shape === undefined || shape.keyed !== asArrays;
+  const convert = (row: (typeof rows)[number]): unknown => {
+    if (!Array.isArray(row)) return names.map((name) => (row as Row)[name]);
+    return Object.fromEntries(names.map((name, index) => [name, row[index] as unknown]));
+  };
+  return {
+    command,
+    rowCount: rowCount === -1 ? null : rowCount,
+    rows: (isReady ? rows : rows.map(convert)) as Row[],
+    fields: shape?.fields.map(({ name, typeOid }) => ({ name, dataTypeID: typeOid })) ?? [],
+  };
+}

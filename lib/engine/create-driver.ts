@@ -1,0 +1,60 @@
+import type { Driver } from './driver/driver.js';
+import { PgDriver } from './driver/pg/connect/pg-driver.js';
+import { PgliteDriver } from './driver/pglite/pglite-driver.js';
+import type { ResolvedEngineOptions } from './engine-options.js';
+import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
+import type { PoolOptions } from './pool/pool-options.js';
+import { resolveTypes } from './driver/types/types.js';
+import type { DatabaseUrl } from './driver/url/url.js';
+
+type MakeDriver = (url: DatabaseUrl, options: ResolvedEngineOptions) => Driver;
+
+const DRIVERS: Readonly<Record<string, MakeDriver>> = {
+  pg: (url, options) =>
+    new PgDriver(url, { ...options, types: resolveTypes(options.types, options.jsonDeserializer) }),
+  pglite: (url, options) =>
+    new PgliteDriver(url, { ...options, types: resolveTypes(options.types, options.jsonDeserializer) }),
+};
+
+/**
+ * The driver that `url` names.
+ *
+ * @throws ArgumentError for a URL or an option that it can't take, NoSuchDriverError for one that does not
+ * exist.
+ */
+export function makeDriver(url: DatabaseUrl, options: ResolvedEngineOptions): Driver {
+  const make = DRIVERS[url.getDriverName()];
+  if (make === undefined) {
+    throw new NoSuchDriverError(
+      `there is no driver '${url.getDriverName()}'. Use postgresql:// or postgresql+pglite://.`,
+    );
+  }
+  const driver = make(url, options);
+  expectEffect(driver, options.settings);
+  return driver;
+}
+
+/** The pool's options within what the driver can open. */
+export function poolOptionsFor(driver: Driver, options: PoolOptions): PoolOptions {
+  const { name, maxConnections } = driver.facts;
+  if (maxConnections === Number.POSITIVE_INFINITY) return options;
+  const wanted = { poolSize: maxConnections, maxOverflow: 0 } as const;
+  for (const [option, limit] of Object.entries(wanted)) {
+    const given = options[option as keyof typeof wanted];
+    if (given === undefined || given === limit) continue;
+    throw new ArgumentError(
+      `option '${option}' got ${given}; with the driver ${name} it takes ${limit}: the whole database is ` +
+        `${maxConnections} session, which its users take in turn. Leave the option out.`,
+    );
+  }
+  return { ...options, ...wanted };
+}
+
+function expectEffect({ facts }: Driver, settings: Readonly<Record<string, string>>): void {
+  const idle = facts.ignoredSettings?.find((setting) => setting in settings);
+  if (idle === undefined) return;
+  throw new ArgumentError(
+    `the setting ${idle} has no effect with the driver ${facts.name}, whose server can't interrupt a statement. ` +
+      `Leave it out, or use postgresql://.`,
+  );
+}

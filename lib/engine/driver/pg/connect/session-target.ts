@@ -1,0 +1,80 @@
+import type { HostAddress } from '../../url/url.js';
+import type { DriverConnection } from '../../driver.js';
+import { expectOneOf } from './url-parameters.js';
+import type { UrlParameters } from './url-parameters.js';
+
+const ATTRIBUTES = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
+type Attributes = (typeof ATTRIBUTES)[number];
+
+/** A session that a pass over the hosts is content with; `any` asks nothing. */
+export type SessionKind = Exclude<Attributes, 'prefer-standby'>;
+
+/** Where no host is named, the driver's default applies. */
+export type Candidate = Partial<HostAddress>;
+
+interface SessionFacts {
+  readonly standby: boolean;
+  readonly readOnly: boolean;
+}
+
+/**
+ * Which of several servers a connection goes to, as libpq's `target_session_attrs` and `load_balance_hosts`
+ * say.
+ */
+export class SessionTarget {
+  readonly #attributes: Attributes;
+  readonly #isBalanced: boolean;
+
+  /** @throws ArgumentError for words that libpq does not know. */
+  constructor({ target_session_attrs: attributes, load_balance_hosts: balance }: UrlParameters) {
+    expectOneOf('target_session_attrs', attributes, ATTRIBUTES);
+    expectOneOf('load_balance_hosts', balance, ['disable', 'random']);
+    this.#attributes = ATTRIBUTES.find((each) => each === attributes) ?? 'any';
+    this.#isBalanced = balance === 'random';
+  }
+
+  /**
+   * What to look for in turn: `prefer-standby` is content with any server when a pass over all found no
+   * standby.
+   */
+  get passes(): readonly SessionKind[] {
+    return this.#attributes === 'prefer-standby' ? ['standby', 'any'] : [this.#attributes];
+  }
+
+  /** The hosts in the order in which they are tried: shuffled anew for each connection with `random`. */
+  order(hosts: readonly HostAddress[]): readonly Candidate[] {
+    if (hosts.length === 0) return [{}];
+    return this.#isBalanced ? shuffled(hosts) : hosts;
+  }
+}
+
+/** Asks the server, one round trip; nothing for `any`. */
+export async function isOfKind(
+  connection: DriverConnection,
+  kind: SessionKind,
+  timeout: number | undefined,
+): Promise<boolean> {
+  if (kind === 'any') return true;
+  const text = `SELECT pg_is_in_recovery() AS "standby", current_setting('transaction_read_only') = 'on' AS "readOnly"`;
+  const { rows } = await connection.execute([], { text, prepare: false }, { timeout });
+  const { standby, readOnly } = rows[0] as unknown as SessionFacts;
+  switch (kind) {
+    case 'primary':
+      return !standby;
+    case 'standby':
+      return standby;
+    case 'read-write':
+      return !readOnly;
+    case 'read-only':
+      return readOnly;
+    default:
+      return kind satisfies never;
+  }
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  const left = [...items];
+  const order: T[] = [];
+  while (left.length > 0) order.push(...left.splice(Math.floor(Math.random() * left.length), 1));
+  return order;
+}

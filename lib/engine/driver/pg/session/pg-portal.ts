@@ -1,0 +1,77 @@
+import { DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
+import type { Batch, Command, Control, Portal, RowShape } from '../../driver.js';
+import type { StepResult } from './pg-batch.js';
+import type { WireCommand } from './pg-step.js';
+
+/** What a portal needs of its connection. */
+export interface PortalHost {
+  fetch(commands: readonly WireCommand[]): Promise<StepResult[]>;
+  closePortal(name: string): Promise<void>;
+  isOpen(): boolean;
+}
+
+/**
+ * `new`: nothing was sent. `bound`: the server has the portal. `unreadable`: it has it, and a row could not
+ * be decoded.
+ * `done`: it is closed or lost.
+ */
+type State = 'new' | 'bound' | 'unreadable' | 'done';
+
+/** A named portal: the first fetch parses, binds and executes, each other one only executes. */
+export class PgPortal implements Portal {
+  readonly #name: string;
+  readonly #control: readonly Control[];
+  readonly #command: Command;
+  readonly #host: PortalHost;
+  #state: State = 'new';
+  #last: StepResult | undefined;
+  #fetching: Promise<unknown> = Promise.resolve();
+
+  constructor(name: string, control: readonly Control[], command: Command, host: PortalHost) {
+    this.#name = name;
+    this.#control = control;
+    this.#command = command;
+    this.#host = host;
+  }
+
+  get shape(): RowShape | undefined {
+    return this.#last?.shape;
+  }
+
+  fetch(count: number): Promise<Batch> {
+    const fetching = this.#fetch(count);
+    this.#fetching = fetching.catch(() => undefined);
+    return fetching;
+  }
+
+  async #fetch(count: number): Promise<Batch> {
+    if (this.#state === 'done' || this.#state === 'unreadable')
+      throw new ResourceClosedError('the cursor is closed. Run the statement again.');
+    const portal = { name: this.#name, rows: count };
+    const commands =
+      this.#state === 'new'
+        ? [...this.#control, { ...this.#command, portal }]
+        : [{ text: this.#command.text, portal, ...(this.#last?.layout && { bound: this.#last.layout }) }];
+    this.#state = 'bound';
+    try {
+      const results = await this.#host.fetch(commands);
+      const result = results[results.length - 1] as StepResult;
+      this.#last = result;
+      // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
+      return { rows: result.rows, done: !result.isSuspended };
+    } catch (error) {
+      // What the server refuses has ended the portal with its transaction.
+      this.#state = error instanceof DBAPIError ? 'done' : 'unreadable';
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#fetching;
+    const isOnServer = this.#state === 'bound' || this.#state === 'unreadable';
+    this.#state = 'done';
+    if (!isOnServer || !this.#host.isOpen()) return;
+    // The only way it fails is with the connection, and then the portal is gone as well.
+    await this.#host.closePortal(this.#name).catch(() => undefined);
+  }
+}

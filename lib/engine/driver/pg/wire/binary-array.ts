@@ -1,0 +1,142 @@
+import type { WireValue } from './message-writer.js';
+import { putText, roomOf } from './wire-text.js';
+
+/** In front of the elements: number of dimensions, whether there are NULLs, type, length, first index. */
+const HEAD = 20;
+/** In front of each element: its length, or -1 for NULL. */
+const LENGTH = 4;
+
+const BYTEA_OID = 17;
+
+/** A type whose elements all have one length. `put` answers false for a value that has to go as text. */
+interface FixedType {
+  readonly width: number;
+  put(view: DataView, at: number, value: unknown): boolean;
+}
+
+const FIXED_TYPES: ReadonlyMap<number, FixedType> = new Map([
+  [16, { width: 1, put: putBoolean }],
+  [20, { width: 8, put: putInt64 }],
+  [21, { width: 2, put: putInt16 }],
+  [23, { width: 4, put: putInt32 }],
+  [26, { width: 4, put: putUint32 }],
+  [701, { width: 8, put: putFloat64 }],
+]);
+
+/** Types whose bytes are their text, and what stands in front of it. */
+const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
+  [25, []],
+  [114, []],
+  [1042, []],
+  [1043, []],
+  [3802, [1]],
+]);
+
+/**
+ * The values of one column as an array in binary form; undefined where its type has none, or not of these
+ * values.
+ */
+export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
+  const type = FIXED_TYPES.get(typeOid);
+  if (type === undefined) return undefined;
+  const { width } = type;
+  const bytes = Buffer.allocUnsafeSlow(HEAD + values.length * (LENGTH + width));
+  const view = new DataView(bytes.buffer);
+  let at = putHead(bytes, typeOid, values.length);
+  for (const value of values) {
+    const isMissing = value === null || value === undefined;
+    view.setInt32(at, isMissing ? -1 : width);
+    at += LENGTH;
+    if (isMissing) continue;
+    if (!type.put(view, at, value)) return undefined;
+    at += width;
+  }
+  return bytes.subarray(0, at);
+}
+
+/** The same of values that are encoded already. */
+export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
+  const prefix = TEXT_TYPES.get(typeOid);
+  if (prefix !== undefined) return textArray(typeOid, prefix, values);
+  const isBytes = typeOid === BYTEA_OID && values.every((value) => typeof value !== 'string');
+  return isBytes ? bytesArray(values) : undefined;
+}
+
+function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {
+  const room = values.reduce(
+    (sum, value) => sum + (typeof value === 'string' ? roomOf(value) : 0),
+    HEAD + values.length * (LENGTH + prefix.length),
+  );
+  const bytes = Buffer.allocUnsafeSlow(room);
+  let at = putHead(bytes, typeOid, values.length);
+  for (const value of values) {
+    if (typeof value !== 'string') {
+      at = bytes.writeInt32BE(-1, at);
+      continue;
+    }
+    let end = at + LENGTH;
+    for (const byte of prefix) end = bytes.writeUInt8(byte, end);
+    end = putText(bytes, end, value);
+    bytes.writeInt32BE(end - at - LENGTH, at);
+    at = end;
+  }
+  return bytes.subarray(0, at);
+}
+
+function bytesArray(values: readonly WireValue[]): Buffer {
+  const room = values.reduce((sum, value) => sum + (value?.length ?? 0), HEAD + values.length * LENGTH);
+  const bytes = Buffer.allocUnsafeSlow(room);
+  let at = putHead(bytes, BYTEA_OID, values.length);
+  for (const value of values) {
+    at = bytes.writeInt32BE(value?.length ?? -1, at);
+    if (typeof value === 'object') at += value?.copy(bytes, at) ?? 0;
+  }
+  return bytes;
+}
+
+function putHead(bytes: Buffer, typeOid: number, count: number): number {
+  // One dimension; elements may be NULL; the first one has the number 1.
+  let at = bytes.writeInt32BE(1, 0);
+  at = bytes.writeInt32BE(1, at);
+  at = bytes.writeUInt32BE(typeOid, at);
+  at = bytes.writeInt32BE(count, at);
+  return bytes.writeInt32BE(1, at);
+}
+
+function putBoolean(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'boolean') return false;
+  view.setUint8(at, value ? 1 : 0);
+  return true;
+}
+
+function putInt16(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || (value << 16) >> 16 !== value) return false;
+  view.setInt16(at, value);
+  return true;
+}
+
+function putInt32(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || (value | 0) !== value) return false;
+  view.setInt32(at, value);
+  return true;
+}
+
+function putUint32(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || value >>> 0 !== value) return false;
+  view.setUint32(at, value);
+  return true;
+}
+
+function putInt64(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) return false;
+  view.setInt32(at, Math.floor(value / 2 ** 32));
+  view.setUint32(at + 4, value >>> 0);
+  return true;
+}
+
+function putFloat64(view: DataView, at: number, value: unknown): boolean {
+  if (typeof value !== 'number') return false;
+  // As a text, -0 is 0.
+  view.setFloat64(at, value + 0);
+  return true;
+}

@@ -1,0 +1,95 @@
+import { EventEmitter } from 'node:events';
+import type { Client } from 'pg';
+import { MessageReader } from './message-reader.js';
+import type { MessageTarget } from './message-reader.js';
+import { MessageWriter } from './message-writer.js';
+
+/** The parts of pg's Connection that its own types leave out. */
+interface TappedConnection extends EventEmitter {
+  readonly stream: EventEmitter & { readonly writable: boolean; write(bytes: Buffer): unknown };
+  attachListeners(stream: EventEmitter): void;
+  sendCopyFail(message: string): void;
+  sync(): void;
+}
+
+/**
+ * The bytes of a pg Client, on both ways: batches are written as one piece, and the answers to them are read
+ * without pg's parser, which makes a string of every field and an event of every row. All else goes through
+ * pg as it always does.
+ */
+export class PgWire {
+  readonly writer = new MessageWriter();
+  readonly #connection: TappedConnection;
+  readonly #reader: MessageReader;
+  /** What pg's own parser takes for the socket. */
+  readonly #relay = new EventEmitter();
+  /** `corked`: the writer holds what is about to be sent. */
+  #state: 'clear' | 'corked' = 'clear';
+
+  /**
+   * Before the client connects: pg looks for its listeners then, and once more when the connection becomes a
+   * TLS one.
+   */
+  constructor(client: Client) {
+    const connection = client.connection as unknown as TappedConnection;
+    this.#connection = connection;
+    this.#reader = new MessageReader({
+      pass: (message) => this.#relay.emit('data', message),
+      ready: (status) => {
+        // As pg's parser would say it.
+        connection.emit('readyForQuery', {
+          name: 'readyForQuery',
+          length: 5,
+          status: String.fromCharCode(status),
+        });
+      },
+      refuse: (error) => connection.emit('error', error),
+    });
+    const attachListeners = connection.attachListeners.bind(connection);
+    connection.attachListeners = (stream) => {
+      this.#relay.removeAllListeners();
+      attachListeners(this.#relay);
+      stream.on('data', (chunk: Buffer) => this.#reader.read(chunk));
+    };
+  }
+
+  /** For a client that somebody else has connected: pg's parser listens to the socket already. */
+  tap(): void {
+    const { stream } = this.#connection;
+    stream.removeAllListeners('data');
+    this.#connection.attachListeners(stream);
+  }
+
+  /** Whose the answers are until the next ReadyForQuery. */
+  set target(target: MessageTarget) {
+    this.#reader.target = target;
+  }
+
+  /** Sends what the writer holds. */
+  send(): void {
+    this.#state = 'clear';
+    const bytes = this.writer.take();
+    if (bytes.length === 0) return;
+    // Where it can't be written its end is about to be noticed.
+    if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
+  }
+
+  /**
+   * Sends what the writer holds at the end of this turn of the event loop: what others write meanwhile is in
+   * the same packet.
+   */
+  sendSoon(): void {
+    if (this.#state === 'corked') return;
+    this.#state = 'corked';
+    setImmediate(() => this.send());
+  }
+
+  /**
+   * Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them and needs
+   * another.
+   */
+  failCopy(reason: string, isUnsynced: boolean): void {
+    this.#connection.sendCopyFail(reason);
+    if (isUnsynced) this.#connection.sync();
+  }
+}

@@ -1,0 +1,290 @@
+/*
+ * EngineError
+ * ├ ArgumentError ─ ObjectNotExecutableError, NoSuchDriverError
+ * ├ InvalidRequestError ─ ResourceClosedError, NotStartedError, IllegalStateError, PendingRollbackError,
+ * │   NoResultFoundError, MultipleResultsFoundError, NoActiveScopeError, ScopeEndedError,
+ * TransactionEndedError, │   NestedScopeBusyError, PropagationError, AsyncMethodRequiredError,
+ * NoInspectionAvailableError ├ PoolTimeoutError, PoolDeadlockError, TransactionTimeoutError,
+ * UnexpectedRollbackError, AfterCommitError, │   CommitOutcomeUnknownError └ StatementError ─ DBAPIError
+ *     ├ InterfaceError
+ *     └ DatabaseError ─ DataError, InternalError, ProgrammingError, NotSupportedError,
+ *         OperationalError ─ QueryCanceledError, LockNotAvailableError, ConnectionLostError,
+ *                            SerializationFailureError, DeadlockDetectedError
+ *         IntegrityError ─ UniqueViolationError, ForeignKeyViolationError, NotNullViolationError,
+ *                          CheckViolationError, ExclusionViolationError
+ */
+
+import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
+
+/**
+ * The root of every error that this library throws. `code` is stable; `docs/errors.md` has a section for
+ * each.
+ */
+export class EngineError extends Error {
+  /** Tells the kind of error; stable from version to version. */
+  readonly code: string = 'ENGINE';
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A wrong option, URL, statement or parameter: refused before anything was sent. */
+export class ArgumentError extends EngineError {
+  override readonly code: string = 'ARGUMENT';
+}
+/** What was given to `execute` is no statement. */
+export class ObjectNotExecutableError extends ArgumentError {
+  override readonly code = 'OBJECT_NOT_EXECUTABLE';
+}
+/** The URL names a dialect or driver that does not exist. */
+export class NoSuchDriverError extends ArgumentError {
+  override readonly code = 'NO_SUCH_DRIVER';
+}
+
+/** The call is not allowed in the present state of its object. */
+export class InvalidRequestError extends EngineError {
+  override readonly code: string = 'INVALID_REQUEST';
+}
+/** The connection or result was closed. */
+export class ResourceClosedError extends InvalidRequestError {
+  override readonly code = 'RESOURCE_CLOSED';
+}
+/** The connection or transaction was never started. */
+export class NotStartedError extends InvalidRequestError {
+  override readonly code = 'NOT_STARTED';
+}
+/** The object is in a state that does not allow this call. */
+export class IllegalStateError extends InvalidRequestError {
+  override readonly code = 'ILLEGAL_STATE';
+}
+/** A dead transaction is still attached: roll it back first. */
+export class PendingRollbackError extends InvalidRequestError {
+  override readonly code = 'PENDING_ROLLBACK';
+}
+/** A row was required and there was none. */
+export class NoResultFoundError extends InvalidRequestError {
+  override readonly code = 'NO_RESULT_FOUND';
+}
+/** At most one row was required and there were more. */
+export class MultipleResultsFoundError extends InvalidRequestError {
+  override readonly code = 'MULTIPLE_RESULTS_FOUND';
+}
+/** There is no active transaction or scope here. */
+export class NoActiveScopeError extends InvalidRequestError {
+  override readonly code = 'NO_ACTIVE_SCOPE';
+}
+/** Late work: the request, message or job that it belongs to has ended. */
+export class ScopeEndedError extends InvalidRequestError {
+  override readonly code = 'SCOPE_ENDED';
+}
+/** Late work: the transaction that it belongs to has ended. */
+export class TransactionEndedError extends InvalidRequestError {
+  override readonly code = 'TRANSACTION_ENDED';
+}
+/** A statement or a nested transaction waited too long for another nested transaction of the same parent. */
+export class NestedScopeBusyError extends InvalidRequestError {
+  override readonly code = 'NESTED_SCOPE_BUSY';
+}
+/** The propagation mode forbids the call: `mandatory` without a transaction, `never` inside one. */
+export class PropagationError extends InvalidRequestError {
+  override readonly code = 'PROPAGATION';
+}
+/** The option needs another method, for example `stream()` instead of `execute()`. */
+export class AsyncMethodRequiredError extends InvalidRequestError {
+  override readonly code = 'ASYNC_METHOD_REQUIRED';
+}
+/** There is no inspection of this object. */
+export class NoInspectionAvailableError extends InvalidRequestError {
+  override readonly code = 'NO_INSPECTION_AVAILABLE';
+}
+
+/** No connection became free within `poolTimeout`. */
+export class PoolTimeoutError extends EngineError {
+  override readonly code = 'POOL_TIMEOUT';
+}
+/** Every holder of a connection waits for another one: no wait could end. */
+export class PoolDeadlockError extends EngineError {
+  override readonly code = 'POOL_DEADLOCK';
+}
+/** The transaction exceeded its `timeout` and was rolled back. */
+export class TransactionTimeoutError extends EngineError {
+  override readonly code = 'TRANSACTION_TIMEOUT';
+}
+/**
+ * COMMIT was asked for and the transaction was rolled back; `cause` is the first statement that failed in it.
+ */
+export class UnexpectedRollbackError extends EngineError {
+  override readonly code = 'UNEXPECTED_ROLLBACK';
+}
+/** The data is committed; a hook that ran afterwards failed. */
+export class AfterCommitError extends EngineError {
+  override readonly code = 'AFTER_COMMIT';
+}
+/**
+ * The connection was lost during COMMIT: whether the data is stored is not known. Never retried by itself.
+ */
+export class CommitOutcomeUnknownError extends EngineError {
+  override readonly code = 'COMMIT_OUTCOME_UNKNOWN';
+}
+
+/** The statement that an error is about. */
+export interface StatementErrorOptions {
+  readonly cause?: unknown;
+  readonly statement?: string | undefined;
+  readonly parameters?: unknown;
+}
+
+/** A statement could not be prepared or run. */
+export class StatementError extends EngineError {
+  override readonly code: string = 'STATEMENT';
+  /** The SQL as it was sent, or as it was written where it never was. */
+  readonly statement: string | undefined;
+  /** Its values; not enumerable, so that loggers which serialize errors do not spread them. */
+  readonly parameters: unknown;
+  #shown: 'not yet' | 'shown' = 'not yet';
+
+  constructor(message: string, options: StatementErrorOptions = {}) {
+    super(
+      options.statement === undefined ? message : `${message}\n[SQL: ${options.statement}]`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.statement = options.statement;
+    // Not enumerable: a logger that serializes the error must not spread what users typed.
+    Object.defineProperty(this, 'parameters', { value: options.parameters, enumerable: false });
+  }
+
+  /** Adds the values of the statement to the message, or that they are hidden; once. The engine calls it. */
+  showParameters(how: 'values' | 'hidden'): void {
+    if (this.#shown === 'shown' || isWithoutValues(this.parameters)) return;
+    this.#shown = 'shown';
+    const text = how === 'hidden' ? HIDDEN_PARAMETERS : parametersText(this.parameters);
+    const { message, stack } = this;
+    this.message = `${message}\n[parameters: ${text}]`;
+    if (stack?.includes(message) === true) this.stack = stack.replace(message, () => this.message);
+  }
+}
+
+function isWithoutValues(parameters: unknown): boolean {
+  return typeof parameters !== 'object' || parameters === null || Object.keys(parameters).length === 0;
+}
+
+/** What the server says of an error, field by field; see {@link DBAPIError}. */
+export interface DBAPIErrorOptions extends StatementErrorOptions {
+  readonly sqlState?: string | undefined;
+  readonly constraint?: string | undefined;
+  readonly schema?: string | undefined;
+  readonly table?: string | undefined;
+  readonly column?: string | undefined;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly connectionInvalidated?: boolean;
+}
+
+/**
+ * The driver or the server refused; `cause` is the driver's own error.
+ *
+ * `constraint`, `schema`, `table` and `column` name what it is about, `detail` and `hint` are the server's
+ * own words; each is undefined where the server sent none.
+ */
+export class DBAPIError extends StatementError {
+  override readonly code: string = 'DBAPI';
+  /** The server's five characters, `23505`; undefined where the error is not the server's. */
+  readonly sqlState: string | undefined;
+  readonly constraint: string | undefined;
+  readonly schema: string | undefined;
+  readonly table: string | undefined;
+  readonly column: string | undefined;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+  /** The physical connection is gone and a transaction on it with it. */
+  connectionInvalidated: boolean;
+
+  constructor(message: string, options: DBAPIErrorOptions = {}) {
+    super(message, options);
+    this.sqlState = options.sqlState;
+    this.constraint = options.constraint;
+    this.schema = options.schema;
+    this.table = options.table;
+    this.column = options.column;
+    this.detail = options.detail;
+    this.hint = options.hint;
+    this.connectionInvalidated = options.connectionInvalidated ?? false;
+  }
+}
+
+/** The driver itself failed, not the server. */
+export class InterfaceError extends DBAPIError {
+  override readonly code = 'INTERFACE';
+}
+/** The server reported an error of no narrower class. */
+export class DatabaseError extends DBAPIError {
+  override readonly code: string = 'DATABASE';
+}
+/** A value is out of range or malformed (class 22). */
+export class DataError extends DatabaseError {
+  override readonly code = 'DATA';
+}
+/** The server is in a state that the statement cannot run in (classes 24, 25, 2B, 2D, XX). */
+export class InternalError extends DatabaseError {
+  override readonly code = 'INTERNAL';
+}
+/** The statement is wrong: syntax, a missing table, a missing privilege (classes 42, 44 and others). */
+export class ProgrammingError extends DatabaseError {
+  override readonly code = 'PROGRAMMING';
+}
+/** The server does not support this (class 0A). */
+export class NotSupportedError extends DatabaseError {
+  override readonly code = 'NOT_SUPPORTED';
+}
+
+/** The database's operation failed, not the statement: connections, resources, conflicts. */
+export class OperationalError extends DatabaseError {
+  override readonly code: string = 'OPERATIONAL';
+}
+/** The statement was cancelled: by `timeout`, `signal` or an administrator (57014). */
+export class QueryCanceledError extends OperationalError {
+  override readonly code = 'QUERY_CANCELED';
+}
+/** A lock was not available: NOWAIT or `lockTimeout` (55P03). */
+export class LockNotAvailableError extends OperationalError {
+  override readonly code = 'LOCK_NOT_AVAILABLE';
+}
+/** The connection was lost; `connectionInvalidated` is true. */
+export class ConnectionLostError extends OperationalError {
+  override readonly code = 'CONNECTION_LOST';
+}
+/** A concurrent transaction got in the way (40001): the transaction may be retried. */
+export class SerializationFailureError extends OperationalError {
+  override readonly code = 'SERIALIZATION_FAILURE';
+}
+/** Two transactions waited for each other and this one was chosen to fail (40P01): it may be retried. */
+export class DeadlockDetectedError extends OperationalError {
+  override readonly code = 'DEADLOCK_DETECTED';
+}
+
+/** A constraint refused the row (class 23). */
+export class IntegrityError extends DatabaseError {
+  override readonly code: string = 'INTEGRITY';
+}
+/** A unique constraint or index refused the row (23505). */
+export class UniqueViolationError extends IntegrityError {
+  override readonly code = 'UNIQUE_VIOLATION';
+}
+/** A foreign key refused the row (23503). */
+export class ForeignKeyViolationError extends IntegrityError {
+  override readonly code = 'FOREIGN_KEY_VIOLATION';
+}
+/** A column may not be null (23502). */
+export class NotNullViolationError extends IntegrityError {
+  override readonly code = 'NOT_NULL_VIOLATION';
+}
+/** A check constraint refused the row (23514). */
+export class CheckViolationError extends IntegrityError {
+  override readonly code = 'CHECK_VIOLATION';
+}
+/** An exclusion constraint refused the row (23P01). */
+export class ExclusionViolationError extends IntegrityError {
+  override readonly code = 'EXCLUSION_VIOLATION';
+}

@@ -1,0 +1,153 @@
+import type { ConnectionEventName } from '../util/channels.js';
+import type { EventTiming } from '../util/events.js';
+import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { Executable } from '../statement/executable.js';
+import type { Parameters } from '../statement/row.js';
+
+/** Where something happens. */
+export interface OnConnection<Connection> {
+  /** Undefined for a statement of the engine that commits itself, on no connection of anybody's. */
+  readonly connection: Connection | undefined;
+}
+
+/** A statement as it was handed to the library, before it is compiled. */
+export interface BeforeExecuteEvent<Connection> extends OnConnection<Connection> {
+  readonly statement: Executable<unknown>;
+  /** A list for an executemany. */
+  readonly parameters: Parameters | readonly Parameters[] | undefined;
+  readonly options: StatementOptions;
+}
+
+/** What a listener of `beforeExecute` wants to be run instead; what is not given stays. */
+export interface StatementReplacement {
+  readonly statement?: Executable<unknown> | undefined;
+  readonly parameters?: Parameters | readonly Parameters[] | undefined;
+}
+
+/** A statement that has succeeded, with how many rows and in what time. */
+export interface AfterExecuteEvent<Connection> extends BeforeExecuteEvent<Connection> {
+  /** Rows affected or returned; -1 where the server gives no number. */
+  readonly rowCount: number;
+  /** Milliseconds, the wait for a connection included. */
+  readonly duration: number;
+}
+
+/** What is about to be handed to the driver. */
+export interface BeforeCursorExecuteEvent<Connection> extends OnConnection<Connection> {
+  /** The SQL as it leaves, with `$1` placeholders. */
+  readonly sql: string;
+  /** Values by position; with `isMany` a list of them. */
+  readonly parameters: readonly unknown[];
+  readonly isMany: boolean;
+  readonly options: StatementOptions;
+}
+
+/** What a listener of `beforeCursorExecute` wants to be sent instead; what is not given stays. */
+export interface CommandReplacement {
+  readonly sql?: string | undefined;
+  readonly parameters?: readonly unknown[] | undefined;
+}
+
+/** What the driver has answered. */
+export interface AfterCursorExecuteEvent<Connection> extends BeforeCursorExecuteEvent<Connection> {
+  readonly rowCount: number;
+  /** Milliseconds between the call of the driver and its answer. */
+  readonly duration: number;
+}
+
+/** A failure, before it is thrown: a listener may name another error by returning it. */
+export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
+  /** The error that will be thrown if nobody replaces it. */
+  readonly error: unknown;
+  /** What the driver has thrown, where `error` wraps it; else `error` itself. */
+  readonly originalError: unknown;
+  /** What the listeners before this one want to be thrown instead. */
+  readonly chainedError: unknown;
+  readonly statement: string | undefined;
+  readonly parameters: unknown;
+  /** True: no session could be opened; `connection` is set where it is a session for an AsyncConnection. */
+  readonly isConnecting: boolean;
+  /**
+   * True: a ping before a checkout (`poolPrePing`) has failed. The session is replaced in silence unless a
+   * listener says that it is no disconnect.
+   */
+  readonly isPrePing: boolean;
+  /** True: the physical connection is lost. May be set by a listener. */
+  isDisconnect: boolean;
+  /**
+   * What a lost connection means for the others of the pool: true replaces them all. May be set by a
+   * listener.
+   */
+  invalidatesPool: boolean;
+}
+
+/** A savepoint that begins or ends. */
+export interface SavepointEvent<Connection> extends OnConnection<Connection> {
+  /**
+   * Undefined for `savepoint`: it gets its name with its first statement; and for one in which nothing ran.
+   */
+  readonly name: string | undefined;
+}
+
+/** Options that are added to a connection. */
+export interface OptionsEvent<Connection> extends OnConnection<Connection> {
+  /** Those that are added; a listener may change them. */
+  readonly options: { -readonly [Name in keyof ExecutionOptions]: ExecutionOptions[Name] };
+}
+
+/**
+ * What a connection tells, and an engine of all its connections. All are synchronous. What a listener throws
+ * fails what it listens to: nothing is sent after a `before…`, `begin` does not begin, `commit` rolls back; a
+ * rollback goes on.
+ */
+export interface ConnectionEvents<Connection> {
+  /** Before a statement is compiled, and before the transaction that it begins. */
+  beforeExecute: (event: BeforeExecuteEvent<Connection>) => StatementReplacement | undefined | void;
+  /** After a statement has succeeded. */
+  afterExecute: (event: AfterExecuteEvent<Connection>) => void;
+  /** Before a statement leaves. */
+  beforeCursorExecute: (event: BeforeCursorExecuteEvent<Connection>) => CommandReplacement | undefined | void;
+  /** When the driver has answered; for an executemany once, for a stream at its first fetch. */
+  afterCursorExecute: (event: AfterCursorExecuteEvent<Connection>) => void;
+  /** A statement, or the opening of a session, has failed. Of an engine only. */
+  handleError: (event: HandleErrorEvent<Connection>) => unknown;
+  /** A root transaction was begun; BEGIN itself travels with its first statement. */
+  begin: (event: OnConnection<Connection>) => void;
+  /** Before COMMIT. */
+  commit: (event: OnConnection<Connection>) => void;
+  /** Before ROLLBACK, and where there is nothing to roll back any more. */
+  rollback: (event: OnConnection<Connection>) => void;
+  /** A nested transaction was begun; SAVEPOINT travels with its first statement. */
+  savepoint: (event: SavepointEvent<Connection>) => void;
+  /** Before ROLLBACK TO SAVEPOINT, and where there is nothing to undo. */
+  rollbackSavepoint: (event: SavepointEvent<Connection>) => void;
+  /** A nested transaction is kept; RELEASE travels with whatever comes next. */
+  releaseSavepoint: (event: SavepointEvent<Connection>) => void;
+  /** Options are added to a connection; a listener may change them. */
+  setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
+  /** An AsyncConnection has got its first session. */
+  engineConnect: (event: OnConnection<Connection>) => void;
+}
+
+/** The events of a connection alone. */
+export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'handleError'>, EventTiming>> =
+  {
+    beforeExecute: 'sync',
+    afterExecute: 'sync',
+    beforeCursorExecute: 'sync',
+    afterCursorExecute: 'sync',
+    begin: 'sync',
+    commit: 'sync',
+    rollback: 'sync',
+    savepoint: 'sync',
+    rollbackSavepoint: 'sync',
+    releaseSavepoint: 'sync',
+    setConnectionExecutionOptions: 'sync',
+    engineConnect: 'sync',
+  };
+
+/** The events of an engine that happen on its connections. */
+export const ENGINE_CONNECTION_TIMINGS: Readonly<Record<ConnectionEventName, EventTiming>> = {
+  ...CONNECTION_TIMINGS,
+  handleError: 'sync',
+};

@@ -1,0 +1,191 @@
+import type { Command, CommandOptions, CommandResult, Control, Portal } from '../driver/driver.js';
+import { ArgumentError } from '../errors/errors.js';
+import { DEFAULT_PAGE_SIZE } from './execution-options.js';
+import type { StatementOptions } from './execution-options.js';
+import { DriverBatch } from '../statement/driver-batch.js';
+import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
+import { TextClause } from '../statement/text.js';
+import type { CompiledCache } from '../statement/compiled-cache.js';
+import type { Executable } from '../statement/executable.js';
+import type { Parameters } from '../statement/row.js';
+import { WaitLimit } from './wait-limit.js';
+import { WatchedPortal } from './watched-portal.js';
+import type { CommandWatch } from './watched-portal.js';
+
+/** One set of values, or many for an executemany. */
+export type StatementParameters = Parameters | readonly Parameters[];
+
+/** Where an invocation is sent: a session, or a connection's borrowed one. */
+export interface CommandTarget {
+  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
+  executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: CommandOptions,
+  ): Promise<CommandResult[]>;
+}
+
+/** Where a stream's statement is sent. */
+export interface PortalTarget {
+  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
+}
+
+/** A statement with its values, compiled and checked, ready to be sent once. */
+export class Invocation {
+  readonly commands: readonly Command[];
+  readonly options: StatementOptions;
+  /** Set where somebody wants to know of it. */
+  watch: CommandWatch | undefined;
+  readonly #limit: WaitLimit | undefined;
+
+  constructor(
+    statement: Executable<unknown>,
+    parameters: StatementParameters | undefined,
+    options: StatementOptions,
+    cache: CompiledCache | undefined,
+  ) {
+    this.options = options;
+    const { timeout, signal, prepare } = options;
+    if (timeout !== undefined || signal !== undefined) this.#limit = new WaitLimit(timeout, signal);
+    const compiled = compile(statement, parameters, options, cache);
+    this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
+  }
+
+  /** The only statement, of what is no executemany. */
+  get command(): Command {
+    const [command] = this.commands;
+    if (command !== undefined && !this.isMany) return command;
+    throw new ArgumentError('a stream takes one set of parameters.');
+  }
+
+  get isMany(): boolean {
+    return this.commands.length > 1;
+  }
+
+  /**
+   * Runs `work`, whose wait for a connection the statement's `timeout` and `signal` end by the signal it
+   * gets.
+   */
+  wait<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    return this.#limit === undefined ? work(undefined) : this.#limit.during(work);
+  }
+
+  /** The same for a stream, whose time begins with its first pull. */
+  waitForPortal<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    const { timeout, signal } = this.options;
+    return this.#limit === undefined ? work(undefined) : new WaitLimit(timeout, signal).during(work);
+  }
+
+  /** Sends everything; `control` travels in front. */
+  run(
+    target: CommandTarget,
+    control: readonly Control[],
+    deadline: AbortSignal | undefined,
+  ): Promise<CommandResult> {
+    const options = this.commandOptions(deadline);
+    if (this.watch !== undefined) {
+      return this.watch.run(this.commands, (commands) => this.#send(commands, target, control, options));
+    }
+    return this.isMany
+      ? this.#runPages(this.commands, target, control, options)
+      : target.execute(control, this.command, options);
+  }
+
+  #send(
+    commands: readonly Command[],
+    target: CommandTarget,
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+  ): Promise<CommandResult> {
+    const [command] = commands;
+    return command !== undefined && commands.length === 1
+      ? target.execute(control, command, options)
+      : this.#runPages(commands, target, control, options);
+  }
+
+  /** Parameter sets that are made ready at a time. */
+  get pageSize(): number {
+    return this.options.insertmanyvaluesPageSize ?? DEFAULT_PAGE_SIZE;
+  }
+
+  async #runPages(
+    commands: readonly Command[],
+    target: CommandTarget,
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+  ): Promise<CommandResult> {
+    return merge(await target.executeMany(control, commands, { ...options, pageSize: this.pageSize }));
+  }
+
+  /** A cursor of the only statement. Watched, its first fetch is what is told of. */
+  openPortal(target: PortalTarget, control: readonly Control[], deadline: AbortSignal | undefined): Portal {
+    const options = this.commandOptions(deadline, this.options.timeout);
+    const open = (command: Command): Portal => target.openPortal(control, command, options);
+    const { watch } = this;
+    return watch === undefined ? open(this.command) : new WatchedPortal(watch, this.command, open);
+  }
+
+  /**
+   * What cancels it once it is sent: what is left of its own `timeout`, its `signal`, and the transaction's
+   * deadline.
+   */
+  commandOptions(
+    deadline: AbortSignal | undefined,
+    timeout = this.#limit?.timeLeft,
+  ): CommandOptions | undefined {
+    const limit = this.#limit;
+    if (limit === undefined && deadline === undefined) return undefined;
+    limit?.end();
+    const { signal } = this.options;
+    const signals = [signal, deadline].filter((one) => one !== undefined);
+    return { timeout, signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0] };
+  }
+}
+
+function compile(
+  statement: Executable<unknown>,
+  parameters: StatementParameters | undefined,
+  options: StatementOptions,
+  cache: CompiledCache | undefined,
+): readonly Command[] {
+  if (statement instanceof DriverBatch) return compileBatch(statement);
+  return isMany(parameters)
+    ? compileMany(statement, expectSets(parameters), cache, options.schemaTranslateMap)
+    : [compileOne(statement, parameters, options, cache)];
+}
+
+/** Without values, and where the options say so, a text is the driver's as it stands. */
+function compileOne(
+  statement: Executable<unknown>,
+  parameters: Parameters | undefined,
+  options: StatementOptions,
+  cache: CompiledCache | undefined,
+): Command {
+  if (options.noParameters === true && statement instanceof TextClause && isEmpty(parameters))
+    return { text: statement.sql, values: [] };
+  return compileStatement(statement, parameters, cache, options.schemaTranslateMap);
+}
+
+function isEmpty(parameters: Parameters | undefined): boolean {
+  return parameters === undefined || Object.keys(parameters).length === 0;
+}
+
+function isMany(parameters: StatementParameters | undefined): parameters is readonly Parameters[] {
+  return Array.isArray(parameters);
+}
+
+function expectSets(sets: readonly Parameters[]): readonly Parameters[] {
+  if (sets.length > 0) return sets;
+  throw new ArgumentError('the list of parameter sets is empty: there is nothing to execute.');
+}
+
+/** One result for all sets: rows in the order of the input, the sum of the rows affected. */
+function merge(results: readonly CommandResult[]): CommandResult {
+  const last = results[results.length - 1];
+  return {
+    command: last?.command ?? '',
+    rowCount: results.reduce((sum, result) => sum + Math.max(result.rowCount, 0), 0),
+    shape: last?.shape,
+    rows: results.flatMap((result) => result.rows),
+  };
+}

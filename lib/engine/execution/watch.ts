@@ -1,0 +1,217 @@
+import { isConnectionTraced, publish } from '../util/channels.js';
+import type { ConnectionEvents, HandleErrorEvent, OptionsEvent } from './connection-events.js';
+import { DBAPIError } from '../errors/errors.js';
+import type { AnswerOf, EventHub, EventOf, ListenerTally } from '../util/events.js';
+import type { ExecutionOptions } from './execution-options.js';
+import type { EchoLog } from '../util/logger.js';
+import type { ReplacedErrors } from './replaced-errors.js';
+import type { TransactionWatch } from '../transaction/transaction-host.js';
+
+/** What an engine and the connections of it that are watched have in common. */
+export interface WatchParts<Connection> {
+  readonly hub: EventHub<ConnectionEvents<Connection>>;
+  readonly log: EchoLog;
+  readonly hideParameters: boolean;
+  /** Milliseconds after which a statement is worth a warning. */
+  readonly slowStatementThreshold: number | undefined;
+  readonly replacements: ReplacedErrors;
+}
+
+/** Whose events they are. */
+export interface WatchSubject<Connection> {
+  readonly connection: Connection | undefined;
+  readonly hub: EventHub<ConnectionEvents<Connection>>;
+  options(): ExecutionOptions;
+  invalidate(cause: unknown): void;
+}
+
+/**
+ * The events, the log and the channels of an engine, which is asked one question while nobody wants to know
+ * anything.
+ */
+export class EngineWatch<Connection> {
+  readonly parts: WatchParts<Connection>;
+  readonly #tally: ListenerTally;
+
+  constructor(tally: ListenerTally, parts: WatchParts<Connection>) {
+    this.#tally = tally;
+    this.parts = parts;
+  }
+
+  /** Errors often end where the log does not: their messages have values only where the log has them, too. */
+  get shownParameters(): 'values' | 'hidden' | undefined {
+    if (this.parts.hideParameters) return 'hidden';
+    return this.parts.log.isOn ? 'values' : undefined;
+  }
+
+  get isObserved(): boolean {
+    return this.#tally.count > 0 || isConnectionTraced();
+  }
+
+  /** Undefined while nobody wants to know. */
+  of(subject: WatchSubject<Connection>): Watch<Connection> | undefined {
+    return this.isObserved ? new Watch(this.parts, subject) : undefined;
+  }
+}
+
+/** What is to be done about a failure. */
+export interface Verdict {
+  readonly isDisconnect: boolean;
+  readonly invalidatesPool: boolean;
+}
+
+/** What is known of a failure besides its error. */
+export interface FailureFacts {
+  readonly statement?: string | undefined;
+  readonly parameters?: unknown;
+  readonly isConnecting?: boolean;
+  readonly isPrePing?: boolean;
+}
+
+/** Tells the listeners of one connection and of its engine, the channels and the log what happens on it. */
+export class Watch<Connection> implements TransactionWatch {
+  readonly parts: WatchParts<Connection>;
+  readonly #subject: WatchSubject<Connection>;
+
+  constructor(parts: WatchParts<Connection>, subject: WatchSubject<Connection>) {
+    this.parts = parts;
+    this.#subject = subject;
+  }
+
+  get connection(): Connection | undefined {
+    return this.#subject.connection;
+  }
+
+  /** Listeners of the connection first, those of the engine behind them. */
+  emit<Name extends keyof ConnectionEvents<Connection>>(
+    name: Name,
+    event: EventOf<ConnectionEvents<Connection>, Name>,
+    take?: (answer: AnswerOf<ConnectionEvents<Connection>, Name>) => void,
+  ): void {
+    publish(name, event);
+    this.#subject.hub.emit(name, event, take);
+  }
+
+  line(
+    event: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+    token = this.#token(),
+  ): void {
+    this.parts.log.info(event, prefixed(message, token), { ...fields, ...(token && { token }) });
+  }
+
+  debugLine(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.parts.log.debug(event, prefixed(message, this.#token()), fields);
+  }
+
+  #token(): string | undefined {
+    return this.#subject.options().loggingToken ?? undefined;
+  }
+
+  begin(): void {
+    this.emit('begin', { connection: this.connection });
+  }
+
+  commit(): void {
+    this.emit('commit', { connection: this.connection });
+  }
+
+  rollback(): void {
+    this.emit('rollback', { connection: this.connection });
+  }
+
+  savepoint(): void {
+    this.emit('savepoint', { connection: this.connection, name: undefined });
+  }
+
+  rollbackSavepoint(name: string | undefined): void {
+    this.emit('rollbackSavepoint', { connection: this.connection, name });
+  }
+
+  releaseSavepoint(name: string | undefined): void {
+    this.emit('releaseSavepoint', { connection: this.connection, name });
+  }
+
+  engineConnect(): void {
+    this.emit('engineConnect', { connection: this.connection });
+  }
+
+  /** The options as the listeners leave them. */
+  setOptions(options: ExecutionOptions): ExecutionOptions {
+    const event: OptionsEvent<Connection> = { connection: this.connection, options: { ...options } };
+    this.emit('setConnectionExecutionOptions', event);
+    return event.options;
+  }
+
+  sent(text: string): void {
+    const [word = text] = text.split(' ');
+    this.line(word.toLowerCase(), text, { sql: text });
+  }
+
+  /** A listener that was stopped from outside leaves the session in an unknown state, as the driver would. */
+  interrupted(error: unknown): boolean {
+    const isInterrupted = error instanceof Error && error.name === 'AbortError';
+    if (isInterrupted) this.#subject.invalidate(error);
+    return isInterrupted;
+  }
+
+  /**
+   * Asks `handleError` what the failure means, and for an error to be thrown instead; see {@link
+   * replacementOf}.
+   */
+  failed(error: unknown, facts: FailureFacts = {}): Verdict {
+    const isPrePing = facts.isPrePing ?? false;
+    const isDisconnect = isPrePing || (error instanceof DBAPIError && error.connectionInvalidated);
+    const event: {
+      -readonly [Name in keyof HandleErrorEvent<Connection>]: HandleErrorEvent<Connection>[Name];
+    } = {
+      connection: this.connection,
+      error,
+      originalError: error instanceof DBAPIError ? (error.cause ?? error) : error,
+      chainedError: undefined,
+      statement: error instanceof DBAPIError ? error.statement : facts.statement,
+      parameters: error instanceof DBAPIError ? error.parameters : facts.parameters,
+      isConnecting: facts.isConnecting ?? false,
+      isPrePing,
+      isDisconnect,
+      invalidatesPool: true,
+    };
+    try {
+      this.emit('handleError', event, (answer) => {
+        if (answer instanceof Error) event.chainedError = answer;
+      });
+    } catch (thrown) {
+      event.chainedError = thrown;
+    }
+    if (error instanceof DBAPIError) error.connectionInvalidated = event.isDisconnect;
+    if (event.chainedError !== undefined) this.parts.replacements.set(error, event.chainedError);
+    return event;
+  }
+
+  /** No connection came from the pool: what is thrown to the user. A full pool is nobody's failure. */
+  connectFailed(error: unknown): unknown {
+    if (!(error instanceof DBAPIError)) return error;
+    this.failed(error, { isConnecting: true });
+    return this.replacementOf(error);
+  }
+
+  /** A ping before a checkout has failed. */
+  prePingFailed(error: unknown): Verdict & { readonly error: unknown } {
+    const { isDisconnect, invalidatesPool } = this.failed(error, { isPrePing: true });
+    return {
+      isDisconnect,
+      invalidatesPool: isDisconnect && invalidatesPool,
+      error: this.replacementOf(error),
+    };
+  }
+
+  /** What is thrown to the user for `error`. */
+  replacementOf(error: unknown): unknown {
+    return this.parts.replacements.get(error) ?? error;
+  }
+}
+
+function prefixed(message: string, token: string | undefined): string {
+  return token === undefined || token === '' ? message : `[${token}] ${message}`;
+}

@@ -1,0 +1,158 @@
+import { types } from 'node:util';
+import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
+
+/** Names of events, each with the type of its listeners. */
+export type EventTable<Events> = { readonly [Name in keyof Events]: (event: never) => unknown };
+
+/** What a listener of the event `Name` gets. */
+export type EventOf<Events extends EventTable<Events>, Name extends keyof Events> = Parameters<
+  Events[Name]
+>[0];
+
+/** What the listeners of an event may give back. */
+export type AnswerOf<Events extends EventTable<Events>, Name extends keyof Events> = Exclude<
+  Awaited<ReturnType<Events[Name]>>,
+  undefined | void
+>;
+
+/** `sync`: a listener that is async is refused. `awaited`: what a listener returns is awaited. */
+export type EventTiming = 'sync' | 'awaited';
+
+/** The events that a hub has. */
+export type EventTimings<Events> = Readonly<Partial<Record<keyof Events, EventTiming>>>;
+
+/**
+ * How many listeners there are in a family of hubs: the one number that is looked at while nobody listens.
+ */
+export interface ListenerTally {
+  count: number;
+}
+
+interface Entry {
+  readonly listener: (event: never) => unknown;
+  readonly isOnce: boolean;
+}
+
+/**
+ * The listeners of one object. Those of its parent hear the same, after its own, also when they are added
+ * later.
+ */
+export class EventHub<Events extends EventTable<Events>> {
+  readonly #timings: EventTimings<Events>;
+  readonly #tally: ListenerTally;
+  readonly #parent: EventHub<Events> | undefined;
+  readonly #entries = new Map<keyof Events, readonly Entry[]>();
+
+  constructor(timings: EventTimings<Events>, tally: ListenerTally, parent?: EventHub<Events>) {
+    this.#timings = timings;
+    this.#tally = tally;
+    this.#parent = parent;
+  }
+
+  /** A hub whose events this one's listeners hear too; with `timings`, for these events alone. */
+  child(timings: EventTimings<Events> = this.#timings): EventHub<Events> {
+    return new EventHub(timings, this.#tally, this);
+  }
+
+  /** True: this hub has such an event. */
+  has(name: PropertyKey): boolean {
+    return Object.hasOwn(this.#timings, name);
+  }
+
+  /** Adds a listener; one that is there already stays where it is. */
+  on<Name extends keyof Events>(name: Name, listener: Events[Name], isOnce = false): void {
+    this.#expectKnown(name);
+    if (typeof listener !== 'function') {
+      throw new ArgumentError(
+        `the listener of '${String(name)}' is ${typeof listener}: it takes a function.`,
+      );
+    }
+    if (this.#timings[name] === 'sync' && types.isAsyncFunction(listener)) {
+      throw new ArgumentError(
+        `the event '${String(name)}' takes no async listener: nothing waits for it. Give a plain function.`,
+      );
+    }
+    const entries = this.#entriesOf(name);
+    if (entries.some((entry) => entry.listener === listener)) return;
+    this.#set(name, [...entries, { listener, isOnce }]);
+  }
+
+  /**
+   * Takes a listener away, also one that was added by `once`. Throws {@link InvalidRequestError} for an
+   * unknown one.
+   */
+  off<Name extends keyof Events>(name: Name, listener: Events[Name]): void {
+    this.#expectKnown(name);
+    const entries = this.#entriesOf(name);
+    const left = entries.filter((entry) => entry.listener !== listener);
+    if (left.length === entries.length) {
+      throw new InvalidRequestError(
+        `this listener does not listen to '${String(name)}' here. Take it from the object that it was added to.`,
+      );
+    }
+    this.#set(name, left);
+  }
+
+  /** Takes all listeners of this object away. */
+  clear(): void {
+    for (const name of this.#entries.keys()) this.#set(name, []);
+  }
+
+  /**
+   * Calls the listeners of a synchronous event, one after the other; an error of one ends it. What they give
+   * back goes to
+   * `take`, and each listener sees what `take` has made of the answers before it.
+   */
+  emit<Name extends keyof Events>(
+    name: Name,
+    event: EventOf<Events, Name>,
+    take?: (answer: AnswerOf<Events, Name>) => void,
+  ): void {
+    for (const entry of this.#entriesOf(name)) {
+      const answer = this.#call(name, entry, event);
+      if (types.isPromise(answer)) throw refusedPromise(name, answer);
+      if (answer !== undefined && answer !== null) take?.(answer as AnswerOf<Events, Name>);
+    }
+    this.#parent?.emit(name, event, take);
+  }
+
+  /** Calls the listeners of an awaited event, each after the one before it has settled. */
+  async emitAwaited<Name extends keyof Events>(name: Name, event: EventOf<Events, Name>): Promise<void> {
+    for (const entry of this.#entriesOf(name)) await this.#call(name, entry, event);
+    await this.#parent?.emitAwaited(name, event);
+  }
+
+  #call<Name extends keyof Events>(name: Name, entry: Entry, event: EventOf<Events, Name>): unknown {
+    if (entry.isOnce)
+      this.#set(
+        name,
+        this.#entriesOf(name).filter((other) => other !== entry),
+      );
+    return entry.listener(event);
+  }
+
+  #entriesOf(name: keyof Events): readonly Entry[] {
+    return this.#entries.get(name) ?? [];
+  }
+
+  // Replaced, never changed: an emission that is under way goes on with the listeners that it began with.
+  #set(name: keyof Events, entries: readonly Entry[]): void {
+    this.#tally.count += entries.length - this.#entriesOf(name).length;
+    this.#entries.set(name, entries);
+  }
+
+  #expectKnown(name: keyof Events): void {
+    if (this.has(name)) return;
+    throw new InvalidRequestError(
+      `there is no event '${String(name)}' here. It takes ${Object.keys(this.#timings).join(', ')}.`,
+    );
+  }
+}
+
+function refusedPromise(name: PropertyKey, promise: Promise<unknown>): InvalidRequestError {
+  // Its failure would otherwise be an unhandled rejection.
+  promise.catch(() => undefined);
+  return new InvalidRequestError(
+    `a listener of '${String(name)}' returned a promise, and nothing waits for it. Give a function that returns a value.`,
+  );
+}

@@ -1,0 +1,96 @@
+import type { ListenerTally } from './events.js';
+
+/** What a line is about, for loggers that store fields rather than texts. */
+export interface LogFields {
+  /** `AsyncEngine` or the pool's class; with `loggingName` or `poolLoggingName`, `AsyncEngine.orders`. */
+  readonly logger: string;
+  /** `begin`, `statement`, `parameters`, `row`, `commit`, `slowStatement`, `checkout`, … */
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Where the engine's lines go. Nest's `Logger` is one; so is `console`. `fields` says again what `message`
+ * says.
+ */
+export interface EngineLogger {
+  /** What is merely of interest: the lines of `echo`. */
+  log(message: string, fields?: LogFields): void;
+  /** What works and should be looked at: a slow statement, a leak, an end that had to be forced. */
+  warn(message: string, fields?: LogFields): void;
+  /** A failure that could be thrown to nobody. */
+  error(message: string, fields?: LogFields): void;
+  /** For the lines of `echo: 'debug'`; without it they go to `log`. */
+  debug?(message: string, fields?: LogFields): void;
+}
+
+/** The default: the console, each line behind the name of the engine or pool. */
+export const CONSOLE_LOGGER: EngineLogger = {
+  log: (message, fields) => console.log(`[${fields?.logger ?? 'AsyncEngine'}] ${message}`),
+  warn: (message, fields) => console.warn(`[${fields?.logger ?? 'AsyncEngine'}] ${message}`),
+  error: (message, fields) => console.error(`[${fields?.logger ?? 'AsyncEngine'}] ${message}`),
+};
+
+export function isLogger(value: unknown): value is EngineLogger {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['log', 'warn', 'error'].every(
+    (method) => typeof (value as Record<string, unknown>)[method] === 'function',
+  );
+}
+
+/** An error that cannot be thrown without hiding another one, with its stack. */
+export function reportError(logger: EngineLogger, error: unknown): void {
+  logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
+
+/** `true`: what is sent. `'debug'`: also what comes back, and for a pool each checkout and return. */
+export type Echo = boolean | 'debug';
+
+/** The lines of one engine or pool, as far as they are asked for. */
+export class EchoLog {
+  readonly logger: EngineLogger;
+  readonly #name: string;
+  readonly #tally: ListenerTally;
+  #echo: Echo = false;
+
+  constructor(logger: EngineLogger, name: string, echo: Echo, tally: ListenerTally) {
+    this.logger = logger;
+    this.#name = name;
+    this.#tally = tally;
+    this.echo = echo;
+  }
+
+  get echo(): Echo {
+    return this.#echo;
+  }
+
+  // Counts as a listener, so that whoever has none need not be asked for its log.
+  set echo(echo: Echo) {
+    this.#tally.count += Number(echo !== false) - Number(this.#echo !== false);
+    this.#echo = echo;
+  }
+
+  get isOn(): boolean {
+    return this.#echo !== false;
+  }
+
+  get isDebug(): boolean {
+    return this.#echo === 'debug';
+  }
+
+  info(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
+    if (this.isOn) this.logger.log(message, { logger: this.#name, event, ...fields });
+  }
+
+  debug(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
+    if (!this.isDebug) return;
+    const all = { logger: this.#name, event, ...fields };
+    if (this.logger.debug === undefined) this.logger.log(message, all);
+    else this.logger.debug(message, all);
+  }
+
+  /** Whether or not there is an echo. */
+  warn(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.logger.warn(message, { logger: this.#name, event, ...fields });
+  }
+}

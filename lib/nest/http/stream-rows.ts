@@ -1,0 +1,38 @@
+import { StreamableFile } from '@nestjs/common';
+import { RowTextStream, type AsyncResult, type RowTextOptions } from '../../engine/index.js';
+import { attachmentDisposition } from './content-disposition.js';
+
+/** How rows are written to a response. */
+export interface StreamRowsOptions extends RowTextOptions {
+  /**
+   * The name under which a browser saves the file; without it nothing is said about saving. Any characters.
+   */
+  readonly filename?: string | undefined;
+}
+
+/**
+ * Sends the rows of a stream as the body of a response: `return streamRows(engine.stream(statement), {
+ * format: 'csv' })`.
+ *
+ * Written as {@link RowTextStream} says. When the client hangs up, the cursor is closed. An error after the
+ * first chunk cuts the connection, so that no client takes the part for the whole; one before it is answered
+ * with 500. To have it in an exception filter instead, `await result.open()` first.
+ *
+ * @throws ArgumentError for another format.
+ */
+export function streamRows<R>(result: AsyncResult<R>, options: StreamRowsOptions): StreamableFile {
+  const rows = new RowTextStream(result, options);
+  const { filename } = options;
+  const file = new StreamableFile(rows, {
+    type: rows.contentType,
+    ...(filename !== undefined && { disposition: attachmentDisposition(filename) }),
+  });
+  const { errorHandler } = file;
+  // Nest's own answers 400 to a failure before the first chunk, as if the request had been wrong.
+  return file.setErrorHandler((error, response) => {
+    if (response.destroyed || response.headersSent) return errorHandler(error, response);
+    file.errorLogger(error);
+    response.statusCode = 500;
+    response.send('Internal Server Error');
+  });
+}

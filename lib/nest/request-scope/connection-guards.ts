@@ -1,0 +1,66 @@
+import 'reflect-metadata';
+import { Scope } from '@nestjs/common';
+import { ArgumentError } from '../../engine/index.js';
+import type { ConnectionUsers, Wrapper } from './connection-consumers.js';
+
+/** An entry point that Nest calls on singletons only: what its decorator leaves on the method. */
+interface StaticEntry {
+  readonly metadata: string;
+  readonly what: string;
+  readonly matches: (value: unknown) => boolean;
+}
+
+const STATIC_ENTRIES: readonly StaticEntry[] = [
+  { metadata: 'SCHEDULER_TYPE', what: 'a scheduled job', matches: (value) => value !== undefined },
+  {
+    metadata: 'graphql:resolver_type',
+    what: 'a GraphQL subscription',
+    matches: (value) => value === 'Subscription',
+  },
+];
+
+/**
+ * Refuses, when the application starts, connections of requests where there is no request, or more than one.
+ */
+export function refuseMisplacedConnections(users: ConnectionUsers): void {
+  for (const wrapper of users.wrappers()) {
+    const [path] = users.pathsOf(wrapper);
+    if (path === undefined) continue;
+    const way = path.names.join(' → ');
+    if (isDurable(wrapper)) {
+      throw new ArgumentError(
+        `${path.names[0]} is a durable provider and would share one request's connection among all requests of ` +
+          `its tenant (${way}). Inject AsyncEngine there: its currentConnection() is that of the present request.`,
+      );
+    }
+    const entry = staticEntryOf(wrapper);
+    if (entry === undefined) continue;
+    throw new ArgumentError(
+      `${entry} would never run: Nest calls it on singletons only, and a request's connection makes its class ` +
+        `request-scoped (${way}). Inject AsyncEngine and use @Transactional() or engine.scope().`,
+    );
+  }
+}
+
+function isDurable({ scope, durable }: Wrapper): boolean {
+  return scope === Scope.REQUEST && durable === true;
+}
+
+/** `Cleanup.run, a scheduled job`, where the class has one. */
+function staticEntryOf({ metatype }: Wrapper): string | undefined {
+  if (typeof metatype !== 'function') return undefined;
+  for (let type: unknown = metatype.prototype; isPrototype(type); type = Object.getPrototypeOf(type)) {
+    for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
+      if (typeof value !== 'function') continue;
+      const found = STATIC_ENTRIES.find(({ metadata, matches }) =>
+        matches(Reflect.getMetadata(metadata, value)),
+      );
+      if (found !== undefined) return `${metatype.name}.${key}, ${found.what},`;
+    }
+  }
+  return undefined;
+}
+
+function isPrototype(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && value !== Object.prototype;
+}

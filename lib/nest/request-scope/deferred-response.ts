@@ -1,0 +1,43 @@
+/**
+ * `last`: one value is answered, the last. `each`: every value goes out; `events`: without a wait for what
+ * follows it.
+ */
+export type HandlerValues = 'last' | 'each' | 'events';
+
+/** The value of a handler that must not be answered before the COMMIT. */
+export class HeldValue {
+  readonly #values: HandlerValues;
+  readonly #answer: (value: unknown) => void;
+  #held: readonly unknown[] = [];
+  #state: 'fresh' | 'taken' = 'fresh';
+
+  constructor(values: HandlerValues, answer: (value: unknown) => void) {
+    this.#values = values;
+    this.#answer = answer;
+  }
+
+  /** True: the handler has given nothing yet. */
+  get isFresh(): boolean {
+    return this.#state === 'fresh';
+  }
+
+  take(value: unknown): void {
+    this.#state = 'taken';
+    if (this.#values === 'events') return this.#answer(value);
+    if (this.#values === 'each') this.#letGo();
+    this.#held = [value];
+    // A promise ends with its value, a stream goes on: what it gives must not lag behind.
+    if (this.#values === 'each') setImmediate(() => this.#letGo());
+  }
+
+  /** The end has come: what is still held is for after the COMMIT. */
+  keep(): readonly unknown[] {
+    const held = this.#held;
+    this.#held = [];
+    return held;
+  }
+
+  #letGo(): void {
+    for (const value of this.keep()) this.#answer(value);
+  }
+}

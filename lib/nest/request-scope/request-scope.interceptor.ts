@@ -1,0 +1,101 @@
+import type { ServerResponse } from 'node:http';
+import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
+import { Observable } from 'rxjs';
+import type { AsyncEngine, Scope } from '../../engine/index.js';
+import type { RequestScopeOptions } from '../shared/database-options.interface.js';
+import { ORPHAN_TIMEOUT, OpenRequest } from './http-request-scope.js';
+import { HandlerRun } from './handler-execution.js';
+import type { HandlerKind } from './handler-execution.js';
+
+const SSE_METADATA = '__sse__';
+
+/** What the interceptor asks about the application around it. */
+export interface RequestSurroundings {
+  /** True: an instance of `type` holds the request's connection. */
+  isHandedTo(type: Type): boolean;
+  /** True: the unit of this scope ends with an operation of several handlers. */
+  isOperation(scope: Scope): boolean;
+}
+
+/**
+ * Ends the unit of work of a handler: commits after it succeeded and before its value goes on to the
+ * response, rolls back when it failed or was abandoned. Opens the scope where no middleware did: messages,
+ * events, socket messages.
+ */
+export class RequestScopeInterceptor implements NestInterceptor {
+  // Asked of each request; metadata are read by many steps.
+  private readonly eventStreams = new WeakMap<object, boolean>();
+
+  constructor(
+    private readonly engine: AsyncEngine,
+    private readonly options: RequestScopeOptions = {},
+    private readonly surroundings: RequestSurroundings,
+  ) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const scope = this.engine.currentScope() ?? this.openScope(context);
+    const run = new HandlerRun(scope, this.engine.logger, this.kindOf(context, scope));
+    if (scope.opener instanceof OpenRequest) scope.opener.enter();
+    // Nest binds the async context when handle() is called, not when it is subscribed to.
+    const source = scope.run(() => next.handle());
+    return new Observable((out) => {
+      run.follow(source, out);
+      return () => run.abandon();
+    });
+  }
+
+  private openScope(context: ExecutionContext): Scope {
+    const type = context.getClass();
+    const { commit, connection } = this.options;
+    const scope = this.engine.openScope({
+      label: `${type.name}.${context.getHandler().name}`,
+      commit,
+      connection: connection && (() => connection(requestOf(context))),
+    });
+    // Whoever injects it makes this one unit of work, before anybody has used it.
+    if (this.surroundings.isHandedTo(type)) void scope.connection;
+    return scope;
+  }
+
+  private kindOf(context: ExecutionContext, scope: Scope): HandlerKind {
+    const isHttp = context.getType() === 'http';
+    return {
+      values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
+      orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
+      responseOf: () => (isHttp ? rawResponseOf(context) : undefined),
+      endsUnit: () => !this.surroundings.isOperation(scope),
+    };
+  }
+
+  private isEventStream(handler: object): boolean {
+    let isEventStream = this.eventStreams.get(handler);
+    if (isEventStream === undefined) {
+      isEventStream = Reflect.hasMetadata(SSE_METADATA, handler);
+      this.eventStreams.set(handler, isEventStream);
+    }
+    return isEventStream;
+  }
+}
+
+// Fastify's reply has the response of Node below `raw`.
+function rawResponseOf(context: ExecutionContext): ServerResponse {
+  const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
+  return response.raw ?? response;
+}
+
+/** What stands for the request: Node's own, a message's context, a socket, a GraphQL context. */
+function requestOf(context: ExecutionContext): unknown {
+  switch (context.getType<string>()) {
+    case 'http': {
+      const request = context.switchToHttp().getRequest<{ raw?: unknown }>();
+      return request.raw ?? request;
+    }
+    case 'rpc':
+      return context.switchToRpc().getContext<unknown>();
+    case 'ws':
+      return context.switchToWs().getClient<unknown>();
+    default:
+      // root, arguments, context, info
+      return context.getArgByIndex<unknown>(2);
+  }
+}

@@ -1,0 +1,36 @@
+import type { InjectionToken } from '@nestjs/common';
+import { AsyncConnection, AsyncEngine } from '../../engine/index.js';
+
+/** The name of a database that was given none. */
+export const DEFAULT_DATABASE = 'default';
+
+const CONNECTION_PREFIX = 'nest-async-engine:connection:';
+
+/** The token of an engine: the class itself for the unnamed one. */
+export function getEngineToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncEngine> {
+  return name === DEFAULT_DATABASE ? AsyncEngine : `nest-async-engine:engine:${name}`;
+}
+
+/** The token of the request's connection: the class itself for the unnamed database. */
+export function getConnectionToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncConnection> {
+  return name === DEFAULT_DATABASE ? AsyncConnection : `${CONNECTION_PREFIX}${name}`;
+}
+
+/** Whether it is the token of a connection, of whatever database. */
+export function isConnectionToken(token: InjectionToken): boolean {
+  return token === AsyncConnection || (typeof token === 'string' && token.startsWith(CONNECTION_PREFIX));
+}
+
+/** The token of a module's options. */
+export function getOptionsToken(name: string): string {
+  return `nest-async-engine:options:${name}`;
+}
+
+/** The token of what ends the GraphQL operations of a module. */
+export function getPluginToken(name: string): string {
+  return `nest-async-engine:graphql-plugin:${name}`;
+}
+
+/** Inside one DatabaseModule: what it was configured with. */
+export const MODULE_ENGINE = 'nest-async-engine:module-engine';
+export const MODULE_OPTIONS = 'nest-async-engine:module-options';
