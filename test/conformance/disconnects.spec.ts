@@ -12,8 +12,8 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
-import { failureOf } from '../support/transaction-workshop.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
+import { failureOf } from '../support/items.js';
 
 const ONE = text('SELECT 1');
 const SLEEP = text('SELECT pg_sleep(60)');

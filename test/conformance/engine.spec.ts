@@ -11,7 +11,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncEngineOptions, DriverClient, ExecutionOptions } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { countUsers, deleteUsers, UsersTable } from './support/users.js';
 
 let users: UsersTable;

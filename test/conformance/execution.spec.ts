@@ -12,7 +12,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine, Executable, HandleErrorEvent } from 'nest-async-engine/engine';
-import { failureOf, insert, TransactionWorkshop } from '../support/transaction-workshop.js';
+import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
 
 let workshop: TransactionWorkshop;
 let engine: AsyncEngine;

@@ -7,7 +7,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, ExecutionOptions, IsolationLevel } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { countUsers, insertUser, UsersTable } from './support/users.js';
 
 let users: UsersTable;

@@ -23,10 +23,10 @@ import type {
 } from 'nest-async-engine/engine';
 import { makeDriver } from '../../lib/engine/create-driver.js';
 import { resolveEngineOptions } from '../../lib/engine/engine-options.js';
-import { eventually, Latch } from '../support/barrier.js';
-import { FakeDriver } from '../support/fake-driver.js';
-import type { FakeSession } from '../support/fake-driver.js';
-import { failureOf, insert, TransactionWorkshop } from '../support/transaction-workshop.js';
+import { eventually, Latch } from '../support/process/barrier.js';
+import { FakeDriver } from '../support/doubles/fake-driver.js';
+import type { FakeSession } from '../support/doubles/fake-driver.js';
+import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
 
 let workshop: TransactionWorkshop;
 let engine: AsyncEngine;

@@ -3,8 +3,8 @@ import { inspect } from 'node:util';
 import { IllegalStateError, StatementError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import { parameterSetsText, parametersText, valueText } from '../../lib/engine/errors/parameter-text.js';
-import { LogLines } from '../support/log-lines.js';
-import { failureOf, insert, TransactionWorkshop } from '../support/transaction-workshop.js';
+import { LogLines } from '../support/doubles/log-lines.js';
+import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
 
 let workshop: TransactionWorkshop;
 let logger: LogLines;

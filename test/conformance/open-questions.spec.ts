@@ -7,7 +7,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { insertUser, selectUsers, UsersTable } from './support/users.js';
 
 // What upstream's own suite leaves open, and what is decided here: section 9 of the behaviour catalogue.

@@ -11,11 +11,11 @@ import {
   type PoolOptions,
 } from 'nest-async-engine/engine';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { eventually } from '../support/barrier.js';
-import { FakeDriver, settle, unreachable, type FakeSession } from '../support/fake-driver.js';
-import { collectGarbage } from '../support/garbage.js';
-import { createDatabase } from '../support/postgres.js';
-import { LogBook } from '../support/transaction-workshop.js';
+import { eventually } from '../support/process/barrier.js';
+import { FakeDriver, settle, unreachable, type FakeSession } from '../support/doubles/fake-driver.js';
+import { collectGarbage } from '../support/process/garbage.js';
+import { createDatabase } from '../support/server/postgres.js';
+import { LogBook } from '../support/items.js';
 
 /* The rows of PO and RC that need no server and are not in test/unit/queue-pool or test/contract/pool under their ID. */
 

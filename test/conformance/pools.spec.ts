@@ -12,7 +12,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncEngine, PoolClass, PoolOptions } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { figures, UsersTable } from './support/users.js';
 
 let users: UsersTable;

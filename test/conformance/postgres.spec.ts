@@ -10,9 +10,9 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { startFaultyProxy } from '../support/faulty-proxy.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
-import { failureOf } from '../support/transaction-workshop.js';
+import { startFaultyProxy } from '../support/server/faulty-proxy.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
+import { failureOf } from '../support/items.js';
 
 let database: TestDatabase;
 const engines: AsyncEngine[] = [];

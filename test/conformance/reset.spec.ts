@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncTransaction, PooledConnection } from 'nest-async-engine/engine';
-import { LogBook } from '../support/transaction-workshop.js';
+import { LogBook } from '../support/items.js';
 import { insertUser, UsersTable } from './support/users.js';
 
 let users: UsersTable;

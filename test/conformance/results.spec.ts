@@ -6,7 +6,7 @@ import {
 } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CommandResult, DriverRow } from '../../lib/engine/driver/driver.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 
 /*
  * The rows of group RS that test/unit/{result,result-unique,async-result}.spec.ts do not hold under their ID already.

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DBAPIError, text, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncConnection } from 'nest-async-engine/engine';
-import { failureOf, LogBook } from '../support/transaction-workshop.js';
+import { failureOf, LogBook } from '../support/items.js';
 import { countUsers, deleteUsers, insertUser, UsersTable } from './support/users.js';
 
 let filled: UsersTable;

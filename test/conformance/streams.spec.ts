@@ -7,8 +7,8 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
-import { startFaultyProxy } from '../support/faulty-proxy.js';
-import { failureOf } from '../support/transaction-workshop.js';
+import { startFaultyProxy } from '../support/server/faulty-proxy.js';
+import { failureOf } from '../support/items.js';
 import { nameOf, selectUsers, USERS, UsersTable } from './support/users.js';
 import type { User } from './support/users.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { InvalidRequestError, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncTransaction } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { countUsers, insertUser, UsersTable } from './support/users.js';
 
 type End = 'commit' | 'rollback';

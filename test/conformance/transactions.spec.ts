@@ -9,7 +9,7 @@ import {
   UniqueViolationError,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection } from 'nest-async-engine/engine';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 import { countUsers, insertUser, UsersTable } from './support/users.js';
 
 let users: UsersTable;

@@ -10,8 +10,8 @@ import {
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { resolvePoolOptions } from '../../lib/engine/pool/pool-options.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
-import { failureOf } from '../support/transaction-workshop.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
+import { failureOf } from '../support/items.js';
 
 /* The rows of PU and PG, and of appendix B, that test/unit/url*.spec.ts do not hold under their ID already. */
 

@@ -13,8 +13,8 @@ import {
 } from '../../lib/engine/errors/errors.js';
 import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { makeUrl } from '../../lib/engine/driver/url/url.js';
-import { eventually } from '../support/barrier.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
+import { eventually } from '../support/process/barrier.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 
 type Settings = Readonly<Record<string, string>>;
 

@@ -9,12 +9,12 @@ import { QueuePool } from '../../lib/engine/pool/queue-pool.js';
 import { StaticPool } from '../../lib/engine/pool/static-pool.js';
 import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { makeUrl } from '../../lib/engine/driver/url/url.js';
-import { eventually } from '../support/barrier.js';
-import { FakeDriver } from '../support/fake-driver.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
+import { eventually } from '../support/process/barrier.js';
+import { FakeDriver } from '../support/doubles/fake-driver.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 
 // What pool.spec.ts proves with a fake that it can look into, as far as a real server shows it, on both. Not over pglite: it
-// has one session for all, whose pool is tested in test/integration/pglite.spec.ts.
+// has one session for all, whose pool is tested in test/integration/driver/pglite/pglite.spec.ts.
 const POOLS = [QueuePool, NullPool, StaticPool, AssertionPool];
 const DRIVERS = ['fake', 'pg'] as const;
 

@@ -9,7 +9,13 @@ import type { Pool } from '../../lib/engine/pool/pool.js';
 import type { PooledConnection } from '../../lib/engine/pool/pooled-connection.js';
 import { QueuePool } from '../../lib/engine/pool/queue-pool.js';
 import { StaticPool } from '../../lib/engine/pool/static-pool.js';
-import { FakeDriver, seededRandom, settle, unreachable, type FakeSession } from '../support/fake-driver.js';
+import {
+  FakeDriver,
+  seededRandom,
+  settle,
+  unreachable,
+  type FakeSession,
+} from '../support/doubles/fake-driver.js';
 
 interface Candidate {
   readonly poolClass: new (driver: Driver, options?: PoolOptions) => Pool;

@@ -4,8 +4,8 @@ import { PgDriver } from '../../lib/engine/driver/pg/connect/pg-driver.js';
 import { EngineError } from '../../lib/engine/errors/errors.js';
 import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { makeUrl } from '../../lib/engine/driver/url/url.js';
-import { FakeDriver, FakeSession } from '../support/fake-driver.js';
-import { createDatabase, type TestDatabase } from '../support/postgres.js';
+import { FakeDriver, FakeSession } from '../support/doubles/fake-driver.js';
+import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 
 // What the fake driver of the pools' tests must have in common with a real one, so that they prove anything. It has no SQL, no
 // rows, portals or cancellation: for those, driver.spec.ts compares the real ones.

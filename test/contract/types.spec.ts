@@ -8,7 +8,7 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { createDatabase } from '../support/postgres.js';
+import { createDatabase } from '../support/server/postgres.js';
 
 interface Bench {
   readonly url: string;

@@ -27,7 +27,7 @@ const VERSIONS = {
   17: '17.10.0-beta.17',
   18: '18.4.0-beta.17',
 };
-const SUITES = ['test/contract', 'test/integration', 'test/conformance'].filter((suite) =>
+const SUITES = ['test/contract', 'test/integration', 'test/rx', 'test/conformance'].filter((suite) =>
   existsSync(join(ROOT, suite)),
 );
 const START_DEADLINE = 30_000;

@@ -16,11 +16,11 @@ import {
   sql,
 } from 'nest-async-engine';
 import type { DatabaseModuleFactoryOptions, DatabaseOptionsFactory } from 'nest-async-engine';
-import { Latch, eventually } from '../support/barrier.js';
-import { openRequest } from '../support/http.js';
-import { ADAPTERS, startApp } from '../support/nest-app.js';
-import { createDatabase } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
+import { Latch, eventually } from '../support/process/barrier.js';
+import { openRequest } from '../support/nest/http.js';
+import { ADAPTERS, startApp } from '../support/nest/nest-app.js';
+import { createDatabase } from '../support/server/postgres.js';
+import type { TestDatabase } from '../support/server/postgres.js';
 
 let first: TestDatabase;
 let second: TestDatabase;

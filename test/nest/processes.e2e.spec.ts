@@ -3,12 +3,12 @@ import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { eventually } from '../support/barrier.js';
-import { buildNestServer } from '../support/nest-child.js';
-import type { NestChild } from '../support/nest-child.js';
-import { storedNames } from '../support/outcome.js';
-import { createDatabase } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
+import { eventually } from '../support/process/barrier.js';
+import { buildNestServer } from '../support/nest/nest-child.js';
+import type { NestChild } from '../support/nest/nest-child.js';
+import { storedNames } from '../support/process/outcome.js';
+import { createDatabase } from '../support/server/postgres.js';
+import type { TestDatabase } from '../support/server/postgres.js';
 
 /** LONG_STREAMS=1: a gigabyte instead of a hundred megabytes, and all formats on both adapters. */
 const IS_LONG = process.env['LONG_STREAMS'] === '1';

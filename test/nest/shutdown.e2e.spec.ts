@@ -5,11 +5,11 @@ import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { AsyncConnection, DatabaseModule, sql } from 'nest-async-engine';
-import { Latch, eventually } from '../support/barrier.js';
-import { ADAPTERS } from '../support/nest-app.js';
-import { storedNames } from '../support/outcome.js';
-import { createDatabase } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
+import { Latch, eventually } from '../support/process/barrier.js';
+import { ADAPTERS } from '../support/nest/nest-app.js';
+import { storedNames } from '../support/process/outcome.js';
+import { createDatabase } from '../support/server/postgres.js';
+import type { TestDatabase } from '../support/server/postgres.js';
 
 let database: TestDatabase;
 

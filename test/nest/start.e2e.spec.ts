@@ -5,9 +5,9 @@ import { ConfigModule, ConfigService } from '@nestjs/config';
 import { Test } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AsyncEngine, DatabaseModule, NoSuchDriverError, sql } from 'nest-async-engine';
-import { eventually } from '../support/barrier.js';
-import { createDatabase } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
+import { eventually } from '../support/process/barrier.js';
+import { createDatabase } from '../support/server/postgres.js';
+import type { TestDatabase } from '../support/server/postgres.js';
 
 let database: TestDatabase;
 beforeAll(async () => {

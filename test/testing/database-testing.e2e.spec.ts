@@ -21,10 +21,10 @@ import {
   recordSql,
   rollbackEach,
 } from 'nest-async-engine/testing';
-import { ADAPTERS, startApp } from '../support/nest-app.js';
-import type { RunningApp } from '../support/nest-app.js';
-import { queryOnce } from '../support/postgres.js';
-import { failureOf } from '../support/transaction-workshop.js';
+import { ADAPTERS, startApp } from '../support/nest/nest-app.js';
+import type { RunningApp } from '../support/nest/nest-app.js';
+import { queryOnce } from '../support/server/postgres.js';
+import { failureOf } from '../support/items.js';
 
 @Injectable()
 class Orders {

@@ -13,7 +13,7 @@ import {
   sql,
 } from 'nest-async-engine';
 import { disableTransactions } from 'nest-async-engine/testing';
-import { failureOf } from '../support/transaction-workshop.js';
+import { failureOf } from '../support/items.js';
 
 class Names {
   readonly stored: string[] = [];

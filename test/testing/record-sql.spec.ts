@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ArgumentError, sql, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { recordSql } from 'nest-async-engine/testing';
-import { TransactionWorkshop, insert } from '../support/transaction-workshop.js';
+import { TransactionWorkshop, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
 
 let workshop: TransactionWorkshop;

@@ -10,8 +10,8 @@ import {
 } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { rollbackEach } from 'nest-async-engine/testing';
-import { Latch, eventually } from '../support/barrier.js';
-import { TransactionWorkshop, failureOf, insert } from '../support/transaction-workshop.js';
+import { Latch, eventually } from '../support/process/barrier.js';
+import { TransactionWorkshop, failureOf, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
 
 let workshop: TransactionWorkshop;

@@ -1,6 +1,6 @@
 import { createAsyncEngine } from 'nest-async-engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/support/postgres.js';
+import { createDatabase, type TestDatabase } from '../../../test/support/server/postgres.js';
 import { Migrations } from '../src/migrations.js';
 
 const ALL = ['0001-shop.sql', '0002-goods.sql'];

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { eventually } from '../../../test/support/barrier.js';
+import { eventually } from '../../../test/support/process/barrier.js';
 import { ADAPTERS, openShop, type OpenShop } from './shop.js';
 
 const COFFEE = 1;

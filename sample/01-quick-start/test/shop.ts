@@ -2,7 +2,7 @@ import type { INestApplication } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AsyncEngine, type DatabaseModuleOptions } from 'nest-async-engine';
-import { createDatabase, type TestDatabase } from '../../../test/support/postgres.js';
+import { createDatabase, type TestDatabase } from '../../../test/support/server/postgres.js';
 import { createApp } from '../src/create-app.js';
 import type { PlacedOrder } from '../src/order-feed.js';
 import type { Step } from '../src/story.js';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { tap } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { eventually, Latch } from '../../../test/support/barrier.js';
+import { eventually, Latch } from '../../../test/support/process/barrier.js';
 import { OrderFeed } from '../src/order-feed.js';
 import { ADAPTERS, openShop, ordersOf, type OpenShop } from './shop.js';
 

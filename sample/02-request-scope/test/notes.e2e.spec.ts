@@ -1,8 +1,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { AsyncEngine } from 'nest-async-engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ADAPTERS } from '../../../test/support/nest-app.js';
-import { createDatabase, type TestDatabase } from '../../../test/support/postgres.js';
+import { ADAPTERS } from '../../../test/support/nest/nest-app.js';
+import { createDatabase, type TestDatabase } from '../../../test/support/server/postgres.js';
 import { createApp } from '../src/create-app.js';
 
 describe.each(ADAPTERS)('the notebook on %s', (_name, adapter) => {

@@ -1,10 +1,10 @@
 import type { INestApplication } from '@nestjs/common';
 import { AsyncEngine } from 'nest-async-engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { eventually } from '../../../test/support/barrier.js';
-import { openRequest } from '../../../test/support/http.js';
-import { ADAPTERS } from '../../../test/support/nest-app.js';
-import { createDatabase, type TestDatabase } from '../../../test/support/postgres.js';
+import { eventually } from '../../../test/support/process/barrier.js';
+import { openRequest } from '../../../test/support/nest/http.js';
+import { ADAPTERS } from '../../../test/support/nest/nest-app.js';
+import { createDatabase, type TestDatabase } from '../../../test/support/server/postgres.js';
 import { createApp } from '../src/create-app.js';
 
 describe.each(ADAPTERS)('the station on %s', (_name, adapter) => {

@@ -2,7 +2,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { AsyncEngine } from 'nest-async-engine';
 import { DatabaseTestingModule, recordSql } from 'nest-async-engine/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Barrier } from '../../../test/support/barrier.js';
+import { Barrier } from '../../../test/support/process/barrier.js';
 import { LibraryModule } from '../src/library.module.js';
 import { Loans, MOST } from '../src/loans.js';
 import { createTables } from '../src/schema.js';

@@ -1,6 +1,6 @@
 import { AsyncEngine, createAsyncEngine } from 'nest-async-engine/engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/support/postgres.js';
+import { createDatabase, type TestDatabase } from '../../../test/support/server/postgres.js';
 import { Ledger, NoMoneyError } from '../src/ledger.js';
 
 describe('the ledger', () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createAsyncEngine, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions, Pool } from 'nest-async-engine/engine';
-import { eventually } from '../../support/barrier.js';
-import { startFaultyProxy } from '../../support/faulty-proxy.js';
-import { createDatabase } from '../../support/postgres.js';
-import type { TestDatabase } from '../../support/postgres.js';
+import { eventually } from '../../support/process/barrier.js';
+import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
+import { createDatabase } from '../../support/server/postgres.js';
+import type { TestDatabase } from '../../support/server/postgres.js';
 
 export interface User {
   readonly user_id: number;

@@ -1,0 +1,207 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { runCallers } from './src/callers.js';
+import { DelayProxy } from './src/delay-proxy.js';
+import { median, quantile, rotate } from './src/figures.js';
+import { sharesOf } from './src/profile.js';
+import type { Round } from './src/protocol.js';
+import { drawChart } from './src/report/chart.js';
+import { reportWorkload } from './src/report/report-workload.js';
+import { markdownTable, plainTable } from './src/report/table.js';
+import { profileLine } from './src/report/workload-tables.js';
+import type { Workload } from './src/workload.js';
+
+const MEBIBYTE = 2 ** 20;
+
+function rounds(walls: readonly number[]): Round[] {
+  return walls.map((wall) => ({ wall, cpu: wall * 2, peak: 90 * MEBIBYTE, idle: 50 * MEBIBYTE }));
+}
+
+const workload: Workload = {
+  name: 'example',
+  title: 'An example',
+  contenders: [],
+  base: 'base',
+  goals: [
+    { of: 'fast', atMost: 0.5 },
+    { of: 'slow', over: 'fast', atLeast: 5 },
+    { of: 'slow', within: 0.2 },
+    { of: 'fast', mebibytesAboveIdle: 40 },
+    { of: 'absent', atMost: 1 },
+  ],
+  full: { operations: 10 },
+  smoke: { operations: 1 },
+};
+
+const measured = new Map([
+  ['base', rounds([100, 200, 400])],
+  ['fast', rounds([50, 80, 160])],
+  ['slow', rounds([300, 500, 800])],
+]);
+
+describe('the figures of a benchmark', () => {
+  it('are the median and the quartiles, between two values where they must be', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([4, 1, 2, 3])).toBe(2.5);
+    expect(quantile([1, 2, 3, 4, 5], 0.25)).toBe(2);
+    expect(quantile([0, 1], 0.25)).toBe(0.25);
+  });
+
+  it('compare each round with the base in the same round', () => {
+    const { contenders } = reportWorkload(workload, 10, measured, []);
+    const fast = contenders.find(({ name }) => name === 'fast');
+    expect(fast).toEqual({ name: 'fast', wall: 0.4, spread: [0.4, 0.45], cpu: 0.4, peak: 90, aboveIdle: 40 });
+  });
+
+  it('are the used share of the budget where a difference is the point', () => {
+    const { contenders, figure } = reportWorkload({ ...workload, budget: 5 }, 10, measured, []);
+    expect(figure).toBe('share');
+    expect(contenders.map(({ wall }) => wall)).toEqual([0, -2.4, 6]);
+  });
+
+  it('are held against the goals of those who took part', () => {
+    const { goals } = reportWorkload(workload, 10, measured, []);
+    expect(goals).toEqual([
+      { text: 'fast at most 0.50 of base', value: 0.4, isMet: true },
+      { text: 'slow at least 5 × fast', value: 6.25, isMet: true },
+      { text: 'slow within 20 % of base', value: 2.5, isMet: false },
+      { text: 'fast at most 40 MiB above idle', value: 40, isMet: true },
+    ]);
+  });
+
+  it('are none where the base failed', () => {
+    const { contenders, goals } = reportWorkload(workload, 10, new Map([['fast', rounds([1])]]), [
+      'base broke',
+    ]);
+    expect([contenders, goals]).toEqual([[], []]);
+  });
+});
+
+describe('the chart', () => {
+  it('has bars to the left of the base line for what is faster, and to the right for what is slower', () => {
+    const report = reportWorkload(workload, 10, measured, []);
+    const versions = {};
+    const environment = { processors: '', memory: 1, platform: '', node: '', postgresql: '', versions };
+    const svg = drawChart({ date: '2026-01-01', smoke: false, environment, workloads: [report] });
+    const bars = [...svg.matchAll(/<rect class="peer" x="([\d.]+)"[^>]* width="([\d.]+)"/g)];
+    const [base, fast, slow] = bars.map(([, x, width]) => ({ x: Number(x), end: Number(x) + Number(width) }));
+    expect(fast?.end).toBeCloseTo(base?.x ?? 0, 0);
+    expect(slow?.x).toBe(base?.x);
+  });
+});
+
+describe('the tables', () => {
+  const table = { headings: ['', 'ratio'], rows: [['a peer', '1.00'] as const, ['b', '10.00'] as const] };
+
+  it('are aligned for a terminal', () => {
+    expect(plainTable(table)).toBe(
+      ['        ratio', '──────  ─────', 'a peer   1.00', 'b       10.00'].join('\n'),
+    );
+  });
+
+  it('are aligned in Markdown', () => {
+    expect(markdownTable(table)).toBe(
+      ['|        | ratio |', '| ------ | ----: |', '| a peer |  1.00 |', '| b      | 10.00 |'].join('\n'),
+    );
+  });
+});
+
+describe('the rounds of a benchmark', () => {
+  it('begin with another contender each time', () => {
+    expect([0, 1, 3].map((round) => rotate(['a', 'b', 'c'], round).join(''))).toEqual(['abc', 'bca', 'abc']);
+  });
+
+  it('refuse results that are wrong', async () => {
+    const run = runCallers(
+      { count: 2, operations: 4 },
+      async (index) => index,
+      (index) => index + 1,
+    );
+    await expect(run).rejects.toThrow('add up to 6 instead of 10');
+  });
+
+  it('spread the operations over the callers, each of which awaits one before the next', async () => {
+    const running: number[] = [];
+    let most = 0;
+    await runCallers(
+      { count: 3, operations: 9 },
+      async (index) => {
+        running.push(index);
+        most = Math.max(most, running.length);
+        await Promise.resolve();
+        running.splice(running.indexOf(index), 1);
+        return index;
+      },
+      (index) => index,
+    );
+    expect(most).toBe(3);
+  });
+});
+
+describe('the delay proxy', () => {
+  it('delays each direction and keeps the order, and what is sent together comes together', async () => {
+    const echo = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const { port } = echo.address() as AddressInfo;
+    const proxy = await DelayProxy.start(`postgresql://user@127.0.0.1:${port}/database`, 40);
+    const client: Socket = connect({
+      port: Number(new URL(proxy.url).port),
+      host: '127.0.0.1',
+      noDelay: true,
+    });
+    await once(client, 'connect');
+    const sent = performance.now();
+    const text = Array.from({ length: 50 }, (_, index) => `${index},`).join('');
+    for (const part of text.split(/(?<=,)/)) client.write(part);
+    let received = '';
+    while (received.length < text.length) received += String((await once(client, 'data'))[0]);
+    const took = performance.now() - sent;
+    client.destroy();
+    await proxy.close();
+    echo.close();
+    expect(received).toBe(text);
+    expect(took).toBeGreaterThanOrEqual(80);
+    // 50 parts one after the other would take 4,000 ms.
+    expect(took).toBeLessThan(2_000);
+  });
+});
+
+describe('a profile', () => {
+  const frames: readonly (readonly [name: string, url: string])[] = [
+    ['(idle)', ''],
+    ['writev', ''],
+    ['execute', 'file:///library/dist/engine/executor.js'],
+    ['parse', 'file:///elsewhere/node_modules/pg-protocol/dist/parser.js'],
+    ['emit', 'node:events'],
+    ['query', 'file:///elsewhere/node_modules/kysely/dist/index.js'],
+  ];
+  const profile = {
+    nodes: frames.map(([functionName, url], index) => ({
+      id: index + 1,
+      callFrame: { functionName, url, scriptId: '1', lineNumber: 0, columnNumber: 0 },
+    })),
+    startTime: 0,
+    endTime: 100,
+    samples: [1, 2, 3, 3, 4, 5, 6],
+    timeDeltas: [40, 20, 10, 10, 10, 9.8, 0.2],
+  };
+
+  it('shares the time out by what the code belongs to', () => {
+    expect(sharesOf(profile, 'file:///library/dist/')).toEqual({
+      waiting: 0.4,
+      'writes to the socket': 0.2,
+      'nest-async-engine': 0.2,
+      pg: 0.1,
+      'Node.js': 0.098,
+      others: 0.002,
+    });
+  });
+
+  it('is told in one sentence, the largest part first, without what is nothing', () => {
+    const parts = sharesOf(profile, 'file:///library/dist/');
+    expect(profileLine({ of: 'us', parts })).toBe(
+      'Where the time of us goes: waiting 40 %, writes to the socket 20 %, nest-async-engine 20 %, pg 10 %, Node.js 10 %.',
+    );
+  });
+});

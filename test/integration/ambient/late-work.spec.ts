@@ -1,0 +1,226 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { text, TransactionEndedError } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { Latch } from '../../support/process/barrier.js';
+import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('late');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+describe('late work', () => {
+  it('of a promise that nobody awaited is refused, with the place of begin', async () => {
+    engine = workshop.engine();
+    const over = new Latch();
+    const late = await engine.transaction(
+      async () => {
+        await engine.execute(insert('in time'));
+        return { outcome: failureOf(over.opened.then(() => engine.execute(insert('late')))) };
+      },
+      { label: 'placeOrder' },
+    );
+    over.open();
+    const failure = await late.outcome;
+    expect(failure).toBeInstanceOf(TransactionEndedError);
+    expect(String(failure)).toContain('placeOrder');
+    expect(await workshop.names()).toEqual(['in time']);
+  });
+
+  it('of a timer is refused', async () => {
+    engine = workshop.engine();
+    const over = new Latch();
+    const { fired } = await engine.transaction(async () => {
+      await engine.execute(insert('in time'));
+      const timer = new Promise<void>((resolve) => setTimeout(resolve, 1));
+      return {
+        fired: failureOf(Promise.all([timer, over.opened]).then(() => engine.execute(insert('late')))),
+      };
+    });
+    over.open();
+    expect(await fired).toBeInstanceOf(TransactionEndedError);
+    expect(await workshop.names()).toEqual(['in time']);
+  });
+
+  it('of a nested transaction is refused in the root that goes on', async () => {
+    engine = workshop.engine();
+    await engine.transaction(async () => {
+      const over = new Latch();
+      const { late } = await engine.transaction(async () => {
+        await engine.execute(insert('nested'));
+        return { late: failureOf(over.opened.then(() => engine.execute(insert('late')))) };
+      });
+      over.open();
+      expect(await late).toBeInstanceOf(TransactionEndedError);
+      await engine.execute(insert('root'));
+    });
+    expect(await workshop.names()).toEqual(['nested', 'root']);
+  });
+
+  it('of another nested transaction, another root or another connection is refused as well', async () => {
+    engine = workshop.engine({ poolSize: 2 });
+    const over = new Latch();
+    const { late } = await engine.transaction(async () => {
+      await engine.execute(insert('in time'));
+      const connection = engine.currentConnection();
+      const then = <T>(work: () => PromiseLike<T>): Promise<unknown> => failureOf(over.opened.then(work));
+      return {
+        late: Promise.all([
+          then(() => engine.transaction(() => engine.execute(insert('nested')))),
+          then(() =>
+            engine.transaction(() => engine.execute(insert('root')), { propagation: 'requires-new' }),
+          ),
+          then(() => connection.execute(insert('connection'))),
+          then(() => engine.stream(text('SELECT name FROM item')).all()),
+        ]),
+      };
+    });
+    over.open();
+    for (const failure of await late) expect(failure).toBeInstanceOf(TransactionEndedError);
+    expect(await workshop.names()).toEqual(['in time']);
+  });
+
+  it('a stream made inside and pulled after the end is refused', async () => {
+    engine = workshop.engine();
+    const { stream } = await engine.transaction(
+      async () => {
+        await engine.execute(insert('in time'));
+        return { stream: engine.stream(text('SELECT name FROM item')) };
+      },
+      { label: 'export' },
+    );
+    const failure = await failureOf(stream.all());
+    expect(failure).toBeInstanceOf(TransactionEndedError);
+    expect(String(failure)).toContain('export');
+  });
+
+  it('a statement in flight when the body returns is awaited and stored', async () => {
+    engine = workshop.engine();
+    let insertion: PromiseLike<unknown> | undefined;
+    await engine.transaction(async () => {
+      await engine.execute(insert('first'));
+      insertion = engine.execute(insert('not awaited'));
+    });
+    await insertion;
+    expect(await workshop.names()).toEqual(['first', 'not awaited']);
+  });
+});
+
+describe('an unawaited nested transaction', () => {
+  it('is undone as far as it came, its promise rejects, and the outer one is stored', async () => {
+    engine = workshop.engine();
+    const inside = new Latch();
+    const over = new Latch();
+    const { late } = await engine.transaction(async () => {
+      await engine.execute(insert('outer'));
+      const nested = engine.transaction(async () => {
+        await engine.execute(insert('partial'));
+        inside.open();
+        await over.opened;
+        await engine.execute(insert('late'));
+      });
+      await inside.opened;
+      return { late: failureOf(nested) };
+    });
+    over.open();
+    expect(await late).toBeInstanceOf(TransactionEndedError);
+    expect(await workshop.names()).toEqual(['outer']);
+  });
+
+  it('whose siblings still wait: none of them is let in', async () => {
+    engine = workshop.engine();
+    const inside = new Latch();
+    const over = new Latch();
+    const { late } = await engine.transaction(async () => {
+      await engine.execute(insert('outer'));
+      const first = engine.transaction(async () => {
+        await engine.execute(insert('first'));
+        inside.open();
+        await over.opened;
+      });
+      const siblings = ['second', 'third'].map((name) =>
+        engine.transaction(() => engine.execute(insert(name))),
+      );
+      await inside.opened;
+      return { late: Promise.allSettled([first, ...siblings]) };
+    });
+    over.open();
+    expect((await late).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(await workshop.names()).toEqual(['outer']);
+  });
+
+  for (const end of ['commits', 'rolls back'] as const) {
+    it(`never leaves a row outside, 300 times, when the root ${end}`, async () => {
+      engine = workshop.engine({ poolSize: 2 });
+      for (let seed = 1; seed <= 300; seed += 1) {
+        const random = seededRandom(seed);
+        const left: Promise<'fulfilled' | 'rejected'>[] = [];
+        const leave = (work: Promise<unknown>): void => {
+          left.push(
+            work.then(
+              () => 'fulfilled',
+              () => 'rejected',
+            ),
+          );
+        };
+        const branch = async (name: string, depth: number): Promise<void> => {
+          for (let index = 0; index < 3; index += 1) {
+            await hop(random);
+            await engine.execute(insert(`${name}.${index}`));
+            if (depth === 0) continue;
+            leave(engine.transaction(() => branch(`${name}.${index}`, depth - 1)));
+          }
+        };
+        const root = engine.transaction(async () => {
+          await engine.execute(insert('outer'));
+          for (const name of ['a', 'b', 'c']) leave(engine.transaction(() => branch(name, 1)));
+          await hop(random, 30);
+          if (end === 'rolls back') throw new Error('undo');
+        });
+        const outcome = await root.then(
+          () => 'commits',
+          () => 'rolls back',
+        );
+        expect(outcome).toBe(end);
+        const stored = await workshop.names();
+        const settled = await Promise.all(left);
+        // What is there when the root has ended is all that ever will be: a promise that rejects left nothing.
+        expect(await workshop.names(), `seed ${seed}`).toEqual(stored);
+        if (end === 'rolls back') expect(stored).toEqual([]);
+        for (const [index, name] of ['a', 'b', 'c'].entries()) {
+          const isThere = stored.some((row) => row.startsWith(name));
+          expect(isThere, `seed ${seed}, ${name}`).toBe(end === 'commits' && settled[index] === 'fulfilled');
+        }
+        await workshop.database.query('DELETE FROM item');
+      }
+    }, 60_000);
+  }
+});
+
+describe('a Promise.all that rejects early', () => {
+  it('leaves nothing of a sibling that is still running', async () => {
+    engine = workshop.engine();
+    const over = new Latch();
+    let sibling: Promise<unknown> | undefined;
+    await expect(
+      engine.transaction(async () => {
+        const running = new Latch();
+        const slow = engine.transaction(async () => {
+          await engine.execute(insert('slow'));
+          running.open();
+          await over.opened;
+          await engine.execute(insert('slower'));
+        });
+        sibling = failureOf(slow);
+        await Promise.all([slow, running.opened.then(() => Promise.reject(new Error('early')))]);
+      }),
+    ).rejects.toThrow('early');
+    expect(engine.pool.checkedOut()).toBe(0);
+    over.open();
+    expect(await sibling).toBeInstanceOf(TransactionEndedError);
+    expect(await workshop.names()).toEqual([]);
+  });
+});

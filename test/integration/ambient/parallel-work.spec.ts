@@ -1,0 +1,193 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { NestedScopeBusyError, text, UniqueViolationError } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { Latch } from '../../support/process/barrier.js';
+import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
+import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('parallel');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+/** A tree of nested transactions, each with a row, some of which fail; gives the names that must be there. */
+async function grow(
+  engine: AsyncEngine,
+  random: () => number,
+  name: string,
+  depth: number,
+): Promise<string[]> {
+  const kept = [name];
+  await hop(random);
+  await engine.execute(insert(name));
+  const width = depth === 0 ? 0 : 1 + Math.floor(random() * 3);
+  const branches = Array.from({ length: width }, async (_, index) => {
+    await hop(random);
+    const fate = random();
+    try {
+      const names = await engine.transaction(async () => {
+        const inside = await grow(engine, random, `${name}.${index}`, depth - 1);
+        if (fate < 0.2) throw new Error('a reason of its own');
+        if (fate < 0.35) await engine.execute(insert(`${name}.${index}`));
+        return inside;
+      });
+      kept.push(...names);
+    } catch (error) {
+      if (!(error instanceof UniqueViolationError) && !String(error).includes('of its own')) throw error;
+    }
+    if (random() < 0.3) {
+      await engine.execute(insert(`${name}+${index}`));
+      kept.push(`${name}+${index}`);
+    }
+  });
+  await Promise.all(branches);
+  return kept;
+}
+
+describe('nested transactions in parallel', () => {
+  for (const poolSize of [1, 5]) {
+    it(`keep the rows of those that succeed and no others, 500 times, pool of ${poolSize}`, async () => {
+      const engine = workshop.engine({ poolSize });
+      for (let seed = 1; seed <= 500; seed += 1) {
+        const random = seededRandom(seed);
+        const kept = await engine.transaction(() => grow(engine, random, 'r', 2));
+        expect(await workshop.names(), `seed ${seed}`).toEqual(
+          (
+            await workshop.database.query('SELECT name FROM UNNEST($1::TEXT[]) AS name ORDER BY name', [kept])
+          ).map(({ name }) => name as string),
+        );
+        await workshop.database.query('DELETE FROM item');
+      }
+    }, 120_000);
+  }
+
+  it('end in a COMMIT that is a COMMIT', async () => {
+    await using proxy = await startFaultyProxy(workshop.database.url);
+    const engine = workshop.engine({}, proxy.url);
+    await engine.transaction(async () => {
+      const results = await Promise.allSettled(
+        ['a', 'b', 'b', 'c'].map((name) => engine.transaction(() => engine.execute(insert(name)))),
+      );
+      expect(results.map(({ status }) => status)).toEqual([
+        'fulfilled',
+        'fulfilled',
+        'rejected',
+        'fulfilled',
+      ]);
+    });
+    const tags = proxy.messages.filter(({ type }) => type === 'CommandComplete').map(({ text: tag }) => tag);
+    expect(tags.at(-1)).toBe('COMMIT');
+    expect(await workshop.names()).toEqual(['a', 'b', 'c']);
+    await engine.dispose();
+  });
+
+  it('many roots at once on a small pool keep to themselves', async () => {
+    const engine = workshop.engine({ poolSize: 5 });
+    const all = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => {
+        const random = seededRandom(1_000 + index);
+        return engine.transaction(() => grow(engine, random, `root${index}`, 2));
+      }),
+    );
+    expect((await workshop.names()).toSorted()).toEqual(all.flat().toSorted());
+  });
+});
+
+describe('a statement of the parent', () => {
+  it('waits while a nested transaction is inside, and is not undone with it', async () => {
+    const engine = workshop.engine();
+    await engine.transaction(async () => {
+      const inside = new Latch();
+      const leave = new Latch();
+      const order: string[] = [];
+      const child = engine
+        .transaction(async () => {
+          await engine.execute(insert('child'));
+          inside.open();
+          await leave.opened;
+          throw new Error('undo');
+        })
+        .catch(() => order.push('child'));
+      await inside.opened;
+      const own = engine.execute(insert('parent')).then(() => order.push('parent'));
+      await hop(() => 0.99, 10);
+      expect(order).toEqual([]);
+      leave.open();
+      await Promise.all([child, own]);
+      expect(order).toEqual(['child', 'parent']);
+    });
+    expect(await workshop.names()).toEqual(['parent']);
+  });
+
+  it('that its child waits for is refused after nestedWaitTimeout, with both places of begin', async () => {
+    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    let failure: unknown;
+    await engine.transaction(
+      async () => {
+        const inside = new Latch();
+        // Issued by the parent, waited for by the child.
+        const statement = inside.opened.then(() => engine.execute(text('SELECT 1')));
+        const refused = failureOf(statement);
+        await engine.transaction(
+          async () => {
+            await engine.execute(insert('child'));
+            inside.open();
+            failure = await refused;
+          },
+          { label: 'the child' },
+        );
+      },
+      { label: 'the parent' },
+    );
+    expect(failure).toBeInstanceOf(NestedScopeBusyError);
+    expect(String(failure)).toMatch(/the parent.*the child/s);
+    expect(await workshop.names()).toEqual(['child']);
+  });
+
+  it('a sibling that a nested transaction waits for is refused in the same way', async () => {
+    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    await engine.transaction(async () => {
+      const inside = new Latch();
+      const sibling = inside.opened.then(() => engine.transaction(() => engine.execute(insert('sibling'))));
+      const refused = failureOf(sibling);
+      await engine.transaction(async () => {
+        await engine.execute(insert('first'));
+        inside.open();
+        expect(await refused).toBeInstanceOf(NestedScopeBusyError);
+      });
+    });
+    expect(await workshop.names()).toEqual(['first']);
+  });
+
+  it('slow siblings are waited for, however long they take together', async () => {
+    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    const slow = (name: string) => async (): Promise<void> => {
+      await engine.execute(text('SELECT pg_sleep(0.06)'));
+      await engine.execute(insert(name));
+    };
+    await engine.transaction(() =>
+      Promise.all(['a', 'b', 'c', 'd'].map((name) => engine.transaction(slow(name)))),
+    );
+    expect(await workshop.names()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('names the file in which a transaction without a label was begun', async () => {
+    const engine = workshop.engine();
+    await engine.scope(
+      async () => {
+        engine.currentConnection();
+        await engine.transaction(async () => {
+          const { origin } = engine.currentConnection().getTransaction() ?? { origin: '' };
+          expect(origin).toContain('ambient-parallel.spec.ts');
+          await engine.transaction(() => {
+            const nested = engine.currentConnection().getNestedTransaction();
+            expect(nested?.origin).toContain('ambient-parallel.spec.ts');
+          });
+        });
+      },
+      { commit: 'explicit' },
+    );
+  });
+});

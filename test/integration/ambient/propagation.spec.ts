@@ -1,0 +1,36 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { play } from '../../support/propagation/runner.js';
+import { INNER, PROPAGATION_CASES, titleOf } from '../../support/propagation/table.js';
+import { insert, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('propagation');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+describe('engine.transaction', () => {
+  it.each(PROPAGATION_CASES.map((one) => [titleOf(one), one] as const))('%s', async (_title, one) => {
+    const engine = workshop.engine({ poolSize: one.poolSize });
+    const failures = await play(
+      {
+        store: (name) => engine.execute(insert(name)).then(),
+        around: (work) => engine.transaction(work),
+        inner: (propagation, work) => engine.transaction(work, { propagation }),
+      },
+      one,
+    );
+    expect(failures).toEqual({ outer: one.outer, inner: INNER.map(() => one.inner) });
+    expect(await workshop.names()).toEqual(one.rows);
+  });
+});
+
+it("an empty inner 'required' leaves the outer one open in which nothing ran yet", async () => {
+  const engine = workshop.engine();
+  await engine.transaction(async () => {
+    await engine.transaction(async () => undefined, { propagation: 'required' });
+    await engine.execute(insert('outer'));
+  });
+  expect(await workshop.names()).toEqual(['outer']);
+});

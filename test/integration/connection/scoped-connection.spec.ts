@@ -1,0 +1,145 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AsyncConnection, NoActiveScopeError, ScopeEndedError, sql } from 'nest-async-engine/engine';
+import type { AsyncEngine, Scope } from 'nest-async-engine/engine';
+import { Barrier } from '../../support/process/barrier.js';
+import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('scoped');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+const XID = sql`SELECT pg_current_xact_id()::text`;
+
+/** The names of an object's class and the classes above it. */
+function membersOf(prototype: object): string[] {
+  const above = Object.getPrototypeOf(prototype) as object;
+  const own = Object.getOwnPropertyNames(prototype);
+  return above === Object.prototype ? own : [...own, ...membersOf(above)];
+}
+
+describe('engine.scopedConnection()', () => {
+  it('is at each use the connection of the scope around the use, for scopes side by side', async () => {
+    engine = workshop.engine({ poolSize: 2 });
+    const connection = engine.scopedConnection();
+    const both = new Barrier(2);
+    const work = (name: string) =>
+      engine.scope(async () => {
+        await connection.execute(insert(name));
+        await both.arrive();
+        expect(await connection.scalar(XID)).toBe(await engine.currentConnection().scalar(XID));
+        expect(connection.getTransaction()).toBe(engine.currentConnection().getTransaction());
+        if (name === 'bad') throw new Error('on purpose');
+      });
+    await Promise.all([work('good'), failureOf(work('bad'))]);
+    expect(await workshop.names()).toEqual(['good']);
+  });
+
+  it('runs blocks, savepoints and streams of the scope', async () => {
+    engine = workshop.engine({ poolSize: 1 });
+    const connection = engine.scopedConnection();
+    await engine.scope(
+      async () => {
+        await connection.begin(async () => {
+          await failureOf(
+            connection.beginNested(async () => {
+              await connection.execute(insert('undone'));
+              throw new Error('on purpose');
+            }),
+          );
+          await connection.execute(insert('kept'));
+        });
+        const numbers = await connection
+          .stream(sql<{ n: number }>`SELECT 1 AS n`)
+          .scalars<number>()
+          .all();
+        expect(numbers).toEqual([1]);
+      },
+      { commit: 'explicit' },
+    );
+    expect(await workshop.names()).toEqual(['kept']);
+  });
+
+  it('refuses outside of a scope and after its end', async () => {
+    engine = workshop.engine();
+    const connection = engine.scopedConnection('Ask in a scope.');
+    const outside = await failureOf(connection.execute(insert('outside')));
+    expect(outside).toBeInstanceOf(NoActiveScopeError);
+    expect(outside).toHaveProperty('message', expect.stringMatching(/no scope\. Ask in a scope\.$/));
+    let scope: Scope | undefined;
+    await engine.scope(() => Promise.resolve((scope = engine.currentScope())));
+    const late = await failureOf(scope?.run(() => connection.execute(insert('late'))) ?? Promise.resolve());
+    expect(late).toBeInstanceOf(ScopeEndedError);
+  });
+
+  it('hands on every member of a connection that is about its session', () => {
+    engine = workshop.engine();
+    const own = Object.getOwnPropertyNames(Object.getPrototypeOf(engine.scopedConnection()));
+    // These come down to the ones that are handed on.
+    const derived = ['execute', 'scalar', 'scalars', 'stream', 'streamScalars', 'execDriverSql', 'aclose'];
+    const ofTheEngine = ['dialect', 'engineWatch', 'replacementOf', 'shownParameters'];
+    const internal = ['constructor', 'transactions', 'statementCache', 'expectOpenable', 'self'];
+    const ofOthers = ['forgetListeners', 'watchOfCaller', 'sendRaw'];
+    const missing = membersOf(AsyncConnection.prototype).filter(
+      (name) => ![own, derived, ofTheEngine, internal, ofOthers].flat().includes(name),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('options of a scope that are given by a function', () => {
+  it.each(['onSuccess', 'explicit'] as const)(
+    'are asked for once, by the first statement, with commit: %s',
+    async (commit) => {
+      engine = workshop.engine();
+      let tenant = 'unknown';
+      let asked = 0;
+      const connection = () => {
+        asked += 1;
+        return { settings: { 'app.tenant': tenant } };
+      };
+      const seen = await engine.scope(
+        async () => {
+          const handle = engine.currentConnection();
+          tenant = 'red';
+          await handle.scalar(sql`SELECT 1`);
+          return await handle.scalar(sql`SELECT current_setting('app.tenant')`);
+        },
+        { commit, connection },
+      );
+      expect([seen, asked]).toEqual(['red', 1]);
+    },
+  );
+
+  it('are asked for by a statement of the engine, too', async () => {
+    engine = workshop.engine();
+    const connection = () => ({ settings: { 'app.tenant': 'red' } });
+    const seen = await engine.scope(
+      async () => {
+        engine.currentConnection();
+        return await engine.scalar(sql`SELECT current_setting('app.tenant')`);
+      },
+      { connection },
+    );
+    expect(seen).toBe('red');
+  });
+
+  it('that cannot be given fail the statement: nothing runs without them', async () => {
+    engine = workshop.engine();
+    const connection = () => {
+      throw new Error('nobody is logged in');
+    };
+    const work = engine.scope(
+      async () => {
+        await failureOf(engine.currentConnection().execute(insert('first')));
+        await engine.execute(insert('second'));
+      },
+      { connection },
+    );
+    expect(String(await failureOf(work))).toContain('nobody is logged in');
+    expect(await workshop.names()).toEqual([]);
+  });
+});

@@ -1,0 +1,271 @@
+import { Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  ConnectionLostError,
+  DataError,
+  createAsyncEngine,
+  sql,
+  type AsyncEngine,
+  type AsyncEngineOptions,
+} from 'nest-async-engine/engine';
+import { eventually } from '../../support/process/barrier.js';
+import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+
+const POOL = 10;
+
+let database: TestDatabase;
+let engine: AsyncEngine;
+
+const quotient = (divisor: number) => sql<{ n: number }>`SELECT 10 / ${divisor}::int AS n`;
+const read = (id: number) => sql<{ id: number; name: string }>`SELECT * FROM item WHERE id = ${id}`;
+const other = sql<{ n: number }>`SELECT count(*)::int AS n FROM other`;
+
+/** An engine whose pool is full of idle connections, and which knows that these statements are quick. */
+async function openEngine(options: AsyncEngineOptions = {}): Promise<void> {
+  engine = createAsyncEngine(database.url, { poolSize: POOL, maxOverflow: 0, ...options });
+  const { poolSize = POOL } = options;
+  const connections = await Promise.all(Array.from({ length: poolSize }, () => engine.connect()));
+  await Promise.all(connections.map((connection) => connection.close()));
+  for (let run = 0; run < 5; run += 1)
+    for (const statement of [quotient(1), read(1), other]) await engine.execute<unknown>(statement);
+}
+
+/** How many connections are on loan when this has been issued at once; its answers are awaited. */
+async function loansOf(issue: () => Promise<unknown>[]): Promise<number> {
+  const answers = issue();
+  const loans = engine.pool.checkedOut();
+  await Promise.allSettled(answers);
+  return loans;
+}
+
+const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
+
+/** Keeps the process busy for so many ms. */
+function block(duration: number): void {
+  const end = performance.now() + duration;
+  while (performance.now() < end);
+}
+
+beforeAll(async () => {
+  database = await createDatabase('multiplex');
+});
+
+beforeEach(async () => {
+  await database.query('DROP TABLE IF EXISTS item, other');
+  await database.query(
+    `CREATE TABLE item AS SELECT id, 'item ' || id AS name FROM generate_series(1, 100) AS id`,
+  );
+  await database.query('CREATE TABLE other (id int)');
+});
+
+afterEach(async () => {
+  await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
+  await engine.aclose();
+});
+
+afterAll(() => database.drop());
+
+describe('statements outside of transactions that share a connection', () => {
+  beforeEach(() => openEngine());
+
+  it('are many, and each has its own answer', async () => {
+    const answers = await Promise.all(times(500, (index) => engine.execute(read((index % 100) + 1)).one()));
+    expect(answers).toEqual(
+      times(500, (index) => ({ id: (index % 100) + 1, name: `item ${(index % 100) + 1}` })),
+    );
+  });
+
+  it('take one connection up to sixteen at once, and never more than two for a hundred', async () => {
+    expect(await loansOf(() => times(16, () => engine.execute(other)))).toBe(1);
+    expect(await loansOf(() => times(100, () => engine.execute(other)))).toBe(2);
+  });
+
+  it('leave in two packets when they are issued in one turn: the first alone, at once, then the others', async () => {
+    const written = vi.spyOn(Socket.prototype, 'write');
+    const answers = times(16, (index) => engine.execute(read(index + 1)).one());
+    const atOnce = written.mock.calls.length;
+    const names = (await Promise.all(answers)).map(({ name }) => name);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect([atOnce, packets]).toEqual([1, 2]);
+    expect(names).toEqual(times(16, (index) => `item ${index + 1}`));
+  });
+
+  it('are quick ones, though their process was busy when the first answer came', async () => {
+    const word = sql`SELECT 'busy' AS word`;
+    const answer = engine.execute(word);
+    setImmediate(() => block(60));
+    await answer;
+    expect(await loansOf(() => times(5, () => engine.execute(word)))).toBe(1);
+  });
+
+  it('are quick ones, though the first one waited for a connection', async () => {
+    const word = sql`SELECT 'waited' AS word`;
+    const holders = await Promise.all(times(POOL, () => engine.connect()));
+    const answer = engine.execute(word);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await Promise.all(holders.map((holder) => holder.close()));
+    await answer;
+    expect(await loansOf(() => times(5, () => engine.execute(word)))).toBe(1);
+  });
+
+  it('share again as soon as they can when they had to wait for a pool that was taken', async () => {
+    const holders = await Promise.all(times(POOL, () => engine.connect()));
+    const answers = times(30, () => engine.execute(other));
+    const written = vi.spyOn(Socket.prototype, 'write');
+    await Promise.all(holders.map((holder) => holder.close()));
+    await Promise.all(answers);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect(packets).toBeLessThan(10);
+  });
+
+  it('are not sent a second time when it is their process that was busy', async () => {
+    const written = vi.spyOn(Socket.prototype, 'write');
+    const answers = times(16, () => engine.execute(other));
+    // Behind their packet.
+    setImmediate(() => setImmediate(() => block(80)));
+    await Promise.all(answers);
+    const packets = written.mock.calls.length;
+    written.mockRestore();
+    expect(packets).toBe(2);
+  });
+
+  it('leave the only connection to one that waits for it, however many come', async () => {
+    await engine.aclose();
+    await openEngine({ poolSize: 1, poolTimeout: 1_000 });
+    // Long enough that its answer comes alone, with others behind it.
+    const lasting = sql`SELECT count(*)::int AS n FROM item a, item b WHERE a.id + b.id > ${0}`;
+    await engine.execute(lasting);
+    let isOver = false;
+    const readOn = async (): Promise<void> => {
+      while (!isOver) await engine.execute(lasting);
+    };
+    const reading = Promise.all(times(32, readOn));
+    const { rowCount } = await engine.execute(sql`UPDATE item SET name = 'x' WHERE id = 1`);
+    isOver = true;
+    await reading;
+    expect(rowCount).toBe(1);
+  });
+
+  it('are no more than 64 on one connection', async () => {
+    expect(await loansOf(() => times(131, () => engine.execute(other)))).toBe(3);
+  });
+
+  it('fail alone', async () => {
+    const divisors = times(60, (index) => index % 3);
+    const answers = await Promise.allSettled(
+      divisors.map((divisor) => engine.execute(quotient(divisor)).one()),
+    );
+    for (const [index, answer] of answers.entries()) {
+      const divisor = divisors[index] ?? 0;
+      if (divisor === 0) expect(answer).toMatchObject({ status: 'rejected', reason: expect.any(DataError) });
+      else expect(answer).toEqual({ status: 'fulfilled', value: { n: 10 / divisor } });
+    }
+  });
+
+  it('are prepared anew when DDL has changed what they return', async () => {
+    await database.query('ALTER TABLE item ADD COLUMN price int DEFAULT 7');
+    const answers = await Promise.all(times(40, () => engine.execute(read(1)).one()));
+    expect(answers).toEqual(times(40, () => ({ id: 1, name: 'item 1', price: 7 })));
+  });
+
+  it('fail each with its own error when their table is gone', async () => {
+    await database.query('DROP TABLE other');
+    const answers = await Promise.allSettled(times(20, () => engine.execute(other)));
+    for (const answer of answers)
+      expect(answer).toMatchObject({ status: 'rejected', reason: { sqlState: '42P01' } });
+  });
+
+  it('do not wait behind one that a lock holds up', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    const stuck = engine.execute(read(1)).one();
+    const behind = times(10, () => engine.execute(other).one());
+    expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
+    await locking.rollback();
+    expect(await stuck).toEqual({ id: 1, name: 'item 1' });
+  });
+
+  it('do not wait for a transaction that waits for them', async () => {
+    await engine.connect(async (connection) => {
+      await connection.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+      const stuck = engine.execute(read(1)).one();
+      expect(await engine.execute(other).one()).toEqual({ n: 0 });
+      await connection.commit();
+      expect(await stuck).toHaveProperty('id', 1);
+    });
+  });
+
+  it('are sent again when they were behind one whose connection was lost', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    const stuck = engine.execute(read(1)).one();
+    const behind = times(10, () => engine.execute(other).one());
+    void stuck.catch(() => undefined);
+    await eventually(async () => {
+      const killed = await database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      expect(killed).toHaveLength(1);
+    });
+    await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
+    expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
+    await locking.rollback();
+  });
+
+  it('go on while the pool is replaced under them', async () => {
+    const before = times(20, () => engine.execute(other).one());
+    await engine.dispose();
+    const after = times(20, () => engine.execute(other).one());
+    expect(await Promise.all([...before, ...after])).toEqual(times(40, () => ({ n: 0 })));
+  });
+});
+
+describe('a statement outside of transactions has a connection to itself', () => {
+  beforeEach(() => openEngine());
+
+  it.each<[what: string, issue: () => Promise<unknown>]>([
+    ['the first run of a text', () => engine.execute(sql`SELECT 'new' AS word`)],
+    ['one that writes', () => engine.execute(sql`INSERT INTO other VALUES (1)`)],
+    ['one that locks rows', () => engine.execute(sql`SELECT id FROM item FOR UPDATE SKIP LOCKED`)],
+    ['one that calls a function', () => engine.execute(sql`SELECT pg_backend_pid()`)],
+    ['one with a timeout', () => engine.execute(other, undefined, { timeout: 5_000 })],
+    ['one with a signal', () => engine.execute(other, undefined, { signal: new AbortController().signal })],
+    ['one in a transaction', () => engine.transaction(() => engine.execute(other))],
+    [
+      'one with settings of its own',
+      () => engine.executionOptions({ settings: { 'app.x': '1' } }).execute(other),
+    ],
+  ])('%s', async (what, issue) => {
+    // Twice: what may be shared is shared once it is known.
+    if (what !== 'the first run of a text') await Promise.all(times(3, issue));
+    expect(await loansOf(() => times(5, issue))).toBe(5);
+  });
+
+  it('one that is slow', async () => {
+    const slow = sql`SELECT count(*) FROM item a, item b, item c WHERE a.id + b.id + c.id > ${-1}`;
+    await engine.execute(slow);
+    await engine.execute(slow);
+    expect(await loansOf(() => times(5, () => engine.execute(slow)))).toBe(5);
+  });
+});
+
+describe('no connection is shared', () => {
+  it.each([
+    ['with multiplex: false', { multiplex: false }],
+    ['with pgbouncer: true', { pgbouncer: true }],
+  ])('%s', async (_what, options) => {
+    await openEngine(options);
+    expect(await loansOf(() => times(8, () => engine.execute(other)))).toBe(8);
+  });
+
+  it('while somebody listens', async () => {
+    await openEngine();
+    let heard = 0;
+    engine.on('afterCursorExecute', () => void (heard += 1));
+    expect(await loansOf(() => times(8, () => engine.execute(other)))).toBe(8);
+    expect(heard).toBe(8);
+  });
+});

@@ -1,0 +1,74 @@
+import { Controller, Get, Param } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AsyncEngine, DatabaseExceptionFilter, DatabaseModule, text } from 'nest-async-engine';
+import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
+import type { RunningApp } from '../../support/nest/nest-app.js';
+import { createDatabase } from '../../support/server/postgres.js';
+import type { TestDatabase } from '../../support/server/postgres.js';
+
+const STATEMENTS: Readonly<Record<string, string>> = {
+  missing: `SELECT 1 WHERE false`,
+  unique: `INSERT INTO parts VALUES (1, 1, 1)`,
+  foreign: `INSERT INTO parts VALUES (2, 9, 1)`,
+  null: `INSERT INTO parts VALUES (2, 1, NULL)`,
+  check: `INSERT INTO parts VALUES (2, 1, -1)`,
+  retry: `DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$`,
+  syntax: `SELEC 1`,
+};
+
+@Controller()
+class Statements {
+  constructor(private readonly engine: AsyncEngine) {}
+
+  @Get(':name')
+  async run(@Param('name') name: string): Promise<unknown> {
+    return await this.engine.execute(text(STATEMENTS[name] ?? 'SELECT 1')).one();
+  }
+}
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createDatabase('filter');
+  await database.query(
+    `CREATE TABLE parts (id INT PRIMARY KEY, whole INT REFERENCES parts, size INT NOT NULL CHECK (size > 0))`,
+  );
+  await database.query('INSERT INTO parts VALUES (1, 1, 1)');
+});
+afterAll(() => database.drop());
+
+describe.each(ADAPTERS)('DatabaseExceptionFilter on %s', (_adapter, createAdapter) => {
+  let running: RunningApp;
+
+  beforeAll(async () => {
+    running = await startApp(
+      {
+        imports: [DatabaseModule.forRoot({ url: database.url })],
+        controllers: [Statements],
+        providers: [{ provide: APP_FILTER, useClass: DatabaseExceptionFilter }],
+      },
+      createAdapter(),
+    );
+  });
+  afterAll(() => running.close());
+
+  it.each([
+    ['missing', 404, 'NO_RESULT_FOUND'],
+    ['unique', 409, 'UNIQUE_VIOLATION'],
+    ['foreign', 409, 'FOREIGN_KEY_VIOLATION'],
+    ['null', 422, 'NOT_NULL_VIOLATION'],
+    ['check', 422, 'CHECK_VIOLATION'],
+    ['retry', 503, 'SERIALIZATION_FAILURE'],
+  ])('answers %s with %i and the code of the error, without its statement', async (name, status, code) => {
+    const response = await fetch(`${running.url}/${name}`);
+    expect(response.status).toBe(status);
+    expect(await response.json()).toEqual({ statusCode: status, message: expect.any(String), code });
+  });
+
+  it('leaves an error that no client can mend a 500 that says nothing', async () => {
+    const response = await fetch(`${running.url}/syntax`);
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain('SELEC');
+  });
+});

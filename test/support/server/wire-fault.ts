@@ -1,0 +1,22 @@
+import type { FaultyProxy } from './faulty-proxy.js';
+import type { TransactionWorkshop } from '../items.js';
+
+export type Fault = 'the wire is cut' | 'the session is killed';
+
+export const FAULTS: readonly Fault[] = ['the wire is cut', 'the session is killed'];
+
+/** Makes the first message that carries `sql` fail; resolves when it has. */
+export async function failOnTheWire(
+  { database }: TransactionWorkshop,
+  proxy: FaultyProxy,
+  sql: string,
+  fault: Fault,
+): Promise<void> {
+  await proxy.holdWhen(
+    ({ from, type, text }) => from === 'client' && type === 'Parse' && text?.startsWith(sql) === true,
+  );
+  if (fault === 'the wire is cut') return proxy.cut();
+  const [session] = await database.sessions();
+  await database.query('SELECT pg_terminate_backend($1)', [session?.pid]);
+  proxy.resume();
+}
