@@ -141,6 +141,7 @@ export {
   OperationalError,
   PendingRollbackError,
   PoolDeadlockError,
+  PoolOverloadError,
   PoolTimeoutError,
   ProgrammingError,
   PropagationError,
@@ -153,6 +154,7 @@ export {
   TransactionTimeoutError,
   UnexpectedRollbackError,
   UniqueViolationError,
+  ConnectError,
   ConnectionLostError,
 } from './errors/errors.js';
 export type { DBAPIErrorOptions, StatementErrorOptions } from './errors/errors.js';

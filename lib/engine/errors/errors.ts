@@ -3,13 +3,16 @@
  * ├ ArgumentError ─ ObjectNotExecutableError, NoSuchDriverError
  * ├ InvalidRequestError ─ ResourceClosedError, NotStartedError, IllegalStateError, PendingRollbackError,
  * │   NoResultFoundError, MultipleResultsFoundError, NoActiveScopeError, ScopeEndedError,
- * TransactionEndedError, │   NestedScopeBusyError, PropagationError, AsyncMethodRequiredError,
- * NoInspectionAvailableError ├ PoolTimeoutError, PoolDeadlockError, TransactionTimeoutError,
- * UnexpectedRollbackError, AfterCommitError, │   CommitOutcomeUnknownError └ StatementError ─ DBAPIError
+ * │   TransactionEndedError, NestedScopeBusyError, PropagationError, AsyncMethodRequiredError,
+ * │   NoInspectionAvailableError
+ * ├ PoolTimeoutError ─ PoolOverloadError
+ * ├ PoolDeadlockError, TransactionTimeoutError, UnexpectedRollbackError, AfterCommitError,
+ * │   CommitOutcomeUnknownError
+ * └ StatementError ─ DBAPIError
  *     ├ InterfaceError
  *     └ DatabaseError ─ DataError, InternalError, ProgrammingError, NotSupportedError,
  *         OperationalError ─ QueryCanceledError, LockNotAvailableError, ConnectionLostError,
- *                            SerializationFailureError, DeadlockDetectedError
+ *                            SerializationFailureError, DeadlockDetectedError, ConnectError
  *         IntegrityError ─ UniqueViolationError, ForeignKeyViolationError, NotNullViolationError,
  *                          CheckViolationError, ExclusionViolationError
  */
@@ -102,7 +105,15 @@ export class NoInspectionAvailableError extends InvalidRequestError {
 
 /** No connection became free within `poolTimeout`. */
 export class PoolTimeoutError extends EngineError {
-  override readonly code = 'POOL_TIMEOUT';
+  override readonly code: string = 'POOL_TIMEOUT';
+}
+/**
+ * More callers wait than `poolMaxWaiting` allows, so this one was refused at once. A `PoolTimeoutError`, also
+ * by `name`: a caller treats both alike.
+ */
+export class PoolOverloadError extends PoolTimeoutError {
+  override readonly code = 'POOL_OVERLOAD';
+  override readonly name = 'PoolTimeoutError';
 }
 /** Every holder of a connection waits for another one: no wait could end. */
 export class PoolDeadlockError extends EngineError {
@@ -254,6 +265,14 @@ export class LockNotAvailableError extends OperationalError {
 /** The connection was lost; `connectionInvalidated` is true. */
 export class ConnectionLostError extends OperationalError {
   override readonly code = 'CONNECTION_LOST';
+}
+/**
+ * No session could be opened: the server refused, was unreachable, was full or is starting, and another attempt
+ * may succeed. An `OperationalError`, also by `name`, as every failed connect always was.
+ */
+export class ConnectError extends OperationalError {
+  override readonly code = 'CONNECT';
+  override readonly name = 'OperationalError';
 }
 /** A concurrent transaction got in the way (40001): the transaction may be retried. */
 export class SerializationFailureError extends OperationalError {
