@@ -3,7 +3,7 @@ import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { refuseMisplacedConnections } from './request-scope/connection-guards.js';
-import { ConnectionUsers } from './request-scope/connection-consumers.js';
+import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 
 /** An engine of this application and what ends with it. */
 interface Database {
@@ -56,15 +56,15 @@ export class Databases {
  * workers and the like still have their database while they end.
  */
 @Global()
-@Module({ providers: [Databases, ConnectionUsers], exports: [Databases, ConnectionUsers] })
+@Module({ providers: [Databases, ConnectionConsumers], exports: [Databases, ConnectionConsumers] })
 export class DatabaseCoreModule implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly databases: Databases,
-    private readonly users: ConnectionUsers,
+    private readonly consumers: ConnectionConsumers,
   ) {}
 
   onModuleInit(): void {
-    refuseMisplacedConnections(this.users);
+    refuseMisplacedConnections(this.consumers);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -10,7 +10,7 @@ import type {
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
 } from './shared/database-options.interface.js';
-import { ConnectionUsers } from './request-scope/connection-consumers.js';
+import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 import { connectionProvider, engineProvider } from './database.providers.js';
 import {
   DEFAULT_DATABASE,
@@ -87,15 +87,15 @@ function moduleOf(
       },
       {
         provide: APP_INTERCEPTOR,
-        inject: [getEngineToken(name), getOptionsToken(name), ConnectionUsers, getPluginToken(name)],
+        inject: [getEngineToken(name), getOptionsToken(name), ConnectionConsumers, getPluginToken(name)],
         useFactory: (
           engine: AsyncEngine,
           options: DatabaseModuleOptions,
-          users: ConnectionUsers,
+          consumers: ConnectionConsumers,
           operations: GraphqlOperationPlugin,
         ) =>
           new RequestScopeInterceptor(engine, options.requestScope, {
-            isHandedTo: (type) => users.uses(type, getConnectionToken(name)),
+            isHandedTo: (type) => consumers.uses(type, getConnectionToken(name)),
             isOperation: (scope) => operations.covers(scope),
           }),
       },

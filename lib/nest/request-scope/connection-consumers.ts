@@ -15,7 +15,7 @@ export interface ConnectionPath {
 
 /** Which classes are given a request's connection, themselves or through what they inject. */
 @Injectable()
-export class ConnectionUsers {
+export class ConnectionConsumers {
   readonly #tokens = new WeakMap<object, ReadonlySet<InjectionToken>>();
 
   constructor(private readonly modules: ModulesContainer) {}

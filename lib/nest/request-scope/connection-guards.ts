@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { Scope } from '@nestjs/common';
 import { ArgumentError } from '../../engine/index.js';
-import type { ConnectionUsers, Wrapper } from './connection-consumers.js';
+import { NEST_METADATA } from '../shared/nest-metadata.js';
+import type { ConnectionConsumers, Wrapper } from './connection-consumers.js';
 
 /** An entry point that Nest calls on singletons only: what its decorator leaves on the method. */
 interface StaticEntry {
@@ -11,9 +12,9 @@ interface StaticEntry {
 }
 
 const STATIC_ENTRIES: readonly StaticEntry[] = [
-  { metadata: 'SCHEDULER_TYPE', what: 'a scheduled job', matches: (value) => value !== undefined },
+  { metadata: NEST_METADATA.scheduledJob, what: 'a scheduled job', matches: (value) => value !== undefined },
   {
-    metadata: 'graphql:resolver_type',
+    metadata: NEST_METADATA.graphqlOperation,
     what: 'a GraphQL subscription',
     matches: (value) => value === 'Subscription',
   },
@@ -22,9 +23,9 @@ const STATIC_ENTRIES: readonly StaticEntry[] = [
 /**
  * Refuses, when the application starts, connections of requests where there is no request, or more than one.
  */
-export function refuseMisplacedConnections(users: ConnectionUsers): void {
-  for (const wrapper of users.wrappers()) {
-    const [path] = users.pathsOf(wrapper);
+export function refuseMisplacedConnections(consumers: ConnectionConsumers): void {
+  for (const wrapper of consumers.wrappers()) {
+    const [path] = consumers.pathsOf(wrapper);
     if (path === undefined) continue;
     const way = path.names.join(' → ');
     if (isDurable(wrapper)) {

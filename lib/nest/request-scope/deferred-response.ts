@@ -5,7 +5,7 @@
 export type HandlerValues = 'last' | 'each' | 'events';
 
 /** The value of a handler that must not be answered before the COMMIT. */
-export class HeldValue {
+export class DeferredResponse {
   readonly #values: HandlerValues;
   readonly #answer: (value: unknown) => void;
   #held: readonly unknown[] = [];
@@ -17,27 +17,27 @@ export class HeldValue {
   }
 
   /** True: the handler has given nothing yet. */
-  get isFresh(): boolean {
+  get isEmpty(): boolean {
     return this.#state === 'fresh';
   }
 
   take(value: unknown): void {
     this.#state = 'taken';
     if (this.#values === 'events') return this.#answer(value);
-    if (this.#values === 'each') this.#letGo();
+    if (this.#values === 'each') this.#flush();
     this.#held = [value];
     // A promise ends with its value, a stream goes on: what it gives must not lag behind.
-    if (this.#values === 'each') setImmediate(() => this.#letGo());
+    if (this.#values === 'each') setImmediate(() => this.#flush());
   }
 
   /** The end has come: what is still held is for after the COMMIT. */
-  keep(): readonly unknown[] {
+  takeAll(): readonly unknown[] {
     const held = this.#held;
     this.#held = [];
     return held;
   }
 
-  #letGo(): void {
-    for (const value of this.keep()) this.#answer(value);
+  #flush(): void {
+    for (const value of this.takeAll()) this.#answer(value);
   }
 }

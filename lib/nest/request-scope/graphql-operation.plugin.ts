@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { EngineError } from '../../engine/index.js';
 import type { AsyncEngine, Scope } from '../../engine/index.js';
+import { NEST_METADATA } from '../shared/nest-metadata.js';
 
 /** What Apollo tells about an operation at its end; the little of it that is needed here. */
 export interface OperationEnd {
@@ -73,7 +74,7 @@ export class GraphqlOperationPlugin {
 }
 
 // The mark of @nestjs/apollo's own @Plugin(), which need not be installed.
-Reflect.defineMetadata('graphql:plugin', true, GraphqlOperationPlugin);
+Reflect.defineMetadata(NEST_METADATA.graphqlPlugin, true, GraphqlOperationPlugin);
 
 function graphqlErrorOf(error: unknown): object {
   const code = error instanceof EngineError ? error.code : 'INTERNAL_SERVER_ERROR';

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Observable, Subscriber, Subscription } from 'rxjs';
 import type { EngineLogger, Lease, Scope } from '../../engine/index.js';
-import { HeldValue } from './deferred-response.js';
+import { DeferredResponse } from './deferred-response.js';
 import type { HandlerValues } from './deferred-response.js';
 import { isStreamedBody } from './streamed-body.js';
 
@@ -25,14 +25,14 @@ type RunState = 'running' | 'orphaned' | 'ended';
  * One run of a handler: keeps its scope open until it has ended and decides what becomes of the scope's
  * transaction.
  */
-export class HandlerRun {
+export class HandlerExecution {
   readonly #scope: Scope;
   readonly #logger: EngineLogger;
   readonly #kind: HandlerKind;
   readonly #lease: Lease;
   #state: RunState = 'running';
   #source: Subscription | undefined;
-  #held: HeldValue | undefined;
+  #held: DeferredResponse | undefined;
   #orphanTimer: NodeJS.Timeout | undefined;
 
   constructor(scope: Scope, logger: EngineLogger, kind: HandlerKind) {
@@ -43,21 +43,21 @@ export class HandlerRun {
   }
 
   follow(source: Observable<unknown>, out: Subscriber<unknown>): void {
-    const held = new HeldValue(this.#kind.values, (value) => this.#answer(value, out));
+    const held = new DeferredResponse(this.#kind.values, (value) => this.#answer(value, out));
     this.#held = held;
     this.#source = source.subscribe({
       next: (value) => held.take(value),
       error: (error: unknown) => {
-        held.keep();
+        held.takeAll();
         void this.#fail(error, out);
       },
-      complete: () => this.#complete(held.keep(), out),
+      complete: () => this.#complete(held.takeAll(), out),
     });
   }
 
   /** Nobody waits for the handler any more. */
   abandon(): void {
-    const mayBePromise = this.#kind.values === 'each' && this.#held?.isFresh === true;
+    const mayBePromise = this.#kind.values === 'each' && this.#held?.isEmpty === true;
     if (this.#state !== 'running' || !mayBePromise) return this.#stop();
     // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
     this.#state = 'orphaned';

@@ -12,7 +12,7 @@ export type NodeRequest = IncomingMessage & { originalUrl?: string };
 type RequestState = 'arriving' | 'gone' | 'entered';
 
 /** One HTTP request between its arrival and the end of its response: keeps its scope open meanwhile. */
-export class OpenRequest {
+export class HttpRequestScope {
   readonly #engine: AsyncEngine;
   readonly #scope: Scope;
   readonly #lease: Lease;
@@ -37,12 +37,12 @@ export class OpenRequest {
   /** Runs `work` in the request's scope until `response` is closed. */
   run(work: () => void, response: ServerResponse, orphanTimeout: number): void {
     // Ended, not finished: a client may take all of it and be gone before the last byte is acknowledged.
-    response.once('close', () => this.#leave(response.writableEnded, orphanTimeout));
+    response.once('close', () => this.#responseClosed(response.writableEnded, orphanTimeout));
     this.#scope.run(work);
   }
 
   /** The handler has begun and keeps the scope open by itself. */
-  enter(): void {
+  handlerStarted(): void {
     if (this.#state === 'gone') this.#release();
     this.#state = 'entered';
   }
@@ -51,7 +51,7 @@ export class OpenRequest {
    * The response is closed. Guards may run still, and what they wait for is not pulled away, nor is the
    * handler.
    */
-  #leave(isAnswered: boolean, orphanTimeout: number): void {
+  #responseClosed(isAnswered: boolean, orphanTimeout: number): void {
     if (this.#state === 'arriving' && !isAnswered) this.#state = 'gone';
     else this.#release();
     if (this.#scope.isOpen) setTimeout(() => this.#endOrphan(orphanTimeout), orphanTimeout).unref();

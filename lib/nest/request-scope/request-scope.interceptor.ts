@@ -3,11 +3,10 @@ import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nest
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
-import { ORPHAN_TIMEOUT, OpenRequest } from './http-request-scope.js';
-import { HandlerRun } from './handler-execution.js';
+import { NEST_METADATA } from '../shared/nest-metadata.js';
+import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
+import { HandlerExecution } from './handler-execution.js';
 import type { HandlerKind } from './handler-execution.js';
-
-const SSE_METADATA = '__sse__';
 
 /** What the interceptor asks about the application around it. */
 export interface RequestSurroundings {
@@ -34,8 +33,8 @@ export class RequestScopeInterceptor implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const scope = this.engine.currentScope() ?? this.openScope(context);
-    const run = new HandlerRun(scope, this.engine.logger, this.kindOf(context, scope));
-    if (scope.opener instanceof OpenRequest) scope.opener.enter();
+    const run = new HandlerExecution(scope, this.engine.logger, this.kindOf(context, scope));
+    if (scope.opener instanceof HttpRequestScope) scope.opener.handlerStarted();
     // Nest binds the async context when handle() is called, not when it is subscribed to.
     const source = scope.run(() => next.handle());
     return new Observable((out) => {
@@ -70,7 +69,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   private isEventStream(handler: object): boolean {
     let isEventStream = this.eventStreams.get(handler);
     if (isEventStream === undefined) {
-      isEventStream = Reflect.hasMetadata(SSE_METADATA, handler);
+      isEventStream = Reflect.hasMetadata(NEST_METADATA.eventStream, handler);
       this.eventStreams.set(handler, isEventStream);
     }
     return isEventStream;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { AsyncEngine } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
-import { ORPHAN_TIMEOUT, OpenRequest } from './http-request-scope.js';
+import { ORPHAN_TIMEOUT, HttpRequestScope } from './http-request-scope.js';
 import type { NodeRequest } from './http-request-scope.js';
 
 type NextFunction = (error?: unknown) => void;
@@ -13,6 +13,6 @@ type NextFunction = (error?: unknown) => void;
 export function requestScopeMiddleware(engine: AsyncEngine, options: RequestScopeOptions = {}) {
   const { orphanTimeout = ORPHAN_TIMEOUT } = options;
   return (request: NodeRequest, response: ServerResponse, next: NextFunction): void => {
-    new OpenRequest(engine, request, options).run(next, response, orphanTimeout);
+    new HttpRequestScope(engine, request, options).run(next, response, orphanTimeout);
   };
 }

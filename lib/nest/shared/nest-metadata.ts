@@ -1,0 +1,11 @@
+/** Keys under which Nest's own decorators leave what they know on a method or a class. Nest exports none of them. */
+export const NEST_METADATA = {
+  /** `@Sse()`. */
+  eventStream: '__sse__',
+  /** `@Cron()`, `@Interval()`, `@Timeout()`. */
+  scheduledJob: 'SCHEDULER_TYPE',
+  /** `@Query()`, `@Mutation()`, `@Subscription()`: the name of the operation. */
+  graphqlOperation: 'graphql:resolver_type',
+  /** `@Plugin()`, by which Apollo's module finds a plugin among the providers. */
+  graphqlPlugin: 'graphql:plugin',
+} as const;
