@@ -180,10 +180,10 @@ describe('a statement of the parent', () => {
         engine.currentConnection();
         await engine.transaction(async () => {
           const { origin } = engine.currentConnection().getTransaction() ?? { origin: '' };
-          expect(origin).toContain('ambient-parallel.spec.ts');
+          expect(origin).toContain('parallel-work.spec.ts');
           await engine.transaction(() => {
             const nested = engine.currentConnection().getNestedTransaction();
-            expect(nested?.origin).toContain('ambient-parallel.spec.ts');
+            expect(nested?.origin).toContain('parallel-work.spec.ts');
           });
         });
       },

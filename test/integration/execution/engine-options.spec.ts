@@ -102,7 +102,7 @@ describe('slowStatementThreshold', () => {
     await watching.execute(one);
     await watching.execute(text('SELECT pg_sleep(0.15)'));
     expect(logger.lines).toMatchObject([
-      { level: 'warn', message: expect.stringMatching(/slow statement: \d+ ms.*engine-settings\.spec\.ts/) },
+      { level: 'warn', message: expect.stringMatching(/slow statement: \d+ ms.*engine-options\.spec\.ts/) },
     ]);
     expect(logger.lines[0]?.fields).toMatchObject({ event: 'slowStatement', sql: 'SELECT pg_sleep(0.15)' });
   });

@@ -10,7 +10,7 @@ import ts from 'typescript';
 import { findBinaries } from '../../../lib/embedded/binaries.js';
 
 const run = promisify(execFile);
-const library = fileURLToPath(new URL('../../lib/', import.meta.url));
+const library = fileURLToPath(new URL('../../../lib/', import.meta.url));
 const fixture = fileURLToPath(new URL('../fixtures/embedded-server.mjs', import.meta.url));
 
 /** A fact that the child told. */
