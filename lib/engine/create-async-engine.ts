@@ -1,6 +1,6 @@
 import { makeDriver, poolOptionsFor } from './create-driver.js';
 import { AsyncEngine } from './engine.js';
-import { resolveEngineOptions } from './engine-options.js';
+import { resolveEngineOptions } from './resolve-engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { AmbientContext } from './ambient/async-context.js';

@@ -1,7 +1,7 @@
 import type { Driver } from './driver/driver.js';
 import { PgDriver } from './driver/pg/connect/pg-driver.js';
 import { PgliteDriver } from './driver/pglite/pglite-driver.js';
-import type { ResolvedEngineOptions } from './engine-options.js';
+import type { ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import { resolveTypes } from './driver/types/types.js';

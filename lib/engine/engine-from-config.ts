@@ -1,6 +1,6 @@
 import { createAsyncEngine } from './create-async-engine.js';
 import type { AsyncEngine } from './engine.js';
-import { engineOptionRules, unknownOptions } from './engine-options.js';
+import { engineOptionRules, unknownOptions } from './resolve-engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { describeValue } from './util/option-rule.js';

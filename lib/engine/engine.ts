@@ -12,7 +12,7 @@ import type { Echo, EngineLogger } from './util/logger.js';
 import type { Multiplexer } from './execution/multiplexer.js';
 import type { OpenScopes } from './ambient/open-scopes.js';
 import type { TransactionalOptions } from './ambient/open-transaction.js';
-import { overlay } from './util/merge-options.js';
+import { mergeOptions } from './util/merge-options.js';
 import { SessionViews } from './pool/session-views.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
@@ -160,7 +160,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
     checkExecutionOptions(options);
-    return new AsyncEngine(this.#parts, overlay(this.#options, options), this.echo, this);
+    return new AsyncEngine(this.#parts, mergeOptions(this.#options, options), this.echo, this);
   }
 
   /** The options that every connection and statement of this engine begins with. */
@@ -171,7 +171,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
     checkExecutionOptions(options);
-    this.#options = overlay(this.#options, options);
+    this.#options = mergeOptions(this.#options, options);
   }
 
   /** Forgets the compiled statements; named statements on the server stay. */

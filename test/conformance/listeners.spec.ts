@@ -22,7 +22,7 @@ import type {
   PoolOptions,
 } from 'nest-async-engine/engine';
 import { makeDriver } from '../../lib/engine/create-driver.js';
-import { resolveEngineOptions } from '../../lib/engine/engine-options.js';
+import { resolveEngineOptions } from '../../lib/engine/resolve-engine-options.js';
 import { eventually, Latch } from '../support/process/barrier.js';
 import { FakeDriver } from '../support/doubles/fake-driver.js';
 import type { FakeSession } from '../support/doubles/fake-driver.js';

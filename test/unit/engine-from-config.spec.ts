@@ -8,7 +8,7 @@ import {
   NullPool,
   QueuePool,
 } from 'nest-async-engine/engine';
-import { engineOptionRules } from '../../lib/engine/engine-options.js';
+import { engineOptionRules } from '../../lib/engine/resolve-engine-options.js';
 
 const URL = 'postgresql://user:secret@host/database';
 

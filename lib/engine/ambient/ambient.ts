@@ -10,7 +10,7 @@ import type { EngineLogger } from '../util/logger.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
-import { overlay } from '../util/merge-options.js';
+import { mergeOptions } from '../util/merge-options.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { checkRetries, withRetry } from './retry.js';
@@ -109,7 +109,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   #mergedOptions(options: TransactionalOptions): TransactionalOptions {
     const defaults = this.transactionDefaults;
     if (defaults === undefined) return options;
-    const merged = overlay(defaults, options);
+    const merged = mergeOptions(defaults, options);
     if (merged.propagation === 'requires-new' || this.ambient.current?.isInside !== true) return merged;
     const { propagation, retry, rollbackFor, noRollbackFor } = merged;
     return { ...options, propagation, retry, rollbackFor, noRollbackFor };

@@ -1,5 +1,5 @@
 import type { ExecutionOptions } from '../execution/execution-options.js';
-import { overlay } from '../util/merge-options.js';
+import { mergeOptions } from '../util/merge-options.js';
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
 export class ConnectionOptions {
@@ -27,6 +27,6 @@ export class ConnectionOptions {
   }
 
   add(options: ExecutionOptions): void {
-    this.#options = overlay(this.#options, options);
+    this.#options = mergeOptions(this.#options, options);
   }
 }

@@ -5,13 +5,13 @@ import type { StatementOptions } from './execution-options.js';
 import { AnsweringSource } from './mapped-error-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
-import { overlay } from '../util/merge-options.js';
+import { mergeOptions } from '../util/merge-options.js';
 import { AsyncResult } from '../result/async-result.js';
 import { PendingResult } from '../result/pending-result.js';
 import type { AsyncScalarResult } from '../result/async-scalar-result.js';
 import type { ScalarResult } from '../result/scalar-result.js';
 import type { StreamSource } from '../result/stream-source.js';
-import { DriverBatch, isListOfSets } from '../statement/driver-batch.js';
+import { ParameterBatch, isListOfSets } from '../statement/parameter-batch.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable, QueryConfig } from '../statement/executable.js';
 import type { Parameters, Row } from '../statement/row.js';
@@ -114,7 +114,7 @@ export abstract class Executor {
     options?: StatementOptions,
   ): PendingResult<R> {
     const statement = isListOfSets(parameters)
-      ? new DriverBatch(sql, parameters)
+      ? new ParameterBatch(sql, parameters)
       : { text: sql, values: parameters };
     return new PendingResult<R>(this.#send(statement, undefined, options, true));
   }
@@ -197,7 +197,7 @@ export abstract class Executor {
     const defaults = this.statementDefaults();
     if (options === undefined) return defaults;
     checkStatementOptions(options);
-    return overlay(defaults, options);
+    return mergeOptions(defaults, options);
   }
 
   #cacheOf({ compiledCache }: StatementOptions): CompiledCache | undefined {

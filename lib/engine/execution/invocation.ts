@@ -2,7 +2,7 @@ import type { Command, CommandOptions, CommandResult, Control, Portal } from '..
 import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
-import { DriverBatch } from '../statement/driver-batch.js';
+import { ParameterBatch } from '../statement/parameter-batch.js';
 import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
 import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
@@ -148,7 +148,7 @@ function compile(
   options: StatementOptions,
   cache: CompiledCache | undefined,
 ): readonly Command[] {
-  if (statement instanceof DriverBatch) return compileBatch(statement);
+  if (statement instanceof ParameterBatch) return compileBatch(statement);
   return isMany(parameters)
     ? compileMany(statement, expectSets(parameters), cache, options.schemaTranslateMap)
     : [compileOne(statement, parameters, options, cache)];

@@ -1,4 +1,4 @@
-import { RecentlyUsed } from '../util/lru-cache.js';
+import { LruCache } from '../util/lru-cache.js';
 import { isPlainRead } from '../statement/plain-read.js';
 
 /** Mean time of the statements that may share a connection, in milliseconds. */
@@ -44,10 +44,10 @@ function timeWaited(): number {
 
 /** The profiles of the texts seen last. */
 export class TextProfiles {
-  readonly #byText: RecentlyUsed<string, TextProfile>;
+  readonly #byText: LruCache<string, TextProfile>;
 
   constructor(limit: number) {
-    this.#byText = new RecentlyUsed(limit);
+    this.#byText = new LruCache(limit);
   }
 
   of(text: string): TextProfile {

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors/errors.js';
-import { RecentlyUsed } from '../util/lru-cache.js';
+import { LruCache } from '../util/lru-cache.js';
 import type { TextTemplate } from './text-scanner.js';
 
 /** The SQL of a `text()`, or the strings of one place in the source where sql`` is written. */
@@ -13,7 +13,7 @@ export type CompiledKey = string | TemplateStringsArray;
 export class CompiledCache {
   /** How many forms are kept at most. */
   readonly limit: number;
-  readonly #templates: RecentlyUsed<CompiledKey, TextTemplate>;
+  readonly #templates: LruCache<CompiledKey, TextTemplate>;
   #hits = 0;
   #misses = 0;
 
@@ -25,7 +25,7 @@ export class CompiledCache {
       );
     }
     this.limit = limit;
-    this.#templates = new RecentlyUsed(limit);
+    this.#templates = new LruCache(limit);
   }
 
   /** How many forms are kept now. */

@@ -1,6 +1,6 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
-import type { DriverBatch } from './driver-batch.js';
+import type { ParameterBatch } from './parameter-batch.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';
@@ -104,7 +104,7 @@ export function compileMany(
 }
 
 /** The executions of SQL that is sent as it is. */
-export function compileBatch({ text, sets }: DriverBatch): CompiledStatement[] {
+export function compileBatch({ text, sets }: ParameterBatch): CompiledStatement[] {
   return sets.map((values) => bounded({ text, values }));
 }
 

@@ -1,4 +1,4 @@
-import { opaqueEnd } from './opaque-text.js';
+import { skipLiteral } from './skip-literal.js';
 
 /**
  * Words in front of a bracket that are no functions, and built-in functions that only look at their
@@ -41,7 +41,7 @@ function withoutOpaqueText(sql: string): string {
   let code = '';
   let from = 0;
   for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
-    const end = opaqueEnd(sql, match.index);
+    const end = skipLiteral(sql, match.index);
     if (end === match.index) continue;
     code += `${sql.slice(from, match.index)}${match[0] === '"' ? '"' : ' '}`;
     from = mark.lastIndex = end;

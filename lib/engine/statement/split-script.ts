@@ -1,4 +1,4 @@
-import { opaqueEnd } from './opaque-text.js';
+import { skipLiteral } from './skip-literal.js';
 
 /** One statement of a script, where it stands in the text. */
 export interface ScriptStatement {
@@ -70,7 +70,7 @@ class ScriptSplitter {
 
   /** A comment before a statement is no part of it. */
   #opaque(token: string, at: number): number {
-    const end = opaqueEnd(this.#sql, at);
+    const end = skipLiteral(this.#sql, at);
     if (end === at || !COMMENT.test(token)) this.#start ??= at;
     return Math.max(end, at + 1);
   }

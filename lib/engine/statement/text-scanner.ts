@@ -1,4 +1,4 @@
-import { opaqueEnd } from './opaque-text.js';
+import { skipLiteral } from './skip-literal.js';
 
 /**
  * The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it.
@@ -111,7 +111,7 @@ class TextScanner {
   }
 
   #opaque(at: number): number {
-    const end = opaqueEnd(this.#sql, at);
+    const end = skipLiteral(this.#sql, at);
     if (end === at) return at + 1;
     this.#copyUntil(at);
     // SQLAlchemy asks for the escape inside literals too, so texts written for it carry it there.

@@ -1,7 +1,7 @@
 import { IllegalStateError } from '../errors/errors.js';
 import { Mutex } from '../util/mutex.js';
-import { overlay } from '../util/merge-options.js';
-import { promised } from '../util/promise-try.js';
+import { mergeOptions } from '../util/merge-options.js';
+import { promiseTry } from '../util/promise-try.js';
 import type { TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
@@ -86,7 +86,7 @@ export class ConnectionTransactions<Connection> {
   queue(options?: TransactionOptions): RootTransaction<Connection> {
     const merged = (): TransactionOptions | undefined => {
       const defaults = this.#context.defaults();
-      return defaults === undefined ? options : overlay(defaults, options);
+      return defaults === undefined ? options : mergeOptions(defaults, options);
     };
     const late = this.#context.isLate() ? merged : undefined;
     const given = late === undefined ? merged() : options;
@@ -112,7 +112,7 @@ export class ConnectionTransactions<Connection> {
   /** Runs a statement that commits itself: between two roots, never inside one. */
   between<T>(statement: () => Promise<T>, last: () => Promise<void> | undefined): Promise<T> {
     const pass = (): Promise<T> =>
-      promised(statement).then(
+      promiseTry(statement).then(
         (result) => this.#leave(last)?.then(() => result) ?? result,
         async (error: unknown) => {
           await this.#leave(last);

@@ -1,6 +1,6 @@
 import type { Control } from '../driver/driver.js';
 import { UnexpectedRollbackError } from '../errors/errors.js';
-import { overlay } from '../util/merge-options.js';
+import { mergeOptions } from '../util/merge-options.js';
 import { Deadline } from './deadline.js';
 import { checkNestedOptions, nestedControl, restoringText } from './nested-options.js';
 import { checkTransactionOptions } from './isolation.js';
@@ -43,7 +43,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   get options(): TransactionOptions {
-    return overlay(this.parent.options, this.#own);
+    return mergeOptions(this.parent.options, this.#own);
   }
 
   get deadline(): AbortSignal | undefined {

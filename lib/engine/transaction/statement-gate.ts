@@ -1,5 +1,5 @@
 import { Mutex } from '../util/mutex.js';
-import { promised } from '../util/promise-try.js';
+import { promiseTry } from '../util/promise-try.js';
 
 /** How long a wait may last in which nothing moves. */
 export interface Patience {
@@ -78,7 +78,7 @@ export class StatementGate {
    */
   pass<T>(work: () => Promise<T>, failed: (error: unknown) => unknown, hasTurn = false): Promise<T> {
     this.#inFlight += 1;
-    return promised(work).then(
+    return promiseTry(work).then(
       (result) => {
         this.#leave(hasTurn);
         return result;

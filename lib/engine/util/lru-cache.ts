@@ -12,7 +12,7 @@ interface Entry<Key, Value> {
  * A hit costs one look-up: the order is a list, because taking a key out of a `Map` and putting it back makes
  * it rehash.
  */
-export class RecentlyUsed<Key, Value> {
+export class LruCache<Key, Value> {
   /** How many values are kept at most. */
   readonly limit: number;
   readonly #nodes = new Map<Key, ListNode<Entry<Key, Value>>>();

@@ -1,9 +1,9 @@
-/** `below` with what `above` says in its place; undefined counts as not said. */
-export function overlay<T extends object>(below: T, above: T | undefined): T {
-  if (above === undefined) return below;
-  const merged = { ...below };
-  for (const name of Object.keys(above) as (keyof T)[]) {
-    if (above[name] !== undefined) merged[name] = above[name];
+/** A copy of `defaults` with what `options` says in its place; undefined counts as not said. */
+export function mergeOptions<T extends object>(defaults: T, options: T | undefined): T {
+  if (options === undefined) return defaults;
+  const merged = { ...defaults };
+  for (const name of Object.keys(options) as (keyof T)[]) {
+    if (options[name] !== undefined) merged[name] = options[name];
   }
   return merged;
 }

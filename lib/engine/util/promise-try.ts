@@ -1,5 +1,5 @@
-/** Calls `work`; what it throws at once rejects, like all else that fails in it. */
-export function promised<T>(work: () => Promise<T>): Promise<T> {
+/** Calls `work`; an error that it throws synchronously becomes a rejection. */
+export function promiseTry<T>(work: () => Promise<T>): Promise<T> {
   try {
     return work();
   } catch (error) {

@@ -1,4 +1,4 @@
-import { RecentlyUsed } from '../../../util/lru-cache.js';
+import { LruCache } from '../../../util/lru-cache.js';
 import type { RowLayout } from '../wire/row-builder.js';
 
 /**
@@ -38,12 +38,12 @@ export class PreparedStatement {
  * that a name can't stand for two texts; what was evicted is closed on the server by the next batch.
  */
 export class PreparedStatements {
-  readonly #byText: RecentlyUsed<string, PreparedStatement>;
+  readonly #byText: LruCache<string, PreparedStatement>;
   #evicted: string[] = [];
   #count = 0;
 
   constructor(size: number) {
-    this.#byText = new RecentlyUsed(size);
+    this.#byText = new LruCache(size);
   }
 
   get isEnabled(): boolean {

@@ -1,5 +1,5 @@
 /** The end of the literal, quoted identifier or comment that begins at `at`; `at` itself when none does. */
-export function opaqueEnd(sql: string, at: number): number {
+export function skipLiteral(sql: string, at: number): number {
   switch (sql[at]) {
     case "'":
       return quotedEnd(sql, at, /(?<![\p{L}\p{N}\p{M}_$])e$/iu.test(sql.slice(Math.max(0, at - 3), at)));

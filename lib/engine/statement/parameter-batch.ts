@@ -1,5 +1,5 @@
 /** SQL with `$1` placeholders and its sets of values: an executemany as the driver takes it. */
-export class DriverBatch {
+export class ParameterBatch {
   readonly text: string;
   readonly sets: readonly (readonly unknown[])[];
 
