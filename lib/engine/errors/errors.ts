@@ -26,86 +26,101 @@ import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
 export class EngineError extends Error {
   /** Tells the kind of error; stable from version to version. */
   readonly code: string = 'ENGINE';
-
-  constructor(message: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.name = new.target.name;
-  }
+  /** The name of the class, written out: a bundler that shortens names does not change it. */
+  override readonly name: string = 'EngineError';
 }
 
 /** A wrong option, URL, statement or parameter: refused before anything was sent. */
 export class ArgumentError extends EngineError {
   override readonly code: string = 'ARGUMENT';
+  override readonly name: string = 'ArgumentError';
 }
 /** What was given to `execute` is no statement. */
 export class ObjectNotExecutableError extends ArgumentError {
   override readonly code = 'OBJECT_NOT_EXECUTABLE';
+  override readonly name = 'ObjectNotExecutableError';
 }
 /** The URL names a dialect or driver that does not exist. */
 export class NoSuchDriverError extends ArgumentError {
   override readonly code = 'NO_SUCH_DRIVER';
+  override readonly name = 'NoSuchDriverError';
 }
 
 /** The call is not allowed in the present state of its object. */
 export class InvalidRequestError extends EngineError {
   override readonly code: string = 'INVALID_REQUEST';
+  override readonly name: string = 'InvalidRequestError';
 }
 /** The connection or result was closed. */
 export class ResourceClosedError extends InvalidRequestError {
   override readonly code = 'RESOURCE_CLOSED';
+  override readonly name = 'ResourceClosedError';
 }
 /** The connection or transaction was never started. */
 export class NotStartedError extends InvalidRequestError {
   override readonly code = 'NOT_STARTED';
+  override readonly name = 'NotStartedError';
 }
 /** The object is in a state that does not allow this call. */
 export class IllegalStateError extends InvalidRequestError {
   override readonly code = 'ILLEGAL_STATE';
+  override readonly name = 'IllegalStateError';
 }
 /** A dead transaction is still attached: roll it back first. */
 export class PendingRollbackError extends InvalidRequestError {
   override readonly code = 'PENDING_ROLLBACK';
+  override readonly name = 'PendingRollbackError';
 }
 /** A row was required and there was none. */
 export class NoResultFoundError extends InvalidRequestError {
   override readonly code = 'NO_RESULT_FOUND';
+  override readonly name = 'NoResultFoundError';
 }
 /** At most one row was required and there were more. */
 export class MultipleResultsFoundError extends InvalidRequestError {
   override readonly code = 'MULTIPLE_RESULTS_FOUND';
+  override readonly name = 'MultipleResultsFoundError';
 }
 /** There is no active transaction or scope here. */
 export class NoActiveScopeError extends InvalidRequestError {
   override readonly code = 'NO_ACTIVE_SCOPE';
+  override readonly name = 'NoActiveScopeError';
 }
 /** Late work: the request, message or job that it belongs to has ended. */
 export class ScopeEndedError extends InvalidRequestError {
   override readonly code = 'SCOPE_ENDED';
+  override readonly name = 'ScopeEndedError';
 }
 /** Late work: the transaction that it belongs to has ended. */
 export class TransactionEndedError extends InvalidRequestError {
   override readonly code = 'TRANSACTION_ENDED';
+  override readonly name = 'TransactionEndedError';
 }
 /** A statement or a nested transaction waited too long for another nested transaction of the same parent. */
 export class NestedScopeBusyError extends InvalidRequestError {
   override readonly code = 'NESTED_SCOPE_BUSY';
+  override readonly name = 'NestedScopeBusyError';
 }
 /** The propagation mode forbids the call: `mandatory` without a transaction, `never` inside one. */
 export class PropagationError extends InvalidRequestError {
   override readonly code = 'PROPAGATION';
+  override readonly name = 'PropagationError';
 }
 /** The option needs another method, for example `stream()` instead of `execute()`. */
 export class AsyncMethodRequiredError extends InvalidRequestError {
   override readonly code = 'ASYNC_METHOD_REQUIRED';
+  override readonly name = 'AsyncMethodRequiredError';
 }
 /** There is no inspection of this object. */
 export class NoInspectionAvailableError extends InvalidRequestError {
   override readonly code = 'NO_INSPECTION_AVAILABLE';
+  override readonly name = 'NoInspectionAvailableError';
 }
 
 /** No connection became free within `poolTimeout`. */
 export class PoolTimeoutError extends EngineError {
   override readonly code: string = 'POOL_TIMEOUT';
+  override readonly name: string = 'PoolTimeoutError';
 }
 /**
  * More callers wait than `poolMaxWaiting` allows, so this one was refused at once. A `PoolTimeoutError`, also
@@ -118,26 +133,31 @@ export class PoolOverloadError extends PoolTimeoutError {
 /** Every holder of a connection waits for another one: no wait could end. */
 export class PoolDeadlockError extends EngineError {
   override readonly code = 'POOL_DEADLOCK';
+  override readonly name = 'PoolDeadlockError';
 }
 /** The transaction exceeded its `timeout` and was rolled back. */
 export class TransactionTimeoutError extends EngineError {
   override readonly code = 'TRANSACTION_TIMEOUT';
+  override readonly name = 'TransactionTimeoutError';
 }
 /**
  * COMMIT was asked for and the transaction was rolled back; `cause` is the first statement that failed in it.
  */
 export class UnexpectedRollbackError extends EngineError {
   override readonly code = 'UNEXPECTED_ROLLBACK';
+  override readonly name = 'UnexpectedRollbackError';
 }
 /** The data is committed; a hook that ran afterwards failed. */
 export class AfterCommitError extends EngineError {
   override readonly code = 'AFTER_COMMIT';
+  override readonly name = 'AfterCommitError';
 }
 /**
  * The connection was lost during COMMIT: whether the data is stored is not known. Never retried by itself.
  */
 export class CommitOutcomeUnknownError extends EngineError {
   override readonly code = 'COMMIT_OUTCOME_UNKNOWN';
+  override readonly name = 'CommitOutcomeUnknownError';
 }
 
 /** The statement that an error is about. */
@@ -150,6 +170,7 @@ export interface StatementErrorOptions {
 /** A statement could not be prepared or run. */
 export class StatementError extends EngineError {
   override readonly code: string = 'STATEMENT';
+  override readonly name: string = 'StatementError';
   /** The SQL as it was sent, or as it was written where it never was. */
   readonly statement: string | undefined;
   /** Its values; not enumerable, so that loggers which serialize errors do not spread them. */
@@ -201,6 +222,7 @@ export interface DBAPIErrorOptions extends StatementErrorOptions {
  */
 export class DBAPIError extends StatementError {
   override readonly code: string = 'DBAPI';
+  override readonly name: string = 'DBAPIError';
   /** The server's five characters, `23505`; undefined where the error is not the server's. */
   readonly sqlState: string | undefined;
   readonly constraint: string | undefined;
@@ -228,43 +250,53 @@ export class DBAPIError extends StatementError {
 /** The driver itself failed, not the server. */
 export class InterfaceError extends DBAPIError {
   override readonly code = 'INTERFACE';
+  override readonly name = 'InterfaceError';
 }
 /** The server reported an error of no narrower class. */
 export class DatabaseError extends DBAPIError {
   override readonly code: string = 'DATABASE';
+  override readonly name: string = 'DatabaseError';
 }
 /** A value is out of range or malformed (class 22). */
 export class DataError extends DatabaseError {
   override readonly code = 'DATA';
+  override readonly name = 'DataError';
 }
 /** The server is in a state that the statement cannot run in (classes 24, 25, 2B, 2D, XX). */
 export class InternalError extends DatabaseError {
   override readonly code = 'INTERNAL';
+  override readonly name = 'InternalError';
 }
 /** The statement is wrong: syntax, a missing table, a missing privilege (classes 42, 44 and others). */
 export class ProgrammingError extends DatabaseError {
   override readonly code = 'PROGRAMMING';
+  override readonly name = 'ProgrammingError';
 }
 /** The server does not support this (class 0A). */
 export class NotSupportedError extends DatabaseError {
   override readonly code = 'NOT_SUPPORTED';
+  override readonly name = 'NotSupportedError';
 }
 
 /** The database's operation failed, not the statement: connections, resources, conflicts. */
 export class OperationalError extends DatabaseError {
   override readonly code: string = 'OPERATIONAL';
+  override readonly name: string = 'OperationalError';
 }
 /** The statement was cancelled: by `timeout`, `signal` or an administrator (57014). */
 export class QueryCanceledError extends OperationalError {
   override readonly code = 'QUERY_CANCELED';
+  override readonly name = 'QueryCanceledError';
 }
 /** A lock was not available: NOWAIT or `lockTimeout` (55P03). */
 export class LockNotAvailableError extends OperationalError {
   override readonly code = 'LOCK_NOT_AVAILABLE';
+  override readonly name = 'LockNotAvailableError';
 }
 /** The connection was lost; `connectionInvalidated` is true. */
 export class ConnectionLostError extends OperationalError {
   override readonly code = 'CONNECTION_LOST';
+  override readonly name = 'ConnectionLostError';
 }
 /**
  * No session could be opened: the server refused, was unreachable, was full or is starting, and another attempt
@@ -277,33 +309,41 @@ export class ConnectError extends OperationalError {
 /** A concurrent transaction got in the way (40001): the transaction may be retried. */
 export class SerializationFailureError extends OperationalError {
   override readonly code = 'SERIALIZATION_FAILURE';
+  override readonly name = 'SerializationFailureError';
 }
 /** Two transactions waited for each other and this one was chosen to fail (40P01): it may be retried. */
 export class DeadlockDetectedError extends OperationalError {
   override readonly code = 'DEADLOCK_DETECTED';
+  override readonly name = 'DeadlockDetectedError';
 }
 
 /** A constraint refused the row (class 23). */
 export class IntegrityError extends DatabaseError {
   override readonly code: string = 'INTEGRITY';
+  override readonly name: string = 'IntegrityError';
 }
 /** A unique constraint or index refused the row (23505). */
 export class UniqueViolationError extends IntegrityError {
   override readonly code = 'UNIQUE_VIOLATION';
+  override readonly name = 'UniqueViolationError';
 }
 /** A foreign key refused the row (23503). */
 export class ForeignKeyViolationError extends IntegrityError {
   override readonly code = 'FOREIGN_KEY_VIOLATION';
+  override readonly name = 'ForeignKeyViolationError';
 }
 /** A column may not be null (23502). */
 export class NotNullViolationError extends IntegrityError {
   override readonly code = 'NOT_NULL_VIOLATION';
+  override readonly name = 'NotNullViolationError';
 }
 /** A check constraint refused the row (23514). */
 export class CheckViolationError extends IntegrityError {
   override readonly code = 'CHECK_VIOLATION';
+  override readonly name = 'CheckViolationError';
 }
 /** An exclusion constraint refused the row (23P01). */
 export class ExclusionViolationError extends IntegrityError {
   override readonly code = 'EXCLUSION_VIOLATION';
+  override readonly name = 'ExclusionViolationError';
 }

@@ -1,17 +1,14 @@
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-// The library's root: this file lies in engine/util.
-const OWN_FOLDER = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+/** The library's root as stack traces spell it; undefined in a bundle, where one file holds everybody's code. */
+const OWN_FOLDER = folderIn(new Error().stack);
 
 // Behind our own frames and those of a decorator, the default of 10 ends before the user's code.
 const FRAMES = 25;
 
-/** Where in the user's code something was begun. Taken cheaply, written out only when somebody asks. */
+/** Where in the user's code something was started. Cheap to take; the text is made when it is first read. */
 export class CallSite {
   readonly #trace: Error;
 
-  /** Each of the `frames` costs about half a microsecond: whoever is near to the user's code takes few. */
+  /** Each of the `frames` costs about half a microsecond: callers near the user's code ask for few. */
   constructor(frames = FRAMES) {
     const { stackTraceLimit } = Error;
     // The first is this constructor's. To leave it out, by captureStackTrace(), takes twice as long.
@@ -26,8 +23,7 @@ export class CallSite {
    */
   toString(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
-    const own =
-      frames.find((frame) => !isForeign(frame)) ?? frames.find((frame) => !frame.includes(OWN_FOLDER));
+    const own = frames.find((frame) => !isForeign(frame)) ?? frames.find((frame) => !isOurs(frame));
     return own?.trim().replace(/^at /, '') ?? 'an unknown place';
   }
 
@@ -37,10 +33,22 @@ export class CallSite {
    */
   trace(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
-    return frames.filter((frame) => !frame.includes(OWN_FOLDER) && !frame.includes('node:')).join('\n');
+    return frames.filter((frame) => !isOurs(frame) && !frame.includes('node:')).join('\n');
   }
 }
 
+/**
+ * Read from a stack, because `import.meta.url` does not exist where a bundler made CommonJS of this module.
+ */
+function folderIn(stack: unknown): string | undefined {
+  const frame = String(stack).split('\n')[1] ?? '';
+  return /^\s*at (?:.*\()?(.*)engine[/\\]util[/\\]call-site\.[cm]?[jt]s\b/.exec(frame)?.[1];
+}
+
+function isOurs(frame: string): boolean {
+  return OWN_FOLDER !== undefined && frame.includes(OWN_FOLDER);
+}
+
 function isForeign(frame: string): boolean {
-  return frame.includes(OWN_FOLDER) || frame.includes('node:') || frame.includes('node_modules');
+  return isOurs(frame) || frame.includes('node:') || frame.includes('node_modules');
 }

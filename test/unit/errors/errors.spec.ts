@@ -1,0 +1,14 @@
+import { describe, expect, it } from 'vitest';
+import * as errors from '../../../lib/engine/errors/errors.js';
+
+describe('every error class', () => {
+  const classes = Object.entries(errors).map(([name, type]) => ({ name, type }));
+
+  it.each(classes)('$name has its own name written out, or that of the class above it', ({ name, type }) => {
+    const { name: above } = Object.getPrototypeOf(type) as { name: string };
+    // Without a name of its own, as a bundler leaves it.
+    Object.defineProperty(type, 'name', { value: 'e' });
+    expect([name, above]).toContain(new type('a message').name);
+    Object.defineProperty(type, 'name', { value: name });
+  });
+});
