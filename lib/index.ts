@@ -73,6 +73,7 @@ export {
   RowTextStream,
   ScalarResult,
   Scope,
+  UnitOfWork,
   ScopeEndedError,
   SerializationFailureError,
   sql,

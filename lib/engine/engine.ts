@@ -294,8 +294,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   openStream(invocation: Invocation): StreamSource {
     const active = this.activeTransaction();
     if (active !== undefined) return active.connection.openStream(invocation);
-    const scope = this.currentScope();
-    return new StandaloneStream(this, invocation, () => scope?.lease());
+    return new StandaloneStream(this, invocation, this.currentScope());
   }
 
   // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.

@@ -36,6 +36,7 @@ export type { Propagation } from './ambient/propagation.js';
 export { isRetryable, RetryPolicy } from './ambient/retry.js';
 export type { RetryOptions } from './ambient/retry.js';
 export { Scope } from './ambient/scope.js';
+export { UnitOfWork } from './ambient/unit-of-work.js';
 export type { Lease, ScopeCommit, ScopeOptions } from './ambient/scope.js';
 export { NestedTransaction } from './transaction/nested-transaction.js';
 export { RootTransaction } from './transaction/root-transaction.js';

@@ -25,7 +25,7 @@ export class TransactionSubscription<T> {
     this.#open = open;
     this.#subscriber = subscriber;
     this.#inCaller = inCaller;
-    const isShared = scope?.isHandedOut === true && scope.connection === open.transaction?.connection;
+    const isShared = scope?.hasConnection === true && scope.connection === open.transaction?.connection;
     this.#ownsConnection = open.isRoot && !isShared;
   }
 

@@ -139,12 +139,13 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   async scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
     const scope = this.openScope(options);
     const lease = scope.lease();
+    const unit = scope.openUnit();
     try {
-      const result = await scope.run(work);
-      await scope.complete();
+      const result = await unit.run(work);
+      await unit.complete();
       return result;
     } catch (error) {
-      await scope.fail().catch((failure: unknown) => reportError(this.logger, failure));
+      await unit.fail().catch((failure: unknown) => reportError(this.logger, failure));
       throw error;
     } finally {
       await lease.release();
@@ -235,7 +236,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** @internal */
   outside<T>(work: () => T): T {
-    return this.ambient.outside(work);
+    return this.ambient.runWithoutTransaction(work);
   }
 
   /** The transaction in which statements of the caller run. Throws when it has ended. */

@@ -1,83 +1,99 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
-import { TransactionEndedError } from '../errors/errors.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { transactionEnded } from '../transaction/transaction-errors.js';
 import type { Scope, ScopeContext } from './scope.js';
+import type { UnitOfWork } from './unit-of-work.js';
 
 /** What the code around a call has opened; never changed, only replaced by a frame inside it. */
 export interface FrameParts {
-  readonly parent?: Frame | undefined;
+  readonly parent?: ContextFrame | undefined;
   readonly scope?: Scope | undefined;
-  /** `'none'`: whatever is active outside is set aside here. */
+  /** The run of the scope's work that the frame belongs to. */
+  readonly unit?: UnitOfWork | undefined;
+  /** `'none'`: a transaction that is active outside is not used here. */
   readonly transaction?: AsyncTransaction | 'none' | undefined;
 }
 
-export class Frame {
-  readonly parent: Frame | undefined;
+export class ContextFrame {
+  readonly parent: ContextFrame | undefined;
   readonly scope: Scope | undefined;
+  readonly #unit: UnitOfWork | undefined;
   readonly #transaction: AsyncTransaction | 'none' | undefined;
   #state: 'open' | 'closed' = 'open';
 
-  constructor(parts: FrameParts) {
-    this.parent = parts.parent;
-    this.scope = parts.scope;
-    this.#transaction = parts.transaction;
+  constructor({ parent, scope, unit, transaction }: FrameParts) {
+    this.parent = parent;
+    this.scope = scope;
+    this.#unit = unit;
+    this.#transaction = transaction;
   }
 
   /** The transaction that this frame opened or joined. */
-  get own(): AsyncTransaction | undefined {
+  get transaction(): AsyncTransaction | undefined {
     return this.#transaction === 'none' ? undefined : this.#transaction;
+  }
+
+  /** The scope, where something can still be opened in it. */
+  get openScope(): Scope | undefined {
+    return this.scope?.isOpen === true ? this.scope : undefined;
   }
 
   /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
   get active(): AsyncTransaction | undefined {
     this.expectOpen();
     if (this.#transaction === 'none') return undefined;
-    return this.#transaction ?? this.scope?.unit;
+    return this.#transaction ?? this.scope?.transaction;
+  }
+
+  /** The same, and undefined where the frame has ended. */
+  get activeOrNone(): AsyncTransaction | undefined {
+    return this.#endedError === undefined ? this.active : undefined;
   }
 
   /** True: a transaction opened here would be inside another one, which may have ended meanwhile. */
   get isInside(): boolean {
-    return this.#transaction !== 'none' && (this.#transaction ?? this.scope?.unit) !== undefined;
+    return this.#transaction !== 'none' && (this.#transaction ?? this.scope?.transaction) !== undefined;
   }
 
-  /** True: this frame or one around it is in a transaction on `connection`, which has not ended. */
-  holds(connection: AsyncConnection): boolean {
-    if (this.own?.connection === connection && this.own.isActive) return true;
-    return this.parent?.holds(connection) === true;
+  /** True: this frame or one around it is in a transaction on `connection` that has not ended. */
+  isInTransactionOn(connection: AsyncConnection): boolean {
+    if (this.transaction?.connection === connection && this.transaction.isActive) return true;
+    return this.parent?.isInTransactionOn(connection) === true;
   }
 
-  /** Statements that come later are late. */
+  /** Statements that come later are refused. */
   close(): void {
     this.#state = 'closed';
   }
 
+  /** Refuses late work: what comes after the transaction of the frame, unit or scope has ended. */
   expectOpen(): void {
-    const { own } = this;
-    if (own === undefined) this.scope?.expectOpen();
-    else if (this.#state === 'closed') {
-      throw new TransactionEndedError(
-        `the work in the transaction begun at ${own.origin} has ended and this comes after it. ` +
-          `Is a promise not awaited, or does a timer or a stream run on?`,
-      );
-    }
+    const error = this.#endedError;
+    if (error !== undefined) throw error;
+  }
+
+  get #endedError(): Error | undefined {
+    if (this.#transaction === 'none') return undefined;
+    if (this.#transaction === undefined) return this.scope?.overError ?? this.#unit?.closedError;
+    return this.#state === 'closed' ? transactionEnded(this.#transaction.origin) : undefined;
   }
 }
 
 /** The async context of one engine. No other engine, application or tenant sees it. */
 export class AmbientContext implements ScopeContext {
-  readonly #storage = new AsyncLocalStorage<Frame>();
+  readonly #storage = new AsyncLocalStorage<ContextFrame>();
 
-  get current(): Frame | undefined {
+  get current(): ContextFrame | undefined {
     return this.#storage.getStore();
   }
 
-  run<T>(frame: Frame, work: () => T): T {
+  run<T>(frame: ContextFrame, work: () => T): T {
     return this.#storage.run(frame, work);
   }
 
-  entranceTo(scope: Scope): <T>(work: () => T) => T {
-    const frame = new Frame({ parent: this.current, scope });
+  bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {
+    const frame = new ContextFrame({ parent: this.current, scope, unit });
     return (work) => this.run(frame, work);
   }
 
@@ -89,28 +105,27 @@ export class AmbientContext implements ScopeContext {
   }
 
   /** Runs `work` in the present scope but outside every transaction: for hooks that come after one. */
-  outside<T>(work: () => T): T {
+  runWithoutTransaction<T>(work: () => T): T {
     const parent = this.current;
-    return this.run(new Frame({ parent, scope: parent?.scope, transaction: 'none' }), work);
+    return this.run(new ContextFrame({ parent, scope: parent?.openScope, transaction: 'none' }), work);
   }
 
-  /** The innermost transaction of the caller that lives on `connection`. */
+  /** The innermost transaction of the caller that lives on `connection`. Throws when it has ended. */
   transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {
-      if (frame.own?.connection !== connection) continue;
+      const { transaction } = frame;
+      if ((transaction?.connection ?? frame.scope?.ownConnection) !== connection) continue;
       frame.expectOpen();
-      return frame.own;
+      if (transaction !== undefined) return transaction;
     }
     return undefined;
   }
 
-  /**
-   * The pooled connections that the caller's own transactions and scopes keep while he waits for another one.
-   */
+  /** What the caller's own transactions and scopes hold of the pool while it waits for another connection. */
   holding(): readonly PooledConnection[] {
     const held = new Set<PooledConnection>();
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {
-      for (const pooled of [frame.own?.connection.pooled, frame.scope?.pooled]) {
+      for (const pooled of [frame.transaction?.connection.pooled, frame.scope?.pooled]) {
         if (pooled !== undefined) held.add(pooled);
       }
     }

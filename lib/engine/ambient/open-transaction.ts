@@ -1,7 +1,7 @@
 import { AsyncConnection } from '../connection/connection.js';
 import type { AsyncTransaction, ConnectionSource } from '../connection/connection.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
-import { Frame } from './async-context.js';
+import { ContextFrame } from './async-context.js';
 import type { AmbientContext } from './async-context.js';
 import { PROPAGATION } from './propagation.js';
 import type { Propagation } from './propagation.js';
@@ -33,7 +33,7 @@ export interface TransactionalOptions extends TransactionOptions {
 export class OpenTransaction {
   readonly options: TransactionalOptions;
   readonly #ambient: AmbientContext;
-  readonly #frame: Frame;
+  readonly #frame: ContextFrame;
   readonly #lease: Lease | undefined;
   /** `own`: begun or nested here. `joined`: somebody else ends it. `none`: there is none. */
   readonly #kind: 'own' | 'joined' | 'none';
@@ -43,8 +43,7 @@ export class OpenTransaction {
     this.#ambient = ambient;
     this.options = options;
     const parent = ambient.current;
-    const scope = parent?.scope;
-    const active = parent?.active;
+    const scope = parent?.openScope;
     const propagation = options.propagation ?? 'nested';
     const row = PROPAGATION[propagation] as (typeof PROPAGATION)[Propagation] | undefined;
     if (row === undefined) {
@@ -52,31 +51,33 @@ export class OpenTransaction {
         `propagation is '${propagation}': it takes ${Object.keys(PROPAGATION).join(', ')}.`,
       );
     }
+    // These two leave the work around them alone: they start afresh where that has ended.
+    const active = row.active === 'begin' || row.active === 'suspend' ? parent?.activeOrNone : parent?.active;
     const action = active === undefined ? row.none : row.active;
     switch (action) {
       case 'begin': {
-        const isShared = active === undefined && scope?.isHandedOut === true && !isSetAside(scope, parent);
+        const isShared = active === undefined && scope?.hasConnection === true && !isSetAside(scope, parent);
         const transaction = isShared
           ? scope.queueRoot(options)
           : new AsyncConnection(source, 'transaction').beginRoot(options);
         this.#kind = 'own';
         this.#lease = scope?.lease();
-        this.#frame = new Frame({ parent, scope, transaction });
+        this.#frame = new ContextFrame({ parent, scope, transaction });
         return;
       }
       case 'nest':
         this.#kind = 'own';
-        this.#frame = new Frame({ parent, scope, transaction: nestedIn(active?.innermost, options) });
+        this.#frame = new ContextFrame({ parent, scope, transaction: nestedIn(active?.innermost, options) });
         return;
       case 'join':
         this.#kind = 'joined';
         if (active !== undefined) checkJoiningOptions(options, active);
-        this.#frame = new Frame({ parent, scope, transaction: active });
+        this.#frame = new ContextFrame({ parent, scope, transaction: active });
         return;
       case 'suspend':
       case 'plain':
         this.#kind = 'none';
-        this.#frame = new Frame({ parent, scope, transaction: 'none' });
+        this.#frame = new ContextFrame({ parent, scope, transaction: 'none' });
         return;
       case 'refuse':
         throw new PropagationError(
@@ -92,7 +93,7 @@ export class OpenTransaction {
 
   /** Undefined where the propagation mode asks for none. */
   get transaction(): AsyncTransaction | undefined {
-    return this.#frame.own;
+    return this.#frame.transaction;
   }
 
   /** True: this call began or nested the transaction and ends it. */
@@ -102,7 +103,7 @@ export class OpenTransaction {
 
   /** True: this call began the transaction of the server, so that it may be run again as a whole. */
   get isRoot(): boolean {
-    return this.#kind === 'own' && this.#frame.own?.nested === false;
+    return this.#kind === 'own' && this.#frame.transaction?.nested === false;
   }
 
   /**
@@ -130,7 +131,7 @@ export class OpenTransaction {
    * COMMIT.
    */
   async commit(): Promise<void> {
-    const transaction = this.#frame.own;
+    const transaction = this.#frame.transaction;
     if (this.#kind !== 'own' || transaction === undefined) return this.#frame.close();
     if (this.#commitAtOnce()) return await this.#lease?.release();
     try {
@@ -150,7 +151,7 @@ export class OpenTransaction {
 
   /** Ends a transaction in which nothing was sent; false where there is more to it. */
   #commitAtOnce(): boolean {
-    if (this.#kind !== 'own' || this.#frame.own?.commitUntouched() !== true) return false;
+    if (this.#kind !== 'own' || this.#frame.transaction?.commitUntouched() !== true) return false;
     this.#frame.close();
     return true;
   }
@@ -167,7 +168,7 @@ export class OpenTransaction {
   /** Undoes the work; a transaction that was joined may no longer commit. */
   async rollback(cause: unknown): Promise<void> {
     this.#frame.close();
-    const transaction = this.#frame.own;
+    const transaction = this.#frame.transaction;
     if (transaction === undefined) return;
     if (this.#kind === 'joined') return transaction.condemn(cause);
     try {
@@ -195,8 +196,8 @@ function nestedIn(
 
 // Work around this one is in a transaction on the scope's connection, and waits for this one: it can't wait
 // for that.
-function isSetAside(scope: Scope, frame: Frame | undefined): boolean {
-  return scope.unit !== undefined || frame?.holds(scope.connection) === true;
+function isSetAside(scope: Scope, frame: ContextFrame | undefined): boolean {
+  return scope.transaction !== undefined || frame?.isInTransactionOn(scope.connection) === true;
 }
 
 function matches(matcher: ErrorMatcher, error: unknown): boolean {

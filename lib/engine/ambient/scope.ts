@@ -6,11 +6,11 @@ import type { ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import { UnitOfWork } from './unit-of-work.js';
 
 /**
- * `onSuccess`: whoever asks for the scope's connection makes the scope one transaction, committed when it
- * succeeds.
- * `explicit`: the connection is the user's to commit; what he leaves open is rolled back with a warning.
+ * `onSuccess`: asking for the scope's connection makes the scope one transaction, committed when it succeeds.
+ * `explicit`: the application commits; an open transaction is rolled back with a warning.
  */
 export type ScopeCommit = 'onSuccess' | 'explicit';
 
@@ -22,14 +22,14 @@ export interface ScopeOptions {
   readonly commit?: ScopeCommit | undefined;
   /** For the scope's own connection. A function is asked once, by its first statement. */
   readonly connection?: ExecutionOptions | (() => ExecutionOptions) | undefined;
-  /** Whoever opened the scope, to be found again by those who come to it later. */
-  readonly opener?: object | undefined;
+  /** The object that opened the scope, for code that finds the scope later. */
+  readonly owner?: object | undefined;
 }
 
 /** What a scope needs of the async context. */
 export interface ScopeContext {
-  /** Runs work in `scope`, inside whatever is around the call of this. */
-  entranceTo(scope: Scope): <T>(work: () => T) => T;
+  /** Gives a function that runs work in `scope`, and in `unit`, inside the frame of the caller of `bind`. */
+  bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T;
 }
 
 /**
@@ -43,7 +43,7 @@ export interface Lease {
   release(): Promise<void> | undefined;
 }
 
-// A scope that nobody asked for anything is most of them: its end makes no promises.
+// Most scopes never use a connection, so ending one must not allocate promises.
 const ENDED = Promise.resolve();
 const NOTHING_UNDONE = Promise.resolve(false);
 
@@ -55,11 +55,15 @@ export class Scope {
   readonly #source: ConnectionSource;
   readonly #options: ScopeOptions;
   readonly #label: string | CallSite;
+  readonly #context: ScopeContext;
   readonly #enter: <T>(work: () => T) => T;
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
   #leases = 0;
   #connection: AsyncConnection | undefined;
+  #unit: UnitOfWork | undefined;
+  /** Its connection was used as one transaction: late work must not commit itself. */
+  #hadTransaction = false;
 
   /** @internal */
   constructor(
@@ -71,7 +75,8 @@ export class Scope {
     this.#source = source;
     this.#options = options;
     this.#label = options.label ?? new CallSite();
-    this.#enter = context.entranceTo(this);
+    this.#context = context;
+    this.#enter = context.bind(this);
     this.#onClose = onClose;
   }
 
@@ -80,9 +85,9 @@ export class Scope {
     return String(this.#label);
   }
 
-  /** What was given as the one who opened it. */
-  get opener(): object | undefined {
-    return this.#options.opener;
+  /** The option `owner`. */
+  get owner(): object | undefined {
+    return this.#options.owner;
   }
 
   /** True until the last lease has ended. */
@@ -95,9 +100,29 @@ export class Scope {
     return this.#connection?.pooled;
   }
 
-  /** Runs `work` in this scope. */
+  /** Runs `work` in this scope, beside its unit: what it writes after the unit's end commits itself. */
   run<T>(work: () => T): T {
     return this.#enter(work);
+  }
+
+  /**
+   * One run of the scope's work, such as a handler: the one that is open, or a new one once that has ended. A
+   * new one has a transaction of its own where the former had one.
+   *
+   * @throws ScopeEndedError once the scope has closed.
+   */
+  openUnit(): UnitOfWork {
+    this.expectOpen();
+    if (this.#unit?.isOpen === true) return this.#unit;
+    this.#unit = new UnitOfWork(this, (unit) => this.#context.bind(this, unit));
+    if (this.#state === 'settled') this.#beginAgain();
+    return this.#unit;
+  }
+
+  #beginAgain(): void {
+    this.#state = 'open';
+    this.#connection?.letAutocommit(false);
+    this.#connection?.beginRoot({ label: this.#label });
   }
 
   /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */
@@ -107,12 +132,14 @@ export class Scope {
     return new ScopeLease(() => this.#release());
   }
 
-  /**
-   * True once somebody has asked for the scope's connection: then all of the scope's work runs on it.
-   * @internal
-   */
-  get isHandedOut(): boolean {
+  /** True once the scope's connection was asked for: then all of the scope's work runs on it. @internal */
+  get hasConnection(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** The scope's connection, where it was asked for. @internal */
+  get ownConnection(): AsyncConnection | undefined {
+    return this.#connection;
   }
 
   /**
@@ -133,13 +160,14 @@ export class Scope {
     const late = typeof given === 'function' ? given : undefined;
     const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
     if (typeof given !== 'function') void connection.executionOptions(given);
+    this.#hadTransaction = true;
     if (this.#state === 'settled') connection.letAutocommit();
     else if (!isExplicit) connection.beginRoot({ label: this.#label });
     return connection;
   }
 
   /** The transaction that all work of the scope is part of, where there is one. */
-  get unit(): RootTransaction<AsyncConnection> | undefined {
+  get transaction(): RootTransaction<AsyncConnection> | undefined {
     return this.#connection?.own;
   }
 
@@ -152,41 +180,51 @@ export class Scope {
    * The work of the scope has succeeded: commits its transaction. What comes later in the scope autocommits.
    */
   complete(): Promise<void> {
-    const unit = this.#settle();
-    return unit === undefined ? ENDED : this.run(() => unit.commit());
+    const transaction = this.#end();
+    return transaction === undefined ? ENDED : this.run(() => transaction.commit());
   }
 
   /**
    * The work of the scope has failed: rolls its transaction back. What comes later in the scope autocommits.
-   * True: there was something to undo.
+   *
+   * @returns true when there was something to undo
    */
   fail(): Promise<boolean> {
-    const unit = this.#settle();
-    return unit === undefined ? NOTHING_UNDONE : this.#undo(unit);
+    const transaction = this.#end();
+    return transaction === undefined ? NOTHING_UNDONE : this.#undo(transaction);
   }
 
-  async #undo(unit: RootTransaction<AsyncConnection>): Promise<boolean> {
-    const hadWork = unit.isActive && unit.state !== 'pending';
-    await this.run(() => unit.rollback());
+  async #undo(transaction: RootTransaction<AsyncConnection>): Promise<boolean> {
+    const hadWork = transaction.isActive && transaction.state !== 'pending';
+    await this.run(() => transaction.rollback());
     return hadWork;
   }
 
   /** The transaction that is to be ended, where there is one. */
-  #settle(): RootTransaction<AsyncConnection> | undefined {
+  #end(): RootTransaction<AsyncConnection> | undefined {
     if (this.#state !== 'open' || this.#options.commit === 'explicit') return undefined;
-    const { unit } = this;
+    const { transaction } = this;
     this.#state = 'settled';
-    // Its hooks come later already.
+    this.#unit?.end(transaction !== undefined);
+    // The hooks of the transaction run after it already.
     this.#connection?.letAutocommit();
-    return unit;
+    return transaction;
   }
 
-  /** @internal */
+  /** Refuses what needs an open scope: its connection, a lease. @internal */
   expectOpen(): void {
-    if (this.#state !== 'closed') return;
-    throw new ScopeEndedError(
-      `the scope of ${this.origin} has ended and this comes after it. ` +
-        `Is a promise not awaited, or does a timer or a stream run on?`,
+    if (this.#state === 'closed') throw this.#ended();
+  }
+
+  /** What refuses work after the end of a scope that was one transaction. @internal */
+  get overError(): ScopeEndedError | undefined {
+    return this.#state === 'closed' && this.#hadTransaction ? this.#ended() : undefined;
+  }
+
+  #ended(): ScopeEndedError {
+    return new ScopeEndedError(
+      `the scope of ${this.origin} has already ended. Check for a promise that is not awaited, or a timer or stream ` +
+        `that is still running. Work that must outlive the scope needs a scope of its own: engine.scope().`,
     );
   }
 
@@ -205,8 +243,7 @@ export class Scope {
     try {
       await connection.close();
     } finally {
-      // Whatever was begun in the scope and lives on, a socket's write or a timer, has the scope in its async
-      // context.
+      // What outlives the scope, a socket's write or a timer, keeps the scope in its async context.
       this.#connection = undefined;
       this.#onClose(this);
     }

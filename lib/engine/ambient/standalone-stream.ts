@@ -3,26 +3,26 @@ import type { ConnectionSource } from '../connection/connection.js';
 import type { Batch, Portal, RowShape } from '../driver/driver.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
-import type { Lease } from './scope.js';
+import type { Lease, Scope } from './scope.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 
 /** A stream outside every transaction: it opens a read-only one of its own and ends it with itself. */
 export class StandaloneStream implements StreamSource {
   readonly #invocation: Invocation;
   readonly #connection: AsyncConnection;
-  readonly #lease: () => Lease | undefined;
+  readonly #scope: Scope | undefined;
   #transaction: RootTransaction<AsyncConnection> | undefined;
-  #held: Lease | undefined;
+  #lease: Lease | undefined;
 
-  constructor(source: ConnectionSource, invocation: Invocation, lease: () => Lease | undefined) {
+  constructor(source: ConnectionSource, invocation: Invocation, scope: Scope | undefined) {
     this.#invocation = invocation;
     this.#connection = new AsyncConnection(source, 'transaction');
-    this.#lease = lease;
+    this.#scope = scope;
   }
 
   async open(): Promise<Portal> {
     this.#transaction = this.#connection.beginRoot({ readOnly: true });
-    this.#held = this.#lease();
+    if (this.#scope?.isOpen === true) this.#lease = this.#scope.lease();
     const portal = await this.#connection.openStream(this.#invocation).open();
     return new CancellingPortal(portal, this.#connection);
   }
@@ -33,7 +33,7 @@ export class StandaloneStream implements StreamSource {
       await (hasFailed ? this.#transaction?.rollback() : this.#transaction?.commit());
     } finally {
       await this.#connection.close();
-      await this.#held?.release();
+      await this.#lease?.release();
     }
   }
 }

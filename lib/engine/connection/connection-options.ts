@@ -3,6 +3,8 @@ import { mergeOptions } from '../util/merge-options.js';
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
 export class ConnectionOptions {
+  /** True: each statement commits itself, whatever the options say; also those that are asked for later. */
+  autocommits = false;
   #options: ExecutionOptions;
   #late: (() => ExecutionOptions) | undefined;
 
@@ -23,7 +25,7 @@ export class ConnectionOptions {
       this.#late = undefined;
       this.add(late);
     }
-    return this.#options;
+    return this.autocommits ? { ...this.#options, isolationLevel: 'AUTOCOMMIT' } : this.#options;
   }
 
   add(options: ExecutionOptions): void {

@@ -15,7 +15,7 @@ import type { CommandTarget } from '../execution/invocation.js';
 import { reportError } from '../util/logger.js';
 import type { EngineLogger } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { closed } from '../transaction/refusals.js';
+import { connectionClosed } from '../transaction/transaction-errors.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
 import type { Watch } from '../execution/watch.js';
 import type { Watchdog } from '../util/watchdog.js';
@@ -154,7 +154,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   #expectNotClosed(): void {
-    if (this.#state === 'closed') throw closed();
+    if (this.#state === 'closed') throw connectionClosed();
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {

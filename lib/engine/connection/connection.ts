@@ -18,7 +18,7 @@ import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { QueryConfig } from '../statement/executable.js';
 import { isAutocommit, type IsolationLevel } from '../transaction/isolation.js';
 import { askIsolationLevel } from './isolation-question.js';
-import { closed } from '../transaction/refusals.js';
+import { connectionClosed } from '../transaction/transaction-errors.js';
 import { ListeningExecutor } from './listening-executor.js';
 import { TransactionStream } from './transaction-stream.js';
 import type { Transaction } from '../transaction/transaction.js';
@@ -223,9 +223,9 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     );
   }
 
-  /** From now on each statement outside a transaction commits itself. @internal */
-  letAutocommit(): void {
-    this.#options.add({ isolationLevel: 'AUTOCOMMIT' });
+  /** From now on each statement outside a transaction commits itself, or no longer does. @internal */
+  letAutocommit(isOn = true): void {
+    this.#options.autocommits = isOn;
   }
 
   protected get engineWatch(): EngineWatch<AsyncConnection> {
@@ -308,7 +308,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
   }
 
   protected expectOpenable(): void {
-    if (this.closed) throw closed();
+    if (this.closed) throw connectionClosed();
     if (this.state === 'unstarted' && this.#mode === 'explicit') this.#expectPooled();
   }
 

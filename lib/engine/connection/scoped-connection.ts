@@ -115,8 +115,8 @@ export class ScopedConnection extends AsyncConnection {
     return this.#current().watch;
   }
 
-  override letAutocommit(): void {
-    this.#current().letAutocommit();
+  override letAutocommit(isOn = true): void {
+    this.#current().letAutocommit(isOn);
   }
 
   override async send(invocation: Invocation): Promise<CommandResult> {

@@ -1,7 +1,14 @@
 import { TransactionHooks } from './hooks.js';
 import type { HookPhase, TransactionHook } from './hooks.js';
-import type { RollbackReason } from './refusals.js';
 import type { TransactionHost } from './transaction-host.js';
+
+/**
+ * Why an end can only be a rollback. `isExpected`: the user asked for it, so that nothing is thrown for it.
+ */
+export interface RollbackReason {
+  readonly cause: unknown;
+  readonly isExpected: boolean;
+}
 
 /** The side of a transaction where others say what its end must be, and hang what comes with it. */
 export abstract class HookedTransaction {

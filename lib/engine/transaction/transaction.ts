@@ -4,7 +4,13 @@ import { DBAPIError } from '../errors/errors.js';
 import { HookedTransaction } from './hooked-transaction.js';
 import type { TransactionOptions } from './isolation.js';
 import { StatementGate, type Patience } from './statement-gate.js';
-import { busy, ended, failedEarlier, invalidated, lost } from './refusals.js';
+import {
+  connectionInvalidated,
+  connectionLost,
+  nestedBusy,
+  transactionAborted,
+  transactionEnded,
+} from './transaction-errors.js';
 import type { Opening, TransactionOwner } from './transaction-host.js';
 import { isLive } from './transaction-state.js';
 import type { TransactionState } from './transaction-state.js';
@@ -167,7 +173,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   // The server never had, or has no longer, what failed: there a statement would commit itself.
   #expectOnServer(): void {
     if (this.state !== 'failed' || this.host.serverStatus !== 'idle') return;
-    throw failedEarlier({ sqlState: '25P02' }, this.#firstError);
+    throw transactionAborted({ sqlState: '25P02' }, this.#firstError);
   }
 
   /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. */
@@ -175,7 +181,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (this.deadline?.aborted === true) return this.deadline.reason;
     if (!(error instanceof DBAPIError) || error.connectionInvalidated) return error;
     const earlier = this.#firstError ?? this.parent?.firstError;
-    if (earlier !== undefined && error.sqlState === '25P02') return failedEarlier(error, earlier);
+    if (earlier !== undefined && error.sqlState === '25P02') return transactionAborted(error, earlier);
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
     if (isRefused || this.host.serverStatus === 'failed') this.markFailed(error);
     return error;
@@ -230,7 +236,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return {
       timeout,
       mark: () => this.host.commandMark,
-      refusal: () => busy(timeout, this.origin, this.#child?.origin),
+      refusal: () => nestedBusy(timeout, { parent: this.origin, holder: this.#child?.origin }),
     };
   }
 
@@ -286,7 +292,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /** The connection is gone. The transaction stays attached until somebody rolls it back. @internal */
-  lose(cause: unknown = invalidated()): void {
+  lose(cause: unknown = connectionInvalidated()): void {
     this.#child?.lose(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';
@@ -310,7 +316,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
    */
   expectUsable(): void {
     this.expectActive();
-    if (this.#gate.isShut) throw ended(this.origin, 'ending');
+    if (this.#gate.isShut) throw transactionEnded(this.origin);
   }
 
   protected expectActive(): void {
@@ -319,6 +325,6 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     // It never heard of the end of the outer one, which knows why.
     if (isLive(this.#state)) this.parent?.expectActive();
     const isLost = this.#state === 'cancelled' && this.#firstError !== undefined;
-    throw isLost ? lost(this.origin, this.#firstError) : ended(this.origin, this.#state);
+    throw isLost ? connectionLost(this.origin, this.#firstError) : transactionEnded(this.origin, this.#state);
   }
 }

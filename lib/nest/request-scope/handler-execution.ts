@@ -134,7 +134,7 @@ export class HandlerExecution {
    */
   #settle(end: UnitEnd): Promise<void> | undefined {
     if (!this.#kind.endsUnit()) return this.#lease.release();
-    if (this.#scope.unit !== undefined) return this.#settleUnit(end);
+    if (this.#scope.transaction !== undefined) return this.#settleUnit(end);
     void this.#scope[end]();
     return this.#lease.release();
   }

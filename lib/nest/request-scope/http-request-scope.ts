@@ -29,7 +29,7 @@ export class HttpRequestScope {
       label: routeOf(request),
       commit,
       connection: connection && (() => connection(request)),
-      opener: this,
+      owner: this,
     });
     this.#lease = this.#scope.lease();
   }

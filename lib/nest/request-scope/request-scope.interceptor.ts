@@ -34,7 +34,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const scope = this.engine.currentScope() ?? this.openScope(context);
     const run = new HandlerExecution(scope, this.engine.logger, this.kindOf(context, scope));
-    if (scope.opener instanceof HttpRequestScope) scope.opener.handlerStarted();
+    if (scope.owner instanceof HttpRequestScope) scope.owner.handlerStarted();
     // Nest binds the async context when handle() is called, not when it is subscribed to.
     const source = scope.run(() => next.handle());
     return new Observable((out) => {

@@ -60,7 +60,7 @@ describe('late work', () => {
     expect(await workshop.names()).toEqual(['nested', 'root']);
   });
 
-  it('of another nested transaction, another root or another connection is refused as well', async () => {
+  it('of another nested transaction, another connection or a stream is refused as well', async () => {
     engine = workshop.engine({ poolSize: 2 });
     const over = new Latch();
     const { late } = await engine.transaction(async () => {
@@ -70,9 +70,6 @@ describe('late work', () => {
       return {
         late: Promise.all([
           then(() => engine.transaction(() => engine.execute(insert('nested')))),
-          then(() =>
-            engine.transaction(() => engine.execute(insert('root')), { propagation: 'requires-new' }),
-          ),
           then(() => connection.execute(insert('connection'))),
           then(() => engine.stream(text('SELECT name FROM item')).all()),
         ]),
@@ -106,6 +103,29 @@ describe('late work', () => {
     });
     await insertion;
     expect(await workshop.names()).toEqual(['first', 'not awaited']);
+  });
+});
+
+describe('late work that leaves the ended transaction alone', () => {
+  it("is stored: 'requires-new', 'not-supported' and engine.scope() start afresh", async () => {
+    engine = workshop.engine({ poolSize: 2 });
+    const over = new Latch();
+    const add = (name: string) => () => engine.execute(insert(name));
+    const { late } = await engine.transaction(async () => {
+      await engine.execute(insert('in time'));
+      return {
+        late: over.opened.then(async () => {
+          await engine.transaction(add('requires-new'), { propagation: 'requires-new' });
+          await engine.transaction(add('not-supported'), { propagation: 'not-supported' });
+          await engine.scope(async () => {
+            await engine.currentConnection().execute(insert('scope'));
+          });
+        }),
+      };
+    });
+    over.open();
+    await late;
+    expect(await workshop.names()).toEqual(['in time', 'not-supported', 'requires-new', 'scope']);
   });
 });
 

@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, Req, UseGuards } from '@nestjs/common';
 import type { CanActivate, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -48,8 +48,9 @@ class Routes {
     return 'noted';
   }
 
-  @Get('late')
-  async late(): Promise<string> {
+  @Get(['late', 'late-unit'])
+  async late(@Req() request: { url: string }): Promise<string> {
+    if (request.url.endsWith('unit')) this.engine.currentConnection();
     await this.engine.execute(sql`INSERT INTO items VALUES ('in time')`);
     const write = () => this.engine.execute(sql`INSERT INTO items VALUES ('late')`);
     this.traces.late = this.traces.mayGoOn.opened.then(write).catch((error: unknown) => error);
@@ -98,6 +99,7 @@ describe.each(ADAPTERS)('the scope of a request on %s', (_adapter, createAdapter
   });
   beforeEach(() => {
     traces.origins.length = 0;
+    traces.mayGoOn = new Latch();
   });
   afterAll(() => running.close());
 
@@ -106,12 +108,20 @@ describe.each(ADAPTERS)('the scope of a request on %s', (_adapter, createAdapter
     expect(traces.origins).toEqual([`GET ${path}`, `GET ${path}`, `GET ${path}`]);
   });
 
-  it('refuses what comes after its end, also when nobody has asked for anything of it', async () => {
+  it('lets what comes after its end commit itself where its connection was not asked for', async () => {
     expect(await (await fetch(`${running.url}/api/late`)).text()).toBe('answered');
+    await traces.mayGoOn.opened;
+    await traces.late;
+    expect(await storedNames(database)).toEqual(['in time', 'late']);
+    await expectIdle(engine, database);
+  });
+
+  it('refuses what comes after its end where it was one unit of work', async () => {
+    expect(await (await fetch(`${running.url}/api/late-unit`)).text()).toBe('answered');
     await traces.mayGoOn.opened;
     const failure = await traces.late;
     expect(failure).toBeInstanceOf(ScopeEndedError);
-    expect(String(failure)).toContain('the scope of GET /api/late has ended');
+    expect(String(failure)).toContain('the scope of GET /api/late-unit has already ended');
     expect(await storedNames(database)).toEqual(['in time']);
     await expectIdle(engine, database);
   });
