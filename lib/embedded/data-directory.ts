@@ -6,6 +6,9 @@ import type { ServerUser } from './server-user.js';
 /** Beside the cluster's own files; mode 0600. */
 export const passwordFile = 'embedded-postgres.password';
 
+/** Inside a data directory while a cluster is made in it. */
+export const claimFolder = 'embedded-postgres.new';
+
 /** A data directory that outlives the server. */
 export interface DataDirectory {
   readonly path: string;
@@ -22,14 +25,11 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(dataDir: string, user: ServerUser): Promise<DataDirectory> {
   const path = resolve(dataDir);
-  const owner = await ownerOf(path);
-  if (owner === undefined) {
-    // Only the directory itself is private: the server's user has to get through those above it.
-    await mkdir(dirname(path), { recursive: true });
-    await mkdir(path, { mode: 0o700 });
+  if (await isMade(path)) {
     await handOver(path, user);
     return { path, password: undefined, discard: () => rmdir(path).catch(() => undefined) };
   }
+  const owner = await ownerOf(path);
   if ((await entriesOf(path)).length === 0) {
     await handOver(path, user);
     return { path, password: undefined, discard: () => Promise.resolve() };
@@ -44,12 +44,29 @@ export async function openDataDirectory(dataDir: string, user: ServerUser): Prom
   return { path, password: await storedPassword(path), discard: () => Promise.resolve() };
 }
 
-async function ownerOf(path: string): Promise<number | undefined> {
+/** True where the directory did not exist: of several starts at once only one makes it. */
+async function isMade(path: string): Promise<boolean> {
+  try {
+    // Only the directory itself is private: the server's user has to get through those above it.
+    await mkdir(dirname(path), { recursive: true });
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (cause) {
+    if (hasCode(cause, 'EEXIST') && (await isDirectory(path))) return false;
+    throw new ArgumentError(`dataDir "${path}" cannot be made. Give another directory.`, { cause });
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() ?? false;
+}
+
+async function ownerOf(path: string): Promise<number> {
   try {
     return (await stat(path)).uid;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw new ArgumentError(`dataDir "${path}" cannot be reached. Give another directory.`, { cause: error });
+  } catch (cause) {
+    throw new ArgumentError(`dataDir "${path}" cannot be reached. Give another directory.`, { cause });
   }
 }
 

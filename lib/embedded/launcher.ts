@@ -112,7 +112,7 @@ async function launchOn(
     folder,
     dataDir,
     signal: directory === undefined ? 'QUIT' : 'INT',
-    initdb: join(programs, 'initdb'),
+    initdb: directory?.password === undefined ? join(programs, 'initdb') : undefined,
     initdbOptions: initdbOptions(binaries, directory === undefined),
     server: [join(programs, 'postgres'), '-D', dataDir, ...serverSettings(options, port)],
     user,
@@ -199,7 +199,7 @@ function startError({ reason, log }: StartFailure, port: number, { options, user
           );
     case 'data-dir-in-use':
       return new ArgumentError(
-        `dataDir "${options.dataDir}" is in use by a running server. Stop that one, or give another directory.\n${log}`,
+        `dataDir "${options.dataDir}" is in use: a server runs on it, or another process is making it. Stop that one, or give another directory.\n${log}`,
       );
     case 'data-dir-unreachable':
       return new ArgumentError(

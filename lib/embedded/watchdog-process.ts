@@ -1,18 +1,19 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { passwordFile } from './data-directory.js';
+import { claimFolder, passwordFile } from './data-directory.js';
 import type { ServerUser } from './server-user.js';
 
 /*
  * Runs initdb and the server, and waits for the end of its input, which comes however our process dies. Then
  * it stops what runs, removes the folder and ends. It makes that folder itself, so that there is no moment
- * without an owner.
+ * without an owner. A new cluster is made in a folder inside the data directory, which only one of several
+ * starts can make, and is moved to its place when it is whole: PG_VERSION comes last.
  *
  * The signal is repeated, as a program that has only just been forked does not listen yet.
  */
 const script = `
-folder=$1 data=$2 signal=$3 initdb=$4 options=$5
+folder=$1 data=$2 signal=$3 initdb=$4 options=$5 claim=
 shift 5
 umask 077
 trap '' INT TERM HUP
@@ -27,18 +28,25 @@ run() {
   return "$status"
 }
 finish() {
+  test -z "$claim" || rm -rf "$claim"
   rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
   exit "$1"
 }
 mkdir -m 700 "$folder" || exit 73
 echo made
 IFS= read -r password <&3 || finish 1
-case $data in "$folder"/*) ;; *) test -w "$data" || finish 77 ;; esac
-if ! test -e "$data/PG_VERSION"; then
+case $data in "$folder"/*) mkdir "$data" ;; *) test -w "$data" || finish 77 ;; esac
+if test -n "$initdb"; then
+  test ! -e "$data/PG_VERSION" || finish 78
+  mkdir "$data/${claimFolder}" || finish 78
+  claim=$data/${claimFolder}
+  chmod 700 "$data"
   printf '%s\\n' "$password" >"$folder/password"
-  run "$initdb" -D "$data" -U postgres -A scram-sha-256 --pwfile="$folder/password" -E UTF8 --locale=C $options \\
+  run "$initdb" -D "$claim/cluster" -U postgres -A scram-sha-256 --pwfile="$folder/password" -E UTF8 --locale=C $options \\
     || finish "$status"
-  case $data in "$folder"/*) rm "$folder/password" ;; *) mv "$folder/password" "$data/${passwordFile}" ;; esac
+  case $data in "$folder"/*) rm "$folder/password" ;; *) mv "$folder/password" "$claim/cluster/${passwordFile}" ;; esac
+  mv "$claim/cluster/PG_VERSION" "$claim/" && mv "$claim/cluster"/* "$data/" && mv "$claim/PG_VERSION" "$data/" \\
+    && rm -rf "$claim" || finish 1
 fi
 run "$@"
 finish "$status"
@@ -56,7 +64,8 @@ export interface GuardPlan {
   readonly dataDir: string;
   /** QUIT stops the server at once, INT after a checkpoint. */
   readonly signal: 'INT' | 'QUIT';
-  readonly initdb: string;
+  /** Undefined: there is a cluster already. */
+  readonly initdb: string | undefined;
   readonly initdbOptions: readonly string[];
   /** The server's program and its arguments. */
   readonly server: readonly string[];
@@ -89,7 +98,7 @@ export class PostgresGuard {
         plan.folder,
         plan.dataDir,
         plan.signal,
-        plan.initdb,
+        plan.initdb ?? '',
         plan.initdbOptions.join(' '),
         ...plan.server,
       ],
@@ -175,6 +184,7 @@ export class PostgresGuard {
 
   #reason(): StartFailure['reason'] {
     if (this.#child.exitCode === 77) return 'data-dir-unreachable';
+    if (this.#child.exitCode === 78) return 'data-dir-in-use';
     if (this.#log.includes('lock file "postmaster.pid" already exists')) return 'data-dir-in-use';
     if (/could not bind .*: Address already in use/.test(this.#log)) return 'port-taken';
     return 'other';

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -79,8 +79,31 @@ describe('a given data directory', () => {
     await using server = await startEmbeddedPostgres({ dataDir });
     const second = startEmbeddedPostgres({ dataDir });
     await expect(second).rejects.toThrow(ArgumentError);
-    await expect(second).rejects.toThrow('is in use by a running server');
+    await expect(second).rejects.toThrow('is in use: a server runs on it');
     expect(await queryOnce(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it.each(['missing', 'empty'])('that is %s is given to one of several starts at once', async (state) => {
+    const dataDir = join(await workshop.makeFolder('data'), 'new');
+    if (state === 'empty') await mkdir(dataDir);
+    const starts = await Promise.allSettled([1, 2, 3, 4].map(() => startEmbeddedPostgres({ dataDir })));
+    const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    const errors = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason as unknown] : []));
+    expect(servers).toHaveLength(1);
+    expect(errors.map((error) => error instanceof ArgumentError)).toEqual([true, true, true]);
+    expect(await queryOnce(servers[0]?.url ?? '', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await servers[0]?.stop();
+    // What was claimed for the making of the cluster is gone, and the cluster is whole.
+    expect(await readdir(dataDir)).not.toContain('embedded-postgres.new');
+    await (await startEmbeddedPostgres({ dataDir })).stop();
+  });
+
+  it.each(['file', 'dangling link'])('that lies where a %s is in the way is refused', async (obstacle) => {
+    const dataDir = join(await workshop.makeFolder('data'), 'new');
+    if (obstacle === 'file') await writeFile(dataDir, '');
+    else await symlink(join(dataDir, 'nowhere'), dataDir);
+    await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow(ArgumentError);
+    await expect(startEmbeddedPostgres({ dataDir: join(dataDir, 'below') })).rejects.toThrow(ArgumentError);
   });
 
   it('is refused and left alone when it holds something else', async () => {
