@@ -51,6 +51,8 @@ export { CompiledCache } from './statement/compiled-cache.js';
 export { Sql } from './statement/sql-fragment.js';
 export { sql } from './statement/sql.js';
 export { bindparam, BindParameter, text, TextClause } from './statement/text.js';
+export { transactionCommand } from './statement/transaction-command.js';
+export type { TransactionCommand, TransactionCommandKind } from './statement/transaction-command.js';
 export type {
   CompilableQuery,
   CompiledQuery,

@@ -5,8 +5,15 @@ import { splitScript } from '../statement/split-script.js';
 import type { ScriptStatement } from '../statement/split-script.js';
 import type { QueryConfig } from '../statement/executable.js';
 import type { Row } from '../statement/row.js';
-import { transactionWord } from '../statement/transaction-command.js';
-import type { TransactionWord } from '../statement/transaction-command.js';
+import { transactionCommandOf } from '../statement/transaction-command.js';
+
+type TransactionWord = 'BEGIN' | 'COMMIT' | 'ROLLBACK';
+
+const WORDS: Readonly<Record<string, TransactionWord>> = {
+  begin: 'BEGIN',
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+};
 
 /** A query config of `pg`. */
 export interface DriverQuery extends QueryConfig {
@@ -117,7 +124,7 @@ class LentClient implements DriverClient {
 
   async #run(text: string, values: readonly unknown[]): Promise<readonly CommandResult[]> {
     const statements = splitScript(text);
-    const words = statements.map((statement) => transactionWord(statement.words));
+    const words = statements.map(transactionWordOf);
     if (statements.length > 1 && values.length === 0) return await this.#runScript(text, statements, words);
     const [word] = words;
     if (word !== undefined && statements.length === 1) return [await this.#control(word)];
@@ -163,6 +170,22 @@ class LentClient implements DriverClient {
     }
     return { command: word, rowCount: -1, shape: undefined, rows: [] };
   }
+}
+
+/**
+ * Undefined for a statement that is not transaction control.
+ *
+ * @throws IllegalStateError for control that cannot be the begin or the end of a nested transaction.
+ */
+function transactionWordOf({ words: firstWords }: ScriptStatement): TransactionWord | undefined {
+  const command = transactionCommandOf(firstWords);
+  if (command === undefined) return undefined;
+  const word = WORDS[command.kind];
+  if (word !== undefined && command.isPlain) return word;
+  throw new IllegalStateError(
+    `${command.words} changes the transaction without the connection knowing. Only plain BEGIN, COMMIT and ROLLBACK ` +
+      'are supported here; use connection.beginNested() for a savepoint, connection.begin(options) for an isolation level.',
+  );
 }
 
 const UNSUPPORTED: Readonly<Record<string, string>> = {

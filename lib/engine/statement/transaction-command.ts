@@ -1,30 +1,48 @@
-import { IllegalStateError } from '../errors/errors.js';
+import { splitScript } from './split-script.js';
 
-/** What a statement of transaction control does to a pair. */
-export type TransactionWord = 'BEGIN' | 'COMMIT' | 'ROLLBACK';
+/** What a statement of transaction control does; `prepared`: it is part of a two-phase commit. */
+export type TransactionCommandKind =
+  'begin' | 'commit' | 'rollback' | 'rollback-to' | 'savepoint' | 'release' | 'prepared';
 
-const FORMS: readonly (readonly [RegExp, TransactionWord])[] = [
-  [/^(?:BEGIN|BEGIN WORK|BEGIN TRANSACTION|START TRANSACTION)$/, 'BEGIN'],
-  [/^(?:COMMIT|END)(?: WORK| TRANSACTION)?(?: AND NO CHAIN)?$/, 'COMMIT'],
-  [/^(?:ROLLBACK|ABORT)(?: WORK| TRANSACTION)?(?: AND NO CHAIN)?$/, 'ROLLBACK'],
+/** A statement of transaction control, as {@link transactionCommand} recognizes it. */
+export interface TransactionCommand {
+  readonly kind: TransactionCommandKind;
+  /** Its first words in capitals, without comments: `ROLLBACK WORK AND CHAIN`. */
+  readonly words: string;
+  /** True where it says no more than its kind: no isolation level or access mode, no AND CHAIN. */
+  readonly isPlain: boolean;
+  /** True for COMMIT AND CHAIN and ROLLBACK AND CHAIN, which begin the next transaction. */
+  readonly chains: boolean;
+}
+
+const FORMS: readonly (readonly [RegExp, TransactionCommandKind])[] = [
+  [/^(?:PREPARE TRANSACTION|COMMIT PREPARED|ROLLBACK PREPARED)\b/, 'prepared'],
+  [/^(?:BEGIN|START TRANSACTION)\b/, 'begin'],
+  [/^(?:COMMIT|END)\b/, 'commit'],
+  [/^(?:ROLLBACK|ABORT)(?: WORK| TRANSACTION)? TO\b/, 'rollback-to'],
+  [/^(?:ROLLBACK|ABORT)\b/, 'rollback'],
+  [/^SAVEPOINT\b/, 'savepoint'],
+  [/^RELEASE\b/, 'release'],
 ];
 
-const CONTROL =
-  /^(?:BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE TRANSACTION)\b/;
+const PLAIN =
+  /^(?:START TRANSACTION|(?:BEGIN|COMMIT|END|ROLLBACK|ABORT)(?: WORK| TRANSACTION)?(?: AND NO CHAIN)?)$/;
+
+/** What a text may begin with that is, or hides, transaction control: a comment, a semicolon or one of these words. */
+const CANDIDATE = /^[\s;]*(?:--|\/\*|BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE)/i;
 
 /**
- * What a statement with these first words, in capitals, does to the transaction; undefined for what is no
- * transaction control.
- *
- * @throws IllegalStateError for control that can't be the begin or the end of a nested transaction.
+ * What a statement does to the transaction around it: undefined where its first words are not transaction control.
+ * Comments in front of it are looked through. Of a text with several statements only the first counts.
  */
-export function transactionWord(words: readonly string[]): TransactionWord | undefined {
-  const head = words.join(' ');
-  const form = FORMS.find(([pattern]) => pattern.test(head));
-  if (form !== undefined) return form[1];
-  if (!CONTROL.test(head)) return undefined;
-  throw new IllegalStateError(
-    `${head} would change the transaction behind the connection's back. Plain BEGIN, COMMIT and ROLLBACK are taken; ` +
-      `for a savepoint use connection.beginNested(), for an isolation level connection.begin(options).`,
-  );
+export function transactionCommand(sql: string): TransactionCommand | undefined {
+  return CANDIDATE.test(sql) ? transactionCommandOf(splitScript(sql)[0]?.words ?? []) : undefined;
+}
+
+/** The same for a statement whose first words, in capitals, are known. */
+export function transactionCommandOf(firstWords: readonly string[]): TransactionCommand | undefined {
+  const words = firstWords.join(' ');
+  const kind = FORMS.find(([pattern]) => pattern.test(words))?.[1];
+  if (kind === undefined) return undefined;
+  return { kind, words, isPlain: PLAIN.test(words), chains: / AND CHAIN\b/.test(words) };
 }

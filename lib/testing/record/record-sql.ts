@@ -1,6 +1,5 @@
-import { ArgumentError } from '../../engine/index.js';
+import { ArgumentError, transactionCommand } from '../../engine/index.js';
 import type { AsyncEngine, Command, Control, DriverConnection } from '../../engine/index.js';
-import { controlWord } from './statement-kind.js';
 import { RecordingSession } from './recording-session.js';
 
 /** One statement as it was handed to the driver. */
@@ -96,7 +95,7 @@ export class SqlLog implements Disposable {
     this.#sent = [
       ...this.#sent,
       ...control.map((one) => entry(one, true)),
-      ...commands.map((one) => entry(one, controlWord(one.text) !== undefined)),
+      ...commands.map((one) => entry(one, transactionCommand(one.text) !== undefined)),
     ];
   }
 }

@@ -1,4 +1,4 @@
-import { ResourceClosedError } from '../../engine/index.js';
+import { ResourceClosedError, transactionCommand } from '../../engine/index.js';
 import type {
   Command,
   CommandOptions,
@@ -8,7 +8,6 @@ import type {
   Portal,
   ServerStatus,
 } from '../../engine/index.js';
-import { controlWord } from '../record/statement-kind.js';
 import { aborted } from './aborted.js';
 import { runGuarded } from './savepoint.js';
 import type { Level, Outer } from './test-place.js';
@@ -179,10 +178,10 @@ export class RollbackSession implements DriverConnection {
     signal: AbortSignal | undefined,
     work: (opening: readonly Control[]) => Promise<T>,
   ): Promise<T> {
-    const begin = control.find(({ text }) => controlWord(text) === 'begin');
+    const begin = control.find(({ text }) => transactionCommand(text)?.kind === 'begin');
     if (this.#block === undefined && begin !== undefined) {
       if (!/\bREAD ONLY\b/i.test(begin.text)) return await this.#begin(begin, control, texts, signal, work);
-      this.#block = new ReadBlock(control.filter(({ text }) => controlWord(text) === undefined));
+      this.#block = new ReadBlock(control.filter(({ text }) => transactionCommand(text) === undefined));
     }
     const block = this.#block;
     if (block instanceof WriteBlock) return await block.run(texts, signal, () => work(control));
@@ -243,7 +242,7 @@ export class RollbackSession implements DriverConnection {
   ): Promise<CommandResult[] | undefined> {
     const [command] = commands;
     if (command === undefined || command.simple === true) return undefined;
-    const word = controlWord(command.text);
+    const word = transactionCommand(command.text)?.kind;
     if (word === undefined) return undefined;
     if (word === 'begin' && this.#block === undefined) {
       await this.perform(

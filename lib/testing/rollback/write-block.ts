@@ -1,5 +1,5 @@
+import { transactionCommand } from '../../engine/index.js';
 import type { CommandResult, Control, DriverConnection } from '../../engine/index.js';
-import { controlWord } from '../record/statement-kind.js';
 import { aborted } from './aborted.js';
 import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
 import { undo } from './savepoint.js';
@@ -88,7 +88,7 @@ export class WriteBlock implements Level {
     const leave = await this.turns.take(signal);
     try {
       const [first = ''] = texts;
-      if (controlWord(first) === 'rollback-to') this.#goBackTo(first);
+      if (transactionCommand(first)?.kind === 'rollback-to') this.#goBackTo(first);
       else if (this.#state === 'doomed') throw aborted(texts.at(-1) ?? '');
       for (const text of texts) this.#follow(text);
       return await work();
