@@ -129,7 +129,7 @@ export type {
   IsolationLevel,
   Lease,
   LogFields,
-  OnConnection,
+  ConnectionEvent,
   OptionsEvent,
   Parameters,
   PoolClass,

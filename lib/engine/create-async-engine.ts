@@ -11,7 +11,7 @@ import { OpenScopes } from './ambient/open-scopes.js';
 import { QueuePool } from './pool/queue-pool.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
-import { ReplacedErrors } from './execution/replaced-errors.js';
+import { ErrorReplacements } from './execution/connection-observer.js';
 import { CompiledCache } from './statement/compiled-cache.js';
 import { makeUrl } from './driver/url/url.js';
 import type { DatabaseUrl } from './driver/url/url.js';
@@ -41,7 +41,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       hideParameters: options.hideParameters ?? false,
       slowStatementThreshold: options.slowStatementThreshold,
       loggerName: loggerName('AsyncEngine', options.loggingName),
-      replacements: new ReplacedErrors(),
+      replacements: new ErrorReplacements(),
       compiledCache: new CompiledCache(resolved.queryCacheSize),
       logger: resolved.logger,
       nestedWaitTimeout: resolved.nestedWaitTimeout,
@@ -62,7 +62,7 @@ function loggerName(kind: string, name: string | undefined): string {
 
 function logPool(pool: Pool, { echoPool, poolLoggingName }: AsyncEngineOptions, logger: EngineLogger): void {
   const name = loggerName(pool.name, poolLoggingName);
-  pool.watch.logTo((tally) => new EchoLog(logger, name, echoPool ?? false, tally));
+  pool.observer.logTo((tally) => new EchoLog(logger, name, echoPool ?? false, tally));
 }
 
 function expectUsable(pool: Pool): void {

@@ -6,7 +6,7 @@ import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import { InvalidRequestError } from './errors/errors.js';
 import { EventHub } from './util/events.js';
 import type { EventOf, ListenerTally } from './util/events.js';
-import type { PoolWatch } from './pool/pool-watch.js';
+import type { PoolObserver } from './pool/pool-observer.js';
 
 const OWN_TIMINGS = { engineDisposed: 'sync', retry: 'sync' } as const;
 
@@ -15,9 +15,9 @@ export class EngineListeners<Engine> {
   readonly tally: ListenerTally;
   readonly connections: EventHub<ConnectionEvents<AsyncConnection>>;
   readonly #own: EventHub<EngineOwnEvents<Engine>>;
-  readonly #pool: PoolWatch;
+  readonly #pool: PoolObserver;
 
-  constructor(pool: PoolWatch, parent?: EngineListeners<Engine>) {
+  constructor(pool: PoolObserver, parent?: EngineListeners<Engine>) {
     this.tally = parent?.tally ?? { count: 0 };
     this.connections = parent?.connections.child() ?? new EventHub(ENGINE_CONNECTION_TIMINGS, this.tally);
     // A tally of its own: no statement has to look at these.

@@ -25,7 +25,7 @@ export type {
   CommandReplacement,
   ConnectionEvents,
   HandleErrorEvent,
-  OnConnection,
+  ConnectionEvent,
   OptionsEvent,
   SavepointEvent,
   StatementReplacement,

@@ -7,9 +7,9 @@ import type { EventOf } from './util/events.js';
 import { EchoLog } from './util/logger.js';
 import type { Echo, EngineLogger } from './util/logger.js';
 import type { Pool } from './pool/pool.js';
-import type { ReplacedErrors } from './execution/replaced-errors.js';
-import { EngineWatch } from './execution/watch.js';
-import type { Watch } from './execution/watch.js';
+import type { ErrorReplacements } from './execution/connection-observer.js';
+import { ObserverFactory } from './execution/connection-observer.js';
+import type { ConnectionObserver } from './execution/connection-observer.js';
 
 /** What the listeners and the log of an engine are made of. */
 export interface ListeningParts {
@@ -19,13 +19,13 @@ export interface ListeningParts {
   readonly loggerName: string;
   readonly hideParameters: boolean;
   readonly slowStatementThreshold: number | undefined;
-  readonly replacements: ReplacedErrors;
+  readonly replacements: ErrorReplacements;
 }
 
 /** The side of an engine that tells what happens: listeners, log and channels. */
 export abstract class ListeningEngine<Engine> extends AmbientEngine {
   /** The listeners of this engine, its log and its channels, for its connections. @internal */
-  readonly watch: EngineWatch<AsyncConnection>;
+  readonly observers: ObserverFactory<AsyncConnection>;
   readonly #listeners: EngineListeners<Engine>;
   readonly #log: EchoLog;
 
@@ -33,7 +33,7 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     super();
     const { slowStatementThreshold, hideParameters, replacements } = parts;
     this.#listeners = new EngineListeners(
-      parts.pool.watch,
+      parts.pool.observer,
       parent === undefined ? undefined : parent.#listeners,
     );
     const { tally, connections: hub } = this.#listeners;
@@ -41,9 +41,15 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
     if (slowStatementThreshold !== undefined) tally.count += 1;
     this.#log = new EchoLog(parts.logger, parts.loggerName, echo, tally);
     const log = this.#log;
-    this.watch = new EngineWatch(tally, { hub, log, hideParameters, slowStatementThreshold, replacements });
+    this.observers = new ObserverFactory(tally, {
+      hub,
+      log,
+      hideParameters,
+      slowStatementThreshold,
+      replacements,
+    });
     if (parent === undefined)
-      parts.pool.watch.pingJudge = (error) => this.watchOfEngine()?.prePingFailed(error);
+      parts.pool.observer.pingJudge = (error) => this.engineObserver()?.prePingFailed(error);
   }
 
   /** Whether statements are written to the log; with `'debug'`, their rows too. May be set at any time. */
@@ -84,19 +90,19 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
   }
 
   protected get shownParameters(): 'values' | 'hidden' | undefined {
-    return this.watch.shownParameters;
+    return this.observers.shownParameters;
   }
 
-  protected watchOfCaller(): Watch<AsyncConnection> | undefined {
-    if (!this.watch.isObserved) return undefined;
-    return this.activeTransaction()?.connection.watch ?? this.watchOfEngine();
+  protected callerObserver(): ConnectionObserver<AsyncConnection> | undefined {
+    if (!this.observers.isObserved) return undefined;
+    return this.activeTransaction()?.connection.observer ?? this.engineObserver();
   }
 
   /** For statements that commit themselves. @internal */
-  watchOfEngine(): Watch<AsyncConnection> | undefined {
-    return this.watch.of({
+  engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
+    return this.observers.of({
       connection: undefined,
-      hub: this.watch.parts.hub,
+      hub: this.observers.parts.hub,
       options: () => this.getExecutionOptions(),
       // Whoever sends the statement has its session, and asks the statement.
       invalidate: () => undefined,
@@ -104,7 +110,7 @@ export abstract class ListeningEngine<Engine> extends AmbientEngine {
   }
 
   protected replacementOf(error: unknown): unknown {
-    return this.watch.parts.replacements.get(error) ?? error;
+    return this.observers.parts.replacements.get(error) ?? error;
   }
 
   protected tell<Name extends keyof EngineOwnEvents<Engine>>(

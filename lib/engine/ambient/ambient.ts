@@ -20,7 +20,7 @@ import { ScopedConnection } from '../connection/scoped-connection.js';
 import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { TransactionHook } from '../transaction/hooks.js';
-import type { EngineWatch } from '../execution/watch.js';
+import type { ObserverFactory } from '../execution/connection-observer.js';
 import { Watchdog } from '../util/watchdog.js';
 
 // This library's own frame, and enough to get past a dependency that calls it.
@@ -36,7 +36,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   abstract readonly logger: EngineLogger;
   abstract readonly dialect: Dialect;
   /** @internal */
-  abstract readonly watch: EngineWatch<AsyncConnection>;
+  abstract readonly observers: ObserverFactory<AsyncConnection>;
   /** @internal */
   abstract readonly nestedWaitTimeout: number;
   /** @internal */

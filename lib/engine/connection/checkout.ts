@@ -1,6 +1,6 @@
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { Watch } from '../execution/watch.js';
+import type { ConnectionObserver } from '../execution/connection-observer.js';
 
 /** Who wants a connection of the pool. */
 export interface CheckoutHost {
@@ -8,7 +8,7 @@ export interface CheckoutHost {
   /** Connections that transactions around this one hold while they wait for it. */
   holding(): readonly PooledConnection[];
   /** Undefined while nobody wants to know what happens here. */
-  watch(): Watch<unknown> | undefined;
+  observer(): ConnectionObserver<unknown> | undefined;
 }
 
 /** The wait for a connection of the pool, which can be ended from outside. One at a time. */
@@ -33,7 +33,9 @@ export class Checkout {
     try {
       return await pool.connect({ holding: this.#host.holding(), signal, waiting });
     } catch (error) {
-      throw isEnded || signal?.aborted === true ? error : (this.#host.watch()?.connectFailed(error) ?? error);
+      throw isEnded || signal?.aborted === true
+        ? error
+        : (this.#host.observer()?.connectFailed(error) ?? error);
     } finally {
       this.#end = undefined;
     }

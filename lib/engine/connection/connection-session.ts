@@ -10,14 +10,14 @@ import type {
   ServerStatus,
 } from '../driver/driver.js';
 import { NotStartedError, QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
-import { judge } from '../execution/failure.js';
+import { classifyFailure } from '../execution/connection-observer.js';
 import type { CommandTarget } from '../execution/invocation.js';
 import { reportError } from '../util/logger.js';
 import type { EngineLogger } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { connectionClosed } from '../transaction/transaction-errors.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
-import type { Watch } from '../execution/watch.js';
+import type { ConnectionObserver } from '../execution/connection-observer.js';
 import type { Watchdog } from '../util/watchdog.js';
 
 /**
@@ -93,8 +93,8 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
   }
 
-  get watch(): Watch<unknown> | undefined {
-    return this.#host.watch();
+  get observer(): ConnectionObserver<unknown> | undefined {
+    return this.#host.observer();
   }
 
   get nestedWaitTimeout(): number {
@@ -141,12 +141,12 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     this.#state = 'open';
     const isFirst = !this.#hasConnected;
     this.#hasConnected = true;
-    return isFirst && this.watch !== undefined ? this.#announce() : undefined;
+    return isFirst && this.observer !== undefined ? this.#announce() : undefined;
   }
 
   async #announce(): Promise<void> {
     try {
-      this.watch?.engineConnect();
+      this.observer?.engineConnect();
     } catch (error) {
       await this.close();
       throw error;
@@ -293,7 +293,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
         return result;
       },
       (error: unknown) => {
-        const { isDisconnect, invalidatesPool } = judge(error, this.watch);
+        const { isDisconnect, invalidatesPool } = classifyFailure(error, this.observer);
         if (isDisconnect) this.#lose(error, invalidatesPool);
         this.#running -= 1;
         last?.();

@@ -5,7 +5,7 @@ import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Transaction } from '../transaction/transaction.js';
-import type { EngineWatch } from '../execution/watch.js';
+import type { ObserverFactory } from '../execution/connection-observer.js';
 import type { Watchdog } from '../util/watchdog.js';
 
 /** What a connection needs of its engine. */
@@ -15,7 +15,7 @@ export interface ConnectionSourceOf<Connection> {
   readonly logger: EngineLogger;
   readonly dialect: Dialect;
   /** Who wants to know what happens. */
-  readonly watch: EngineWatch<Connection>;
+  readonly observers: ObserverFactory<Connection>;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
   /** For the deadlines of COMMIT and ROLLBACK. */

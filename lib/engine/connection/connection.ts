@@ -22,7 +22,7 @@ import { connectionClosed } from '../transaction/transaction-errors.js';
 import { ListeningExecutor } from './listening-executor.js';
 import { TransactionStream } from './transaction-stream.js';
 import type { Transaction } from '../transaction/transaction.js';
-import type { EngineWatch } from '../execution/watch.js';
+import type { ObserverFactory } from '../execution/connection-observer.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;
@@ -61,7 +61,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       opensItself: mode !== 'explicit',
       holding: () => source.holding(),
       outside: (work) => source.outside(work),
-      watch: () => this.watch,
+      observer: () => this.observer,
       lost: (cause) => this.#transactions.lose(cause),
       detached: (transaction) => this.#transactions.detach(transaction, () => this.#rest()),
     });
@@ -162,7 +162,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    */
   async executionOptions(options: ExecutionOptions): Promise<this> {
     checkExecutionOptions(options, this.inTransaction());
-    this.#options.add(this.watch?.setOptions(options) ?? options);
+    this.#options.add(this.observer?.setOptions(options) ?? options);
     return this;
   }
 
@@ -228,8 +228,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
     this.#options.autocommits = isOn;
   }
 
-  protected get engineWatch(): EngineWatch<AsyncConnection> {
-    return this.#source.watch;
+  protected get observers(): ObserverFactory<AsyncConnection> {
+    return this.#source.observers;
   }
 
   protected get self(): this {
@@ -264,7 +264,7 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
       this.#transactions.current() ??
       (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
     if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
-    this.watch?.line(
+    this.observer?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
     );

@@ -4,13 +4,13 @@ import { InvalidRequestError } from '../errors/errors.js';
 import type { EventHub } from '../util/events.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { TransactionalExecutor } from './transactional-executor.js';
-import type { EngineWatch, Watch } from '../execution/watch.js';
+import type { ObserverFactory, ConnectionObserver } from '../execution/connection-observer.js';
 
 /** A connection's own listeners, and what it tells to them and to those of its engine. */
 export abstract class ListeningExecutor<Connection> extends TransactionalExecutor<Connection> {
   #hub: EventHub<ConnectionEvents<Connection>> | undefined;
 
-  protected abstract readonly engineWatch: EngineWatch<Connection>;
+  protected abstract readonly observers: ObserverFactory<Connection>;
   protected abstract readonly self: Connection;
   /** The options that hold for the statements of this connection: its own and those of its engine. */
   abstract getExecutionOptions(): Readonly<ExecutionOptions>;
@@ -55,7 +55,7 @@ export abstract class ListeningExecutor<Connection> extends TransactionalExecuto
         "the event 'handleError' is told to the engine's listeners alone. Add this one to the engine.",
       );
     }
-    this.#hub ??= this.engineWatch.parts.hub.child(CONNECTION_TIMINGS);
+    this.#hub ??= this.observers.parts.hub.child(CONNECTION_TIMINGS);
     return this.#hub;
   }
 
@@ -65,26 +65,26 @@ export abstract class ListeningExecutor<Connection> extends TransactionalExecuto
   }
 
   /** Undefined while nobody wants to know. @internal */
-  get watch(): Watch<Connection> | undefined {
-    const { engineWatch } = this;
-    if (!engineWatch.isObserved) return undefined;
-    return engineWatch.of({
+  get observer(): ConnectionObserver<Connection> | undefined {
+    const { observers } = this;
+    if (!observers.isObserved) return undefined;
+    return observers.of({
       connection: this.self,
-      hub: this.#hub ?? engineWatch.parts.hub,
+      hub: this.#hub ?? observers.parts.hub,
       options: () => this.getExecutionOptions(),
       invalidate: (cause) => this.invalidate(cause),
     });
   }
 
-  protected watchOfCaller(): Watch<Connection> | undefined {
-    return this.watch;
+  protected callerObserver(): ConnectionObserver<Connection> | undefined {
+    return this.observer;
   }
 
   protected replacementOf(error: unknown): unknown {
-    return this.engineWatch.parts.replacements.get(error) ?? error;
+    return this.observers.parts.replacements.get(error) ?? error;
   }
 
   protected get shownParameters(): 'values' | 'hidden' | undefined {
-    return this.engineWatch.shownParameters;
+    return this.observers.shownParameters;
   }
 }

@@ -12,7 +12,7 @@ import type { IsolationLevel, TransactionOptions } from '../transaction/isolatio
 import type { NestedTransaction } from '../transaction/nested-transaction.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
-import type { Watch } from '../execution/watch.js';
+import type { ConnectionObserver } from '../execution/connection-observer.js';
 
 type Events = ConnectionEvents<AsyncConnection>;
 type Root = RootTransaction<AsyncConnection>;
@@ -111,8 +111,8 @@ export class ScopedConnection extends AsyncConnection {
     return this;
   }
 
-  override get watch(): Watch<AsyncConnection> | undefined {
-    return this.#current().watch;
+  override get observer(): ConnectionObserver<AsyncConnection> | undefined {
+    return this.#current().observer;
   }
 
   override letAutocommit(isOn = true): void {

@@ -1,16 +1,16 @@
 import type { CommandResult, Control } from '../driver/driver.js';
-import { judge } from './failure.js';
+import { classifyFailure } from './connection-observer.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { TextProfile } from './statement-stats.js';
-import type { Watch } from './watch.js';
+import type { StatementStats } from './statement-stats.js';
+import type { ConnectionObserver } from './connection-observer.js';
 
 /** What an engine's statement outside of transactions needs. */
 export interface AutocommitHost {
   readonly pool: Pool;
   /** Who wants to know of it; undefined: nobody. */
-  watchOfEngine(): Watch<unknown> | undefined;
+  engineObserver(): ConnectionObserver<unknown> | undefined;
   /** Connections that transactions around the caller hold while he waits for another one. */
   holding(): readonly PooledConnection[];
 }
@@ -23,7 +23,7 @@ export async function runAutocommitted(
   host: AutocommitHost,
   invocation: Invocation,
   control: readonly Control[],
-  profile?: TextProfile,
+  profile?: StatementStats,
 ): Promise<CommandResult> {
   const { pool } = host;
   const pooled = pool.tryConnect() ?? (await waitForConnection(host, invocation));
@@ -31,9 +31,9 @@ export async function runAutocommitted(
     const run = (): Promise<CommandResult> => invocation.run(pooled.session, control, undefined);
     return await (profile?.time(run) ?? run());
   } catch (error) {
-    const { isDisconnect, invalidatesPool } = judge(error, host.watchOfEngine());
+    const { isDisconnect, invalidatesPool } = classifyFailure(error, host.engineObserver());
     if (isDisconnect && invalidatesPool) pool.invalidateAll(pooled);
-    if (isDisconnect || invocation.watch?.isInterrupted === true) pooled.invalidate(error);
+    if (isDisconnect || invocation.observer?.isInterrupted === true) pooled.invalidate(error);
     throw error;
   } finally {
     await pooled.close();
@@ -48,6 +48,6 @@ export async function waitForConnection(
   try {
     return await invocation.wait((signal) => host.pool.connect({ holding: host.holding(), signal }));
   } catch (error) {
-    throw host.watchOfEngine()?.connectFailed(error) ?? error;
+    throw host.engineObserver()?.connectFailed(error) ?? error;
   }
 }

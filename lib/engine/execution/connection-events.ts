@@ -5,13 +5,13 @@ import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
 
 /** Where something happens. */
-export interface OnConnection<Connection> {
+export interface ConnectionEvent<Connection> {
   /** Undefined for a statement of the engine that commits itself, on no connection of anybody's. */
   readonly connection: Connection | undefined;
 }
 
 /** A statement as it was handed to the library, before it is compiled. */
-export interface BeforeExecuteEvent<Connection> extends OnConnection<Connection> {
+export interface BeforeExecuteEvent<Connection> extends ConnectionEvent<Connection> {
   readonly statement: Executable<unknown>;
   /** A list for an executemany. */
   readonly parameters: Parameters | readonly Parameters[] | undefined;
@@ -33,7 +33,7 @@ export interface AfterExecuteEvent<Connection> extends BeforeExecuteEvent<Connec
 }
 
 /** What is about to be handed to the driver. */
-export interface BeforeCursorExecuteEvent<Connection> extends OnConnection<Connection> {
+export interface BeforeCursorExecuteEvent<Connection> extends ConnectionEvent<Connection> {
   /** The SQL as it leaves, with `$1` placeholders. */
   readonly sql: string;
   /** Values by position; with `isMany` a list of them. */
@@ -56,7 +56,7 @@ export interface AfterCursorExecuteEvent<Connection> extends BeforeCursorExecute
 }
 
 /** A failure, before it is thrown: a listener may name another error by returning it. */
-export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
+export interface HandleErrorEvent<Connection> extends ConnectionEvent<Connection> {
   /** The error that will be thrown if nobody replaces it. */
   readonly error: unknown;
   /** What the driver has thrown, where `error` wraps it; else `error` itself. */
@@ -82,7 +82,7 @@ export interface HandleErrorEvent<Connection> extends OnConnection<Connection> {
 }
 
 /** A savepoint that begins or ends. */
-export interface SavepointEvent<Connection> extends OnConnection<Connection> {
+export interface SavepointEvent<Connection> extends ConnectionEvent<Connection> {
   /**
    * Undefined for `savepoint`: it gets its name with its first statement; and for one in which nothing ran.
    */
@@ -90,7 +90,7 @@ export interface SavepointEvent<Connection> extends OnConnection<Connection> {
 }
 
 /** Options that are added to a connection. */
-export interface OptionsEvent<Connection> extends OnConnection<Connection> {
+export interface OptionsEvent<Connection> extends ConnectionEvent<Connection> {
   /** Those that are added; a listener may change them. */
   readonly options: { -readonly [Name in keyof ExecutionOptions]: ExecutionOptions[Name] };
 }
@@ -112,11 +112,11 @@ export interface ConnectionEvents<Connection> {
   /** A statement, or the opening of a session, has failed. Of an engine only. */
   handleError: (event: HandleErrorEvent<Connection>) => unknown;
   /** A root transaction was begun; BEGIN itself travels with its first statement. */
-  begin: (event: OnConnection<Connection>) => void;
+  begin: (event: ConnectionEvent<Connection>) => void;
   /** Before COMMIT. */
-  commit: (event: OnConnection<Connection>) => void;
+  commit: (event: ConnectionEvent<Connection>) => void;
   /** Before ROLLBACK, and where there is nothing to roll back any more. */
-  rollback: (event: OnConnection<Connection>) => void;
+  rollback: (event: ConnectionEvent<Connection>) => void;
   /** A nested transaction was begun; SAVEPOINT travels with its first statement. */
   savepoint: (event: SavepointEvent<Connection>) => void;
   /** Before ROLLBACK TO SAVEPOINT, and where there is nothing to undo. */
@@ -126,7 +126,7 @@ export interface ConnectionEvents<Connection> {
   /** Options are added to a connection; a listener may change them. */
   setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
   /** An AsyncConnection has got its first session. */
-  engineConnect: (event: OnConnection<Connection>) => void;
+  engineConnect: (event: ConnectionEvent<Connection>) => void;
 }
 
 /** The events of a connection alone. */

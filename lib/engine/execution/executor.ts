@@ -2,7 +2,7 @@ import type { CommandResult } from '../driver/driver.js';
 import { AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
 import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
-import { AnsweringSource } from './mapped-error-source.js';
+import { MappedErrorSource } from './mapped-error-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
 import { mergeOptions } from '../util/merge-options.js';
@@ -15,9 +15,9 @@ import { ParameterBatch, isListOfSets } from '../statement/parameter-batch.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable, QueryConfig } from '../statement/executable.js';
 import type { Parameters, Row } from '../statement/row.js';
-import { WatchedStatement } from './statement-observer.js';
+import { StatementObserver } from './statement-observer.js';
 import type { StatementRequest } from './statement-observer.js';
-import type { Watch } from './watch.js';
+import type { ConnectionObserver } from './connection-observer.js';
 
 /** What an engine and a connection have in common: they run statements. Where, is their own affair. */
 export abstract class Executor {
@@ -32,7 +32,7 @@ export abstract class Executor {
    */
   protected abstract replacementOf(error: unknown): unknown;
   /** Who wants to know of a statement of this caller; undefined: nobody. */
-  protected abstract watchOfCaller(): Watch<unknown> | undefined;
+  protected abstract callerObserver(): ConnectionObserver<unknown> | undefined;
   /** May throw at once what it refuses. @internal */
   abstract send(invocation: Invocation): Promise<CommandResult>;
   /** @internal */
@@ -90,7 +90,7 @@ export abstract class Executor {
     options?: StatementOptions,
   ): AsyncResult<R> {
     const invocation = this.#streamed(statement, parameters, options);
-    const source = new AnsweringSource(this.openStream(invocation), (error) => this.#answerTo(error));
+    const source = new MappedErrorSource(this.openStream(invocation), (error) => this.#mapError(error));
     return new AsyncResult<R>(source, invocation.options);
   }
 
@@ -134,11 +134,11 @@ export abstract class Executor {
     try {
       const merged = this.#optionsOf(options);
       expectBuffered(merged);
-      const watch = this.watchOfCaller();
+      const observer = this.callerObserver();
       const sent =
-        watch === undefined
+        observer === undefined
           ? this.send(new Invocation(statement, parameters, merged, this.#cacheOf(merged)))
-          : this.#sendWatched(watch, { statement, parameters, options: merged, isRaw });
+          : this.#sendObserved(observer, { statement, parameters, options: merged, isRaw });
       if (this.shownParameters === undefined) return sent;
       return sent.catch((error: unknown) => {
         throw this.#described(error);
@@ -148,17 +148,20 @@ export abstract class Executor {
     }
   }
 
-  async #sendWatched(watch: Watch<unknown>, request: StatementRequest): Promise<CommandResult> {
-    const watched = new WatchedStatement(watch, request);
-    const invocation = watched.prepare(this.#cacheOf(request.options));
+  async #sendObserved(
+    observer: ConnectionObserver<unknown>,
+    request: StatementRequest,
+  ): Promise<CommandResult> {
+    const observed = new StatementObserver(observer, request);
+    const invocation = observed.prepare(this.#cacheOf(request.options));
     let result: CommandResult;
     try {
       result = await this.send(invocation);
     } catch (error) {
       this.#described(error);
-      throw watch.replacementOf(error);
+      throw observer.replacementOf(error);
     }
-    watched.finished(result.rowCount);
+    observed.finished(result.rowCount);
     return result;
   }
 
@@ -169,19 +172,22 @@ export abstract class Executor {
   ): Invocation {
     try {
       const merged = this.#optionsOf(options);
-      const watch = this.watchOfCaller();
+      const observer = this.callerObserver();
       const cache = this.#cacheOf(merged);
-      if (watch === undefined) return new Invocation(statement, parameters, merged, cache);
-      return new WatchedStatement(watch, { statement, parameters, options: merged, isRaw: false }).prepare(
-        cache,
-      );
+      if (observer === undefined) return new Invocation(statement, parameters, merged, cache);
+      return new StatementObserver(observer, {
+        statement,
+        parameters,
+        options: merged,
+        isRaw: false,
+      }).prepare(cache);
     } catch (error) {
       throw this.#described(error);
     }
   }
 
   // A listener may have come after the statement was made, and may have gone before it fails.
-  #answerTo(error: unknown): unknown {
+  #mapError(error: unknown): unknown {
     this.#described(error);
     return this.replacementOf(error);
   }

@@ -8,9 +8,9 @@ import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
-import { WaitLimit } from './wait-limit.js';
-import { WatchedPortal } from './watched-portal.js';
-import type { CommandWatch } from './watched-portal.js';
+import { StatementTimeout } from './statement-timeout.js';
+import { ObservedPortal } from './watched-portal.js';
+import type { CommandObserver } from './watched-portal.js';
 
 /** One set of values, or many for an executemany. */
 export type StatementParameters = Parameters | readonly Parameters[];
@@ -34,9 +34,9 @@ export interface PortalTarget {
 export class Invocation {
   readonly commands: readonly Command[];
   readonly options: StatementOptions;
-  /** Set where somebody wants to know of it. */
-  watch: CommandWatch | undefined;
-  readonly #limit: WaitLimit | undefined;
+  /** Set where the statement is observed. */
+  observer: CommandObserver | undefined;
+  readonly #limit: StatementTimeout | undefined;
 
   constructor(
     statement: Executable<unknown>,
@@ -46,7 +46,7 @@ export class Invocation {
   ) {
     this.options = options;
     const { timeout, signal, prepare } = options;
-    if (timeout !== undefined || signal !== undefined) this.#limit = new WaitLimit(timeout, signal);
+    if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
     const compiled = compile(statement, parameters, options, cache);
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
@@ -73,7 +73,7 @@ export class Invocation {
   /** The same for a stream, whose time begins with its first pull. */
   waitForPortal<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
     const { timeout, signal } = this.options;
-    return this.#limit === undefined ? work(undefined) : new WaitLimit(timeout, signal).during(work);
+    return this.#limit === undefined ? work(undefined) : new StatementTimeout(timeout, signal).during(work);
   }
 
   /** Sends everything; `control` travels in front. */
@@ -83,8 +83,8 @@ export class Invocation {
     deadline: AbortSignal | undefined,
   ): Promise<CommandResult> {
     const options = this.commandOptions(deadline);
-    if (this.watch !== undefined) {
-      return this.watch.run(this.commands, (commands) => this.#send(commands, target, control, options));
+    if (this.observer !== undefined) {
+      return this.observer.run(this.commands, (commands) => this.#send(commands, target, control, options));
     }
     return this.isMany
       ? this.#runPages(this.commands, target, control, options)
@@ -117,12 +117,12 @@ export class Invocation {
     return merge(await target.executeMany(control, commands, { ...options, pageSize: this.pageSize }));
   }
 
-  /** A cursor of the only statement. Watched, its first fetch is what is told of. */
+  /** A cursor of the only statement. Observed, its first fetch emits the events. */
   openPortal(target: PortalTarget, control: readonly Control[], deadline: AbortSignal | undefined): Portal {
     const options = this.commandOptions(deadline, this.options.timeout);
     const open = (command: Command): Portal => target.openPortal(control, command, options);
-    const { watch } = this;
-    return watch === undefined ? open(this.command) : new WatchedPortal(watch, this.command, open);
+    const { observer } = this;
+    return observer === undefined ? open(this.command) : new ObservedPortal(observer, this.command, open);
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Batch, Portal, RowShape } from '../driver/driver.js';
 import type { StreamSource } from '../result/stream-source.js';
 
 /** A source of a stream whose failures are put into the words that the user gets. */
-export class AnsweringSource implements StreamSource {
+export class MappedErrorSource implements StreamSource {
   readonly #source: StreamSource;
   readonly #answerTo: (error: unknown) => unknown;
 
@@ -13,7 +13,7 @@ export class AnsweringSource implements StreamSource {
 
   async open(): Promise<Portal> {
     try {
-      return new AnsweringPortal(await this.#source.open(), this.#answerTo);
+      return new MappedErrorPortal(await this.#source.open(), this.#answerTo);
     } catch (error) {
       throw this.#answerTo(error);
     }
@@ -24,7 +24,7 @@ export class AnsweringSource implements StreamSource {
   }
 }
 
-class AnsweringPortal implements Portal {
+class MappedErrorPortal implements Portal {
   readonly #portal: Portal;
   readonly #answerTo: (error: unknown) => unknown;
 

@@ -5,8 +5,8 @@ import type { CommandResult, Control } from '../driver/driver.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { TextProfile } from './statement-stats.js';
-import { TextProfiles } from './statement-stats.js';
+import type { StatementStats } from './statement-stats.js';
+import { StatementStatsTable } from './statement-stats.js';
 
 /** Connections that are shared at a time. */
 const MOST_CARRIERS = 2;
@@ -20,7 +20,7 @@ const MOST_TEXTS = 1_000;
  * run of a text.
  */
 export class Multiplexer {
-  readonly #texts = new TextProfiles(MOST_TEXTS);
+  readonly #texts = new StatementStatsTable(MOST_TEXTS);
   readonly #carriers = new Set<Carrier>();
 
   run(host: AutocommitHost, invocation: Invocation, control: readonly Control[]): Promise<CommandResult> {
@@ -41,7 +41,7 @@ export class Multiplexer {
   async #carryLater(
     host: AutocommitHost,
     invocation: Invocation,
-    profile: TextProfile,
+    profile: StatementStats,
   ): Promise<CommandResult> {
     const { pool } = host;
     const pooled = await waitForConnection(host, invocation);
@@ -54,13 +54,13 @@ export class Multiplexer {
   /** Undefined for what must have a connection alone, whatever its text. */
   #profileOf(
     host: AutocommitHost,
-    { commands, options, watch }: Invocation,
+    { commands, options, observer }: Invocation,
     control: readonly Control[],
-  ): TextProfile | undefined {
+  ): StatementStats | undefined {
     const [command] = commands;
     if (command === undefined || commands.length > 1 || control.length > 0) return undefined;
     // A CancelRequest hits whatever runs; a listener wants to know of one statement at a time.
-    if (options.timeout !== undefined || options.signal !== undefined || watch !== undefined)
+    if (options.timeout !== undefined || options.signal !== undefined || observer !== undefined)
       return undefined;
     if (options.prepare === false || host.pool.views !== undefined) return undefined;
     const profile = this.#texts.of(command.text);

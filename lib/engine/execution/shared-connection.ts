@@ -1,11 +1,11 @@
 import type { AutocommitHost } from './autocommit.js';
 import { runAutocommitted } from './autocommit.js';
 import type { CommandResult, Control } from '../driver/driver.js';
-import { judge } from './failure.js';
+import { classifyFailure } from './connection-observer.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { TextProfile } from './statement-stats.js';
+import type { StatementStats } from './statement-stats.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;
@@ -21,7 +21,7 @@ const PIPELINED = { isPipelined: true } as const;
 interface Rider {
   readonly host: AutocommitHost;
   readonly invocation: Invocation;
-  readonly profile: TextProfile;
+  readonly profile: StatementStats;
   readonly sentAt: number;
   /** Tells the caller; of two answers, the second is of no consequence. */
   readonly resolve: (result: CommandResult | Promise<CommandResult>) => void;
@@ -63,7 +63,7 @@ export class Carrier {
     return pool.waiting() === 0 || performance.now() - this.#since < TURN;
   }
 
-  carry(host: AutocommitHost, invocation: Invocation, profile: TextProfile): Promise<CommandResult> {
+  carry(host: AutocommitHost, invocation: Invocation, profile: StatementStats): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
       const rider: Rider = { host, invocation, profile, sentAt: performance.now(), resolve, reject };
       this.#riders.add(rider);
@@ -86,7 +86,7 @@ export class Carrier {
 
   #failed(rider: Rider, error: unknown): void {
     const wasLost = this.#state === 'lost';
-    const { isDisconnect, invalidatesPool } = judge(error, rider.host.watchOfEngine());
+    const { isDisconnect, invalidatesPool } = classifyFailure(error, rider.host.engineObserver());
     if (isDisconnect && wasLost) this.#sendElsewhere(rider);
     else rider.reject(error);
     if (isDisconnect && !wasLost) {

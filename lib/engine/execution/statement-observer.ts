@@ -9,8 +9,8 @@ import { HIDDEN_PARAMETERS, parameterSetsText, parametersText, valueText } from 
 import { cachedSince } from '../statement/executable.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
-import type { Watch } from './watch.js';
-import type { CommandWatch } from './watched-portal.js';
+import type { ConnectionObserver } from './connection-observer.js';
+import type { CommandObserver } from './watched-portal.js';
 
 type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -27,8 +27,8 @@ export interface StatementRequest {
 }
 
 /** One statement on its way, from the call to the answer, with all that is told of it. */
-export class WatchedStatement<Connection> implements CommandWatch {
-  readonly #watch: Watch<Connection>;
+export class StatementObserver<Connection> implements CommandObserver {
+  readonly #watch: ConnectionObserver<Connection>;
   readonly #request: StatementRequest;
   readonly #site: CallSite | undefined;
   readonly #startedAt = performance.now();
@@ -36,7 +36,7 @@ export class WatchedStatement<Connection> implements CommandWatch {
   #mark = 'raw sql';
   #progress: 'regular' | 'interrupted' = 'regular';
 
-  constructor(watch: Watch<Connection>, request: StatementRequest) {
+  constructor(watch: ConnectionObserver<Connection>, request: StatementRequest) {
     const { statement, parameters, options } = request;
     this.#watch = watch;
     this.#request = request;
@@ -57,7 +57,7 @@ export class WatchedStatement<Connection> implements CommandWatch {
     try {
       const invocation = new Invocation(statement, parameters, options, cache);
       if (!this.#request.isRaw) this.#mark = compileMark(statement, cache, since, start);
-      invocation.watch = this;
+      invocation.observer = this;
       return invocation;
     } catch (error) {
       if (error instanceof StatementError)

@@ -7,7 +7,7 @@ const QUICK = 20;
 const WEIGHT = 0.3;
 
 /** What is known of the statements of one text: whether they only read, and how long they take. */
-export class TextProfile {
+export class StatementStats {
   readonly isRead: boolean;
   #mean: number | undefined;
 
@@ -43,17 +43,17 @@ function timeWaited(): number {
 }
 
 /** The profiles of the texts seen last. */
-export class TextProfiles {
-  readonly #byText: LruCache<string, TextProfile>;
+export class StatementStatsTable {
+  readonly #byText: LruCache<string, StatementStats>;
 
   constructor(limit: number) {
     this.#byText = new LruCache(limit);
   }
 
-  of(text: string): TextProfile {
+  of(text: string): StatementStats {
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
-    const profile = new TextProfile(text);
+    const profile = new StatementStats(text);
     this.#byText.set(text, profile);
     return profile;
   }

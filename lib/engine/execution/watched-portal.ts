@@ -1,7 +1,7 @@
 import type { Batch, Command, Portal, RowShape } from '../driver/driver.js';
 
 /** Sends commands in its own way, with all that it tells of them. */
-export interface CommandWatch {
+export interface CommandObserver {
   run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T>;
   /** True: a listener was stopped from outside, which leaves the session in an unknown state. */
   readonly isInterrupted: boolean;
@@ -10,13 +10,13 @@ export interface CommandWatch {
 }
 
 /** A cursor whose first fetch, with which its statement is sent, is told of. */
-export class WatchedPortal implements Portal {
-  readonly #watch: CommandWatch;
+export class ObservedPortal implements Portal {
+  readonly #watch: CommandObserver;
   readonly #command: Command;
   readonly #open: (command: Command) => Portal;
   #portal: Portal | undefined;
 
-  constructor(watch: CommandWatch, command: Command, open: (command: Command) => Portal) {
+  constructor(watch: CommandObserver, command: Command, open: (command: Command) => Portal) {
     this.#watch = watch;
     this.#command = command;
     this.#open = open;

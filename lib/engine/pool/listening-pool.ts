@@ -1,9 +1,9 @@
 import type { PoolEvents } from './pool-events.js';
-import { PoolWatch } from './pool-watch.js';
+import { PoolObserver } from './pool-observer.js';
 
 /** The side of a pool that tells what happens in it. */
 export abstract class ListeningPool {
-  #watch = new PoolWatch();
+  #watch = new PoolObserver();
 
   /**
    * Adds a listener; see {@link PoolEvents}. Refused with `ArgumentError` where it is async and nothing would
@@ -27,7 +27,7 @@ export abstract class ListeningPool {
   }
 
   /** For the engine, which has the logger. @internal */
-  get watch(): PoolWatch {
+  get observer(): PoolObserver {
     return this.#watch;
   }
 

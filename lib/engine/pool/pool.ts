@@ -3,8 +3,8 @@ import type { Driver } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
 import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../errors/errors.js';
 import { ConnectionRecord } from './connection-record.js';
-import { LeakWatch } from './leak-watch.js';
-import type { Loans } from './leak-watch.js';
+import { LeakDetector } from './leak-detector.js';
+import type { Loans } from './leak-detector.js';
 import { ListeningPool } from './listening-pool.js';
 import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
@@ -29,20 +29,20 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
     takeBack: (loan, record) => {
       this.#endLoan(loan);
-      return this.watch.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
+      return this.observer.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
     },
     discard: (loan, record) => {
       this.#endLoan(loan);
       this.discard(loan, record);
-      if (this.watch.isObserved) this.watch.checkedIn(record, false);
+      if (this.observer.isObserved) this.observer.checkedIn(record, false);
     },
     release: (loan, record) => {
       this.#endLoan(loan);
       this.release(loan, record);
-      if (this.watch.isObserved) this.watch.detached(record);
+      if (this.observer.isObserved) this.observer.detached(record);
     },
     invalidated: (record, cause, isSoft) => {
-      if (this.watch.isObserved) this.watch.invalidated(record, cause, isSoft);
+      if (this.observer.isObserved) this.observer.invalidated(record, cause, isSoft);
     },
   };
   readonly #loans: Loans;
@@ -117,7 +117,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
    */
   dispose(): Promise<void> {
     if (this.#state === 'open') {
-      this.watch.log.info('dispose', `disposed: ${this.status()}`);
+      this.observer.log.info('dispose', `disposed: ${this.status()}`);
       this.#state = 'disposed';
       this.#disposal = this.shutDown();
     }
@@ -155,9 +155,9 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
    */
   protected lend(record: ConnectionRecord, trace?: string): PooledConnection {
     const loan = this.#register(record, trace);
-    if (!this.watch.isObserved) return loan;
+    if (!this.observer.isObserved) return loan;
     try {
-      this.watch.checkedOut(record, loan);
+      this.observer.checkedOut(record, loan);
       return loan;
     } catch (error) {
       loan.invalidate(error);
@@ -170,7 +170,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     if (waiter === undefined) return;
     const loan = this.#register(record, waiter.trace);
     try {
-      if (this.watch.isObserved) this.watch.checkedOut(record, loan);
+      if (this.observer.isObserved) this.observer.checkedOut(record, loan);
     } catch (error) {
       // First: what the invalidation frees is not for him.
       waiter.reject(error);
@@ -194,9 +194,9 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   async #takeBackWatched(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const mode = this.options.poolResetOnReturn;
     const isReset = mode !== null && record.session.isOpen && !record.isClean && this.isLastLoanOf(record);
-    this.watch.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
+    this.observer.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
     if (isReset) await record.reset(mode);
-    this.watch.checkedIn(record, true);
+    this.observer.checkedIn(record, true);
     await this.takeBack(loan, record);
   }
 
@@ -213,7 +213,7 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   #watchOrSet(): Loans {
     const { poolLeakThreshold: threshold, logger } = this.options;
     if (threshold === undefined) return new Set();
-    return new LeakWatch({
+    return new LeakDetector({
       threshold,
       logger,
       poolName: () => this.name,
@@ -260,10 +260,10 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
       throw new OperationalError(
         'the server dropped the session as soon as it was open. Its log may say why.',
       );
-    const record = new ConnectionRecord(session, generation, this.watch);
-    if (!this.watch.isObserved) return record;
+    const record = new ConnectionRecord(session, generation, this.observer);
+    if (!this.observer.isObserved) return record;
     try {
-      await this.outsideOfRequests(() => this.watch.opened(record));
+      await this.outsideOfRequests(() => this.observer.opened(record));
       return record;
     } catch (error) {
       record.terminate();

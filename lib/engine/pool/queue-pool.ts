@@ -177,7 +177,7 @@ export class QueuePool extends Pool {
 
   async #pingAndDeliver(record: ConnectionRecord): Promise<void> {
     this.#pinging += 1;
-    const failure = await prePing(record, this.watch.pingJudge);
+    const failure = await prePing(record, this.observer.pingJudge);
     this.#pinging -= 1;
     if (failure?.invalidatesPool === true) this.invalidateAll(record);
     if (failure?.isDisconnect === false) this.#line.first?.reject(failure.error);

@@ -155,7 +155,7 @@ export class StaticPool extends Pool {
     const record = this.#current;
     if (record === undefined || !this.#isLendable(record)) return undefined;
     if (!this.options.poolPrePing) return record;
-    const failure = await prePing(record, this.watch.pingJudge);
+    const failure = await prePing(record, this.observer.pingJudge);
     if (failure === undefined) return this.#current === record ? record : undefined;
     if (failure.invalidatesPool) this.invalidateAll(record);
     if (!failure.isDisconnect) throw failure.error;

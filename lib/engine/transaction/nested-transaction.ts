@@ -39,7 +39,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       const limited = { origin: () => this.origin, expire: (reason: unknown) => this.#expire(reason) };
       this.#deadline = new Deadline(timeout, limited, parent.deadline);
     }
-    this.host.watch?.savepoint();
+    this.host.observer?.savepoint();
   }
 
   get options(): TransactionOptions {
@@ -82,7 +82,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       this.#savepoint = savepoint;
       this.markActive();
     };
-    this.host.watch?.sent(`SAVEPOINT ${savepoint}`);
+    this.host.observer?.sent(`SAVEPOINT ${savepoint}`);
     const begin: Control = { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged };
     return [...outer, begin, ...nestedControl(this.#own, this.#depth)];
   }
@@ -106,7 +106,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     try {
       await this.settle(() => this.#undo());
     } catch (error) {
-      throw this.host.watch?.replacementOf(error) ?? error;
+      throw this.host.observer?.replacementOf(error) ?? error;
     } finally {
       await this.runAfterRollback();
     }
@@ -129,7 +129,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   async #keep(): Promise<void> {
     try {
-      this.host.watch?.releaseSavepoint(this.#savepoint);
+      this.host.observer?.releaseSavepoint(this.#savepoint);
     } catch (error) {
       await this.#undo().catch((failure: unknown) => this.report(failure));
       throw error;
@@ -142,7 +142,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   #deferRelease(savepoint: string): void {
     const release = `RELEASE SAVEPOINT ${savepoint}`;
-    this.host.watch?.sent(release);
+    this.host.observer?.sent(release);
     this.host.defer(release);
     const restoring = restoringText(this.#own, this.#depth);
     if (restoring !== undefined) this.host.defer(restoring);
@@ -150,7 +150,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   async #undo(): Promise<void> {
     try {
-      if (this.isActive) this.host.watch?.rollbackSavepoint(this.#savepoint);
+      if (this.isActive) this.host.observer?.rollbackSavepoint(this.#savepoint);
     } finally {
       await this.#undoAndEnd();
     }
@@ -168,7 +168,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     const savepoint = this.isActive ? this.#savepoint : undefined;
     if (savepoint === undefined) return;
     try {
-      this.host.watch?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
+      this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
       await this.host.rollbackTo(savepoint);
     } catch (error) {
       this.host.invalidate(error);

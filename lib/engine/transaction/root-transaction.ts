@@ -55,7 +55,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   announce(): void {
     this.#told = 'begin';
     try {
-      this.host.watch?.begin();
+      this.host.observer?.begin();
     } catch (error) {
       this.#told = 'end';
       void this.end('rolled-back');
@@ -67,7 +67,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   #tellEnd(end: 'commit' | 'rollback'): void {
     if (this.#told !== 'begin') return;
     this.#told = 'end';
-    this.host.watch?.[end]();
+    this.host.observer?.[end]();
   }
 
   /** @internal */
@@ -83,7 +83,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   #beginning(): Control[] {
     const control = beginControl(this.#options, () => this.markActive());
-    this.host.watch?.sent(`${control[0]?.text ?? ''} (implicit)`);
+    this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }
 
@@ -108,7 +108,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     } catch (error) {
       if (error instanceof CommitOutcomeUnknownError) await this.runAfterUnknown();
       else if (this.state === 'rolled-back') await this.runAfterRollback();
-      throw this.host.watch?.replacementOf(error) ?? error;
+      throw this.host.observer?.replacementOf(error) ?? error;
     }
     if (!this.hasHooks) return;
     if (this.state === 'committed') await this.runAfterCommit();
@@ -120,7 +120,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     try {
       await this.settle(() => this.#undo());
     } catch (error) {
-      throw this.host.watch?.replacementOf(error) ?? error;
+      throw this.host.observer?.replacementOf(error) ?? error;
     } finally {
       if (this.state !== 'committed') await this.runAfterRollback();
     }
@@ -159,7 +159,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
     if (!this.isActive || this.state === 'pending' || this.host.serverStatus === 'idle') return;
     try {
-      this.host.watch?.sent('ROLLBACK');
+      this.host.observer?.sent('ROLLBACK');
       await this.host.command('ROLLBACK');
     } catch (error) {
       this.host.invalidate(error);
@@ -177,7 +177,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
     const { isConnected } = this.host;
     let tag: string;
-    this.host.watch?.sent('COMMIT');
+    this.host.observer?.sent('COMMIT');
     try {
       tag = (await this.host.command('COMMIT')).command;
     } catch (error) {

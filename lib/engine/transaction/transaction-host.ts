@@ -1,7 +1,7 @@
 import type { CommandResult, Control, ServerStatus } from '../driver/driver.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
-export interface TransactionWatch {
+export interface TransactionObserver {
   begin(): void;
   commit(): void;
   rollback(): void;
@@ -29,7 +29,7 @@ export interface TransactionHost {
    */
   readonly nestedWaitTimeout: number;
   /** Undefined while nobody listens. */
-  readonly watch: TransactionWatch | undefined;
+  readonly observer: TransactionObserver | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
   /**

@@ -247,7 +247,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
       return false;
-    if (this.deadline?.aborted === true || this.host.watch !== undefined) return false;
+    if (this.deadline?.aborted === true || this.host.observer !== undefined) return false;
     this.#gate.shut();
     void this.end('committed');
     return true;
@@ -267,7 +267,7 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     this.#gate.shut();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isPlain = this.#gate.isQuiet && this.#child === undefined && this.host.watch === undefined;
+    const isPlain = this.#gate.isQuiet && this.#child === undefined && this.host.observer === undefined;
     this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end);
     return this.#ending;
   }

@@ -80,9 +80,9 @@ describe('engine.scopedConnection()', () => {
     const own = Object.getOwnPropertyNames(Object.getPrototypeOf(engine.scopedConnection()));
     // These come down to the ones that are handed on.
     const derived = ['execute', 'scalar', 'scalars', 'stream', 'streamScalars', 'execDriverSql', 'aclose'];
-    const ofTheEngine = ['dialect', 'engineWatch', 'replacementOf', 'shownParameters'];
+    const ofTheEngine = ['dialect', 'observers', 'replacementOf', 'shownParameters'];
     const internal = ['constructor', 'transactions', 'statementCache', 'expectOpenable', 'self'];
-    const ofOthers = ['forgetListeners', 'watchOfCaller', 'sendRaw'];
+    const ofOthers = ['forgetListeners', 'callerObserver', 'sendRaw'];
     const missing = membersOf(AsyncConnection.prototype).filter(
       (name) => ![own, derived, ofTheEngine, internal, ofOthers].flat().includes(name),
     );

@@ -235,7 +235,7 @@ describe('what the states promise', () => {
       isConnected: false,
       commandMark: 0,
       stopWaiting: () => undefined,
-      watch: undefined,
+      observer: undefined,
       defer: () => undefined,
       nextSavepoint: () => 'never',
       invalidate: () => undefined,

@@ -6,7 +6,7 @@ import { LONGEST_TIMER } from '../util/option-rule.js';
  * The `timeout` and the `signal` of one statement while it waits for its connection: once it is sent, the
  * driver has them.
  */
-export class WaitLimit {
+export class StatementTimeout {
   readonly #timeout: number | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #calledAt = performance.now();

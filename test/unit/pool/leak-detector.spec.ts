@@ -36,7 +36,7 @@ describe('a connection that nobody holds any more', () => {
         expect(logger.warnings).toHaveLength(1);
       });
       expect(logger.warnings[0]).toMatch(
-        /process 1\) was never returned[\s\S]*at takeAndDrop \(.*leak-watch\.spec\.ts/,
+        /process 1\) was never returned[\s\S]*at takeAndDrop \(.*leak-detector\.spec\.ts/,
       );
       expect(driver.sessions[0]?.log).toEqual(['(terminate)']);
       expect(pool.checkedOut()).toBe(0);
@@ -95,7 +95,7 @@ describe('a connection that is held for too long', () => {
     const before = logger.warnings.length;
     vi.advanceTimersByTime(5_000);
     expect([before, logger.warnings.length, loan.isValid]).toEqual([0, 1, true]);
-    expect(logger.warnings[0]).toMatch(/more than 1000 ms and is still out[\s\S]*leak-watch\.spec\.ts/);
+    expect(logger.warnings[0]).toMatch(/more than 1000 ms and is still out[\s\S]*leak-detector\.spec\.ts/);
     await loan.close();
     await pool.dispose();
   });

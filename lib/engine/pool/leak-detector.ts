@@ -10,7 +10,7 @@ export interface Loans extends Iterable<PooledConnection> {
   has(loan: PooledConnection): boolean;
 }
 
-export interface LeakRules {
+export interface LeakOptions {
   /** Milliseconds after which a loan is reported; 0: never, only what was garbage-collected is. */
   readonly threshold: number;
   readonly logger: EngineLogger;
@@ -33,8 +33,8 @@ interface Entry {
  * is found: it is reported with the stack of its checkout, and its place is freed. One that is held for too
  * long is reported once.
  */
-export class LeakWatch implements Loans {
-  readonly #rules: LeakRules;
+export class LeakDetector implements Loans {
+  readonly #rules: LeakOptions;
   readonly #entries = new Set<Entry>();
   readonly #entryOf = new WeakMap<PooledConnection, Entry>();
   /** Not reported yet, the oldest first. */
@@ -42,7 +42,7 @@ export class LeakWatch implements Loans {
   readonly #collected = new FinalizationRegistry<Entry>((entry) => this.#onCollected(entry));
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(rules: LeakRules) {
+  constructor(rules: LeakOptions) {
     this.#rules = rules;
   }
 

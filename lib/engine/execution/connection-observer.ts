@@ -4,36 +4,32 @@ import { DBAPIError } from '../errors/errors.js';
 import type { AnswerOf, EventHub, EventOf, ListenerTally } from '../util/events.js';
 import type { ExecutionOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
-import type { ReplacedErrors } from './replaced-errors.js';
-import type { TransactionWatch } from '../transaction/transaction-host.js';
+import type { TransactionObserver } from '../transaction/transaction-host.js';
 
-/** What an engine and the connections of it that are watched have in common. */
-export interface WatchParts<Connection> {
+/** What an engine and its observed connections have in common. */
+export interface ObserverParts<Connection> {
   readonly hub: EventHub<ConnectionEvents<Connection>>;
   readonly log: EchoLog;
   readonly hideParameters: boolean;
   /** Milliseconds after which a statement is worth a warning. */
   readonly slowStatementThreshold: number | undefined;
-  readonly replacements: ReplacedErrors;
+  readonly replacements: ErrorReplacements;
 }
 
-/** Whose events they are. */
-export interface WatchSubject<Connection> {
+/** The connection whose events are emitted; of an engine's own statements, no connection. */
+export interface ObservedSubject<Connection> {
   readonly connection: Connection | undefined;
   readonly hub: EventHub<ConnectionEvents<Connection>>;
   options(): ExecutionOptions;
   invalidate(cause: unknown): void;
 }
 
-/**
- * The events, the log and the channels of an engine, which is asked one question while nobody wants to know
- * anything.
- */
-export class EngineWatch<Connection> {
-  readonly parts: WatchParts<Connection>;
+/** The events, the log and the channels of an engine. Costs one check while nothing observes the engine. */
+export class ObserverFactory<Connection> {
+  readonly parts: ObserverParts<Connection>;
   readonly #tally: ListenerTally;
 
-  constructor(tally: ListenerTally, parts: WatchParts<Connection>) {
+  constructor(tally: ListenerTally, parts: ObserverParts<Connection>) {
     this.#tally = tally;
     this.parts = parts;
   }
@@ -48,14 +44,14 @@ export class EngineWatch<Connection> {
     return this.#tally.count > 0 || isConnectionTraced();
   }
 
-  /** Undefined while nobody wants to know. */
-  of(subject: WatchSubject<Connection>): Watch<Connection> | undefined {
-    return this.isObserved ? new Watch(this.parts, subject) : undefined;
+  /** Undefined while nothing observes the engine. */
+  of(subject: ObservedSubject<Connection>): ConnectionObserver<Connection> | undefined {
+    return this.isObserved ? new ConnectionObserver(this.parts, subject) : undefined;
   }
 }
 
-/** What is to be done about a failure. */
-export interface Verdict {
+/** What a failure means for the session it happened on, and for the other sessions of the pool. */
+export interface FailureClass {
   readonly isDisconnect: boolean;
   readonly invalidatesPool: boolean;
 }
@@ -68,12 +64,43 @@ export interface FailureFacts {
   readonly isPrePing?: boolean;
 }
 
-/** Tells the listeners of one connection and of its engine, the channels and the log what happens on it. */
-export class Watch<Connection> implements TransactionWatch {
-  readonly parts: WatchParts<Connection>;
-  readonly #subject: WatchSubject<Connection>;
+/** Classifies a failure by its error; where the engine is observed, listeners of `handleError` may change it. */
+export function classifyFailure(
+  error: unknown,
+  observer: ConnectionObserver<unknown> | undefined,
+  facts?: FailureFacts,
+): FailureClass {
+  if (observer !== undefined) return observer.failed(error, facts);
+  const isDisconnect = error instanceof DBAPIError && error.connectionInvalidated;
+  return { isDisconnect, invalidatesPool: true };
+}
 
-  constructor(parts: WatchParts<Connection>, subject: WatchSubject<Connection>) {
+/**
+ * Errors that listeners of `handleError` gave in place of others. The original travels through the
+ * library, which acts on it; the replacement is what the caller gets.
+ */
+export class ErrorReplacements {
+  readonly #replacements = new WeakMap<object, unknown>();
+
+  set(error: unknown, replacement: unknown): void {
+    if (typeof error !== 'object' || error === null) return;
+    if (replacement instanceof Error && replacement.cause === undefined && replacement !== error) {
+      replacement.cause = error;
+    }
+    this.#replacements.set(error, replacement);
+  }
+
+  get(error: unknown): unknown {
+    return typeof error === 'object' && error !== null ? this.#replacements.get(error) : undefined;
+  }
+}
+
+/** Emits what happens on one connection: to its listeners, to those of its engine, to the channels and the log. */
+export class ConnectionObserver<Connection> implements TransactionObserver {
+  readonly parts: ObserverParts<Connection>;
+  readonly #subject: ObservedSubject<Connection>;
+
+  constructor(parts: ObserverParts<Connection>, subject: ObservedSubject<Connection>) {
     this.parts = parts;
     this.#subject = subject;
   }
@@ -160,7 +187,7 @@ export class Watch<Connection> implements TransactionWatch {
    * Asks `handleError` what the failure means, and for an error to be thrown instead; see {@link
    * replacementOf}.
    */
-  failed(error: unknown, facts: FailureFacts = {}): Verdict {
+  failed(error: unknown, facts: FailureFacts = {}): FailureClass {
     const isPrePing = facts.isPrePing ?? false;
     const isDisconnect = isPrePing || (error instanceof DBAPIError && error.connectionInvalidated);
     const event: {
@@ -189,7 +216,7 @@ export class Watch<Connection> implements TransactionWatch {
     return event;
   }
 
-  /** No connection came from the pool: what is thrown to the user. A full pool is nobody's failure. */
+  /** No connection came from the pool: what is thrown to the caller. A full pool is not a failed connection. */
   connectFailed(error: unknown): unknown {
     if (!(error instanceof DBAPIError)) return error;
     this.failed(error, { isConnecting: true });
@@ -197,7 +224,7 @@ export class Watch<Connection> implements TransactionWatch {
   }
 
   /** A ping before a checkout has failed. */
-  prePingFailed(error: unknown): Verdict & { readonly error: unknown } {
+  prePingFailed(error: unknown): FailureClass & { readonly error: unknown } {
     const { isDisconnect, invalidatesPool } = this.failed(error, { isPrePing: true });
     return {
       isDisconnect,

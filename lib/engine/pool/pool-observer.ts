@@ -12,7 +12,7 @@ import type { PooledConnection } from './pooled-connection.js';
  * Tells listeners, channels and the log what happens in a pool. It goes on from a pool to the one that
  * replaces it.
  */
-export class PoolWatch {
+export class PoolObserver {
   readonly #tally: ListenerTally = { count: 0 };
   readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
