@@ -188,8 +188,10 @@ export type {
   RequestScopeOptions,
 } from './nest/shared/database-options.interface.js';
 export type { EventPublisherLike } from './nest/transactional/after-commit-publisher.js';
+export type { UseTransactionOptions } from './nest/transactional/use-transaction.decorator.js';
+export type { TransactionalDecorator } from './nest/transactional/transactional.decorator.js';
 export type {
-  Settling,
-  TransactionalDecorator,
+  EngineChoice,
   TransactionalMethodOptions,
-} from './nest/transactional/transactional.decorator.js';
+  TransactionalReturn,
+} from './nest/transactional/transactional-options.js';

@@ -5,7 +5,7 @@
  */
 export { TransactionalEventListener } from './transactional-event-listener.decorator.js';
 export type {
-  ListenerDecorator,
+  MethodDecoratorOf,
   TransactionalEventListenerOptions,
   TransactionPhase,
 } from './transactional-event-listener.decorator.js';

@@ -1,29 +1,37 @@
 import { Logger } from '@nestjs/common';
 import { OnEvent } from '@nestjs/event-emitter';
 import type { OnEventOptions } from '@nestjs/event-emitter';
-import { ArgumentError, NoActiveScopeError } from '../../engine/index.js';
-import type { AsyncEngine } from '../../engine/index.js';
-import { dressUp } from '../transactional/dressed-method.js';
-import { injectEngine } from '../transactional/engine-property.js';
-import type { TransactionalMethod } from '../transactional/transactional-call.js';
+import { ArgumentError } from '../../engine/index.js';
+import { engineOf, injectEngine } from '../transactional/engine-property.js';
+import { copyMethodMetadata, deferredBodyOf, setDeferredBody } from '../transactional/method-wrapper.js';
+import type { MethodBody, TransactionalMethod } from '../transactional/method-wrapper.js';
+import { resolveEngine } from '../transactional/transactional-options.js';
+import type { EngineChoice } from '../transactional/transactional-options.js';
 
 /** When the listener runs, seen from the transaction in which the event was emitted. */
 export type TransactionPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
+
+/** How a listener waits for its transaction, and what it does then. */
+interface Listener extends MethodBody {
+  readonly phase: TransactionPhase;
+  readonly engine: EngineChoice | undefined;
+  readonly suppresses: boolean;
+}
 
 /** Those of `@OnEvent()`, the phase, and the database. */
 export interface TransactionalEventListenerOptions extends OnEventOptions {
   /** Default `afterCommit`. */
   readonly phase?: TransactionPhase | undefined;
-  /** The database's name; the unnamed one where it is not given. */
-  readonly engine?: string | undefined;
+  /** Default: the database that `@Transactional()` on the class names, otherwise the unnamed one. */
+  readonly engine?: EngineChoice | undefined;
 }
 
 /**
  * Decorates a method.
  *
- * @typeParam Method Whatever it takes and returns.
+ * @typeParam Method Any method.
  */
-export type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
+export type MethodDecoratorOf = <Method extends (...args: never[]) => unknown>(
   target: object,
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<Method>,
@@ -31,42 +39,57 @@ export type ListenerDecorator = <Method extends (...args: never[]) => unknown>(
 
 /**
  * `@OnEvent()` for a listener that must not run ahead of the transaction in which its event was emitted: it
- * runs at the
- * `phase` of that one, awaited, and not at all where the phase never comes. An event emitted outside a
- * transaction runs an
- * `afterCommit` listener at once and leaves the others out, as hooks do.
+ * runs at the `phase` of that transaction, awaited, and not at all where the phase never comes. An event
+ * emitted outside a transaction runs an `afterCommit` listener at once and leaves the others out, as hooks do.
  *
  * What a listener throws is logged, as with `@OnEvent()`; with `suppressErrors: false` it becomes an
  * `AfterCommitError` of the transaction's caller. A `beforeCommit` listener that throws vetoes the commit,
- * whatever `suppressErrors` says.
+ * whatever `suppressErrors` says. `@Transactional()` on the method or on its class covers what it does.
  *
  * Nest makes a request-scoped listener for each event, in its own time: emit with `await
  * emitter.emitAsync()`, so that it is there before the transaction ends.
  *
- * @throws ArgumentError for `async`, `nextTick` and `promisify`: they deliver the event when its transaction
- * may be over.
+ * @throws ArgumentError for `async`, `nextTick` and `promisify`, which deliver the event when its transaction
+ * may be over, and for two of them with different options on one method.
+ * @example
+ * ```ts
+ * @TransactionalEventListener('order.placed')
+ * async mail(order: Order): Promise<void> {}
+ * ```
  */
 export function TransactionalEventListener(
   event: string | symbol | (string | symbol)[],
   options: TransactionalEventListenerOptions = {},
-): ListenerDecorator {
+): MethodDecoratorOf {
   const { phase = 'afterCommit', engine, ...onEvent } = options;
+  const suppresses = phase !== 'beforeCommit' && (onEvent.suppressErrors ?? true);
   return (target, key, descriptor) => {
     const label = `${target.constructor.name}.${String(key)}`;
     expectImmediate(label, onEvent);
-    const listener = descriptor.value as unknown as TransactionalMethod;
-    const property = injectEngine(target, engine);
-    const suppresses = phase !== 'beforeCommit' && (onEvent.suppressErrors ?? true);
-    const wrapper = function (this: object, ...args: unknown[]): void {
-      const call = async (): Promise<void> => {
-        await listener.apply(this, args);
-      };
-      engineOf(this, property, label)[phase](suppresses ? () => call().catch(report) : call);
-    };
-    const dressed: PropertyDescriptor = { ...descriptor, value: dressUp(wrapper, listener) };
-    OnEvent(event, onEvent)(target, key, dressed);
-    return dressed as typeof descriptor;
+    const method = descriptor.value as unknown as TransactionalMethod;
+    const listener: Listener = { call: method, phase, engine, suppresses };
+    const earlier = deferredBodyOf(method) as Listener | undefined;
+    if (earlier !== undefined) expectSame(label, earlier, listener);
+    const value = earlier === undefined ? wrap(target, label, listener) : method;
+    const decorated: PropertyDescriptor = { ...descriptor, value };
+    OnEvent(event, onEvent)(target, key, decorated);
+    return decorated as typeof descriptor;
   };
+}
+
+function wrap(target: object, label: string, listener: Listener): TransactionalMethod {
+  const { phase, engine: choice, suppresses } = listener;
+  injectEngine(target, choice);
+  const wrapper = function (this: object, ...args: unknown[]): void {
+    const run = async (): Promise<void> => {
+      await listener.call.apply(this, args);
+    };
+    const engine = engineOf(this, resolveEngine(this, target, choice), label);
+    engine[phase](suppresses ? () => run().catch(report) : run);
+  };
+  copyMethodMetadata(wrapper, listener.call);
+  setDeferredBody(wrapper, listener);
+  return wrapper;
 }
 
 function expectImmediate(label: string, options: OnEventOptions): void {
@@ -77,11 +100,12 @@ function expectImmediate(label: string, options: OnEventOptions): void {
   );
 }
 
-function engineOf(self: object, property: symbol, label: string): AsyncEngine {
-  const engine = Reflect.get(self, property) as AsyncEngine | undefined;
-  if (engine !== undefined) return engine;
-  throw new NoActiveScopeError(
-    `${label} listens in transactions and there is no engine for it. Import DatabaseModule.forRoot() and let Nest create the class.`,
+/** A method hears of several events in one way: which of them it was is not known when it is called. */
+function expectSame(label: string, earlier: Listener, listener: Listener): void {
+  const { phase, engine, suppresses } = earlier;
+  if (phase === listener.phase && engine === listener.engine && suppresses === listener.suppresses) return;
+  throw new ArgumentError(
+    `${label} has two @TransactionalEventListener()s with different options. Give both the same, or write two methods.`,
   );
 }
 

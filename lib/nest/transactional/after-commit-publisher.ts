@@ -8,19 +8,30 @@ export interface EventPublisherLike<Event extends object> {
 
 /**
  * Hands events on to another publisher when the transaction around `publish()` is committed, and drops them
- * when it is rolled back; outside a transaction it hands them on at once. For `@nestjs/cqrs`:
- * `eventBus.publisher = new AfterCommitPublisher(engine, eventBus.publisher)`.
+ * when it is rolled back; outside a transaction it hands them on at once.
+ *
+ * A publisher that answers with a promise is awaited: when it fails, the caller of the transaction gets an
+ * `AfterCommitError`, and outside of transactions a line is logged. What handlers of the event do is not part
+ * of the request that published it.
+ *
+ * @example
+ * ```ts
+ * eventBus.publisher = new AfterCommitPublisher(engine, eventBus.publisher);
+ * ```
  */
 export class AfterCommitPublisher<Event extends object = object> implements EventPublisherLike<Event> {
-  constructor(
-    private readonly engine: AsyncEngine,
-    private readonly next: EventPublisherLike<Event>,
-  ) {}
+  readonly #engine: AsyncEngine;
+  readonly #next: EventPublisherLike<Event>;
+
+  constructor(engine: AsyncEngine, next: EventPublisherLike<Event>) {
+    this.#engine = engine;
+    this.#next = next;
+  }
 
   /** Hands `event` on with the commit of the active transaction. */
   publish(event: Event, ...context: unknown[]): void {
-    this.engine.afterCommit(() => {
-      this.next.publish(event, ...context);
+    this.#engine.afterCommit(async () => {
+      await this.#next.publish(event, ...context);
     });
   }
 }

@@ -1,22 +1,52 @@
 import 'reflect-metadata';
 import { Inject, Optional } from '@nestjs/common';
+import { ArgumentError, NoActiveScopeError } from '../../engine/index.js';
+import type { AsyncEngine } from '../../engine/index.js';
 import { getEngineToken } from '../shared/database.tokens.js';
+import type { EngineChoice } from './transactional-options.js';
 
 const ENGINES = Symbol.for('nest-async-engine:engines');
 
 /**
- * Registers the engine as a dependency of the class, so that each container gives its own; gives the property
- * that it arrives in. Optional, for unit tests that make the class by hand.
+ * Registers the engine as a dependency of the class, so that each container gives its own. Optional, for unit
+ * tests that make the class by hand. A function finds its engine by itself.
  */
-export function injectEngine(target: object, name: string | undefined): symbol {
-  const property = Symbol.for(`nest-async-engine:engine-of:${name ?? ''}`);
-  Reflect.defineMetadata(ENGINES, [...new Set([...engineProperties(target), property])], target);
-  Inject(getEngineToken(name))(target, property);
+export function injectEngine(target: object, choice: EngineChoice | undefined): void {
+  if (typeof choice === 'function') return;
+  const property = propertyOf(choice);
+  if (engineProperties(target).includes(property)) return;
+  Reflect.defineMetadata(ENGINES, [...engineProperties(target), property], target);
+  Inject(getEngineToken(choice))(target, property);
   Optional()(target, property);
-  return property;
 }
 
 /** Where the container puts the engines of an object's transactional methods and listeners. */
 export function engineProperties(instance: object): readonly symbol[] {
   return (Reflect.getMetadata(ENGINES, instance) as readonly symbol[] | undefined) ?? [];
+}
+
+/** The engine that the container has given to `self`, or that the function finds. */
+export function engineOf(self: object, choice: EngineChoice | undefined, label: string): AsyncEngine {
+  if (typeof choice === 'function') return foundBy(choice, self, label);
+  const engine = Reflect.get(self, propertyOf(choice)) as AsyncEngine | undefined;
+  if (engine !== undefined) return engine;
+  const options = choice === undefined ? '' : `{ name: '${choice}' }`;
+  throw new NoActiveScopeError(
+    `${label} needs a transaction and there is no engine for it. ` +
+      `Import DatabaseModule.forRoot(${options}) and let Nest create the class.`,
+  );
+}
+
+function foundBy(find: (self: never) => AsyncEngine, self: object, label: string): AsyncEngine {
+  const found: unknown = find(self as never);
+  // By its shape: a package that is loaded twice has two classes of this name.
+  if (typeof (found as AsyncEngine | undefined)?.openTransaction === 'function') return found as AsyncEngine;
+  throw new ArgumentError(
+    `${label}: the function given as 'engine' returned ${typeof found === 'object' ? 'an object' : String(found)}. ` +
+      'It must return an AsyncEngine.',
+  );
+}
+
+function propertyOf(name: string | undefined): symbol {
+  return Symbol.for(`nest-async-engine:engine-of:${name ?? ''}`);
 }

@@ -1,38 +1,40 @@
 import type { OpenTransaction } from '../../engine/index.js';
 
-type AnyGenerator = AsyncGenerator<unknown, unknown, unknown>;
+export type AnyAsyncGenerator = AsyncGenerator<unknown, unknown, unknown>;
 type Step = IteratorResult<unknown, unknown>;
 
 /**
- * An async generator whose every step runs in the transaction: begun by the first `next()`, committed before
- * `done`, rolled back by an error, by `return()` and by `throw()`.
+ * An async generator whose every step runs in a transaction: begun by the first `next()`, committed before
+ * `done`, rolled back by an error, by `return()` and by `throw()`. One that is never read begins none.
  */
-export class TransactionalGenerator implements AnyGenerator {
-  readonly #open: OpenTransaction;
-  readonly #source: AnyGenerator;
-  #state: 'running' | 'ended' = 'running';
+export class TransactionalGenerator implements AnyAsyncGenerator {
+  readonly #begin: () => OpenTransaction;
+  readonly #source: AnyAsyncGenerator;
+  #open: OpenTransaction | undefined;
+  #state: 'waiting' | 'running' | 'ended' = 'waiting';
 
-  constructor(open: OpenTransaction, source: AnyGenerator) {
-    this.#open = open;
+  constructor(begin: () => OpenTransaction, source: AnyAsyncGenerator) {
+    this.#begin = begin;
     this.#source = source;
   }
 
   async next(value?: unknown): Promise<Step> {
+    if (this.#state === 'waiting') await this.#start();
     const step = await this.#advance(() => this.#source.next(value));
-    if (step.done === true) await this.#end(() => this.#open.commit());
+    if (step.done === true) await this.#end((open) => open.commit());
     return step;
   }
 
-  // Nobody can tell a consumer that has had enough from one that has failed.
+  // A consumer that has had enough looks the same as one that has failed.
   async return(value?: unknown): Promise<Step> {
     const step = await this.#advance(() => this.#source.return(value));
-    await this.#end(() => this.#open.rollback(undefined));
+    await this.#end((open) => open.rollback(undefined));
     return step;
   }
 
   async throw(error: unknown): Promise<Step> {
     const step = await this.#advance(() => this.#source.throw(error));
-    await this.#end(() => this.#open.rollback(error));
+    await this.#end((open) => open.rollback(error));
     return step;
   }
 
@@ -44,18 +46,31 @@ export class TransactionalGenerator implements AnyGenerator {
     await this.return();
   }
 
+  /** Begins at once: of two calls of `next()` in a row, the second runs in the transaction of the first. */
+  #start(): Promise<unknown> | undefined {
+    try {
+      this.#open = this.#begin();
+      this.#state = 'running';
+      return undefined;
+    } catch (error) {
+      this.#state = 'ended';
+      // Its body must not run outside of the transaction that was refused.
+      return this.#source.return(undefined).then(() => Promise.reject(error as Error));
+    }
+  }
+
   async #advance(advance: () => Promise<Step>): Promise<Step> {
     try {
-      return await this.#open.run(advance);
+      return await (this.#open === undefined ? advance() : this.#open.run(advance));
     } catch (error) {
-      await this.#end(() => this.#open.fail(error));
+      await this.#end((open) => open.fail(error));
       throw error;
     }
   }
 
-  async #end(end: () => Promise<void>): Promise<void> {
-    if (this.#state === 'ended') return;
+  async #end(end: (open: OpenTransaction) => Promise<void>): Promise<void> {
+    const wasRunning = this.#state === 'running';
     this.#state = 'ended';
-    await end();
+    if (wasRunning && this.#open !== undefined) await end(this.#open);
   }
 }

@@ -1,28 +1,17 @@
 import 'reflect-metadata';
-import type { Observable } from 'rxjs';
 import { ArgumentError } from '../../engine/index.js';
-import type { TransactionalOptions } from '../../engine/index.js';
-import { dressUp } from './dressed-method.js';
 import { injectEngine } from './engine-property.js';
-import { callTransactional } from './transactional-call.js';
-import type { TransactionalMethod } from './transactional-call.js';
-
-/** How a method is transactional; `engine` names the database when it is not the unnamed one. */
-export interface TransactionalMethodOptions extends TransactionalOptions {
-  /** The database's name; the unnamed one where it is not given. */
-  readonly engine?: string | undefined;
-}
-
-/**
- * What a transactional method may return: there is no way to end a transaction for a value that is there at
- * once.
- */
-export type Settling = PromiseLike<unknown> | Observable<unknown> | AsyncGenerator<unknown, unknown, unknown>;
+import { copyMethodMetadata, deferredBodyOf } from './method-wrapper.js';
+import type { TransactionalMethod } from './method-wrapper.js';
+import { planFor, runTransactional } from './transactional-method.js';
+import type { MethodDeclaration, TransactionalPlan } from './transactional-method.js';
+import { setClassOptions } from './transactional-options.js';
+import type { TransactionalMethodOptions, TransactionalReturn } from './transactional-options.js';
 
 /** Decorates a method whose end can be awaited, or a class of them. */
 export interface TransactionalDecorator {
   /** @typeParam Method Returns a promise, an Observable or an async generator. */
-  <Method extends (...args: never[]) => Settling>(
+  <Method extends (...args: never[]) => TransactionalReturn>(
     target: object,
     key: string | symbol,
     descriptor: TypedPropertyDescriptor<Method>,
@@ -44,24 +33,39 @@ const LIFECYCLE_HOOKS: readonly string[] = [
 
 /**
  * Runs the method in a transaction: committed when its promise resolves, its Observable completes or its
- * generator ends; rolled back when it throws, or when nobody listens any more.
+ * generator ends; rolled back when it throws, or when its values are no longer read.
  *
  * Without a transaction around it, it begins one; inside one it is a savepoint, so that a failure which is
  * caught undoes this method alone. `propagation` says otherwise. On a class it covers the class's own
- * methods, whose own options win; lifecycle hooks, accessors and `@NonTransactional()` methods are left out.
+ * methods; lifecycle hooks, accessors and `@NonTransactional()` methods are left out. An option of a method
+ * wins over the same option of its class. An inherited `@Transactional()` method belongs to the subclass: what
+ * the decorator of the subclass says, such as its `engine`, wins there.
+ *
+ * Above a `@TransactionalEventListener()`, it covers what the listener does and not its registration.
  *
  * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored
  * then.
+ * @example
+ * ```ts
+ * @Transactional({ isolationLevel: 'SERIALIZABLE', retry: 3 })
+ * async transfer(from: number, to: number): Promise<void> {}
+ * ```
  */
 export function Transactional(options: TransactionalMethodOptions = {}): TransactionalDecorator {
   const decorate = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor): void => {
-    if (key === undefined) return wrapClass(target as abstract new (...args: never[]) => object, options);
+    if (key === undefined) return decorateClass(target as abstract new (...args: never[]) => object, options);
     if (typeof descriptor?.value !== 'function') {
       throw new ArgumentError(
         `@Transactional() on '${String(key)}': only methods can be decorated. Turn the property or accessor into a method.`,
       );
     }
-    descriptor.value = wrap(target, key, descriptor.value as TransactionalMethod, options, 'method');
+    descriptor.value = decorateMethod(
+      target,
+      key,
+      descriptor.value as TransactionalMethod,
+      options,
+      'method',
+    );
   };
   return decorate as TransactionalDecorator;
 }
@@ -73,48 +77,76 @@ export function NonTransactional(): MethodDecorator {
   };
 }
 
-function wrapClass(
+function decorateClass(
   type: abstract new (...args: never[]) => object,
   options: TransactionalMethodOptions,
 ): void {
   const prototype = type.prototype as object;
+  setClassOptions(prototype, options);
+  // Also for methods that are inherited.
+  injectEngine(prototype, options.engine);
   for (const key of Reflect.ownKeys(prototype)) {
     const descriptor = Object.getOwnPropertyDescriptor(prototype, key);
     const method: unknown = descriptor?.value;
     if (typeof method !== 'function' || LIFECYCLE_HOOKS.includes(String(key))) continue;
     if (Object.hasOwn(method, EXEMPT) || Object.hasOwn(method, WRAPPED)) continue;
-    const value = wrap(prototype, key, method as TransactionalMethod, options, 'class');
+    const value = decorateMethod(prototype, key, method as TransactionalMethod, {}, 'class');
     Object.defineProperty(prototype, key, { ...descriptor, value });
   }
 }
 
-function wrap(
+function decorateMethod(
   target: object,
   key: string | symbol,
   method: TransactionalMethod,
   options: TransactionalMethodOptions,
   form: 'method' | 'class',
 ): TransactionalMethod {
-  const { engine: name, ...transactional } = options;
-  const property = injectEngine(target, name);
-  const label = `${target.constructor.name}.${String(key)}`;
-  const plan = {
-    label,
-    property,
+  injectEngine(target, options.engine);
+  const body = deferredBodyOf(method);
+  const inner = body?.call ?? method;
+  const wrapper = wrap(inner, {
+    declaring: target,
+    key,
+    options,
     form,
-    options: { label, ...transactional },
-    isObservable: returnsObservable(target, key),
+    returns: returnOf(target, key, inner),
+  });
+  const decorated = body === undefined ? copyMethodMetadata(wrapper, method) : method;
+  if (body !== undefined) body.call = wrapper;
+  return Object.defineProperty(decorated, WRAPPED, { value: true, configurable: true });
+}
+
+function wrap(method: TransactionalMethod, declaration: MethodDeclaration): TransactionalMethod {
+  const plans = new WeakMap<object, TransactionalPlan>();
+  return function (this: object | undefined, ...args: unknown[]): unknown {
+    if (this === undefined || this === null) return Promise.reject(calledWithoutObject(declaration));
+    const prototype = Object.getPrototypeOf(this) as object;
+    let plan = plans.get(prototype);
+    if (plan === undefined) {
+      plan = planFor(declaration, prototype);
+      plans.set(prototype, plan);
+    }
+    return runTransactional(plan, this, () => method.apply(this, args));
   };
-  const wrapper = function (this: object, ...args: unknown[]): unknown {
-    return callTransactional(plan, this, () => method.apply(this, args));
-  };
-  Object.defineProperty(dressUp(wrapper, method), WRAPPED, { value: true });
-  return wrapper;
+}
+
+function calledWithoutObject({ declaring, key }: MethodDeclaration): ArgumentError {
+  const label = `${declaring.constructor.name}.${String(key)}`;
+  return new ArgumentError(
+    `${label} is @Transactional and was called without its object. Call it on the service, or bind it.`,
+  );
 }
 
 // Where the method says what it returns, it need not be called to find out. Compared by name: there may be
 // two rxjs.
-function returnsObservable(target: object, key: string | symbol): boolean {
+function returnOf(
+  target: object,
+  key: string | symbol,
+  method: TransactionalMethod,
+): MethodDeclaration['returns'] {
   const type: unknown = Reflect.getMetadata('design:returntype', target, key);
-  return typeof type === 'function' && type.name === 'Observable';
+  if (typeof type === 'function' && type.name === 'Observable') return 'observable';
+  const tag = (method as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  return tag === 'AsyncGeneratorFunction' ? 'generator' : 'unknown';
 }

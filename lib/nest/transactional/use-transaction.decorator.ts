@@ -5,13 +5,25 @@ import type { Observable } from 'rxjs';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
 import { inTransaction } from '../../rx/index.js';
 import { getEngineToken } from '../shared/database.tokens.js';
-import type { TransactionalMethodOptions } from './transactional.decorator.js';
+
+/** How a handler is transactional; `engine` says in which database. */
+export interface UseTransactionOptions extends TransactionalOptions {
+  /** The name of the database. Default: the unnamed one. */
+  readonly engine?: string | undefined;
+}
 
 /**
- * `@Transactional()` as an interceptor, for a handler or a controller: the transaction covers pipes and the
- * interceptors inside this one, too, and is committed before the response is written.
+ * `@Transactional()` as an interceptor, for a handler or a controller: the transaction also covers pipes and
+ * the interceptors inside this one, and is committed before the response is written.
+ *
+ * @example
+ * ```ts
+ * @Post()
+ * @UseTransaction()
+ * async place(@Body() order: Order): Promise<void> {}
+ * ```
  */
-export function UseTransaction(options: TransactionalMethodOptions = {}): ClassDecorator & MethodDecorator {
+export function UseTransaction(options: UseTransactionOptions = {}): ClassDecorator & MethodDecorator {
   const { engine, ...transactional } = options;
   return applyDecorators(UseInterceptors(transactionInterceptor(engine, transactional)));
 }

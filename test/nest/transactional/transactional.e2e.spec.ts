@@ -10,6 +10,7 @@ import {
   IllegalStateError,
   NoActiveScopeError,
   NonTransactional,
+  PropagationError,
   Transactional,
   UnexpectedRollbackError,
   sql,
@@ -78,6 +79,18 @@ class Items {
       if (name === 'bad') throw new Refused(name);
       yield name;
     }
+  }
+
+  @Transactional({ propagation: 'mandatory' })
+  async *eachInside(): AsyncGenerator<string> {
+    await this.engine.execute(sql`INSERT INTO items VALUES ('outside')`);
+    yield 'outside';
+  }
+
+  // No `async function*`: what comes back is known no earlier than the call.
+  @Transactional()
+  delegated(...names: string[]): AsyncGenerator<string> {
+    return this.each(...names);
   }
 
   @Transactional()
@@ -215,6 +228,31 @@ describe('@Transactional on an async generator', () => {
 
   it('rolls back when the consumer leaves early', async () => {
     for await (const name of items.each('a', 'b')) if (name === 'a') break;
+    expect(await stored()).toEqual([]);
+  });
+
+  it.each<[string, () => AsyncGenerator<string>]>([
+    ['async function*', () => items.each('a')],
+    ['a method that returns one', () => items.delegated('a')],
+  ])('that is never read keeps nothing open: %s', async (_form, call) => {
+    const unread = engine.openScope();
+    const lease = unread.lease();
+    unread.run(call);
+    await lease.release();
+    expect(unread.isOpen).toBe(false);
+  });
+
+  it('that is left before it is read ends without a transaction', async () => {
+    const generator = items.each('a');
+    await generator.return(undefined);
+    expect(await generator.next()).toEqual({ value: undefined, done: true });
+    expect(await stored()).toEqual([]);
+  });
+
+  it('fails when it is read where its propagation refuses, and its body does not run', async () => {
+    const generator = items.eachInside();
+    await expect(generator.next()).rejects.toBeInstanceOf(PropagationError);
+    expect(await generator.next()).toEqual({ value: undefined, done: true });
     expect(await stored()).toEqual([]);
   });
 
