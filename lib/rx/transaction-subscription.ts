@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { Subject, takeUntil, type Observable, type Subscriber } from 'rxjs';
 import { EngineError, type OpenTransaction, type Scope } from '../engine/index.js';
 
@@ -6,6 +7,9 @@ type SubscriptionState = 'running' | 'settling' | 'stopped';
 /**
  * One subscription and its transaction, from the first value to COMMIT or ROLLBACK. It holds all that it
  * needs itself: a teardown may run in an empty async context.
+ *
+ * The newest value waits for the next one, the end of the turn or the end of the source: the only value of a
+ * source is then stored before a consumer that wants no more of them sees it.
  */
 export class TransactionSubscription<T> {
   readonly #open: OpenTransaction;
@@ -15,6 +19,8 @@ export class TransactionSubscription<T> {
   /** True: every statement on the transaction's connection is the transaction's. */
   readonly #ownsConnection: boolean;
   #state: SubscriptionState = 'running';
+  #held: readonly T[] = [];
+  #turn: 'running' | 'over' = 'over';
 
   constructor(
     open: OpenTransaction,
@@ -33,7 +39,7 @@ export class TransactionSubscription<T> {
     this.#open.run(() =>
       // Not by the subscription: a source that emits while it is subscribed to has not given one yet.
       source.pipe(takeUntil(this.#stopped)).subscribe({
-        next: (value) => this.#inCaller(() => this.#subscriber.next(value)),
+        next: (value) => this.#hold(value),
         error: (error: unknown) => this.#end(() => this.#fail(error)),
         complete: () => this.#end(() => this.#complete()),
       }),
@@ -53,6 +59,23 @@ export class TransactionSubscription<T> {
     });
   }
 
+  #hold(value: T): void {
+    this.#deliver();
+    this.#held = [value];
+    if (this.#turn === 'running') return;
+    this.#turn = 'running';
+    setImmediate(() => {
+      this.#turn = 'over';
+      if (this.#state === 'running') this.#deliver();
+    });
+  }
+
+  #deliver(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const value of held) this.#inCaller(() => this.#subscriber.next(value));
+  }
+
   #end(settle: () => Promise<void>): void {
     if (this.#state !== 'running') return;
     this.#state = 'settling';
@@ -63,8 +86,9 @@ export class TransactionSubscription<T> {
     try {
       await this.#open.commit();
     } catch (failure) {
-      return this.#subscriber.error(failure);
+      return this.#report(failure);
     }
+    this.#deliver();
     this.#subscriber.complete();
   }
 
@@ -73,8 +97,17 @@ export class TransactionSubscription<T> {
       await this.#open.fail(error);
     } catch (failure) {
       // `noRollbackFor` asked for a COMMIT, and that is what failed.
-      return this.#subscriber.error(failure);
+      return this.#report(failure);
     }
+    // A value that was held back stands for work that is undone, unless `noRollbackFor` has kept it.
+    const { transaction } = this.#open;
+    if (transaction === undefined || transaction.state === 'committed') this.#deliver();
     this.#subscriber.error(error);
+  }
+
+  /** The subscriber may have gone while the COMMIT was under way: then the failure must not be lost. */
+  #report(failure: unknown): void {
+    if (this.#subscriber.closed) this.#open.transaction?.report(failure);
+    this.#subscriber.error(failure);
   }
 }

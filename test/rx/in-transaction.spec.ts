@@ -4,7 +4,9 @@ import {
   concatMap,
   defer,
   EMPTY,
+  firstValueFrom,
   from,
+  ignoreElements,
   lastValueFrom,
   NEVER,
   type Observable,
@@ -27,6 +29,7 @@ import {
   UnexpectedRollbackError,
 } from 'nest-async-engine/engine';
 import { fromQuery, inTransaction } from 'nest-async-engine/rx';
+import { LogBook } from '../support/items.js';
 import { eventually, Latch } from '../support/process/barrier.js';
 import { createDatabase, type SessionRow, type TestDatabase } from '../support/server/postgres.js';
 
@@ -51,6 +54,9 @@ const insert = (id: number): Observable<number> =>
     await engine.execute(text('INSERT INTO item VALUES (:id)'), { id });
     return id;
   });
+async function* insertAll(ids: readonly number[]): AsyncGenerator<number> {
+  for (const id of ids) yield await lastValueFrom(insert(id));
+}
 const storedIds = async (): Promise<number[]> =>
   (await database.query<{ id: number }>('SELECT id FROM item ORDER BY id')).map(({ id }) => id);
 const boom = (): Observable<never> => throwError(() => new Error('boom'));
@@ -129,6 +135,67 @@ describe('the end of the source', () => {
       throw new Error('boom');
     });
     await expect(lastValueFrom(source.pipe(inTransaction(engine)))).rejects.toThrow('boom');
+  });
+});
+
+describe('a consumer that wants one value', () => {
+  const inserted = (id: number) => text<{ id: number }>(`INSERT INTO item VALUES (${id}) RETURNING id`);
+
+  it.each<[string, Observable<unknown>]>([
+    ['a promise', insert(1)],
+    ['an async generator', defer(() => from(insertAll([1])))],
+    ['the row of a statement', defer(() => fromQuery(engine, inserted(1)))],
+  ])('has it after the COMMIT where the source has no more: %s', async (_kind, source) => {
+    const value = source.pipe(inTransaction(engine));
+    await firstValueFrom(value.pipe(concatMap(() => storedIds()))).then((ids) => expect(ids).toEqual([1]));
+    await database.query('TRUNCATE item');
+    await lastValueFrom(value.pipe(take(1)));
+    expect(await storedIds()).toEqual([1]);
+  });
+
+  it('gets the failure of the COMMIT instead of it', async () => {
+    const orphan = defer(() => engine.execute(text('INSERT INTO item VALUES (1, 99)')));
+    await expect(firstValueFrom(orphan.pipe(inTransaction(engine)))).rejects.toBeInstanceOf(
+      ForeignKeyViolationError,
+    );
+  });
+
+  it('is not given a value whose work is undone in the same turn', async () => {
+    const seen: number[] = [];
+    const source = from([1, 2]).pipe(
+      tap((n) => {
+        if (n === 2) throw new Error('boom');
+      }),
+    );
+    await expect(
+      lastValueFrom(
+        concat(insert(1).pipe(ignoreElements()), source).pipe(
+          inTransaction(engine),
+          tap((n) => seen.push(n)),
+        ),
+      ),
+    ).rejects.toThrow('boom');
+    expect([seen, await storedIds()]).toEqual([[], []]);
+  });
+
+  it('is given it where the error keeps the work', async () => {
+    const seen: number[] = [];
+    const source = concat(insert(1), boom()).pipe(inTransaction(engine, { noRollbackFor: [Error] }));
+    await expect(lastValueFrom(source.pipe(tap((n) => seen.push(n))))).rejects.toThrow('boom');
+    expect([seen, await storedIds()]).toEqual([[1], [1]]);
+  });
+
+  it('that has gone during the COMMIT leaves its failure to the log', async () => {
+    const log = new LogBook();
+    const logged = createAsyncEngine(database.url, { logger: log });
+    const completing = new Subject<never>();
+    const orphan = defer(() => logged.execute(text('INSERT INTO item VALUES (1, 99)')));
+    const subscription = concat(orphan, completing).pipe(inTransaction(logged)).subscribe();
+    await eventually(() => expect(completing.observed).toBe(true));
+    completing.complete();
+    subscription.unsubscribe();
+    await eventually(() => expect(log.errors).toEqual([expect.stringContaining('foreign key')]));
+    await logged.aclose();
   });
 });
 

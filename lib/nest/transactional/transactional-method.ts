@@ -121,7 +121,7 @@ function observed(
   return inTransaction(engine, plan.options)(source);
 }
 
-/** A generator that is never read must hold nothing: where nothing was sent yet, it begins when it is read. */
+/** A generator that is never read must hold nothing: where nothing was sent, it begins when it is read. */
 function generated(
   plan: TransactionalPlan,
   engine: AsyncEngine,

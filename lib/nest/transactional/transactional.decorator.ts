@@ -38,8 +38,8 @@ const LIFECYCLE_HOOKS: readonly string[] = [
  * Without a transaction around it, it begins one; inside one it is a savepoint, so that a failure which is
  * caught undoes this method alone. `propagation` says otherwise. On a class it covers the class's own
  * methods; lifecycle hooks, accessors and `@NonTransactional()` methods are left out. An option of a method
- * wins over the same option of its class. An inherited `@Transactional()` method belongs to the subclass: what
- * the decorator of the subclass says, such as its `engine`, wins there.
+ * wins over the same option of its class. An inherited `@Transactional()` method belongs to the subclass:
+ * what the decorator of the subclass says, such as its `engine`, wins there.
  *
  * Above a `@TransactionalEventListener()`, it covers what the listener does and not its registration.
  *
