@@ -1,9 +1,11 @@
 import { createAsyncEngine } from './create-async-engine.js';
 import type { AsyncEngine } from './engine.js';
-import { engineOptionRules, unknownOptions } from './resolve-engine-options.js';
+import { ENGINE_OPTIONS } from './resolve-engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
-import { describeValue } from './util/option-rule.js';
+import { describeKind, describeValue } from './util/describe-value.js';
+import { isPlainObject } from './util/option-rule.js';
+import { mergeOptions } from './util/merge-options.js';
 import { DatabaseUrl } from './driver/url/url.js';
 
 /** One key of the configuration that begins with the prefix. */
@@ -32,22 +34,33 @@ export function asyncEngineFromConfig(
   prefix = 'database.',
   overrides: AsyncEngineOptions = {},
 ): AsyncEngine {
+  expectKeys(config, prefix);
   const entries = entriesOf(config, prefix);
   const url = entries.find(({ option }) => option === 'url')?.value;
   if (url === undefined) {
     throw new ArgumentError(
-      `the configuration has no '${prefix}url'. Give it, as in postgresql://user@host/database.`,
+      `the configuration has no '${prefix}url'. Set it, as in postgresql://user@host/database.`,
     );
   }
-  // The value stays out of the message: it may hold a password.
+  // The value is left out of the message: it may hold a password.
   if (typeof url !== 'string' && !(url instanceof DatabaseUrl)) {
-    throw new ArgumentError(`'${prefix}url' is of type ${typeof url}; it takes a string or a DatabaseUrl.`);
+    throw new ArgumentError(`'${prefix}url' must be a string or a DatabaseUrl; got ${describeKind(url)}.`);
   }
   const options = entries.filter(({ option }) => option !== 'url');
   expectKnown(options);
-  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
-  const configured = options.map((entry) => [entry.option, coerced(entry)] as const);
-  return createAsyncEngine(url, Object.fromEntries([...configured, ...given]) as AsyncEngineOptions);
+  const configured = Object.fromEntries(options.map((entry) => [entry.option, coerced(entry)]));
+  const merged = mergeOptions<AsyncEngineOptions>(configured, ENGINE_OPTIONS.parse(overrides));
+  return createAsyncEngine(url, merged);
+}
+
+function expectKeys(config: unknown, prefix: unknown): void {
+  if (typeof prefix !== 'string') {
+    throw new ArgumentError(`the prefix of a configuration must be a string; got ${describeKind(prefix)}.`);
+  }
+  if (isPlainObject(config) || Object.prototype.toString.call(config) === '[object Object]') return;
+  throw new ArgumentError(
+    `the configuration must be an object with the key '${prefix}url'; got ${describeKind(config)}.`,
+  );
 }
 
 function entriesOf(config: Readonly<Record<string, unknown>>, prefix: string): readonly Entry[] {
@@ -71,16 +84,20 @@ function camelCase(name: string): string {
 function expectKnown(entries: readonly Entry[]): void {
   // serverSideCursors has an error of its own, further in.
   const unknown = entries.filter(
-    ({ option }) => !engineOptionRules.has(option) && option !== 'serverSideCursors',
+    ({ option }) => !ENGINE_OPTIONS.has(option) && option !== 'serverSideCursors',
   );
-  if (unknown.length > 0) throw unknownOptions(unknown.map(({ key }) => key));
+  if (unknown.length === 0) return;
+  throw ENGINE_OPTIONS.unknownNames(
+    unknown.map(({ option }) => option),
+    unknown.map(({ key }) => key),
+  );
 }
 
 function coerced({ key, option, value }: Entry): unknown {
-  const rule = engineOptionRules.get(option);
-  if (rule === undefined) return value;
+  if (!ENGINE_OPTIONS.has(option)) return value;
+  const rule = ENGINE_OPTIONS.rules[option];
   const result = typeof value === 'string' ? rule.coerce(value) : value;
   if (rule.accepts(result)) return result;
-  const shown = option === 'password' ? `a ${typeof value}` : describeValue(value);
-  throw new ArgumentError(`'${key}' got ${shown}; it takes ${rule.takes}.`);
+  const shown = rule.isSecret === true ? describeKind(value) : describeValue(value);
+  throw new ArgumentError(`'${key}' must be ${rule.expected}; got ${shown}.`);
 }

@@ -2,7 +2,7 @@ import { runAutocommitted } from './execution/autocommit.js';
 import { AsyncConnection } from './connection/connection.js';
 import type { CommandResult, Control } from './driver/driver.js';
 import type { Dialect } from './connection/dialect.js';
-import { checkExecutionOptions } from './execution/execution-options.js';
+import { parseExecutionOptions } from './execution/execution-options.js';
 import type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
 import type { AmbientContext } from './ambient/async-context.js';
 import type { Invocation } from './execution/invocation.js';
@@ -20,8 +20,11 @@ import type { SessionView } from './pool/session-views.js';
 import type { StreamSource } from './result/stream-source.js';
 import { StandaloneStream } from './ambient/standalone-stream.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
-import { normalizeIsolationLevel, settingsControl } from './transaction/isolation.js';
+import { settingsControl, TRANSACTION_OPTIONS } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
+import { expectFunction } from './util/argument.js';
+import { flagRule, timeRule } from './util/option-rule.js';
+import { OptionTable } from './util/option-table.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 
 /** What an engine and the engines made of it by `executionOptions()` share. */
@@ -41,6 +44,18 @@ export interface EngineParts extends ListeningParts {
   readonly scopes: OpenScopes;
   readonly transactional: TransactionalOptions | undefined;
 }
+
+/** How long a ping may take, in ms. */
+export interface PingOptions {
+  readonly timeout?: number | undefined;
+}
+
+const PING_OPTIONS = new OptionTable<PingOptions>('ping', { timeout: timeRule }, 'refused');
+const DISPOSE_OPTIONS = new OptionTable<{ readonly close?: boolean }>(
+  'dispose',
+  { close: flagRule },
+  'refused',
+);
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -118,6 +133,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   connect(): Promise<AsyncConnection>;
   connect<T>(work: (connection: AsyncConnection) => Promise<T>): Promise<T>;
   async connect<T>(work?: (connection: AsyncConnection) => Promise<T>): Promise<T | AsyncConnection> {
+    if (work !== undefined) expectFunction('engine.connect(work)', work);
     const connection = await new AsyncConnection(this).start();
     if (work === undefined) return connection;
     try {
@@ -128,8 +144,13 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   }
 
   /** A connection of your own in a transaction: committed when `work` returns, rolled back when it throws. */
-  begin<T>(work: (connection: AsyncConnection) => Promise<T>, options?: TransactionOptions): Promise<T> {
-    return this.connect((connection) => connection.begin(() => work(connection), options));
+  async begin<T>(
+    work: (connection: AsyncConnection) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    expectFunction('engine.begin()', work);
+    TRANSACTION_OPTIONS.parse(options);
+    return await this.connect((connection) => connection.begin(() => work(connection), options));
   }
 
   /** A pooled connection as the driver sees it; `close()` gives it back. */
@@ -144,7 +165,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    * @throws PoolTimeoutError when no connection could be had in time, ConnectionLostError when no answer
    * came, or why the server could not be reached.
    */
-  async ping({ timeout = 1_000 }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  async ping(options: PingOptions = {}): Promise<void> {
+    const { timeout = 1_000 } = PING_OPTIONS.parse(options);
     const deadline = performance.now() + timeout;
     const pooled = await this.pool.connect({ timeout, holding: this.holding() });
     // No CancelRequest: who does not answer a ping in time is given up.
@@ -159,8 +181,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
 
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
-    checkExecutionOptions(options);
-    return new AsyncEngine(this.#parts, mergeOptions(this.#options, options), this.echo, this);
+    const merged = mergeOptions(this.#options, parseExecutionOptions(options));
+    return new AsyncEngine(this.#parts, merged, this.echo, this);
   }
 
   /** The options that every connection and statement of this engine begins with. */
@@ -170,8 +192,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
 
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
-    checkExecutionOptions(options);
-    this.#options = mergeOptions(this.#options, options);
+    this.#options = mergeOptions(this.#options, parseExecutionOptions(options));
   }
 
   /** Forgets the compiled statements; named statements on the server stay. */
@@ -183,7 +204,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back.
    * A PGlite database stays open with what it has in memory.
    */
-  async dispose({ close = true }: { readonly close?: boolean } = {}): Promise<void> {
+  async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
+    const { close = true } = DISPOSE_OPTIONS.parse(options);
     const { pool } = this.#parts;
     this.#install(pool.recreate());
     if (close) await pool.dispose();
@@ -302,6 +324,6 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     const { isolationLevel, readOnly, deferrable } = this.#options;
     if (readOnly !== undefined || deferrable !== undefined) return true;
     if (invocation.isMany && invocation.commands.length > invocation.pageSize) return true;
-    return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) !== 'AUTOCOMMIT';
+    return isolationLevel !== undefined && isolationLevel !== 'AUTOCOMMIT';
   }
 }

@@ -117,7 +117,7 @@ describe('two databases in one application', () => {
 describe('what the module is given', () => {
   it('an option that does not exist fails the start by its name', async () => {
     const wrong = { url: first.url, poolsize: 3 } as object;
-    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(/unknown option 'poolsize'/);
+    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(/unknown engine option 'poolsize'/);
   });
 
   it('nothing at all is told where a URL can come from', async () => {

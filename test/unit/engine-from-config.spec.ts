@@ -8,7 +8,7 @@ import {
   NullPool,
   QueuePool,
 } from 'nest-async-engine/engine';
-import { engineOptionRules } from '../../lib/engine/resolve-engine-options.js';
+import { ENGINE_OPTIONS } from '../../lib/engine/resolve-engine-options.js';
 
 const URL = 'postgresql://user:secret@host/database';
 
@@ -65,7 +65,7 @@ describe('asyncEngineFromConfig', () => {
   it('refuses all unknown options together, as they were written', () => {
     const config = { 'database.url': URL, 'database.pool_sise': 1, 'database.colour': 'red' };
     expect(refusalOf(() => asyncEngineFromConfig(config))).toContain(
-      "unknown option 'database.pool_sise', 'database.colour'",
+      "unknown engine option 'database.pool_sise' (did you mean 'poolSize'?), 'database.colour'. Known: ",
     );
   });
 
@@ -87,11 +87,11 @@ describe('asyncEngineFromConfig', () => {
     ['pool_size', '1.5', 'an integer'],
     ['pool_pre_ping', 'maybe', 'true or false'],
     ['pool_reset_on_return', 'hi', "'rollback', 'commit' or null"],
-    ['settings', 'search_path=x', 'an object'],
-  ])('refuses %s = %j and says what it takes', (name, value, takes) => {
+    ['settings', 'search_path=x', 'a plain object'],
+  ])('refuses %s = %j and says what it must be', (name, value, expected) => {
     const config = { 'database.url': URL, [`database.${name}`]: value };
     const message = refusalOf(() => asyncEngineFromConfig(config));
-    expect(message).toContain(`'database.${name}' got '${value}'; it takes ${takes}`);
+    expect(message).toContain(`'database.${name}' must be ${expected}`);
   });
 
   it('keeps a password of a wrong type out of the message', () => {
@@ -119,7 +119,7 @@ describe('the text of an option', () => {
     ['password', ' true ', ' true '],
   ])('%s: %j stands for %j', (title, given, value) => {
     const name = title.split(' ').at(-1) ?? '';
-    expect(engineOptionRules.get(name)?.coerce(given)).toBe(value);
+    expect(ENGINE_OPTIONS.rules[name as 'echo'].coerce(given)).toBe(value);
   });
 });
 

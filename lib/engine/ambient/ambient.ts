@@ -13,14 +13,16 @@ import type { TransactionalOptions } from './open-transaction.js';
 import { mergeOptions } from '../util/merge-options.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { checkRetries, withRetry } from './retry.js';
+import { withRetry } from './retry.js';
 import type { RetryOptions } from './retry.js';
-import { Scope } from './scope.js';
+import { Scope, SCOPE_OPTIONS } from './scope.js';
 import { ScopedConnection } from '../connection/scoped-connection.js';
 import type { ScopeOptions } from './scope.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
+import { TRANSACTIONAL_OPTIONS } from './transactional-options.js';
 import type { TransactionHook } from '../transaction/hooks.js';
 import type { ObserverFactory } from '../execution/connection-observer.js';
+import { expectFunction } from '../util/argument.js';
 import { Watchdog } from '../util/watchdog.js';
 
 // This library's own frame, and enough to get past a dependency that calls it.
@@ -59,9 +61,11 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    */
   transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
     try {
-      // Taken here, where the stack is short: below, it would be the dearest part of a transaction.
-      const { label = new CallSite(FRAMES_OF_CALLER) } = options;
-      const open = this.openTransaction({ ...options, label });
+      expectFunction('engine.transaction()', work);
+      const parsed = this.transactionalOptions(options);
+      // Taken here, where the stack is short: deeper down it would be the most expensive step.
+      const { label = new CallSite(FRAMES_OF_CALLER) } = parsed;
+      const open = new OpenTransaction(this, this.ambient, { ...parsed, label });
       if (open.options.retry === undefined) return open.complete(work);
       return this.completeTransaction(open, work, work);
     } catch (error) {
@@ -99,10 +103,10 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * The options of a transaction with what the engine's own options say where they are silent. What those say
    * of BEGIN is for roots: inside a transaction, it has said so already.
    *
-   * @throws ArgumentError when `retry` is no number of retries.
+   * @throws ArgumentError for a wrong option.
    */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
-    const merged = this.#mergedOptions(options);
+    const merged = this.#mergedOptions(TRANSACTIONAL_OPTIONS.parse(options));
     return merged.retry === undefined ? merged : { ...merged, retry: this.#announced(merged.retry) };
   }
 
@@ -118,8 +122,6 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   /** The same, and each retry is told of. */
   #announced(retry: number | RetryOptions): RetryOptions {
     const given = typeof retry === 'object' ? retry : { retries: retry };
-    // Refused before anything of the work is done.
-    checkRetries(given);
     const onRetry = (error: unknown, attempt: number): void => {
       given.onRetry?.(error, attempt);
       this.retried(error, attempt);
@@ -137,6 +139,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** One unit of work for a job, a command or a consumer; see {@link Scope}. */
   async scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
+    expectFunction('engine.scope()', work);
     const scope = this.openScope(options);
     const lease = scope.lease();
     const unit = scope.openUnit();
@@ -154,7 +157,9 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** A scope in pieces, for code that sees a request begin and end in different places. */
   openScope(options: ScopeOptions = {}): Scope {
-    const scope = new Scope(this, this.ambient, options, () => this.scopes.remove(scope));
+    const scope = new Scope(this, this.ambient, SCOPE_OPTIONS.parse(options), () =>
+      this.scopes.remove(scope),
+    );
     this.scopes.add(scope);
     return scope;
   }

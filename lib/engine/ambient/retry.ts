@@ -1,6 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { AfterCommitError, ArgumentError } from '../errors/errors.js';
+import { AfterCommitError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
+import {
+  functionRule,
+  integerRule,
+  isPlainObject,
+  synchronousRule,
+  timeRule,
+  type OptionRule,
+} from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 
 /** When a root transaction is run again. Times in ms. */
 export interface RetryOptions {
@@ -30,20 +39,41 @@ export function isRetryable(error: unknown): boolean {
 const BASE_DELAY = 50;
 const MAX_DELAY = 2_000;
 
-/** @throws ArgumentError when the number of retries is no whole number from 0. */
-export function checkRetries({ retries }: RetryOptions): void {
-  if (Number.isInteger(retries) && retries >= 0) return;
-  throw new ArgumentError(`retry is ${String(retries)}: it takes a whole number of retries, 0 or more.`);
-}
+const RETRIES = integerRule(0, 'a whole number of retries, 0 or more');
+
+/** What each option of `retry` may be. */
+const RETRY_OPTIONS = new OptionTable<RetryOptions>(
+  'retry',
+  {
+    retries: RETRIES,
+    baseDelay: timeRule,
+    maxDelay: timeRule,
+    retryOn: synchronousRule,
+    onRetry: functionRule,
+  },
+  'refused',
+);
+
+/** A number of retries, or all that can be said of them. */
+export const retryRule: OptionRule = {
+  expected: `${RETRIES.expected}, or { retries: … }`,
+  accepts: (value) => (typeof value === 'number' ? RETRIES.accepts(value) : isPlainObject(value)),
+  coerce: RETRIES.coerce,
+  parse: (value) => {
+    if (typeof value === 'number') return value;
+    const options = RETRY_OPTIONS.parse(value);
+    if (options.retries === undefined) RETRY_OPTIONS.parseOption('retries', undefined);
+    return options;
+  },
+};
 
 /** Decides after each failure whether the transaction is run again, and when. */
 export class RetryPolicy {
   readonly #options: RetryOptions;
 
-  /** @throws ArgumentError when the number of retries is no whole number from 0. */
+  /** The options are checked where they entered. */
   constructor(retry: number | RetryOptions | undefined) {
     this.#options = typeof retry === 'object' ? retry : { retries: retry ?? 0 };
-    checkRetries(this.#options);
   }
 
   /**

@@ -1,8 +1,17 @@
 import { CallSite } from '../util/call-site.js';
+import {
+  asItIs,
+  objectRule,
+  oneOf,
+  synchronousRule,
+  wordRule,
+  type OptionRule,
+} from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 import { AsyncConnection } from '../connection/connection.js';
 import type { ConnectionSource } from '../connection/connection.js';
 import { ScopeEndedError } from '../errors/errors.js';
-import type { ExecutionOptions } from '../execution/execution-options.js';
+import { EXECUTION_OPTIONS, type ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
@@ -25,6 +34,25 @@ export interface ScopeOptions {
   /** The object that opened the scope, for code that finds the scope later. */
   readonly owner?: object | undefined;
 }
+
+const connectionRule: OptionRule = {
+  expected: 'an object of execution options, or a function that is not async and gives one',
+  accepts: (value) => (typeof value === 'function' ? synchronousRule : objectRule).accepts(value),
+  coerce: asItIs,
+  parse: (value) => (typeof value === 'function' ? value : EXECUTION_OPTIONS.parse(value)),
+};
+
+/** What each option of a scope may be. */
+export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
+  'scope',
+  {
+    label: wordRule,
+    commit: oneOf('onSuccess', 'explicit'),
+    connection: connectionRule,
+    opener: objectRule,
+  },
+  'taken',
+);
 
 /** What a scope needs of the async context. */
 export interface ScopeContext {

@@ -1,4 +1,4 @@
-import type { ExecutionOptions } from '../execution/execution-options.js';
+import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
 import { mergeOptions } from '../util/merge-options.js';
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
@@ -21,7 +21,8 @@ export class ConnectionOptions {
 
   get current(): ExecutionOptions {
     if (this.#late !== undefined) {
-      const late = this.#late();
+      // Asked again by the next statement where it fails: nothing runs without what it says.
+      const late = parseExecutionOptions(this.#late());
       this.#late = undefined;
       this.add(late);
     }

@@ -6,7 +6,7 @@ import { lendDriverClient, type DriverClient, type DriverClientHost } from './dr
 import type { CommandResult, Control } from '../driver/driver.js';
 import { NotStartedError } from '../errors/errors.js';
 import {
-  checkExecutionOptions,
+  parseExecutionOptions,
   transactionOptionsOf,
   type ExecutionOptions,
 } from '../execution/execution-options.js';
@@ -161,8 +161,8 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * transaction.
    */
   async executionOptions(options: ExecutionOptions): Promise<this> {
-    checkExecutionOptions(options, this.inTransaction());
-    this.#options.add(this.observer?.setOptions(options) ?? options);
+    const parsed = parseExecutionOptions(options, this.inTransaction());
+    this.#options.add(this.observer?.setOptions(parsed) ?? parsed);
     return this;
   }
 

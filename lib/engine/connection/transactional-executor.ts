@@ -4,6 +4,7 @@ import type { TransactionOptions } from '../transaction/isolation.js';
 import type { NestedTransaction } from '../transaction/nested-transaction.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
+import { expectFunction } from '../util/argument.js';
 
 /** An executor that has transactions of its own: how they begin and end, and which one is in progress. */
 export abstract class TransactionalExecutor<Connection> extends Executor {
@@ -55,7 +56,10 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
     second?: TransactionOptions,
   ): Promise<T | RootTransaction<Connection>> {
     this.expectOpenable();
-    if (typeof first !== 'function') return this.transactions.begin(first);
+    if (typeof first !== 'function') {
+      if (second !== undefined) expectFunction('connection.begin(work, options)', first);
+      return this.transactions.begin(first);
+    }
     return await this.transactions.block(this.transactions.begin(second), first);
   }
 
@@ -68,6 +72,7 @@ export abstract class TransactionalExecutor<Connection> extends Executor {
     work?: (transaction: NestedTransaction<Connection>) => Promise<T>,
   ): Promise<T | NestedTransaction<Connection>> {
     this.expectOpenable();
+    if (work !== undefined) expectFunction('connection.beginNested(work)', work);
     const nested = this.transactions.beginNested();
     return work === undefined ? nested : await this.transactions.block(nested, work);
   }

@@ -1,8 +1,22 @@
-import { ArgumentError, IllegalStateError } from '../errors/errors.js';
-import type { CompiledCache } from '../statement/compiled-cache.js';
+import { IllegalStateError } from '../errors/errors.js';
+import { CompiledCache } from '../statement/compiled-cache.js';
+import { quoteIdentifier } from '../statement/identifier.js';
 import type { SchemaTranslateMap } from '../statement/sql-fragment.js';
-import { checkSettings, normalizeIsolationLevel } from '../transaction/isolation.js';
+import { transactionOptionRules } from '../transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
+import {
+  asItIs,
+  eitherRule,
+  flagRule,
+  integerRule,
+  isPlainObject,
+  oneOf,
+  signalRule,
+  timeRule,
+  wordRule,
+  type OptionRule,
+} from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 
 /** How one statement runs. Times in ms. */
 export interface StatementOptions {
@@ -69,30 +83,72 @@ function optionOfBegin(options: ExecutionOptions): string | undefined {
   return OF_BEGIN.find((name) => options[name] !== undefined);
 }
 
+const CACHE: OptionRule = {
+  expected: 'a CompiledCache, or null (none)',
+  accepts: (value) => value === null || value instanceof CompiledCache,
+  coerce: asItIs,
+};
+
+/** Schemas by the names that stand for them. */
+const SCHEMAS: OptionRule = {
+  expected: 'a plain object of schema names, such as { tenant: "red" }',
+  accepts: isPlainObject,
+  coerce: asItIs,
+  parse: (schemas) => {
+    for (const schema of Object.values(schemas as SchemaTranslateMap)) quoteIdentifier(schema);
+    return schemas;
+  },
+};
+
+/** The protocol counts the rows of a fetch in 31 bits. */
+const ROWS = integerRule(1, 'an integer from 1 to 2147483647', 2_147_483_647);
+
+const STATEMENT_RULES = {
+  timeout: timeRule,
+  signal: signalRule,
+  prepare: flagRule,
+  yieldPer: ROWS,
+  maxRowBuffer: ROWS,
+  noParameters: flagRule,
+  loggingToken: eitherRule(wordRule, oneOf(null)),
+  compiledCache: CACHE,
+  schemaTranslateMap: SCHEMAS,
+  insertmanyvaluesPageSize: integerRule(1, 'an integer of at least 1'),
+  preserveRowcount: flagRule,
+  streamResults: flagRule,
+} as const satisfies Readonly<Record<keyof StatementOptions, OptionRule>>;
+
+const OF_TRANSACTIONS = 'Set it on the transaction, the connection or the engine.';
+
+const STATEMENT_OPTIONS = new OptionTable<StatementOptions>(
+  'statement',
+  STATEMENT_RULES,
+  'taken',
+  Object.fromEntries(OF_BEGIN.map((name) => [name, OF_TRANSACTIONS])),
+);
+
+const { isolationLevel, readOnly, deferrable, settings } = transactionOptionRules;
+
+/** What each option of an engine's or a connection's statements may be. */
+export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
+  'execution',
+  { ...STATEMENT_RULES, isolationLevel, readOnly, deferrable, settings },
+  'taken',
+);
+
 /**
- * Refuses, before any of them is kept, values that could only fail later, and what comes too late for a
- * BEGIN.
+ * The options of an engine or a connection, as they are kept.
+ *
+ * @throws ArgumentError for a wrong one, IllegalStateError for one that comes too late for its BEGIN.
  */
-export function checkExecutionOptions(options: ExecutionOptions, isInTransaction = false): void {
-  if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
-  if (options.settings !== undefined) checkSettings(options.settings);
-  checkPageSize(options);
-  const late = isInTransaction ? optionOfBegin(options) : undefined;
-  if (late === undefined) return;
-  throw new IllegalStateError(`${late} cannot change in a transaction. Commit or roll back.`);
+export function parseExecutionOptions(options: ExecutionOptions, isInTransaction = false): ExecutionOptions {
+  const parsed = EXECUTION_OPTIONS.parse(options);
+  const late = isInTransaction ? optionOfBegin(parsed) : undefined;
+  if (late === undefined) return parsed;
+  throw new IllegalStateError(`${late} cannot change in a transaction. Commit or roll back first.`);
 }
 
-/** Refuses, for one statement, what only a transaction can have. */
+/** Refuses a wrong option of one statement, and what only a transaction can have. */
 export function checkStatementOptions(options: StatementOptions): void {
-  checkPageSize(options);
-  const misplaced = optionOfBegin(options);
-  if (misplaced === undefined) return;
-  throw new ArgumentError(
-    `${misplaced} is no option of a statement. Give it to the transaction, the connection or the engine.`,
-  );
-}
-
-function checkPageSize({ insertmanyvaluesPageSize: size }: StatementOptions): void {
-  if (size === undefined || (Number.isSafeInteger(size) && size > 0)) return;
-  throw new ArgumentError(`insertmanyvaluesPageSize is ${String(size)}: it takes an integer of at least 1.`);
+  STATEMENT_OPTIONS.parse(options);
 }

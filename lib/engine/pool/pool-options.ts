@@ -1,16 +1,18 @@
 import { ArgumentError } from '../errors/errors.js';
+import { CONSOLE_LOGGER, isLogger } from '../util/logger.js';
+import type { EngineLogger } from '../util/logger.js';
 import {
   asItIs,
   coerceNumber,
-  describeValue,
   durationRule,
   flagRule,
   integerRule,
   LONGEST_TIMER,
+  oneOf,
+  timeRule,
 } from '../util/option-rule.js';
-import { CONSOLE_LOGGER, isLogger } from '../util/logger.js';
-import type { EngineLogger } from '../util/logger.js';
-import type { OptionRule } from '../util/option-rule.js';
+import { mergeOptions } from '../util/merge-options.js';
+import { OptionTable } from '../util/option-table.js';
 
 /** What happens to a transaction that is still open when its connection comes back. */
 export type ResetOnReturn = 'rollback' | 'commit' | null;
@@ -69,34 +71,31 @@ export interface ResolvedPoolOptions {
   readonly logger: EngineLogger;
 }
 
-/** What each option takes. */
-export const poolOptionRules: Readonly<Record<keyof ResolvedPoolOptions, OptionRule>> = {
-  poolSize: integerRule(0, 'an integer of at least 0 (0: no limit)'),
-  maxOverflow: integerRule(-1, 'an integer of at least -1 (-1: no limit)'),
-  poolTimeout: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`),
-  poolRecycle: {
-    takes: 'milliseconds of at least 0, or -1 (never)',
-    accepts: (value) => value === -1 || (typeof value === 'number' && value >= 0),
-    coerce: coerceNumber,
-  },
-  poolPrePing: flagRule,
-  poolUseLifo: flagRule,
-  poolMinIdle: integerRule(0, 'an integer of at least 0'),
-  poolIdleTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
-  poolResetOnReturn: {
-    takes: "'rollback', 'commit' or null",
-    accepts: (value) => value === 'rollback' || value === 'commit' || value === null,
-    coerce: (text) => {
-      const word = text.trim().toLowerCase();
-      return word === 'none' ? null : word;
+/** What each option of a pool may be. */
+export const POOL_OPTIONS = new OptionTable<ResolvedPoolOptions>(
+  'pool',
+  {
+    poolSize: integerRule(0, 'an integer of at least 0 (0: no limit)'),
+    maxOverflow: integerRule(-1, 'an integer of at least -1 (-1: no limit)'),
+    poolTimeout: timeRule,
+    poolRecycle: {
+      expected: 'milliseconds of at least 0, or -1 (never)',
+      accepts: (value) => value === -1 || (typeof value === 'number' && value >= 0),
+      coerce: coerceNumber,
     },
+    poolPrePing: flagRule,
+    poolUseLifo: flagRule,
+    poolMinIdle: integerRule(0, 'an integer of at least 0'),
+    poolIdleTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
+    poolResetOnReturn: oneOf('rollback', 'commit', null),
+    poolLeakThreshold: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}, or undefined (off)`),
+    logger: { expected: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
   },
-  poolLeakThreshold: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}, or undefined (off)`),
-  logger: { takes: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
-};
+  'refused',
+);
 
-/** The names of the pool's options, for whoever picks them out of a larger object. */
-export const poolOptionNames = Object.keys(poolOptionRules) as readonly (keyof ResolvedPoolOptions)[];
+/** The names of the pool's options, to pick them out of a larger object. */
+export const poolOptionNames = POOL_OPTIONS.names as readonly (keyof ResolvedPoolOptions)[];
 
 const defaults: ResolvedPoolOptions = {
   poolSize: 5,
@@ -112,30 +111,16 @@ const defaults: ResolvedPoolOptions = {
   logger: CONSOLE_LOGGER,
 };
 
-function isOptionName(name: string): name is keyof ResolvedPoolOptions {
-  return Object.hasOwn(poolOptionRules, name);
-}
-
 /**
  * Fills in the defaults; `undefined` counts as not given.
  *
  * @throws ArgumentError for an unknown option, a wrong type or a value out of range.
  */
 export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptions {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  for (const [name, value] of given) {
-    if (!isOptionName(name)) {
-      throw new ArgumentError(`unknown pool option '${name}'; a pool takes ${poolOptionNames.join(', ')}`);
-    }
-    const rule = poolOptionRules[name];
-    if (!rule.accepts(value)) {
-      throw new ArgumentError(`pool option '${name}' got ${describeValue(value)}; it takes ${rule.takes}`);
-    }
-  }
-  const resolved: ResolvedPoolOptions = { ...defaults, ...Object.fromEntries(given) };
+  const resolved = mergeOptions(defaults, POOL_OPTIONS.parse(options));
   if (resolved.poolSize > 0 && resolved.poolMinIdle > resolved.poolSize) {
     throw new ArgumentError(
-      `pool option 'poolMinIdle' got ${resolved.poolMinIdle}; it takes at most poolSize, which is ${resolved.poolSize}`,
+      `pool option 'poolMinIdle' must be at most poolSize, which is ${resolved.poolSize}; got ${resolved.poolMinIdle}.`,
     );
   }
   return Object.freeze(resolved);

@@ -2,7 +2,7 @@ import { IllegalStateError } from '../errors/errors.js';
 import { Mutex } from '../util/mutex.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { promiseTry } from '../util/promise-try.js';
-import type { TransactionOptions } from './isolation.js';
+import { TRANSACTION_OPTIONS, type TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
 import type { Transaction } from './transaction.js';
@@ -83,7 +83,8 @@ export class ConnectionTransactions<Connection> {
   }
 
   /** A root that waits, at its first statement, until the one before it has ended. */
-  queue(options?: TransactionOptions): RootTransaction<Connection> {
+  queue(own?: TransactionOptions): RootTransaction<Connection> {
+    const options = own === undefined ? undefined : TRANSACTION_OPTIONS.parse(own);
     const merged = (): TransactionOptions | undefined => {
       const defaults = this.#context.defaults();
       return defaults === undefined ? options : mergeOptions(defaults, options);

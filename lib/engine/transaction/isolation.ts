@@ -1,7 +1,10 @@
-import type { CallSite } from '../util/call-site.js';
 import type { Control } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
-import { durationRule, LONGEST_TIMER } from '../util/option-rule.js';
+import { MAX_NAME_BYTES } from '../statement/identifier.js';
+import { CallSite } from '../util/call-site.js';
+import { describeValue } from '../util/describe-value.js';
+import { asItIs, flagRule, isPlainObject, timeRule, type OptionRule } from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 
 const LEVELS: readonly IsolationLevel[] = [
   'READ UNCOMMITTED',
@@ -40,56 +43,102 @@ export interface TransactionOptions {
   readonly label?: string | CallSite | undefined;
 }
 
-/** Accepts any case and underscores: `read_committed` is `READ COMMITTED`. */
+/** The level that a text names: any case, blanks or underscores; undefined where it names none. */
+function levelOf(text: string): IsolationLevel | undefined {
+  const name = text.trim().replaceAll('_', ' ').toUpperCase();
+  return LEVELS.find((level) => level === name);
+}
+
+export const isolationLevelRule: OptionRule = {
+  expected: `one of ${LEVELS.join(', ')}`,
+  accepts: (value) => typeof value === 'string' && levelOf(value) !== undefined,
+  coerce: asItIs,
+  parse: (value) => levelOf(value as string),
+};
+
+/** The level that the server names, or that a text does. */
 export function normalizeIsolationLevel(level: string): IsolationLevel {
-  const name = level.replaceAll('_', ' ').toUpperCase();
-  const known = LEVELS.find((candidate) => candidate === name);
+  const known = levelOf(level);
   if (known !== undefined) return known;
-  throw new ArgumentError(`isolationLevel is '${level}': it takes ${LEVELS.join(', ')}.`);
+  throw new ArgumentError(
+    `isolationLevel must be ${isolationLevelRule.expected}; got ${describeValue(level)}.`,
+  );
 }
 
 /** True: each statement commits itself. */
 export function isAutocommit({ isolationLevel }: TransactionOptions): boolean {
-  return isolationLevel !== undefined && normalizeIsolationLevel(isolationLevel) === 'AUTOCOMMIT';
+  return isolationLevel === 'AUTOCOMMIT';
 }
 
 const SETTING_NAME = /^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/i;
 
-/** Refuses a settings name that is no configuration parameter's. */
-export function checkSettings(settings: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(settings)) {
-    if (!SETTING_NAME.test(name)) {
-      throw new ArgumentError(
-        `settings: '${name}' is no name of a setting. Names look like app.tenant or lock_timeout.`,
-      );
-    }
-    if (typeof value !== 'string') {
-      throw new ArgumentError(`settings['${name}'] is ${typeof value}: it takes a string.`);
-    }
+/** Settings whose values are names of objects, which the server cuts off without an error. */
+const NAMING_SETTINGS: readonly string[] = [
+  'application_name',
+  'search_path',
+  'role',
+  'session_authorization',
+];
+
+/** Settings by name. A Map, a Promise or an instance of a class would count as no settings at all. */
+export const settingsRule: OptionRule = {
+  expected: 'a plain object of strings by the names of settings, such as { "app.tenant": "red" }',
+  accepts: isPlainObject,
+  coerce: asItIs,
+  parse: (settings) => {
+    for (const [name, value] of Object.entries(settings as Readonly<Record<string, unknown>>))
+      checkSetting(name, value);
+    return settings;
+  },
+};
+
+function checkSetting(name: string, value: unknown): void {
+  if (!SETTING_NAME.test(name)) {
+    throw new ArgumentError(
+      `settings: ${describeValue(name)} is not the name of a setting. Names look like app.tenant or lock_timeout.`,
+    );
   }
+  if (typeof value !== 'string') {
+    throw new ArgumentError(`settings['${name}'] must be a string; got ${describeValue(value)}.`);
+  }
+  if (value.includes('\0')) throw new ArgumentError(`settings['${name}'] must not contain NUL.`);
+  if (!NAMING_SETTINGS.includes(name.toLowerCase())) return;
+  if (value.split(',').every((each) => Buffer.byteLength(each.trim().replaceAll('"', '')) <= MAX_NAME_BYTES))
+    return;
+  throw new ArgumentError(
+    `settings['${name}'] has a name of more than ${MAX_NAME_BYTES} bytes, which the server would cut off. Shorten it.`,
+  );
 }
 
-/** Checks the options once, when the transaction is made and before anything is sent. */
-export function checkTransactionOptions(options: TransactionOptions): void {
-  if (options.isolationLevel !== undefined) normalizeIsolationLevel(options.isolationLevel);
-  if (options.settings !== undefined) checkSettings(options.settings);
-  checkDuration('timeout', options.timeout);
-  checkDuration('lockTimeout', options.lockTimeout);
-  checkDuration('statementTimeout', options.statementTimeout);
-}
+const labelRule: OptionRule = {
+  expected: 'a string',
+  accepts: (value) => typeof value === 'string' || value instanceof CallSite,
+  coerce: asItIs,
+};
 
-const DURATION = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
+/** What each option of a transaction may be. */
+export const transactionOptionRules = {
+  isolationLevel: isolationLevelRule,
+  readOnly: flagRule,
+  deferrable: flagRule,
+  timeout: timeRule,
+  lockTimeout: timeRule,
+  statementTimeout: timeRule,
+  settings: settingsRule,
+  label: labelRule,
+} as const satisfies Readonly<Record<keyof TransactionOptions, OptionRule>>;
 
-function checkDuration(name: string, value: number | undefined): void {
-  if (value === undefined || DURATION.accepts(value)) return;
-  throw new ArgumentError(`${name} is ${String(value)}: it takes ${DURATION.takes}.`);
-}
+/** The options of a transaction are checked by it where they enter. */
+export const TRANSACTION_OPTIONS = new OptionTable<TransactionOptions>(
+  'transaction',
+  transactionOptionRules,
+  'taken',
+);
 
 /** BEGIN with all that the options say, and the settings behind it, as one flight. */
 export function beginControl(options: TransactionOptions, acknowledged: () => void): Control[] {
   const words = ['BEGIN'];
-  const level =
-    options.isolationLevel === undefined ? undefined : normalizeIsolationLevel(options.isolationLevel);
+  const { isolationLevel: level } = options;
   if (level !== undefined && level !== 'AUTOCOMMIT') words.push('ISOLATION LEVEL', level);
   if (options.readOnly !== undefined) words.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
   if (options.deferrable !== undefined) words.push(options.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');

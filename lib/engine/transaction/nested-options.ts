@@ -1,6 +1,6 @@
 import type { Control } from '../driver/driver.js';
 import { IllegalStateError } from '../errors/errors.js';
-import { normalizeIsolationLevel, settingsControl, settingsOf } from './isolation.js';
+import { settingsControl, settingsOf } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 
 /** The transaction that another one is to be part of. */
@@ -16,7 +16,7 @@ export function checkNestedOptions(own: TransactionOptions, outer: Surroundings)
   const { isolationLevel, readOnly, deferrable } = outer.options;
   const level = serverLevel(isolationLevel);
   if (own.isolationLevel !== undefined) {
-    const asked = normalizeIsolationLevel(own.isolationLevel);
+    const asked = own.isolationLevel;
     // Where the root left it to the server, the server is asked with the SAVEPOINT.
     if (asked === 'AUTOCOMMIT' || (level !== undefined && asked !== level))
       throw refusal('isolationLevel', asked, outer);
@@ -33,7 +33,7 @@ export function checkNestedOptions(own: TransactionOptions, outer: Surroundings)
 export function checkJoiningOptions(own: TransactionOptions, outer: Surroundings): void {
   checkNestedOptions(own, outer);
   if (own.isolationLevel !== undefined && serverLevel(outer.options.isolationLevel) === undefined)
-    throw refusal('isolationLevel', normalizeIsolationLevel(own.isolationLevel), outer);
+    throw refusal('isolationLevel', own.isolationLevel, outer);
   for (const [name, value] of Object.entries(own.settings ?? {})) {
     if (outer.options.settings?.[name] !== value) throw refusal(`settings['${name}']`, value, outer);
   }
@@ -45,8 +45,7 @@ export function checkJoiningOptions(own: TransactionOptions, outer: Surroundings
  */
 export function nestedControl(options: TransactionOptions, depth: number): Control[] {
   const modes: string[] = [];
-  if (options.isolationLevel !== undefined)
-    modes.push(`ISOLATION LEVEL ${normalizeIsolationLevel(options.isolationLevel)}`);
+  if (options.isolationLevel !== undefined) modes.push(`ISOLATION LEVEL ${options.isolationLevel}`);
   if (options.readOnly !== undefined) modes.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
   const control: Control[] = modes.length === 0 ? [] : [{ text: `SET TRANSACTION ${modes.join(', ')}` }];
   const kept = settingsOf(options).map(([name]) => copy(name, keptName(name, depth)));
@@ -71,8 +70,7 @@ function copy(from: string, to: string): string {
 }
 
 function serverLevel(level: TransactionOptions['isolationLevel']): string | undefined {
-  const name = level === undefined ? undefined : normalizeIsolationLevel(level);
-  return name === 'AUTOCOMMIT' ? undefined : name;
+  return level === 'AUTOCOMMIT' ? undefined : level;
 }
 
 function refusal(option: string, value: string | boolean, { origin }: Surroundings): IllegalStateError {

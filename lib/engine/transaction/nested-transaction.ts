@@ -3,7 +3,7 @@ import { UnexpectedRollbackError } from '../errors/errors.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { Deadline } from './deadline.js';
 import { checkNestedOptions, nestedControl, restoringText } from './nested-options.js';
-import { checkTransactionOptions } from './isolation.js';
+import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
 import type { Opening } from './transaction-host.js';
@@ -27,9 +27,9 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
    * @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others.
    * @internal
    */
-  constructor(parent: Transaction<Connection>, options: TransactionOptions = {}) {
+  constructor(parent: Transaction<Connection>, given: TransactionOptions = {}) {
     parent.expectUsable();
-    checkTransactionOptions(options);
+    const options = TRANSACTION_OPTIONS.parse(given);
     checkNestedOptions(options, parent);
     super(parent.owner, options.label);
     this.parent = parent;

@@ -1,7 +1,7 @@
 import type { Control } from '../driver/driver.js';
 import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
 import { Deadline } from './deadline.js';
-import { beginControl, checkTransactionOptions } from './isolation.js';
+import { beginControl } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
 import type { Opening, TransactionOwner } from './transaction-host.js';
@@ -28,7 +28,6 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     turn?: () => Promise<void> | undefined,
     late?: () => TransactionOptions | undefined,
   ) {
-    checkTransactionOptions(options);
     super(owner, options.label);
     this.#options = options;
     this.#turn = turn;
@@ -72,10 +71,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   /** @internal */
   open(signal?: AbortSignal): Opening {
-    if (this.#late !== undefined) {
-      this.#options = this.#late() ?? {};
-      checkTransactionOptions(this.#options);
-    }
+    if (this.#late !== undefined) this.#options = this.#late() ?? {};
     const turn = this.#turn?.();
     const ready = turn === undefined ? this.host.ready(signal) : turn.then(() => this.host.ready(signal));
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());

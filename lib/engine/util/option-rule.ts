@@ -1,12 +1,19 @@
-/** What one option takes, as a value and as a text of a configuration. */
+import { types } from 'node:util';
+
+/** What one option may be, as a value and as a text of a configuration. */
 export interface OptionRule {
-  /** Ends the sentence "it takes …". */
-  readonly takes: string;
+  /** Ends the sentence "must be …". */
+  readonly expected: string;
   accepts(value: unknown): boolean;
   /**
-   * The value that a text stands for; a text that stands for none comes back as it is, and is not accepted.
+   * The value that a text of a configuration stands for: `'10'` is 10 where a number is wanted. A text that
+   * stands for none comes back as it is, and is then not accepted.
    */
   coerce(text: string): unknown;
+  /** The form that the library works with; an ArgumentError where something inside of it is wrong. */
+  parse?(value: unknown): unknown;
+  /** True: an error says of what kind the value is, and shows nothing of it. */
+  readonly isSecret?: boolean;
 }
 
 /** A longer delay makes `setTimeout` fire after one millisecond. */
@@ -20,31 +27,99 @@ const WORDS: ReadonlyMap<string, boolean> = new Map([
 const NUMBER = /^[+-]?\d+(?:\.\d+)?$/;
 
 export const flagRule: OptionRule = {
-  takes: 'true or false',
+  expected: 'true or false',
   accepts: (value) => typeof value === 'boolean',
   coerce: (text) => WORDS.get(text.trim().toLowerCase()) ?? text,
 };
 
 export const wordRule: OptionRule = {
-  takes: 'a string',
+  expected: 'a string',
   accepts: (value) => typeof value === 'string',
   coerce: asItIs,
 };
 
-export function integerRule(minimum: number, takes: string): OptionRule {
+/** A function whose result is awaited, or not used. */
+export const functionRule: OptionRule = {
+  expected: 'a function',
+  accepts: (value) => typeof value === 'function',
+  coerce: asItIs,
+};
+
+/** A function whose result is used at once: a promise would count as true, or as an object without options. */
+export const synchronousRule: OptionRule = {
+  expected: 'a function that is not async',
+  accepts: (value) => typeof value === 'function' && !types.isAsyncFunction(value),
+  coerce: asItIs,
+};
+
+export const signalRule: OptionRule = {
+  expected: 'an AbortSignal',
+  accepts: (value) => value instanceof AbortSignal,
+  coerce: asItIs,
+};
+
+/** An object whose content is not looked into. */
+export const objectRule: OptionRule = {
+  expected: 'an object',
+  accepts: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !isThenable(value),
+  coerce: asItIs,
+};
+
+export function integerRule(
+  minimum: number,
+  expected: string,
+  maximum = Number.MAX_SAFE_INTEGER,
+): OptionRule {
   return {
-    takes,
-    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= minimum,
+    expected,
+    accepts: (value) =>
+      Number.isSafeInteger(value) && (value as number) >= minimum && (value as number) <= maximum,
     coerce: coerceNumber,
   };
 }
 
 /** Milliseconds that a timer can count. */
-export function durationRule(minimum: number, takes: string): OptionRule {
+export function durationRule(minimum: number, expected: string): OptionRule {
   return {
-    takes,
+    expected,
     accepts: (value) => typeof value === 'number' && value >= minimum && value <= LONGEST_TIMER,
     coerce: coerceNumber,
+  };
+}
+
+/** Any time that a timer can count, from 0. */
+export const timeRule = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
+
+/** One of a few words. */
+export function oneOf(...words: readonly (string | boolean | null)[]): OptionRule {
+  const shown = words.map((word) => (typeof word === 'string' ? `'${word}'` : String(word)));
+  return {
+    expected: `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`,
+    accepts: (value) => words.includes(value as string | boolean | null),
+    coerce: (text) => {
+      const word = text.trim().toLowerCase();
+      if (words.includes(word)) return word;
+      const flag = WORDS.get(word);
+      if (flag !== undefined && words.includes(flag)) return flag;
+      return word === 'none' && words.includes(null) ? null : text;
+    },
+  };
+}
+
+/** What one of the rules accepts; a text is coerced by the first that takes it. */
+export function eitherRule(...rules: readonly OptionRule[]): OptionRule {
+  return {
+    expected: rules.map(({ expected }) => expected).join(', or '),
+    accepts: (value) => rules.some((rule) => rule.accepts(value)),
+    coerce: (text) => {
+      const values = rules.map((rule) => rule.coerce(text));
+      return values.find((value, index) => rules[index]?.accepts(value) === true) ?? text;
+    },
+    parse: (value) => {
+      const rule = rules.find((each) => each.accepts(value));
+      return rule?.parse === undefined ? value : rule.parse(value);
+    },
   };
 }
 
@@ -58,9 +133,19 @@ export function asItIs(text: string): string {
   return text;
 }
 
-/** A value as an error shows it. */
-export function describeValue(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
-  if (typeof value === 'function') return 'a function';
-  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+/** True for what `await` would wait for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { readonly then?: unknown }).then === 'function'
+  );
+}
+
+/** True for `{ … }` and for an object without a prototype: not for a Map, a Promise or an instance of a class. */
+export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A `{}` of another realm, as tests in a sandbox make them, has a root of its own.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,0 +1,25 @@
+import { transactionOptionRules } from '../transaction/isolation.js';
+import { asItIs, oneOf, type OptionRule } from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
+import type { TransactionalOptions } from './open-transaction.js';
+import { PROPAGATION } from './propagation.js';
+import { retryRule } from './retry.js';
+
+const matchersRule: OptionRule = {
+  expected: 'an array of classes of errors, or of functions that say whether an error is meant',
+  accepts: (value) => Array.isArray(value) && value.every((each) => typeof each === 'function'),
+  coerce: asItIs,
+};
+
+/** What each option of an ambient transaction may be. */
+export const TRANSACTIONAL_OPTIONS = new OptionTable<TransactionalOptions>(
+  'transaction',
+  {
+    ...transactionOptionRules,
+    propagation: oneOf(...Object.keys(PROPAGATION)),
+    retry: retryRule,
+    rollbackFor: matchersRule,
+    noRollbackFor: matchersRule,
+  },
+  'taken',
+);
