@@ -49,7 +49,7 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
     label: wordRule,
     commit: oneOf('onSuccess', 'explicit'),
     connection: connectionRule,
-    opener: objectRule,
+    owner: objectRule,
   },
   'taken',
 );

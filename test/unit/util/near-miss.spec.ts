@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { nearMiss } from '../../../lib/engine/util/near-miss.js';
 
-const KNOWN = ['isolationLevel', 'readOnly', 'timeout', 'settings', 'label', 'retry', 'signal', 'loggingToken'];
+const KNOWN = [
+  'isolationLevel',
+  'readOnly',
+  'timeout',
+  'settings',
+  'label',
+  'retry',
+  'signal',
+  'loggingToken',
+];
 
 describe('nearMiss', () => {
   it.each([
