@@ -1,9 +1,22 @@
 import { IllegalStateError, TransactionEndedError } from '../../engine/index.js';
-import type { DriverConnection, Pool, PooledConnection } from '../../engine/index.js';
+import type { Command, DriverConnection, Pool, PooledConnection } from '../../engine/index.js';
 import { recordedSession } from '../record/recording-session.js';
 import { RollbackSession } from './rollback-session.js';
 import type { SessionPlace } from './rollback-session.js';
-import { Turns } from './turn-queue.js';
+import { TurnQueue } from './turn-queue.js';
+
+/** The end of the test, and what a rollback leaves on the session. */
+const LEAVE_NOTHING: readonly Command[] = [
+  'ROLLBACK',
+  'SELECT pg_catalog.pg_advisory_unlock_all()',
+  'UNLISTEN *',
+  'CLOSE ALL',
+  'DISCARD SEQUENCES',
+  // Those of PREPARE; the driver's own statements stay.
+  `DO $nae$ DECLARE n text; BEGIN
+    FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP EXECUTE format('DEALLOCATE %I', n); END LOOP;
+  END $nae$`,
+].map((text) => ({ text, prepare: false }));
 
 /**
  * The transaction around one test, on one connection of the application's pool, in which everything of the
@@ -12,8 +25,9 @@ import { Turns } from './turn-queue.js';
 export class OuterTransaction implements SessionPlace {
   readonly isOutermost = true;
   readonly turnTimeout: number;
-  readonly turns: Turns;
+  readonly turns: TurnQueue;
   readonly session: DriverConnection;
+  readonly emptiedTables = new Set<string>();
   readonly #loan: PooledConnection;
   readonly #sessions = new Set<RollbackSession>();
   readonly #complaints = new Set<string>();
@@ -24,7 +38,7 @@ export class OuterTransaction implements SessionPlace {
     this.#loan = loan;
     this.session = recordedSession(loan.session);
     this.turnTimeout = turnTimeout;
-    this.turns = new Turns(turnTimeout);
+    this.turns = new TurnQueue(turnTimeout);
   }
 
   static async begin(pool: Pool, turnTimeout: number): Promise<OuterTransaction> {
@@ -105,7 +119,7 @@ export class OuterTransaction implements SessionPlace {
     try {
       if (this.session.isOpen) {
         this.check('unknown');
-        await this.session.execute([], { text: 'ROLLBACK', prepare: false });
+        await this.session.executeMany([], LEAVE_NOTHING);
       }
     } catch (error) {
       this.#loan.invalidate(error);

@@ -1,10 +1,12 @@
 import type { Batch, Command, Control, Portal, RowShape } from '../../engine/index.js';
+import type { Piece } from './piece.js';
 
 /** What a portal needs of its session. */
 export interface PortalPlace {
+  readonly signal: AbortSignal | undefined;
   open(control: readonly Control[], command: Command): Portal;
   send(control: readonly Control[]): Promise<unknown>;
-  perform(control: readonly Control[], work: (opening: readonly Control[]) => Promise<Batch>): Promise<Batch>;
+  perform(piece: Piece<Batch>): Promise<Batch>;
 }
 
 /** A cursor whose fetches take turns with the other work of the test. */
@@ -37,14 +39,21 @@ export class RollbackPortal implements Portal {
   }
 
   #fetch(count: number): Promise<Batch> {
+    const { signal } = this.#place;
     const portal = this.#portal;
-    if (portal === undefined) {
-      return this.#place.perform(this.#control, (opening) => {
-        this.#portal = this.#place.open(opening, this.#command);
-        return this.#portal.fetch(count);
-      });
+    if (portal !== undefined) {
+      const send = (opening: readonly Control[]): Promise<Batch> => this.#fetchBehind(opening, portal, count);
+      return this.#place.perform({ control: [], commands: [], signal, send });
     }
-    return this.#place.perform([], (opening) => this.#fetchBehind(opening, portal, count));
+    return this.#place.perform({
+      control: this.#control,
+      commands: [this.#command],
+      signal,
+      send: (opening, [command = this.#command]) => {
+        this.#portal = this.#place.open(opening, command);
+        return this.#portal.fetch(count);
+      },
+    });
   }
 
   // What must be in front of a later fetch cannot travel with it.

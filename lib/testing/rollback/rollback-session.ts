@@ -1,4 +1,4 @@
-import { ResourceClosedError, transactionCommand } from '../../engine/index.js';
+import { IllegalStateError, ResourceClosedError, transactionCommand } from '../../engine/index.js';
 import type {
   Command,
   CommandOptions,
@@ -7,29 +7,24 @@ import type {
   DriverConnection,
   Portal,
   ServerStatus,
+  TransactionCommand,
 } from '../../engine/index.js';
-import { aborted } from './aborted.js';
+import { CommitEffects } from './commit-effects.js';
+import type { Piece } from './piece.js';
 import { runGuarded } from './savepoint.js';
-import type { Level, Outer } from './test-place.js';
-import { ReadBlock } from './read-block.js';
+import type { NestingLevel, TestTransactionContext } from './nesting-level.js';
+import { ReadOnlyTransaction } from './read-only-transaction.js';
 import { RollbackPortal } from './rollback-portal.js';
-import { Turns } from './turn-queue.js';
-import { WriteBlock, answer } from './write-block.js';
+import { TurnQueue } from './turn-queue.js';
+import { WriteTransaction, answer, transactionAborted } from './write-transaction.js';
 
-const CHANGES = new Set([
-  'INSERT',
-  'UPDATE',
-  'DELETE',
-  'MERGE',
-  'COPY',
-  'TRUNCATE',
-  'CREATE',
-  'ALTER',
-  'DROP',
-]);
+// An isolation level is taken without effect, however it is said: the server wants it before the first query.
+const SET_TRANSACTION =
+  /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*SET\s+(?:(?:LOCAL|SESSION)\s+)?(?:TRANSACTION\s[^;]*\b(?:ISOLATION|DEFERRABLE)\b|transaction_(?:isolation|deferrable)\b)/i;
+const READ_ONLY: Command = { text: 'SET TRANSACTION READ ONLY', prepare: false };
 
 /** The place of a session: its own part of the test's transaction. */
-export interface SessionPlace extends Outer, Level {
+export interface SessionPlace extends TestTransactionContext, NestingLevel {
   ended(session: RollbackSession): void;
   /** A statement went out; the outer transaction must still be there. */
   check(statement: string): void;
@@ -43,10 +38,10 @@ export class RollbackSession implements DriverConnection {
   readonly #place: SessionPlace;
   // The order in which commands were handed over is the order in which they run, whoever else takes a turn
   // between.
-  readonly #line = new Turns(0);
+  readonly #line = new TurnQueue(0);
   #holders: readonly RollbackSession[] = [];
   #state: 'open' | 'closed' = 'open';
-  #block: WriteBlock | ReadBlock | undefined;
+  #block: WriteTransaction | ReadOnlyTransaction | undefined;
   #running = 0;
   #onWire = 0;
   #last = '(no statement)';
@@ -102,16 +97,16 @@ export class RollbackSession implements DriverConnection {
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
-    const own = await this.#controlled(control, commands, options);
+    const signal = options?.signal;
+    const own = await this.#controlled(control, commands, signal);
     if (own !== undefined) return own;
-    const texts = [...control, ...commands].map(({ text }) => text);
-    // A plan made before a ROLLBACK that no transaction of the application has seen would be stale.
-    const unnamed = commands.map((command) => ({ ...command, prepare: false }));
-    const results = await this.perform(control, texts, options?.signal, (opening) =>
-      this.#place.session.executeMany(opening, unnamed, options),
-    );
-    if (results.some(({ command }) => CHANGES.has(command.split(' ', 1)[0] ?? ''))) this.#noteChange();
-    return results;
+    return await this.perform({
+      control,
+      // A plan made before a ROLLBACK that no transaction of the application has seen would be stale.
+      commands: commands.map((command) => ({ ...command, prepare: false })),
+      signal,
+      send: (opening, unnamed) => this.#place.session.executeMany(opening, unnamed, options),
+    });
   }
 
   uniqueName(prefix: string): string {
@@ -122,7 +117,8 @@ export class RollbackSession implements DriverConnection {
     return new RollbackPortal(control, command, {
       open: (opening, unnamed) => this.#place.session.openPortal(opening, unnamed, options),
       send: (opening) => this.#place.session.executeMany(opening, []),
-      perform: (first, work) => this.perform(first, [command.text], options?.signal, work),
+      signal: options?.signal,
+      perform: (piece) => this.perform(piece),
     });
   }
 
@@ -143,89 +139,72 @@ export class RollbackSession implements DriverConnection {
     void this.#leaveBlock().finally(() => this.#place.ended(this));
   }
 
-  /** Runs one command with what must travel in front of it, in its place. */
-  async perform<T>(
-    control: readonly Control[],
-    texts: readonly string[],
-    signal: AbortSignal | undefined,
-    work: (opening: readonly Control[]) => Promise<T>,
-  ): Promise<T> {
-    this.#last = texts.at(-1) ?? this.#last;
+  /** Runs one piece in its place. */
+  async perform<T>(piece: Piece<T>): Promise<T> {
+    this.#last = [...piece.control, ...piece.commands].at(-1)?.text ?? this.#last;
     this.#running += 1;
     const leave = await this.#line.take();
     try {
       if (!this.isOpen) throw this.#refusal();
-      return await this.#inPlace(control, texts, signal, (opening) => this.#send(opening, work));
+      return await this.#inPlace({
+        ...piece,
+        send: (opening, commands) => this.#send(piece, opening, commands),
+      });
     } finally {
       leave();
       this.#running -= 1;
     }
   }
 
-  async #send<T>(opening: readonly Control[], work: (opening: readonly Control[]) => Promise<T>): Promise<T> {
+  async #send<T>(piece: Piece<T>, opening: readonly Control[], commands: readonly Command[]): Promise<T> {
     this.#onWire += 1;
     try {
-      return await work(opening);
+      return await piece.send(opening, commands);
     } finally {
       this.#onWire -= 1;
       this.#place.check(this.#last);
     }
   }
 
-  async #inPlace<T>(
-    control: readonly Control[],
-    texts: readonly string[],
-    signal: AbortSignal | undefined,
-    work: (opening: readonly Control[]) => Promise<T>,
-  ): Promise<T> {
-    const begin = control.find(({ text }) => transactionCommand(text)?.kind === 'begin');
+  async #inPlace<T>(piece: Piece<T>): Promise<T> {
+    const begin = piece.control.find(({ text }) => transactionCommand(text)?.kind === 'begin');
     if (this.#block === undefined && begin !== undefined) {
-      if (!/\bREAD ONLY\b/i.test(begin.text)) return await this.#begin(begin, control, texts, signal, work);
-      this.#block = new ReadBlock(control.filter(({ text }) => transactionCommand(text) === undefined));
+      if (!/\bREAD ONLY\b/i.test(begin.text)) return await this.#begin(begin, piece);
+      this.#block = new ReadOnlyTransaction(
+        piece.control.filter(({ text }) => transactionCommand(text) === undefined),
+      );
     }
     const block = this.#block;
-    if (block instanceof WriteBlock) return await block.run(texts, signal, () => work(control));
-    return await this.#guarded(block, control, texts, signal, work);
+    if (block instanceof WriteTransaction) return await block.run(piece);
+    return await this.#guarded(block, piece);
   }
 
-  async #begin<T>(
-    begin: Control,
-    control: readonly Control[],
-    texts: readonly string[],
-    signal: AbortSignal | undefined,
-    work: (opening: readonly Control[]) => Promise<T>,
-  ): Promise<T> {
-    const block = await WriteBlock.enter(this.#place, this.#level(), control, signal);
+  async #begin<T>(begin: Control, piece: Piece<T>): Promise<T> {
+    const block = await WriteTransaction.enter(this.#place, this.#level(), piece.control, piece.signal);
     const opening = block.opening(begin, () => {
       this.#block = block;
     });
-    const mapped = control.map((one) => (one === begin ? opening : one));
+    const mapped = piece.control.map((one) => (one === begin ? opening : one));
     try {
-      return await block.run(texts, signal, () => work(mapped));
+      return await block.run({ ...piece, send: (_, commands) => piece.send(mapped, commands) });
     } finally {
       if (!block.isOpen) block.abandon();
     }
   }
 
-  async #guarded<T>(
-    block: ReadBlock | undefined,
-    control: readonly Control[],
-    texts: readonly string[],
-    signal: AbortSignal | undefined,
-    work: (opening: readonly Control[]) => Promise<T>,
-  ): Promise<T> {
-    if (block?.status === 'failed') throw aborted(texts.at(-1) ?? '');
-    const unsent = block === undefined ? [] : control;
+  async #guarded<T>(block: ReadOnlyTransaction | undefined, piece: Piece<T>): Promise<T> {
+    if (block?.status === 'failed') throw transactionAborted(piece.commands.at(-1)?.text ?? '');
+    const unsent = block === undefined ? [] : piece.control;
+    const { session, emptiedTables } = this.#place;
     const plan = {
-      session: this.#place.session,
+      session,
       level: this.#level(),
-      control: block?.preamble ?? control,
+      effects: new CommitEffects(session, emptiedTables),
       isReadOnly: block !== undefined,
-      signal,
       acknowledged: () => unsent.forEach((one) => one.acknowledged?.()),
     };
     try {
-      return await runGuarded(plan, work);
+      return await runGuarded(plan, { ...piece, control: block?.preamble ?? piece.control });
     } catch (error) {
       block?.fail();
       throw error;
@@ -238,35 +217,47 @@ export class RollbackSession implements DriverConnection {
   async #controlled(
     control: readonly Control[],
     commands: readonly Command[],
-    options: CommandOptions | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<CommandResult[] | undefined> {
     const [command] = commands;
     if (command === undefined || command.simple === true) return undefined;
-    const word = transactionCommand(command.text)?.kind;
-    if (word === undefined) return undefined;
-    if (word === 'begin' && this.#block === undefined) {
-      await this.perform(
-        [...control, { text: command.text, prepare: false }],
-        [command.text],
-        options?.signal,
-        async (opening) => {
-          await this.#place.session.executeMany(opening, []);
-        },
-      );
+    if (SET_TRANSACTION.test(command.text)) {
+      const kept = /\bREAD\s+ONLY\b/i.test(command.text) ? [READ_ONLY] : [];
+      await this.#sendControl(control, kept, signal);
+      return [answer('SET')];
+    }
+    const said = transactionCommand(command.text);
+    if (said === undefined) return undefined;
+    if (said.chains || said.kind === 'prepared') throw notInTest(said);
+    if (said.kind === 'begin') {
+      const isBegun = this.#block !== undefined || control.length > 0;
+      await this.#sendControl(isBegun ? control : [{ text: command.text, prepare: false }], [], signal);
       return [answer('BEGIN')];
     }
-    if (word === 'commit' || word === 'rollback') return [await this.#end(word)];
+    if (said.kind === 'commit' || said.kind === 'rollback') return [await this.#end(said.kind)];
     // Each statement of a reader has a savepoint of its own, so that its transaction's are not needed.
-    if (!(this.#block instanceof ReadBlock)) return undefined;
-    if (word === 'rollback-to') this.#block.recover();
+    if (!(this.#block instanceof ReadOnlyTransaction)) return undefined;
+    if (said.kind === 'rollback-to') this.#block.recover();
     return commands.map(() => answer('ROLLBACK'));
+  }
+
+  async #sendControl(
+    control: readonly Control[],
+    commands: readonly Command[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (control.length + commands.length === 0) return;
+    const send = (opening: readonly Control[], kept: readonly Command[]): Promise<unknown> =>
+      this.#place.session.executeMany(opening, kept);
+    await this.perform({ control, commands, signal, send });
   }
 
   async #end(word: 'commit' | 'rollback'): Promise<CommandResult> {
     const leave = await this.#line.take();
     const block = this.#block;
     try {
-      if (block instanceof WriteBlock) return await (word === 'commit' ? block.commit() : block.rollback());
+      if (block instanceof WriteTransaction)
+        return await (word === 'commit' ? block.commit() : block.rollback());
       return answer(word === 'commit' && block?.status !== 'failed' ? 'COMMIT' : 'ROLLBACK');
     } finally {
       this.#block = undefined;
@@ -279,14 +270,9 @@ export class RollbackSession implements DriverConnection {
     await this.#end('rollback').catch(() => undefined);
   }
 
-  #level(): Level {
+  #level(): NestingLevel {
     const blocks = this.#holders.map((holder) => holder.#block);
-    return blocks.find((block) => block instanceof WriteBlock) ?? this.#place;
-  }
-
-  #noteChange(): void {
-    if (this.#block instanceof WriteBlock) this.#block.hasWritten = true;
-    else if (this.#block === undefined) this.#level().noteIndependent();
+    return blocks.find((block) => block instanceof WriteTransaction) ?? this.#place;
   }
 
   #refusal(): Error {
@@ -296,4 +282,11 @@ export class RollbackSession implements DriverConnection {
         : "the connection of the test's transaction was lost, and with it all that the test had done.",
     );
   }
+}
+
+function notInTest({ words }: TransactionCommand): IllegalStateError {
+  return new IllegalStateError(
+    `${words} is not supported inside rollbackEach(): all of a test runs in one transaction. Send a plain COMMIT and ` +
+      'BEGIN, or test this in a suite without rollbackEach().',
+  );
 }

@@ -1,45 +1,42 @@
-import type { Control, DriverConnection } from '../../engine/index.js';
+import type { Command, Control, DriverConnection } from '../../engine/index.js';
+import type { CommitEffects } from './commit-effects.js';
 import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
-import type { Level } from './test-place.js';
+import type { NestingLevel } from './nesting-level.js';
 import { savedSettings } from './local-settings.js';
+import type { Piece } from './piece.js';
 
 const READ_ONLY: Control = { text: 'SET TRANSACTION READ ONLY', prepare: false };
 
 export interface GuardPlan {
   readonly session: DriverConnection;
-  readonly level: Level;
-  /** Travels in front of the work, behind the savepoint. */
-  readonly control: readonly Control[];
+  readonly level: NestingLevel;
+  readonly effects: CommitEffects;
   readonly isReadOnly: boolean;
-  readonly signal: AbortSignal | undefined;
   /** The server has confirmed the savepoint. */
   acknowledged(): void;
 }
 
 /**
- * Runs `work` as if it committed itself: in a savepoint, so that its failure does not end the test's
+ * Runs a piece as if it committed itself: in a savepoint, so that its failure does not end the test's
  * transaction.
  */
-export async function runGuarded<T>(
-  plan: GuardPlan,
-  work: (control: readonly Control[]) => Promise<T>,
-): Promise<T> {
-  const leave = await plan.level.turns.take(plan.signal);
+export async function runGuarded<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
+  const leave = await plan.level.turns.take(piece.signal);
   try {
     await plan.level.prepare();
-    return await runInSavepoint(plan, work);
+    return await runInSavepoint(plan, piece);
   } finally {
     leave();
   }
 }
 
-async function runInSavepoint<T>(
-  plan: GuardPlan,
-  work: (control: readonly Control[]) => Promise<T>,
-): Promise<T> {
-  const { session, isReadOnly, level } = plan;
+async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
+  const { session, isReadOnly, level, effects } = plan;
   const savepoint = session.uniqueName('nae_test');
-  const restore = await savedSettings(session, plan.control);
+  const restore = await savedSettings(session, piece.control);
+  const isIndependent = !level.isOutermost && !isReadOnly;
+  const rowsBefore = isIndependent ? await effects.writtenRows() : undefined;
+  const commands = isReadOnly ? piece.commands : await effects.follow(piece.commands);
   let isSet = false;
   const acknowledged = (): void => {
     isSet = true;
@@ -48,26 +45,38 @@ async function runInSavepoint<T>(
   const opening = [
     { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged },
     ...(isReadOnly ? [READ_ONLY] : []),
-    ...plan.control,
+    ...piece.control,
   ];
   try {
-    const result = await work(opening);
-    const isChecked = level.isOutermost && !isReadOnly;
-    await session.executeMany(
-      [],
-      [
-        ...(isChecked ? [CHECK_CONSTRAINTS] : []),
-        { text: `RELEASE SAVEPOINT ${savepoint}`, prepare: false },
-        ...(isChecked ? [DEFER_CONSTRAINTS] : []),
-        ...(restore === undefined ? [] : [restore]),
-      ],
-    );
+    const result = await piece.send(opening, commands);
+    if (isIndependent && (await effects.writtenRows()) !== rowsBefore) level.noteIndependent();
+    if (!isReadOnly) await effects.commit();
+    await release(plan, savepoint, restore);
     return result;
   } catch (error) {
-    if (isSet && session.isOpen && session.status === 'failed')
+    if (isSet && session.isOpen && session.status === 'failed') {
       await undo(session, savepoint).catch(() => undefined);
+      await effects.releaseLocks().catch(() => undefined);
+    }
     throw error;
   }
+}
+
+async function release(
+  { session, isReadOnly, level }: GuardPlan,
+  savepoint: string,
+  restore: Command | undefined,
+): Promise<void> {
+  const isChecked = level.isOutermost && !isReadOnly;
+  await session.executeMany(
+    [],
+    [
+      ...(isChecked ? [CHECK_CONSTRAINTS] : []),
+      { text: `RELEASE SAVEPOINT ${savepoint}`, prepare: false },
+      ...(isChecked ? [DEFER_CONSTRAINTS] : []),
+      ...(restore === undefined ? [] : [restore]),
+    ],
+  );
 }
 
 /** Undoes a savepoint and forgets it. */

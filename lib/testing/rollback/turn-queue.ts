@@ -1,7 +1,7 @@
 import { PoolTimeoutError, QueryCanceledError } from '../../engine/index.js';
 
 /** Lets one after the other through, in the order in which they came. */
-export class Turns {
+export class TurnQueue {
   readonly #timeout: number;
   #tail: Promise<void> = Promise.resolve();
 

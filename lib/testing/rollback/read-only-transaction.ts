@@ -5,7 +5,7 @@ import type { Control } from '../../engine/index.js';
  * savepoint of its own and others may write between two of them: a stream and the work on its rows go on side
  * by side.
  */
-export class ReadBlock {
+export class ReadOnlyTransaction {
   /** What must be in front of each of its statements. */
   readonly preamble: readonly Control[];
   #status: 'open' | 'failed' = 'open';

@@ -1,11 +1,13 @@
 import type { DriverConnection } from '../../engine/index.js';
-import type { Turns } from './turn-queue.js';
+import type { TurnQueue } from './turn-queue.js';
 
 /** The transaction around a test, as the work in it sees it. */
-export interface Outer {
+export interface TestTransactionContext {
   readonly session: DriverConnection;
   /** How long work waits for other work that shares the connection, in ms. */
   readonly turnTimeout: number;
+  /** Temporary tables that each COMMIT of the application empties. */
+  readonly emptiedTables: Set<string>;
   /** Fails the test when it ends. */
   complain(what: string): void;
 }
@@ -13,9 +15,9 @@ export interface Outer {
 /**
  * Where work takes place: in the outer transaction of the test, or inside a transaction of the application.
  */
-export interface Level {
+export interface NestingLevel {
   /** One piece of work after the other. */
-  readonly turns: Turns;
+  readonly turns: TurnQueue;
   /** True: what ends here is what the application committed, so that deferred constraints are due. */
   readonly isOutermost: boolean;
   /**

@@ -1,11 +1,12 @@
-import { transactionCommand } from '../../engine/index.js';
+import { InternalError, transactionCommand } from '../../engine/index.js';
 import type { CommandResult, Control, DriverConnection } from '../../engine/index.js';
-import { aborted } from './aborted.js';
+import { CommitEffects } from './commit-effects.js';
 import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
 import { undo } from './savepoint.js';
-import type { Level, Outer } from './test-place.js';
+import type { NestingLevel, TestTransactionContext } from './nesting-level.js';
 import { savedSettings } from './local-settings.js';
-import { Turns } from './turn-queue.js';
+import type { Piece } from './piece.js';
+import { TurnQueue } from './turn-queue.js';
 
 /**
  * What happened in a block since its begin and still counts: its savepoints, by name, and work that should
@@ -17,43 +18,46 @@ type Trace = { readonly savepoint: string } | 'independent';
  * A transaction of the application as a savepoint of the test's. `pending`: the server has not confirmed it.
  * `doomed`: it had failed and was undone so far that work of others could go on.
  */
-type BlockState = 'pending' | 'open' | 'doomed';
+type WriteTransactionState = 'pending' | 'open' | 'doomed';
 
-export class WriteBlock implements Level {
-  readonly turns: Turns;
+export class WriteTransaction implements NestingLevel {
+  readonly turns: TurnQueue;
   readonly isOutermost = false;
   readonly savepoint: string;
-  readonly #outer: Outer;
+  readonly #outer: TestTransactionContext;
   readonly #session: DriverConnection;
-  readonly #level: Level;
+  readonly #level: NestingLevel;
   readonly #leave: () => void;
   #restore: Awaited<ReturnType<typeof savedSettings>>;
-  #state: BlockState = 'pending';
+  #state: WriteTransactionState = 'pending';
   #trail: readonly Trace[] = [];
-  /** True once a statement in it has changed something. */
-  hasWritten = false;
+  readonly #effects: CommitEffects;
+  /** The rows that the test had written when it began, where it is nested in another transaction. */
+  #rowsBefore: number | undefined;
 
-  private constructor(outer: Outer, level: Level, leave: () => void) {
-    this.turns = new Turns(outer.turnTimeout);
+  private constructor(outer: TestTransactionContext, level: NestingLevel, leave: () => void) {
+    this.turns = new TurnQueue(outer.turnTimeout);
     this.savepoint = outer.session.uniqueName('nae_test');
     this.#outer = outer;
     this.#session = outer.session;
     this.#level = level;
     this.#leave = leave;
+    this.#effects = new CommitEffects(outer.session, outer.emptiedTables);
   }
 
   /** Waits for its turn; nothing is sent for it before its first statement. */
   static async enter(
-    outer: Outer,
-    level: Level,
+    outer: TestTransactionContext,
+    level: NestingLevel,
     control: readonly Control[],
     signal: AbortSignal | undefined,
-  ): Promise<WriteBlock> {
+  ): Promise<WriteTransaction> {
     const leave = await level.turns.take(signal);
     try {
       await level.prepare();
-      const block = new WriteBlock(outer, level, leave);
+      const block = new WriteTransaction(outer, level, leave);
       block.#restore = await savedSettings(outer.session, control);
+      if (!level.isOutermost) block.#rowsBefore = await block.#effects.writtenRows();
       return block;
     } catch (error) {
       leave();
@@ -79,19 +83,16 @@ export class WriteBlock implements Level {
     return { text: `SAVEPOINT ${this.savepoint}`, prepare: false, acknowledged };
   }
 
-  /** One command of the application, which waits for work that is nested in the block. */
-  async run<T>(
-    texts: readonly string[],
-    signal: AbortSignal | undefined,
-    work: () => Promise<T>,
-  ): Promise<T> {
+  /** One piece of the application's work, which waits for work that is nested in the transaction. */
+  async run<T>({ control, commands, signal, send }: Piece<T>): Promise<T> {
     const leave = await this.turns.take(signal);
     try {
+      const texts = [...control, ...commands].map(({ text }) => text);
       const [first = ''] = texts;
       if (transactionCommand(first)?.kind === 'rollback-to') this.#goBackTo(first);
-      else if (this.#state === 'doomed') throw aborted(texts.at(-1) ?? '');
+      else if (this.#state === 'doomed') throw transactionAborted(texts.at(-1) ?? '');
       for (const text of texts) this.#follow(text);
-      return await work();
+      return await send(control, await this.#effects.follow(commands));
     } finally {
       leave();
     }
@@ -113,13 +114,18 @@ export class WriteBlock implements Level {
     const leave = await this.turns.take();
     try {
       if (this.status === 'failed') return await this.#undo();
+      if (await this.#isIndependent()) this.#level.noteIndependent();
       await this.#store();
     } finally {
       leave();
       this.#leave();
     }
-    if (this.hasWritten || this.#trail.includes('independent')) this.#level.noteIndependent();
     return answer('COMMIT');
+  }
+
+  async #isIndependent(): Promise<boolean> {
+    if (this.#level.isOutermost) return false;
+    return this.#trail.includes('independent') || (await this.#effects.writtenRows()) !== this.#rowsBefore;
   }
 
   async rollback(): Promise<CommandResult> {
@@ -141,6 +147,7 @@ export class WriteBlock implements Level {
     const release = { text: `RELEASE SAVEPOINT ${this.savepoint}`, prepare: false };
     const { isOutermost } = this.#level;
     try {
+      await this.#effects.commit();
       await this.#session.executeMany(
         [],
         [
@@ -166,6 +173,7 @@ export class WriteBlock implements Level {
       this.#complainOf(this.#trail);
       await undo(this.#session, this.savepoint);
     }
+    await this.#effects.releaseLocks();
     return answer('ROLLBACK');
   }
 
@@ -197,6 +205,14 @@ export class WriteBlock implements Level {
         'engine.begin() inside), and with one connection both are gone. Test this in a suite without rollbackEach().',
     );
   }
+}
+
+/** What the server says in a transaction that has failed, where it is the test's transaction that goes on. */
+export function transactionAborted(statement: string): InternalError {
+  return new InternalError(
+    'current transaction is aborted, commands ignored until end of transaction block',
+    { sqlState: '25P02', statement, parameters: [] },
+  );
 }
 
 /** What the server would have answered. */

@@ -1,0 +1,148 @@
+import type { Command, CommandResult, DriverConnection } from '../../engine/index.js';
+import { writtenRows } from './written-rows.js';
+
+const CANDIDATE = /\bON\s+COMMIT\b|\bCURSOR\b|advisory_xact_lock/i;
+const NAME = String.raw`("(?:[^"]|"")+"|[^\s("]+)`;
+const TEMPORARY_TABLE = new RegExp(
+  String.raw`\bTABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:pg_temp\s*\.\s*)?${NAME}[^;]*?\bON\s+COMMIT\s+(DROP|DELETE)\b`,
+  'i',
+);
+const CURSOR = new RegExp(String.raw`\bDECLARE\s+${NAME}\s[^;]*?\bCURSOR\b(?!\s+WITH\s+HOLD)`, 'i');
+const LOCK = /(?:\bpg_catalog\s*\.\s*)?\bpg_(try_)?advisory_xact_lock(_shared)?(?=\s*\()/gi;
+
+const LOCKS = ['lock', 'lock_shared', 'try_lock', 'try_lock_shared'].map((kind) => {
+  const [, attempt = '', shared = ''] = /^(try_)?lock(_shared)?$/.exec(kind) ?? [];
+  return {
+    taken: `pg_${attempt}advisory_xact_lock${shared}`,
+    held: `pg_${attempt}advisory_lock${shared}`,
+    attempt,
+  };
+});
+
+/** The functions of the application's text, which take a lock that can be given back before the test ends. */
+const DEFINITIONS: readonly Command[] = LOCKS.flatMap(({ taken, held, attempt }) =>
+  ['bigint', 'int, int'].map((types) => ({
+    text:
+      `CREATE OR REPLACE FUNCTION pg_temp.${taken}(${types}) RETURNS ${attempt === '' ? 'void' : 'boolean'} LANGUAGE sql AS ` +
+      `'SELECT pg_catalog.${held}(${types === 'bigint' ? '$1' : '$1, $2'})'`,
+    prepare: false,
+  })),
+);
+
+const OWN_LOCKS =
+  "FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted";
+const LOCK_KEY = "format('%s/%s/%s/%s', classid, objid, objsubid, mode)";
+
+/**
+ * What a COMMIT does besides storing: the temporary tables of ON COMMIT DROP and DELETE ROWS, cursors, and advisory
+ * locks of the transaction end with it. The end of a savepoint keeps them, so they are followed by what statements say.
+ */
+export class CommitEffects {
+  readonly #session: DriverConnection;
+  /** Temporary tables that each COMMIT of the session empties. */
+  readonly #emptied: Set<string>;
+  readonly #dropped = new Set<string>();
+  readonly #cursors = new Set<string>();
+  /** Advisory locks that were held before the first of the transaction was taken. */
+  #locksBefore: readonly unknown[] | undefined;
+  #ownRows = 0;
+
+  constructor(session: DriverConnection, emptied: Set<string>) {
+    this.#session = session;
+    this.#emptied = emptied;
+  }
+
+  /** The rows that the work has written, without those of this class. */
+  async writtenRows(): Promise<number> {
+    return (await writtenRows(this.#session)) - this.#ownRows;
+  }
+
+  /** Follows what the commands make, and gives them as they must be sent. */
+  async follow(commands: readonly Command[]): Promise<readonly Command[]> {
+    if (!commands.some(({ text }) => CANDIDATE.test(text))) return commands;
+    for (const { text } of commands) this.#note(text);
+    const sent = commands.map((command) => ({
+      ...command,
+      text: command.text.replace(LOCK, 'pg_temp.pg_$1advisory_xact_lock$2'),
+    }));
+    const takesLock = sent.some(({ text }, index) => text !== commands[index]?.text);
+    if (takesLock && this.#locksBefore === undefined) await this.#defineLocks();
+    return sent;
+  }
+
+  #note(text: string): void {
+    const [, table, action] = TEMPORARY_TABLE.exec(text) ?? [];
+    if (table !== undefined)
+      (action?.toUpperCase() === 'DROP' ? this.#dropped : this.#emptied).add(`pg_temp.${table}`);
+    const [, cursor] = CURSOR.exec(text) ?? [];
+    if (cursor !== undefined) this.#cursors.add(cursor);
+  }
+
+  async #defineLocks(): Promise<void> {
+    const rowsBefore = await writtenRows(this.#session);
+    const [held] = await this.#session.executeMany(
+      [],
+      [unnamed(`SELECT ${LOCK_KEY} AS key ${OWN_LOCKS}`), ...DEFINITIONS],
+    );
+    this.#locksBefore = columnOf(held);
+    this.#ownRows = (await writtenRows(this.#session)) - rowsBefore;
+  }
+
+  /** What the server does at a COMMIT; still inside the savepoint. */
+  async commit(): Promise<void> {
+    const drops = [...this.#dropped].map((table) => `DROP TABLE IF EXISTS ${table} CASCADE`);
+    const deletes = [...this.#emptied].map(
+      (table) =>
+        `DO $nae$ BEGIN IF to_regclass(${quoted(table)}) IS NOT NULL THEN DELETE FROM ${table}; END IF; END $nae$`,
+    );
+    const texts = [...(await this.#closings()), ...drops, ...deletes];
+    if (texts.length > 0) await this.#session.executeMany([], texts.map(unnamed));
+    await this.releaseLocks();
+  }
+
+  /** After a rollback only locks are left. */
+  async releaseLocks(): Promise<void> {
+    if (this.#locksBefore === undefined) return;
+    const before = this.#locksBefore.map((key) => quoted(String(key))).join(', ');
+    await this.#session.executeMany([], [unnamed(releasing(before))]);
+  }
+
+  async #closings(): Promise<string[]> {
+    if (this.#cursors.size === 0) return [];
+    const open = await this.#session.execute([], {
+      text: 'SELECT name FROM pg_catalog.pg_cursors WHERE NOT is_holdable',
+      prepare: false,
+    });
+    const names = new Set(columnOf(open));
+    return [...this.#cursors].filter((name) => names.has(folded(name))).map((name) => `CLOSE ${name}`);
+  }
+}
+
+const unnamed = (text: string): Command => ({ text, prepare: false });
+
+/** Gives back each lock as often as it was taken. */
+function releasing(before: string): string {
+  const key = '(classid::bigint << 32) | objid::bigint';
+  const half = (column: string): string => `${column}::bigint::bit(32)::int`;
+  return `DO $nae$ DECLARE l record; shared text; BEGIN
+    LOOP
+      SELECT classid, objid, objsubid, mode INTO l ${OWN_LOCKS} AND NOT ${LOCK_KEY} = ANY (ARRAY[${before}]::text[]) LIMIT 1;
+      EXIT WHEN NOT FOUND;
+      shared := CASE l.mode WHEN 'ShareLock' THEN '_shared' ELSE '' END;
+      IF l.objsubid = 1 THEN EXECUTE format('SELECT pg_advisory_unlock%s($1)', shared) USING (${key.replace(/classid|objid/g, 'l.$&')});
+      ELSE EXECUTE format('SELECT pg_advisory_unlock%s($1, $2)', shared) USING ${half('l.classid')}, ${half('l.objid')};
+      END IF;
+    END LOOP;
+  END $nae$`;
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** A name as the server keeps it. */
+function folded(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase();
+}
+
+function columnOf(result: CommandResult | undefined): unknown[] {
+  return (result?.rows ?? []).map((row) => Object.values(row)[0]);
+}

@@ -1,0 +1,9 @@
+import type { Command, Control } from '../../engine/index.js';
+
+/** One thing that a borrower runs: what must be in front of it, what it says, and how it is sent. */
+export interface Piece<T> {
+  readonly control: readonly Control[];
+  readonly commands: readonly Command[];
+  readonly signal: AbortSignal | undefined;
+  send(opening: readonly Control[], commands: readonly Command[]): Promise<T>;
+}
