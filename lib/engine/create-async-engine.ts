@@ -13,6 +13,7 @@ import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
 import { ErrorReplacements } from './execution/connection-observer.js';
 import { CompiledCache } from './statement/compiled-cache.js';
+import { Watchdog } from './util/watchdog.js';
 import { makeUrl } from './driver/url/url.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 
@@ -47,6 +48,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       nestedWaitTimeout: resolved.nestedWaitTimeout,
       commitTimeout: resolved.commitTimeout,
       multiplexer: resolved.multiplex && driver.facts.maxConnections > 1 ? new Multiplexer() : undefined,
+      watchdog: new Watchdog(),
       ambient: new AmbientContext(),
       scopes: new OpenScopes(),
       transactional: options.transactional,

@@ -1,40 +1,49 @@
 import type { AsyncConnection } from './connection/connection.js';
+import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
+import type { EngineShared } from './engine-runner.js';
+import { InvalidRequestError } from './errors/errors.js';
 import { ENGINE_CONNECTION_TIMINGS } from './execution/connection-events.js';
 import type { ConnectionEvents } from './execution/connection-events.js';
+import { ObserverFactory } from './execution/connection-observer.js';
+import type { PoolObserver } from './pool/pool-observer.js';
 import { publish } from './util/channels.js';
-import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
-import { InvalidRequestError } from './errors/errors.js';
 import { EventHub } from './util/events.js';
 import type { EventOf, ListenerTally } from './util/events.js';
-import type { PoolObserver } from './pool/pool-observer.js';
+import { EchoLog } from './util/logger.js';
+import type { Echo } from './util/logger.js';
 
 const OWN_TIMINGS = { engineDisposed: 'sync', retry: 'sync' } as const;
 
-/** The listeners of one engine; an engine that was made of another one has that one's too. */
+/** The listeners and the log of one engine; an engine that was made of another one has its listeners too. */
 export class EngineListeners<Engine> {
-  readonly tally: ListenerTally;
-  readonly connections: EventHub<ConnectionEvents<AsyncConnection>>;
+  /** Makes the observers of this engine's connections. */
+  readonly observers: ObserverFactory<AsyncConnection>;
+  readonly log: EchoLog;
+  readonly #tally: ListenerTally;
+  readonly #connections: EventHub<ConnectionEvents<AsyncConnection>>;
   readonly #own: EventHub<EngineOwnEvents<Engine>>;
   readonly #pool: PoolObserver;
 
-  constructor(pool: PoolObserver, parent?: EngineListeners<Engine>) {
-    this.tally = parent?.tally ?? { count: 0 };
-    this.connections = parent?.connections.child() ?? new EventHub(ENGINE_CONNECTION_TIMINGS, this.tally);
+  constructor(shared: EngineShared, echo: Echo, parent?: EngineListeners<Engine>) {
+    const { slowStatementThreshold, hideParameters, replacements } = shared;
+    this.#tally = parent === undefined ? { count: 0 } : parent.#tally;
+    this.#connections =
+      parent === undefined
+        ? new EventHub(ENGINE_CONNECTION_TIMINGS, this.#tally)
+        : parent.#connections.child();
     // A tally of its own: no statement has to look at these.
     this.#own = parent === undefined ? new EventHub(OWN_TIMINGS, { count: 0 }) : parent.#own.child();
-    this.#pool = pool;
-  }
-
-  add<Name extends keyof EngineEvents<Engine>>(
-    name: Name,
-    listener: EngineEvents<Engine>[Name],
-    isOnce: boolean,
-  ): void {
-    this.#hubOf(name).on(name, listener, isOnce);
-  }
-
-  remove<Name extends keyof EngineEvents<Engine>>(name: Name, listener: EngineEvents<Engine>[Name]): void {
-    this.#hubOf(name).off(name, listener);
+    this.#pool = shared.pool.observer;
+    // A slow statement is found by looking at every statement.
+    if (slowStatementThreshold !== undefined) this.#tally.count += 1;
+    this.log = new EchoLog(shared.logger, shared.loggerName, echo, this.#tally);
+    this.observers = new ObserverFactory(this.#tally, {
+      hub: this.#connections,
+      log: this.log,
+      hideParameters,
+      slowStatementThreshold,
+      replacements,
+    });
   }
 
   emit<Name extends keyof EngineOwnEvents<Engine>>(
@@ -45,17 +54,18 @@ export class EngineListeners<Engine> {
     this.#own.emit(name, event);
   }
 
-  #hubOf(name: PropertyKey): ListenerPlace {
-    const place = [this.#own, this.connections, this.#pool.hub].find((hub) => hub.has(name));
+  /** Where the listeners of `event` are kept. */
+  hubOf(event: keyof EngineEvents<Engine>): ListenerPlace {
+    const place = [this.#own, this.#connections, this.#pool.hub].find((hub) => hub.has(event));
     if (place !== undefined) return place as ListenerPlace;
     throw new InvalidRequestError(
-      `there is no event '${String(name)}' of an engine. See EngineEvents for those there are.`,
+      `there is no event '${event}' of an engine. See EngineEvents for those there are.`,
     );
   }
 }
 
 /** A hub, whatever its events are. */
 interface ListenerPlace {
-  on(name: PropertyKey, listener: unknown, isOnce: boolean): void;
+  on(name: PropertyKey, listener: unknown, isOnce?: boolean): void;
   off(name: PropertyKey, listener: unknown): void;
 }

@@ -1,49 +1,33 @@
-import { runAutocommitted } from './execution/autocommit.js';
-import { AsyncConnection } from './connection/connection.js';
-import type { CommandResult, Control } from './driver/driver.js';
-import type { Dialect } from './connection/dialect.js';
+import { Ambient } from './ambient/ambient.js';
+import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
+import type { Scope, ScopeOptions } from './ambient/scope.js';
+import { makeConnection } from './connection/connection.js';
+import type { AsyncConnection } from './connection/connection.js';
+import type { ConnectionHost, Dialect } from './connection/connection-host.js';
+import type { DatabaseUrl } from './driver/url/url.js';
+import type { EngineEvents } from './engine-events.js';
+import { EngineListeners } from './engine-listeners.js';
+import { EngineRunner } from './engine-runner.js';
+import type { EngineShared } from './engine-runner.js';
+import { ArgumentError } from './errors/errors.js';
 import { parseExecutionOptions } from './execution/execution-options.js';
-import type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
-import type { AmbientContext } from './ambient/async-context.js';
-import type { Invocation } from './execution/invocation.js';
-import { ListeningEngine } from './listening-engine.js';
-import type { ListeningParts } from './listening-engine.js';
-import type { Echo, EngineLogger } from './util/logger.js';
-import type { Multiplexer } from './execution/multiplexer.js';
-import type { OpenScopes } from './ambient/open-scopes.js';
-import type { TransactionalOptions } from './ambient/open-transaction.js';
-import { mergeOptions } from './util/merge-options.js';
-import { SessionViews } from './pool/session-views.js';
+import type { ExecutionOptions } from './execution/execution-options.js';
+import { Executor } from './execution/executor.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
+import { SessionViews } from './pool/session-views.js';
 import type { SessionView } from './pool/session-views.js';
-import type { StreamSource } from './result/stream-source.js';
-import { StandaloneStream } from './ambient/standalone-stream.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
-import { settingsControl, TRANSACTION_OPTIONS } from './transaction/isolation.js';
+import type { TransactionHook } from './transaction/hooks.js';
+import { TRANSACTION_OPTIONS } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { expectFunction } from './util/argument.js';
 import { flagRule, timeRule } from './util/option-rule.js';
 import { OptionTable } from './util/option-table.js';
-import type { DatabaseUrl } from './driver/url/url.js';
+import type { Echo, EngineLogger } from './util/logger.js';
+import { mergeOptions } from './util/merge-options.js';
 
-/** What an engine and the engines made of it by `executionOptions()` share. */
-export interface EngineParts extends ListeningParts {
-  readonly url: DatabaseUrl;
-  readonly driver: string;
-  /** Ends what the driver holds beside its sessions. */
-  readonly closeDriver: () => Promise<void> | undefined;
-  pool: Pool;
-  readonly compiledCache: CompiledCache;
-  readonly dialect: Dialect;
-  readonly nestedWaitTimeout: number;
-  readonly commitTimeout: number;
-  /** Undefined: each statement has a connection to itself. */
-  readonly multiplexer: Multiplexer | undefined;
-  readonly ambient: AmbientContext;
-  readonly scopes: OpenScopes;
-  readonly transactional: TransactionalOptions | undefined;
-}
+type Events = EngineEvents<AsyncEngine>;
 
 /** How long a ping may take, in ms. */
 export interface PingOptions {
@@ -57,71 +41,82 @@ const DISPOSE_OPTIONS = new OptionTable<{ readonly close?: boolean }>(
   'refused',
 );
 
-const NO_CONTROL: readonly Control[] = [];
-
 /**
  * Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing
  * by itself.
  */
-export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDisposable {
-  readonly #parts: EngineParts;
-  #options: ExecutionOptions;
+export class AsyncEngine extends Executor implements AsyncDisposable {
+  readonly #shared: EngineShared;
+  readonly #ambient: Ambient;
+  readonly #listeners: EngineListeners<AsyncEngine>;
+  readonly #runner: EngineRunner;
 
   /** With `parent`, its listeners hear of this engine too. @internal */
-  constructor(parts: EngineParts, options: ExecutionOptions, echo: Echo = false, parent?: AsyncEngine) {
-    super(parts, echo, parent);
-    this.#parts = parts;
-    this.#options = options;
+  constructor(shared: EngineShared, options: ExecutionOptions, echo: Echo = false, parent?: AsyncEngine) {
+    const listeners = new EngineListeners<AsyncEngine>(
+      shared,
+      echo,
+      parent === undefined ? undefined : parent.#listeners,
+    );
+    const runner = new EngineRunner(shared, listeners.observers, options);
+    super(() => runner);
+    this.#shared = shared;
+    this.#listeners = listeners;
+    this.#runner = runner;
+    this.#ambient = new Ambient({
+      host: runner,
+      context: shared.ambient,
+      scopes: shared.scopes,
+      defaults: shared.transactional,
+      retried: (error, attempt) => listeners.emit('retry', { engine: this, error, attempt }),
+    });
+    if (parent === undefined)
+      shared.pool.observer.pingJudge = (error) => runner.engineObserver()?.prePingFailed(error);
   }
 
   /** The database and the driver, by name. */
   get dialect(): Dialect {
-    return this.#parts.dialect;
+    return this.#shared.dialect;
   }
 
   /** Where the database is. Its password shows in no text of it. */
   get url(): DatabaseUrl {
-    return this.#parts.url;
+    return this.#shared.url;
   }
 
   /** The pool that connections come from; another one after `dispose()`. */
   get pool(): Pool {
-    return this.#parts.pool;
+    return this.#shared.pool;
   }
 
   /** `postgresql`. */
   get name(): string {
-    return this.#parts.url.getBackendName();
+    return this.#shared.url.getBackendName();
   }
 
   /** `pg` or `pglite`. */
   get driver(): string {
-    return this.#parts.driver;
+    return this.#shared.driver;
   }
 
-  /** This engine itself: what code that was carried over from SQLAlchemy may ask for. */
+  /** This engine itself, as of a connection. */
   get engine(): this {
     return this;
   }
 
   /** Where warnings and the lines of `echo` go: the option `logger`, by default the console. */
   get logger(): EngineLogger {
-    return this.#parts.logger;
+    return this.#shared.logger;
   }
 
   /** The compiled statements that are kept, shared with the engines made by `executionOptions()`. */
   get compiledCache(): CompiledCache {
-    return this.#parts.compiledCache;
+    return this.#shared.compiledCache;
   }
 
   /** @internal */
-  get nestedWaitTimeout(): number {
-    return this.#parts.nestedWaitTimeout;
-  }
-
-  /** @internal */
-  get commitTimeout(): number {
-    return this.#parts.commitTimeout;
+  get host(): ConnectionHost<AsyncConnection> {
+    return this.#runner;
   }
 
   /**
@@ -134,7 +129,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   connect<T>(work: (connection: AsyncConnection) => Promise<T>): Promise<T>;
   async connect<T>(work?: (connection: AsyncConnection) => Promise<T>): Promise<T | AsyncConnection> {
     if (work !== undefined) expectFunction('engine.connect(work)', work);
-    const connection = await new AsyncConnection(this).start();
+    const connection = await makeConnection(this.#runner).start();
     if (work === undefined) return connection;
     try {
       return await work(connection);
@@ -155,7 +150,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
 
   /** A pooled connection as the driver sees it; `close()` gives it back. */
   rawConnection(): Promise<PooledConnection> {
-    return this.pool.connect({ holding: this.holding() });
+    return this.pool.connect({ holding: this.#runner.holding() });
   }
 
   /**
@@ -168,7 +163,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
   async ping(options: PingOptions = {}): Promise<void> {
     const { timeout = 1_000 } = PING_OPTIONS.parse(options);
     const deadline = performance.now() + timeout;
-    const pooled = await this.pool.connect({ timeout, holding: this.holding() });
+    const pooled = await this.pool.connect({ timeout, holding: this.#runner.holding() });
     // No CancelRequest: who does not answer a ping in time is given up.
     const timer = setTimeout(() => pooled.invalidate(), Math.max(1, deadline - performance.now()));
     try {
@@ -181,23 +176,23 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
 
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
-    const merged = mergeOptions(this.#options, parseExecutionOptions(options));
-    return new AsyncEngine(this.#parts, merged, this.echo, this);
+    const merged = mergeOptions(this.#runner.options, parseExecutionOptions(options));
+    return new AsyncEngine(this.#shared, merged, this.echo, this);
   }
 
   /** The options that every connection and statement of this engine begins with. */
   getExecutionOptions(): Readonly<ExecutionOptions> {
-    return this.#options;
+    return this.#runner.options;
   }
 
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
-    this.#options = mergeOptions(this.#options, parseExecutionOptions(options));
+    this.#runner.options = mergeOptions(this.#runner.options, parseExecutionOptions(options));
   }
 
   /** Forgets the compiled statements; named statements on the server stay. */
   clearCompiledCache(): void {
-    this.#parts.compiledCache.clear();
+    this.#shared.compiledCache.clear();
   }
 
   /**
@@ -206,10 +201,10 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    */
   async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
-    const { pool } = this.#parts;
+    const { pool } = this.#shared;
     this.#install(pool.recreate());
     if (close) await pool.dispose();
-    this.tell('engineDisposed', { engine: this });
+    this.#listeners.emit('engineDisposed', { engine: this });
   }
 
   /**
@@ -217,7 +212,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    * function that you get is called. What is on loan from the former pool stays there.
    */
   replacePool(pool: Pool): () => void {
-    const former = this.#parts.pool;
+    const former = this.#shared.pool;
     this.#install(pool);
     return () => this.#install(former);
   }
@@ -227,16 +222,16 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    * function is called.
    */
   viewSessions(view: SessionView): () => void {
-    const { pool } = this.#parts;
+    const { pool } = this.#shared;
     pool.views ??= new SessionViews();
     return pool.views.add(view);
   }
 
   #install(pool: Pool): void {
-    const former = this.#parts.pool;
+    const former = this.#shared.pool;
     pool.views = former.views;
     if (former !== pool) former.views = undefined;
-    this.#parts.pool = pool;
+    this.#shared.pool = pool;
   }
 
   /**
@@ -245,7 +240,7 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    */
   async drain(timeout: number): Promise<void> {
     const deadline = performance.now() + timeout;
-    const late = await this.#parts.scopes.empty(timeout);
+    const late = await this.#shared.scopes.empty(timeout);
     const ended = await this.pool.drain(Math.max(0, deadline - performance.now()));
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
@@ -259,8 +254,8 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
    */
   async aclose(): Promise<void> {
     await this.pool.dispose();
-    await this.#parts.closeDriver();
-    this.ambient.disable();
+    await this.#shared.closeDriver();
+    this.#shared.ambient.disable();
   }
 
   /** For `await using`: `aclose()`. */
@@ -268,62 +263,157 @@ export class AsyncEngine extends ListeningEngine<AsyncEngine> implements AsyncDi
     return this.aclose();
   }
 
-  protected get statementCache(): CompiledCache {
-    return this.#parts.compiledCache;
+  /** Whether statements are written to the log; with `'debug'`, their rows too. May be set at any time. */
+  get echo(): Echo {
+    return this.#listeners.log.echo;
   }
 
-  protected get ambient(): AmbientContext {
-    return this.#parts.ambient;
-  }
-
-  protected get scopes(): OpenScopes {
-    return this.#parts.scopes;
-  }
-
-  protected get transactionDefaults(): TransactionalOptions | undefined {
-    return this.#parts.transactional;
-  }
-
-  protected retried(error: unknown, attempt: number): void {
-    this.tell('retry', { engine: this, error, attempt });
-  }
-
-  protected statementDefaults(): StatementOptions {
-    return this.#options;
-  }
-
-  /** @internal */
-  send(invocation: Invocation): Promise<CommandResult> {
-    const active = this.activeTransaction();
-    if (active !== undefined) return active.connection.send(invocation);
-    if (this.#needsTransaction(invocation)) return this.#sendInTransaction(invocation);
-    const { settings } = this.#options;
-    const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
-    const { multiplexer } = this.#parts;
-    return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
-  }
-
-  async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
-    const connection = await invocation.wait((signal) => new AsyncConnection(this).start(signal));
-    try {
-      return await connection.begin(() => connection.send(invocation));
-    } finally {
-      await connection.close();
+  /** @throws ArgumentError for another value. */
+  set echo(echo: Echo) {
+    if (typeof echo !== 'boolean' && echo !== 'debug') {
+      throw new ArgumentError(`echo must be true, false or 'debug'; got ${String(echo)}.`);
     }
+    this.#listeners.log.echo = echo;
   }
 
-  /** @internal */
-  openStream(invocation: Invocation): StreamSource {
-    const active = this.activeTransaction();
-    if (active !== undefined) return active.connection.openStream(invocation);
-    return new StandaloneStream(this, invocation, this.currentScope());
+  /**
+   * Adds a listener for what happens to this engine, its pool and its connections, those that are open among
+   * them; see {@link EngineEvents}. The engines made of it by `executionOptions()` have its listeners too.
+   *
+   * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
+   * event.
+   */
+  on<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#listeners.hubOf(event).on(event, listener);
+    return this;
   }
 
-  // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
-  #needsTransaction(invocation: Invocation): boolean {
-    const { isolationLevel, readOnly, deferrable } = this.#options;
-    if (readOnly !== undefined || deferrable !== undefined) return true;
-    if (invocation.isMany && invocation.commands.length > invocation.pageSize) return true;
-    return isolationLevel !== undefined && isolationLevel !== 'AUTOCOMMIT';
+  /** Adds a listener that is called once. */
+  once<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#listeners.hubOf(event).on(event, listener, true);
+    return this;
+  }
+
+  /** Takes a listener of this engine away. */
+  off<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#listeners.hubOf(event).off(event, listener);
+    return this;
+  }
+
+  /**
+   * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when
+   * it returns, rolled back when it throws; inside another one it is a savepoint, unless `propagation` says
+   * otherwise.
+   *
+   * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored
+   * then.
+   *
+   * @example
+   * ```ts
+   * await engine.transaction(async () => {
+   *   await engine.execute(sql`UPDATE accounts SET balance = balance - 5 WHERE id = 1`);
+   *   await engine.execute(sql`UPDATE accounts SET balance = balance + 5 WHERE id = 2`);
+   * });
+   * ```
+   */
+  transaction<T>(work: () => Promise<T> | T, options?: TransactionalOptions): Promise<T> {
+    return this.#ambient.transaction(work, options);
+  }
+
+  /**
+   * Ends a transaction whose work was called already: it has given or thrown what `result` does. As its
+   * `retry` says, it calls `work` in new ones. For code that must see what comes back before it knows how to
+   * end it.
+   */
+  completeTransaction<T>(
+    first: OpenTransaction,
+    result: () => Promise<T> | T,
+    work: () => Promise<T> | T,
+  ): Promise<T> {
+    return this.#ambient.completeTransaction(first, result, work);
+  }
+
+  /**
+   * The options of a transaction with what the engine's own options say where they are silent. What those say
+   * of BEGIN is for roots: inside a transaction, it has said so already.
+   *
+   * @throws ArgumentError when `retry` is not a number of retries.
+   */
+  transactionalOptions(options: TransactionalOptions): TransactionalOptions {
+    return this.#ambient.transactionalOptions(options);
+  }
+
+  /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
+  openTransaction(options?: TransactionalOptions): OpenTransaction {
+    return this.#ambient.openTransaction(options);
+  }
+
+  /**
+   * One unit of work for a job, a command or a consumer; see {@link Scope}.
+   *
+   * @example
+   * ```ts
+   * await engine.scope(() => importOrders(file), { label: 'nightly import' });
+   * ```
+   */
+  scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
+    return this.#ambient.scope(work, options);
+  }
+
+  /** A scope in pieces, for code that sees a request begin and end in different places. */
+  openScope(options?: ScopeOptions): Scope {
+    return this.#ambient.openScope(options);
+  }
+
+  /** The scope of the caller, where there is one. */
+  currentScope(): Scope | undefined {
+    return this.#ambient.currentScope();
+  }
+
+  /**
+   * The connection of the active transaction, or of the scope: asking for that one makes the scope one
+   * transaction.
+   *
+   * @throws NoActiveScopeError outside of both.
+   */
+  currentConnection(): AsyncConnection {
+    return this.#ambient.currentConnection();
+  }
+
+  /** The same as `currentConnection()`, and undefined where that throws. */
+  tryCurrentConnection(): AsyncConnection | undefined {
+    return this.#ambient.tryCurrentConnection();
+  }
+
+  /**
+   * A handle that is, at each use, the connection of the scope that its user is in: for what is made before
+   * its scope is there or outlives it. It refuses with `NoActiveScopeError` outside of scopes; `advice` ends
+   * that message.
+   */
+  scopedConnection(advice?: string): AsyncConnection {
+    return this.#ambient.scopedConnection(advice);
+  }
+
+  /**
+   * Runs before the COMMIT of the active transaction and may veto it by throwing; without one it does
+   * nothing.
+   */
+  beforeCommit(hook: TransactionHook): void {
+    this.#ambient.beforeCommit(hook);
+  }
+
+  /** Runs once the active transaction is committed; without one it runs at once. */
+  afterCommit(hook: TransactionHook): void {
+    this.#ambient.afterCommit(hook);
+  }
+
+  /** Runs when the active transaction was rolled back; without one it does nothing. */
+  afterRollback(hook: TransactionHook): void {
+    this.#ambient.afterRollback(hook);
+  }
+
+  /** Runs after either end of the active transaction; without one it does nothing. */
+  afterCompletion(hook: TransactionHook): void {
+    this.#ambient.afterCompletion(hook);
   }
 }

@@ -8,14 +8,13 @@ export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
 export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
 export { AsyncConnection } from './connection/connection.js';
-export type { AsyncTransaction, ConnectionSource } from './connection/connection.js';
-export type { ConnectionMode } from './connection/connection-source.js';
+export type { AsyncTransaction, ConnectionEngine } from './connection/connection.js';
 export type { DriverClient, DriverQuery, DriverQueryResult } from './connection/driver-client.js';
 export type { ConnectionState } from './connection/connection-session.js';
 export type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
 export type { StatementParameters } from './execution/invocation.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';
-export type { Dialect } from './connection/dialect.js';
+export type { Dialect } from './connection/connection-host.js';
 export type { DisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
 export type {
   AfterCursorExecuteEvent,

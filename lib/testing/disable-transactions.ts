@@ -15,11 +15,13 @@ import { engineProperties } from '../nest/transactional/engine-property.js';
  */
 export function disableTransactions(...instances: readonly object[]): AsyncEngine {
   const engine = createAsyncEngine('postgresql://no-database', { poolClass: NoDatabasePool });
-  const original = engine.transactionalOptions.bind(engine);
+  const { transaction, openTransaction } = engine;
   // Without a transaction around it, `mandatory` would refuse the call that the test is about.
   const disabled = Object.assign(engine, {
-    transactionalOptions: (options: TransactionalOptions): TransactionalOptions =>
-      withoutMandatory(original(options)),
+    transaction: (work: () => unknown, options: TransactionalOptions = {}) =>
+      transaction.call(engine, work, withoutMandatory(options)),
+    openTransaction: (options: TransactionalOptions = {}) =>
+      openTransaction.call(engine, withoutMandatory(options)),
   });
   for (const instance of instances) inject(disabled, instance);
   return disabled;

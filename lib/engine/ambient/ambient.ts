@@ -1,55 +1,46 @@
 import { CallSite } from '../util/call-site.js';
-import type { AsyncConnection, AsyncTransaction, ConnectionSource } from '../connection/connection.js';
-import type { Dialect } from '../connection/dialect.js';
+import { AsyncConnection } from '../connection/connection.js';
+import type { AsyncTransaction } from '../connection/connection.js';
+import type { ConnectionHost } from '../connection/connection-host.js';
 import { NoActiveScopeError } from '../errors/errors.js';
-import type { ExecutionOptions } from '../execution/execution-options.js';
-import { Executor } from '../execution/executor.js';
 import type { AmbientContext } from './async-context.js';
 import { reportError } from '../util/logger.js';
-import type { EngineLogger } from '../util/logger.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { mergeOptions } from '../util/merge-options.js';
-import type { Pool } from '../pool/pool.js';
-import type { PooledConnection } from '../pool/pooled-connection.js';
 import { withRetry } from './retry.js';
 import type { RetryOptions } from './retry.js';
 import { Scope, SCOPE_OPTIONS } from './scope.js';
-import { ScopedConnection } from '../connection/scoped-connection.js';
 import type { ScopeOptions } from './scope.js';
-import type { CompiledCache } from '../statement/compiled-cache.js';
 import { TRANSACTIONAL_OPTIONS } from './transactional-options.js';
-import type { TransactionHook } from '../transaction/hooks.js';
-import type { ObserverFactory } from '../execution/connection-observer.js';
 import { expectFunction } from '../util/argument.js';
-import { Watchdog } from '../util/watchdog.js';
+import type { TransactionHook } from '../transaction/hooks.js';
 
-// This library's own frame, and enough to get past a dependency that calls it.
-const FRAMES_OF_CALLER = 3;
+// This library's own frames, and enough to get past a dependency that calls it.
+const FRAMES_OF_CALLER = 4;
+
+/** What the ambient half of an engine is made of. */
+export interface AmbientParts {
+  readonly host: ConnectionHost<AsyncConnection>;
+  readonly context: AmbientContext;
+  readonly scopes: OpenScopes;
+  /** The engine's own options for its transactions. */
+  readonly defaults: TransactionalOptions | undefined;
+  /** A transaction is about to be run again. */
+  retried(error: unknown, attempt: number): void;
+}
 
 /**
  * The ambient half of an engine: transactions and scopes that the code inside them does not have to be
  * handed.
  */
-export abstract class AmbientEngine extends Executor implements ConnectionSource {
-  abstract readonly pool: Pool;
-  abstract readonly compiledCache: CompiledCache;
-  abstract readonly logger: EngineLogger;
-  abstract readonly dialect: Dialect;
-  /** @internal */
-  abstract readonly observers: ObserverFactory<AsyncConnection>;
-  /** @internal */
-  abstract readonly nestedWaitTimeout: number;
-  /** @internal */
-  abstract readonly commitTimeout: number;
-  /** @internal */
-  readonly watchdog = new Watchdog();
-  protected abstract readonly ambient: AmbientContext;
-  protected abstract readonly scopes: OpenScopes;
-  protected abstract readonly transactionDefaults: TransactionalOptions | undefined;
+export class Ambient {
+  readonly #parts: AmbientParts;
 
-  abstract getExecutionOptions(): Readonly<ExecutionOptions>;
+  constructor(parts: AmbientParts) {
+    this.#parts = parts;
+  }
 
   /**
    * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when
@@ -65,7 +56,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
       const parsed = this.transactionalOptions(options);
       // Taken here, where the stack is short: deeper down it would be the most expensive step.
       const { label = new CallSite(FRAMES_OF_CALLER) } = parsed;
-      const open = new OpenTransaction(this, this.ambient, { ...parsed, label });
+      const open = new OpenTransaction(this.#parts.host, this.#parts.context, { ...parsed, label });
       if (open.options.retry === undefined) return open.complete(work);
       return this.completeTransaction(open, work, work);
     } catch (error) {
@@ -88,7 +79,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     let open = first;
     let run = (): Promise<T> => first.complete(result);
     const again = (): Promise<T> => {
-      open = new OpenTransaction(this, this.ambient, options);
+      open = new OpenTransaction(this.#parts.host, this.#parts.context, options);
       return open.complete(work);
     };
     const attempt = async (): Promise<T> => {
@@ -111,10 +102,10 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
   }
 
   #mergedOptions(options: TransactionalOptions): TransactionalOptions {
-    const defaults = this.transactionDefaults;
+    const { defaults, context } = this.#parts;
     if (defaults === undefined) return options;
     const merged = mergeOptions(defaults, options);
-    if (merged.propagation === 'requires-new' || this.ambient.current?.isInside !== true) return merged;
+    if (merged.propagation === 'requires-new' || context.current?.isInside !== true) return merged;
     const { propagation, retry, rollbackFor, noRollbackFor } = merged;
     return { ...options, propagation, retry, rollbackFor, noRollbackFor };
   }
@@ -124,17 +115,14 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     const given = typeof retry === 'object' ? retry : { retries: retry };
     const onRetry = (error: unknown, attempt: number): void => {
       given.onRetry?.(error, attempt);
-      this.retried(error, attempt);
+      this.#parts.retried(error, attempt);
     };
     return { ...given, onRetry };
   }
 
-  /** A transaction is about to be run again. */
-  protected abstract retried(error: unknown, attempt: number): void;
-
   /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
   openTransaction(options: TransactionalOptions = {}): OpenTransaction {
-    return new OpenTransaction(this, this.ambient, this.transactionalOptions(options));
+    return new OpenTransaction(this.#parts.host, this.#parts.context, this.transactionalOptions(options));
   }
 
   /** One unit of work for a job, a command or a consumer; see {@link Scope}. */
@@ -148,7 +136,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
       await unit.complete();
       return result;
     } catch (error) {
-      await unit.fail().catch((failure: unknown) => reportError(this.logger, failure));
+      await unit.fail().catch((failure: unknown) => reportError(this.#parts.host.logger, failure));
       throw error;
     } finally {
       await lease.release();
@@ -157,16 +145,15 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** A scope in pieces, for code that sees a request begin and end in different places. */
   openScope(options: ScopeOptions = {}): Scope {
-    const scope = new Scope(this, this.ambient, SCOPE_OPTIONS.parse(options), () =>
-      this.scopes.remove(scope),
-    );
-    this.scopes.add(scope);
+    const { host, context, scopes } = this.#parts;
+    const scope = new Scope(host, context, SCOPE_OPTIONS.parse(options), () => scopes.remove(scope));
+    scopes.add(scope);
     return scope;
   }
 
   /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
-    return this.ambient.current?.scope;
+    return this.#parts.context.current?.scope;
   }
 
   /**
@@ -185,7 +172,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
 
   /** The same as `currentConnection()`, and undefined where that throws. */
   tryCurrentConnection(): AsyncConnection | undefined {
-    const frame = this.ambient.current;
+    const frame = this.#parts.context.current;
     return frame?.active?.connection ?? frame?.scope?.connection;
   }
 
@@ -195,9 +182,9 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
    * that message.
    */
   scopedConnection(advice = 'Use engine.scope().'): AsyncConnection {
-    return new ScopedConnection(this, () => {
+    return new AsyncConnection(() => {
       const scope = this.currentScope();
-      if (scope !== undefined) return scope.connection;
+      if (scope !== undefined) return scope.connection.core;
       throw new NoActiveScopeError(`the connection of a scope was used where there is no scope. ${advice}`);
     });
   }
@@ -216,7 +203,7 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     if (active !== undefined) return active.afterCommit(hook);
     void Promise.resolve()
       .then(hook)
-      .catch((error: unknown) => reportError(this.logger, error));
+      .catch((error: unknown) => reportError(this.#parts.host.logger, error));
   }
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */
@@ -229,23 +216,8 @@ export abstract class AmbientEngine extends Executor implements ConnectionSource
     this.activeTransaction()?.afterCompletion(hook);
   }
 
-  /** @internal */
-  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
-    return this.ambient.transactionOn(connection);
-  }
-
-  /** @internal */
-  holding(): readonly PooledConnection[] {
-    return this.ambient.holding();
-  }
-
-  /** @internal */
-  outside<T>(work: () => T): T {
-    return this.ambient.runWithoutTransaction(work);
-  }
-
   /** The transaction in which statements of the caller run. Throws when it has ended. */
-  protected activeTransaction(): AsyncTransaction | undefined {
-    return this.ambient.current?.active;
+  activeTransaction(): AsyncTransaction | undefined {
+    return this.#parts.context.current?.active;
   }
 }

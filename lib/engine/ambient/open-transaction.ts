@@ -1,5 +1,6 @@
-import { AsyncConnection } from '../connection/connection.js';
-import type { AsyncTransaction, ConnectionSource } from '../connection/connection.js';
+import { makeConnection } from '../connection/connection.js';
+import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
+import type { ConnectionHost } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
 import { ContextFrame } from './async-context.js';
 import type { AmbientContext } from './async-context.js';
@@ -39,7 +40,11 @@ export class OpenTransaction {
   readonly #kind: 'own' | 'joined' | 'none';
 
   /** @internal */
-  constructor(source: ConnectionSource, ambient: AmbientContext, options: TransactionalOptions) {
+  constructor(
+    source: ConnectionHost<AsyncConnection>,
+    ambient: AmbientContext,
+    options: TransactionalOptions,
+  ) {
     this.#ambient = ambient;
     this.options = options;
     const parent = ambient.current;
@@ -59,7 +64,7 @@ export class OpenTransaction {
         const isShared = active === undefined && scope?.hasConnection === true && !isSetAside(scope, parent);
         const transaction = isShared
           ? scope.queueRoot(options)
-          : new AsyncConnection(source, 'transaction').beginRoot(options);
+          : makeConnection(source, { mode: 'transaction' }).core.beginRoot(options);
         this.#kind = 'own';
         this.#lease = scope?.lease();
         this.#frame = new ContextFrame({ parent, scope, transaction });

@@ -8,8 +8,9 @@ import {
   type OptionRule,
 } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
-import { AsyncConnection } from '../connection/connection.js';
-import type { ConnectionSource } from '../connection/connection.js';
+import { makeConnection } from '../connection/connection.js';
+import type { AsyncConnection } from '../connection/connection.js';
+import type { ConnectionHost } from '../connection/connection-host.js';
 import { ScopeEndedError } from '../errors/errors.js';
 import { EXECUTION_OPTIONS, type ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -80,7 +81,7 @@ const NOTHING_UNDONE = Promise.resolve(false);
  * statement and given back when the last lease has ended.
  */
 export class Scope {
-  readonly #source: ConnectionSource;
+  readonly #source: ConnectionHost<AsyncConnection>;
   readonly #options: ScopeOptions;
   readonly #label: string | CallSite;
   readonly #context: ScopeContext;
@@ -95,7 +96,7 @@ export class Scope {
 
   /** @internal */
   constructor(
-    source: ConnectionSource,
+    source: ConnectionHost<AsyncConnection>,
     context: ScopeContext,
     options: ScopeOptions,
     onClose: (scope: Scope) => void,
@@ -149,8 +150,8 @@ export class Scope {
 
   #beginAgain(): void {
     this.#state = 'open';
-    this.#connection?.letAutocommit(false);
-    this.#connection?.beginRoot({ label: this.#label });
+    this.#connection?.core.letAutocommit(false);
+    this.#connection?.core.beginRoot({ label: this.#label });
   }
 
   /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */
@@ -186,22 +187,27 @@ export class Scope {
     // need it.
     const { connection: given = {} } = this.#options;
     const late = typeof given === 'function' ? given : undefined;
-    const connection = new AsyncConnection(this.#source, isExplicit ? 'scoped' : 'transaction', late);
-    if (typeof given !== 'function') void connection.executionOptions(given);
+    const connection = makeConnection(this.#source, {
+      mode: isExplicit ? 'scoped' : 'transaction',
+      late,
+      ended: () => this.#ended(),
+    });
+    const { core } = connection;
+    if (typeof given !== 'function') core.addOptions(given);
     this.#hadTransaction = true;
-    if (this.#state === 'settled') connection.letAutocommit();
-    else if (!isExplicit) connection.beginRoot({ label: this.#label });
+    if (this.#state === 'settled') core.letAutocommit();
+    else if (!isExplicit) core.beginRoot({ label: this.#label });
     return connection;
   }
 
   /** The transaction that all work of the scope is part of, where there is one. */
   get transaction(): RootTransaction<AsyncConnection> | undefined {
-    return this.#connection?.own;
+    return this.#connection?.core.own;
   }
 
   /** A root on the scope's connection that waits for the one before it. @internal */
   queueRoot(options: TransactionOptions): RootTransaction<AsyncConnection> {
-    return this.connection.queueRoot(options);
+    return this.connection.core.queueRoot(options);
   }
 
   /**
@@ -235,7 +241,7 @@ export class Scope {
     this.#state = 'settled';
     this.#unit?.end(transaction !== undefined);
     // The hooks of the transaction run after it already.
-    this.#connection?.letAutocommit();
+    this.#connection?.core.letAutocommit();
     return transaction;
   }
 
@@ -266,7 +272,7 @@ export class Scope {
   }
 
   async #giveBack(connection: AsyncConnection): Promise<void> {
-    const left = connection.own;
+    const left = connection.core.own;
     if (left?.isActive === true && left.state !== 'pending') this.#warn();
     try {
       await connection.close();

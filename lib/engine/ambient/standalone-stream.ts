@@ -1,5 +1,6 @@
-import { AsyncConnection } from '../connection/connection.js';
-import type { ConnectionSource } from '../connection/connection.js';
+import { makeConnection } from '../connection/connection.js';
+import type { AsyncConnection } from '../connection/connection.js';
+import type { ConnectionHost } from '../connection/connection-host.js';
 import type { Batch, Portal, RowShape } from '../driver/driver.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
@@ -14,16 +15,16 @@ export class StandaloneStream implements StreamSource {
   #transaction: RootTransaction<AsyncConnection> | undefined;
   #lease: Lease | undefined;
 
-  constructor(source: ConnectionSource, invocation: Invocation, scope: Scope | undefined) {
+  constructor(source: ConnectionHost<AsyncConnection>, invocation: Invocation, scope: Scope | undefined) {
     this.#invocation = invocation;
-    this.#connection = new AsyncConnection(source, 'transaction');
+    this.#connection = makeConnection(source, { mode: 'transaction' });
     this.#scope = scope;
   }
 
   async open(): Promise<Portal> {
-    this.#transaction = this.#connection.beginRoot({ readOnly: true });
+    this.#transaction = this.#connection.core.beginRoot({ readOnly: true });
     if (this.#scope?.isOpen === true) this.#lease = this.#scope.lease();
-    const portal = await this.#connection.openStream(this.#invocation).open();
+    const portal = await this.#connection.core.openStream(this.#invocation).open();
     return new CancellingPortal(portal, this.#connection);
   }
 

@@ -1,4 +1,7 @@
-import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
+import { parseExecutionOptions, transactionOptionsOf } from '../execution/execution-options.js';
+import type { ExecutionOptions } from '../execution/execution-options.js';
+import { isAutocommit } from '../transaction/isolation.js';
+import type { TransactionOptions } from '../transaction/isolation.js';
 import { mergeOptions } from '../util/merge-options.js';
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
@@ -27,6 +30,21 @@ export class ConnectionOptions {
       this.add(late);
     }
     return this.autocommits ? { ...this.#options, isolationLevel: 'AUTOCOMMIT' } : this.#options;
+  }
+
+  /** No BEGIN is sent: each statement commits itself. */
+  get isAutocommit(): boolean {
+    return isAutocommit(this.current);
+  }
+
+  /** True: BEGIN says a level that the session itself does not have. */
+  get hasOwnLevel(): boolean {
+    return this.current.isolationLevel !== undefined && !this.isAutocommit;
+  }
+
+  /** What they say about BEGIN; undefined: nothing. */
+  get ofBegin(): TransactionOptions | undefined {
+    return transactionOptionsOf(this.current);
   }
 
   add(options: ExecutionOptions): void {

@@ -1,5 +1,4 @@
-import { Checkout } from './checkout.js';
-import type { CheckoutHost } from './checkout.js';
+import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
 import type {
   Command,
   CommandOptions,
@@ -13,12 +12,11 @@ import { NotStartedError, QueryCanceledError, ResourceClosedError } from '../err
 import { classifyFailure } from '../execution/connection-observer.js';
 import type { CommandTarget } from '../execution/invocation.js';
 import { reportError } from '../util/logger.js';
-import type { EngineLogger } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import { connectionClosed } from '../transaction/transaction-errors.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
-import type { Watchdog } from '../util/watchdog.js';
 
 /**
  * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
@@ -32,44 +30,42 @@ const ROLLBACK_DEADLINE = 5_000;
  */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
-/** How long things may take, and who sees to it. Times in ms. */
-export interface SessionLimits {
-  readonly nestedWaitTimeout: number;
-  readonly commitTimeout: number;
-  readonly watchdog: Watchdog;
-}
-
 const NO_CONTROL: readonly Control[] = [];
 
-/** What a session needs of the engine and of the connection in front of it. */
-export interface SessionHost extends CheckoutHost {
-  readonly logger: EngineLogger;
-  readonly limits: SessionLimits;
-  /** True: the first statement takes a connection from the pool by itself. */
-  readonly opensItself: boolean;
-  outside<T>(work: () => T): T;
-  lost(cause: unknown): void;
-  detached(transaction: object): Promise<void> | undefined;
+function notStarted(): NotStartedError {
+  return new NotStartedError(
+    'this AsyncConnection has not been started. Await start(), or take one from engine.connect().',
+  );
 }
 
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the
  * next batch.
  */
-export class ConnectionSession implements TransactionHost, CommandTarget {
-  readonly #host: SessionHost;
-  readonly #checkout: Checkout;
+export class ConnectionSession<Connection> implements TransactionHost, CommandTarget {
+  readonly #host: ConnectionHost<Connection>;
+  readonly #transactions: ConnectionTransactions<Connection>;
+  readonly #observer: () => ConnectionObserver<Connection> | undefined;
+  readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
   #opening: Promise<void> | undefined;
+  #endCheckout: ((reason: unknown) => void) | undefined;
   #deferred: string[] = [];
   #running = 0;
   #commands = 0;
   #hasConnected = false;
 
-  constructor(host: SessionHost) {
+  constructor(
+    host: ConnectionHost<Connection>,
+    transactions: ConnectionTransactions<Connection>,
+    observer: () => ConnectionObserver<Connection> | undefined,
+    settings: ConnectionSettings,
+  ) {
     this.#host = host;
-    this.#checkout = new Checkout(host);
+    this.#transactions = transactions;
+    this.#observer = observer;
+    this.#settings = settings;
   }
 
   get state(): ConnectionState {
@@ -93,17 +89,22 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
   }
 
-  get observer(): ConnectionObserver<unknown> | undefined {
-    return this.#host.observer();
+  get observer(): ConnectionObserver<Connection> | undefined {
+    return this.#observer();
   }
 
   get nestedWaitTimeout(): number {
-    return this.#host.limits.nestedWaitTimeout;
+    return this.#host.nestedWaitTimeout;
   }
 
-  /** Takes a connection from the pool, whoever asks first. */
+  /** True: its first use takes a connection from the pool. */
+  get #opensOnDemand(): boolean {
+    return this.#settings.mode !== undefined && this.#settings.mode !== 'explicit';
+  }
+
+  /** Takes a connection from the pool, for the first caller and those that wait with it. */
   start(signal?: AbortSignal): Promise<void> | undefined {
-    this.#expectNotClosed();
+    this.expectNotClosed();
     if (this.#state === 'open') return undefined;
     const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
     if (free !== undefined) return this.#take(free);
@@ -113,25 +114,20 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
 
   ready(signal?: AbortSignal): Promise<void> | undefined {
     if (this.#state === 'open') return undefined;
-    this.#expectNotClosed();
-    if (this.#state === 'unstarted' && !this.#host.opensItself) {
-      throw new NotStartedError(
-        'this AsyncConnection was not started. Await start(), or take one from engine.connect().',
-      );
-    }
+    this.expectOpenable();
     return this.start(signal);
   }
 
   async #open(signal: AbortSignal | undefined): Promise<void> {
     let pooled: PooledConnection;
     try {
-      pooled = await this.#checkout.wait(signal);
+      pooled = await this.#checkout(signal);
     } finally {
       this.#opening = undefined;
     }
     // Closed while it waited: the connection must not stay behind.
     if (this.#state === 'closed') await pooled.close();
-    this.#expectNotClosed();
+    this.expectNotClosed();
     const announced = this.#take(pooled);
     if (announced !== undefined) await announced;
   }
@@ -153,8 +149,42 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     }
   }
 
-  #expectNotClosed(): void {
-    if (this.#state === 'closed') throw connectionClosed();
+  /** Resolves to the next connection that is free, unless `signal` or {@link stopWaiting} ends the wait. */
+  async #checkout(signal: AbortSignal | undefined): Promise<PooledConnection> {
+    let isStopped = false;
+    const waiting = (end: (reason: unknown) => void): void => {
+      this.#endCheckout = (reason) => {
+        isStopped = true;
+        end(reason);
+      };
+    };
+    try {
+      return await this.#host.pool.connect({ holding: this.#host.holding(), signal, waiting });
+    } catch (error) {
+      throw isStopped || signal?.aborted === true ? error : (this.observer?.connectFailed(error) ?? error);
+    } finally {
+      this.#endCheckout = undefined;
+    }
+  }
+
+  expectNotClosed(): void {
+    if (this.#state === 'closed') throw this.#ended();
+  }
+
+  /** Refuses what could only fail at its first statement. */
+  expectOpenable(): void {
+    this.expectNotClosed();
+    if (this.#state === 'unstarted' && !this.#opensOnDemand) throw notStarted();
+  }
+
+  #ended(): Error {
+    return this.#settings.ended?.() ?? connectionClosed();
+  }
+
+  /** What it holds of the pool. */
+  expectPooled(): PooledConnection {
+    if (this.#pooled === undefined) throw notStarted();
+    return this.#pooled;
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
@@ -183,7 +213,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
 
   command(text: string): Promise<CommandResult> {
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const timeout = text === 'COMMIT' ? this.#host.limits.commitTimeout : ROLLBACK_DEADLINE;
+    const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
     return this.#control(timeout, (session) => session.execute(NO_CONTROL, { text }));
   }
 
@@ -197,7 +227,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const session = this.#session();
-    const unwatch = this.#host.limits.watchdog.watch(timeout, () => session.terminate());
+    const unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
     return this.#guard(send, unwatch);
   }
 
@@ -218,7 +248,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     // Lost in silence while the transaction was open: its end settles that, and the next one begins
     // elsewhere.
     if (isRoot && this.#pooled?.isValid === false) this.invalidate();
-    return this.#host.detached(transaction);
+    return this.#transactions.detach(transaction, () => this.rest());
   }
 
   report(error: unknown): void {
@@ -226,7 +256,7 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   stopWaiting(reason: unknown): void {
-    this.#checkout.end(reason);
+    this.#endCheckout?.(reason);
   }
 
   /** Cancels what runs now, or the wait for a connection to run it on. */
@@ -244,12 +274,12 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
     this.#deferred = [];
     pooled.invalidate(cause);
     void pooled.close();
-    this.#host.lost(cause);
+    this.#transactions.lose(cause);
   }
 
-  /** Gives the connection back between two transactions; the next statement takes one again. */
-  giveBack(): Promise<void> | undefined {
-    if (this.#state === 'closed') return undefined;
+  /** Between two transactions: as its mode says, gives the connection back until the next statement. */
+  rest(): Promise<void> | undefined {
+    if (this.#settings.mode !== 'transaction' || this.#state === 'closed') return undefined;
     this.#state = 'unstarted';
     return this.#return();
   }
@@ -274,12 +304,9 @@ export class ConnectionSession implements TransactionHost, CommandTarget {
   }
 
   #session(): DriverConnection {
-    if (this.#pooled === undefined) {
-      throw new ResourceClosedError(
-        'this AsyncConnection has no session: it was closed or lost while it was in use.',
-      );
-    }
-    return this.#pooled.session;
+    if (this.#pooled !== undefined) return this.#pooled.session;
+    this.expectNotClosed();
+    throw new ResourceClosedError('this AsyncConnection lost its session while it was in use.');
   }
 
   #guard<T>(work: (session: DriverConnection) => Promise<T>, last?: () => void): Promise<T> {

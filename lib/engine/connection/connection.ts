@@ -1,128 +1,107 @@
-import { ConnectionOptions } from './connection-options.js';
-import { ConnectionSession, type ConnectionState } from './connection-session.js';
-import { ConnectionTransactions } from '../transaction/connection-transactions.js';
-import type { ConnectionMode, ConnectionSourceOf } from './connection-source.js';
-import { lendDriverClient, type DriverClient, type DriverClientHost } from './driver-client.js';
-import type { CommandResult, Control } from '../driver/driver.js';
-import { NotStartedError } from '../errors/errors.js';
-import {
-  parseExecutionOptions,
-  transactionOptionsOf,
-  type ExecutionOptions,
-} from '../execution/execution-options.js';
-import type { Dialect } from './dialect.js';
-import { Invocation } from '../execution/invocation.js';
+import { ConnectionCore } from './connection-core.js';
+import type { ConnectionHost, ConnectionSettings, Dialect } from './connection-host.js';
+import type { ConnectionState } from './connection-session.js';
+import type { DriverClient } from './driver-client.js';
+import type { ConnectionEvents } from '../execution/connection-events.js';
+import type { ExecutionOptions } from '../execution/execution-options.js';
+import { Executor } from '../execution/executor.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { StreamSource } from '../result/stream-source.js';
-import type { CompiledCache } from '../statement/compiled-cache.js';
-import type { QueryConfig } from '../statement/executable.js';
-import { isAutocommit, type IsolationLevel } from '../transaction/isolation.js';
-import { askIsolationLevel } from './isolation-question.js';
-import { connectionClosed } from '../transaction/transaction-errors.js';
-import { ListeningExecutor } from './listening-executor.js';
-import { TransactionStream } from './transaction-stream.js';
+import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
+import type { NestedTransaction } from '../transaction/nested-transaction.js';
+import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
-import type { ObserverFactory } from '../execution/connection-observer.js';
+import { expectFunction } from '../util/argument.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;
 
-/** Work that was given its place on the session, with what must travel in front of it. */
-type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
+type Core = ConnectionCore<AsyncConnection>;
+type Root = RootTransaction<AsyncConnection>;
+type Nested = NestedTransaction<AsyncConnection>;
+type Events = ConnectionEvents<AsyncConnection>;
 
-/** What a connection needs of its engine. */
-export type ConnectionSource = ConnectionSourceOf<AsyncConnection>;
+/** An engine, as far as a connection is made of it. */
+export interface ConnectionEngine {
+  readonly dialect: Dialect;
+  /** @internal */
+  readonly host: ConnectionHost<AsyncConnection>;
+}
 
 /**
  * One connection, for one caller at a time. The first statement begins a transaction; nothing is committed
  * implicitly. Get it from `engine.connect()`; statements are refused with `ResourceClosedError` once it is
  * closed.
+ *
+ * @example
+ * ```ts
+ * await using connection = await engine.connect();
+ * await connection.execute(sql`INSERT INTO items (name) VALUES (${name})`);
+ * await connection.commit();
+ * ```
  */
-export class AsyncConnection extends ListeningExecutor<AsyncConnection> implements AsyncDisposable {
-  readonly #source: ConnectionSource;
-  readonly #mode: ConnectionMode;
-  readonly #session: ConnectionSession;
-  readonly #transactions: ConnectionTransactions<AsyncConnection>;
-  readonly #options: ConnectionOptions;
+export class AsyncConnection extends Executor implements AsyncDisposable {
+  readonly #core: () => Core;
 
-  /**
-   * Of an engine; `start()` comes next. `late` is asked once, by the first statement, for options that are
-   * not known before.
-   */
-  constructor(source: ConnectionSource, mode: ConnectionMode = 'explicit', late?: () => ExecutionOptions) {
-    super();
-    this.#source = source;
-    this.#mode = mode;
-    this.#options = new ConnectionOptions(source.getExecutionOptions(), late);
-    this.#session = new ConnectionSession({
-      pool: source.pool,
-      logger: source.logger,
-      limits: source,
-      opensItself: mode !== 'explicit',
-      holding: () => source.holding(),
-      outside: (work) => source.outside(work),
-      observer: () => this.observer,
-      lost: (cause) => this.#transactions.lose(cause),
-      detached: (transaction) => this.#transactions.detach(transaction, () => this.#rest()),
-    });
-    this.#transactions = new ConnectionTransactions({
-      owner: () => ({ connection: this, host: this.#session }),
-      defaults: () => transactionOptionsOf(this.statementDefaults()),
-      isLate: () => this.#options.isLate,
-      ambient: () => source.transactionOn(this),
-    });
+  /** Of an engine; `start()` comes next. */
+  constructor(engine: ConnectionEngine);
+  /** In front of the connection that `core` finds, at each use. @internal */
+  constructor(core: () => Core);
+  constructor(from: ConnectionEngine | (() => Core)) {
+    let own: Core;
+    const core = typeof from === 'function' ? from : () => own;
+    super(core);
+    this.#core = core;
+    if (typeof from !== 'function') own = new ConnectionCore(from.host, this);
+  }
+
+  /** @internal */
+  get core(): Core {
+    return this.#core();
   }
 
   /**
-   * Takes a connection from the pool, unless `signal` ends the wait. Throws `PoolTimeoutError`, or why the
-   * server could not be reached.
+   * Takes a connection from the pool, unless `signal` ends the wait.
+   *
+   * @throws PoolTimeoutError, or why the server could not be reached.
    */
   async start(signal?: AbortSignal): Promise<this> {
-    await this.#session.start(signal);
+    await this.#core().session.start(signal);
     return this;
   }
 
   /** Whether it has a connection of the pool, and whether that one was lost. */
   get state(): ConnectionState {
-    return this.#session.state;
+    return this.#core().session.state;
   }
 
   /** The database and the driver, by name. */
   get dialect(): Dialect {
-    return this.#source.dialect;
+    return this.#core().host.dialect;
   }
 
   /** True after `close()`. */
   get closed(): boolean {
-    return this.#session.state === 'closed';
+    return this.state === 'closed';
   }
 
   /** The physical connection was lost; the next statement takes another one. */
   get invalidated(): boolean {
-    return this.#session.state === 'invalidated';
+    return this.state === 'invalidated';
   }
 
   /** Lives as long as the physical connection, through all its borrowers. */
   get info(): Map<unknown, unknown> {
-    return this.#expectPooled().info;
+    return this.#core().session.expectPooled().info;
   }
 
   /** What this connection holds of the pool; undefined before its first statement. */
   get pooled(): PooledConnection | undefined {
-    return this.#session.pooled;
+    return this.#core().session.pooled;
   }
 
   /** Rolls back what was not committed and gives the connection back. Idempotent. */
   async close(): Promise<void> {
-    try {
-      await this.#transactions.root?.rollback();
-    } catch (error) {
-      // The session is condemned already; what was not committed is gone either way.
-      this.#session.report(error);
-    } finally {
-      await this.#session.close();
-      this.forgetListeners();
-    }
+    await this.#core().close();
   }
 
   /** The same as `close()`. */
@@ -139,21 +118,20 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * Ends the physical connection at once; a transaction in progress must be rolled back before the next
    * statement.
    *
-   * @throws NotStartedError where there is none yet, ResourceClosedError where there is none any more.
+   * @throws NotStartedError before `start()`, ResourceClosedError after `close()`.
    */
   invalidate(cause?: unknown): void {
-    this.expectOpenable();
-    if (this.state === 'unstarted') this.#expectPooled();
-    this.#session.invalidate(cause);
+    this.#core().invalidate(cause);
   }
 
   /** Cancels the statement that runs now, if one does. PGlite runs it to its end. */
   async cancel(): Promise<void> {
-    await this.#session.cancel();
+    await this.#core().session.cancel();
   }
 
+  /** The options that its transactions and statements begin with: its own and those of its engine. */
   getExecutionOptions(): Readonly<ExecutionOptions> {
-    return this.statementDefaults();
+    return this.#core().options.current;
   }
 
   /**
@@ -161,17 +139,13 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * transaction.
    */
   async executionOptions(options: ExecutionOptions): Promise<this> {
-    const parsed = parseExecutionOptions(options, this.inTransaction());
-    this.#options.add(this.observer?.setOptions(parsed) ?? parsed);
+    this.#core().addOptions(options);
     return this;
   }
 
   /** The pooled connection with the driver's own client, inside the transaction in progress. */
   async getRawConnection(): Promise<PooledConnection> {
-    const owner = this.#transactions.current();
-    if (owner === undefined) await this.#session.ready();
-    else await owner.execute((control) => this.#session.executeMany(control, []));
-    return this.#expectPooled();
+    return await this.#core().rawConnection();
   }
 
   /**
@@ -179,23 +153,18 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * transaction, and gives what it returns. The client ends with `work`; a BEGIN that it has not ended is
    * rolled back.
    *
-   * @throws IllegalStateError for a BEGIN without an end, and for control of transactions that come not in
-   * pairs.
+   * @throws IllegalStateError for a BEGIN without an end, and for COMMIT or ROLLBACK without a BEGIN.
+   *
+   * @example
+   * ```ts
+   * await connection.run((client) => client.query('SELECT $1::int AS one', [1]));
+   * ```
    */
   async run<A extends unknown[], T>(
     work: (client: DriverClient, ...args: A) => Promise<T>,
     ...args: A
   ): Promise<T> {
-    this.expectOpenable();
-    const host: DriverClientHost = {
-      execute: (query) => this.sendRaw(query),
-      executeScript: (script) => this.#executeScript(script),
-      // Where each statement commits itself, the client's BEGIN is the transaction.
-      begin: () =>
-        isAutocommit(this.#options.current) && !this.inTransaction() ? this.begin() : this.beginNested(),
-      report: (error) => this.#session.report(error),
-    };
-    return await lendDriverClient(host, (client) => work(client, ...args));
+    return await this.#core().run(work, args);
   }
 
   /**
@@ -203,118 +172,112 @@ export class AsyncConnection extends ListeningExecutor<AsyncConnection> implemen
    * AUTOCOMMIT.
    */
   async getIsolationLevel(): Promise<IsolationLevel> {
-    return await this.#ask('SHOW transaction_isolation', this.#options.current.isolationLevel !== undefined);
+    return await this.#core().isolationLevel();
   }
 
   /** Asks the server for the level of transactions that say nothing of their own. */
   get defaultIsolationLevel(): Promise<IsolationLevel> {
-    return this.#ask('SHOW default_transaction_isolation', false);
+    return this.#core().defaultIsolationLevel();
   }
 
-  #ask(text: string, hasOwnLevel: boolean): Promise<IsolationLevel> {
-    const question = this.#invocationOf({ text });
-    return askIsolationLevel(
-      {
-        transactions: this.#transactions,
-        hasOwnLevel: hasOwnLevel && !isAutocommit(this.#options.current),
-        between: (ask) => this.#between(ask),
-      },
-      (control, deadline) => question.run(this.#session, control, deadline),
-    );
+  /** True while a transaction is in progress, also one that has failed. */
+  inTransaction(): boolean {
+    return this.#core().inTransaction();
   }
 
-  /** From now on each statement outside a transaction commits itself, or no longer does. @internal */
-  letAutocommit(isOn = true): void {
-    this.#options.autocommits = isOn;
+  /** True while a savepoint is in progress. */
+  inNestedTransaction(): boolean {
+    return this.getNestedTransaction() !== undefined;
   }
 
-  protected get observers(): ObserverFactory<AsyncConnection> {
-    return this.#source.observers;
+  /** The root transaction in progress; the same object every time. */
+  getTransaction(): Root | undefined {
+    return this.#core().transactions.root;
   }
 
-  protected get self(): this {
-    return this;
-  }
-
-  protected get transactions(): ConnectionTransactions<AsyncConnection> {
-    return this.#transactions;
-  }
-
-  protected get statementCache(): CompiledCache {
-    return this.#source.compiledCache;
-  }
-
-  protected statementDefaults(): ExecutionOptions {
-    return this.#options.current;
+  /** The innermost savepoint in progress; the same object every time. */
+  getNestedTransaction(): AsyncTransaction | undefined {
+    const innermost = this.#core().transactions.innermost();
+    return innermost?.nested === true ? innermost : undefined;
   }
 
   /**
-   * For the engine, which runs its own statements here when this connection's transaction is active.
-   * @internal
+   * Begins a transaction; nothing is sent before its first statement. Without `work` you get a handle that
+   * rolls back unless it is committed. With `work`, the transaction is committed when it returns and rolled
+   * back when it throws.
+   *
+   * @throws IllegalStateError when a transaction is in progress: use `beginNested()`, or end that one first.
+   * PendingRollbackError when the one in progress was lost with its connection.
    */
-  send(invocation: Invocation): Promise<CommandResult> {
-    const run: Dispatched<CommandResult> = (control, deadline) =>
-      invocation.run(this.#session, control, deadline);
-    return invocation.wait((signal) => this.#dispatch(run, signal));
+  begin(options?: TransactionOptions): Promise<Root>;
+  begin<T>(work: (transaction: Root) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  async begin<T>(
+    first?: TransactionOptions | ((transaction: Root) => Promise<T>),
+    second?: TransactionOptions,
+  ): Promise<T | Root> {
+    const { session, transactions } = this.#core();
+    session.expectOpenable();
+    if (typeof first !== 'function') {
+      if (second !== undefined) expectFunction('connection.begin(work, options)', first);
+      return transactions.begin(first);
+    }
+    return await transactions.block(transactions.begin(second), first);
   }
 
-  /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    const owner =
-      this.#transactions.current() ??
-      (isAutocommit(this.#options.current) ? undefined : this.#transactions.begin());
-    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
-    this.observer?.line(
-      'begin',
-      'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
-    );
-    return this.#between(work, signal);
+  /**
+   * Begins a savepoint, in a transaction that is begun first when there is none. Same two forms as `begin()`.
+   */
+  beginNested(): Promise<Nested>;
+  beginNested<T>(work: (transaction: Nested) => Promise<T>): Promise<T>;
+  async beginNested<T>(work?: (transaction: Nested) => Promise<T>): Promise<T | Nested> {
+    const { session, transactions } = this.#core();
+    session.expectOpenable();
+    if (work !== undefined) expectFunction('connection.beginNested(work)', work);
+    const nested = transactions.beginNested();
+    return work === undefined ? nested : await transactions.block(nested, work);
   }
 
-  /** Runs `work` outside of transactions, between two of them. */
-  #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    const send = (): Promise<T> => work([], undefined);
-    return this.#transactions.between(
-      () => this.#session.ready(signal)?.then(send) ?? send(),
-      () => this.#rest(),
-    );
+  /** Commits the transaction in progress; without one it does nothing. */
+  async commit(): Promise<void> {
+    await this.#core().transactions.root?.commit();
   }
 
-  async #executeScript(text: string): Promise<readonly CommandResult[]> {
-    const invocation = this.#invocationOf({ text });
-    return await this.#dispatch((control, deadline) =>
-      this.#session.executeMany(control, [{ text, simple: true }], invocation.commandOptions(deadline)),
-    );
+  /** Rolls the transaction in progress back; without one it does nothing. */
+  async rollback(): Promise<void> {
+    await this.#core().transactions.root?.rollback();
   }
 
-  #invocationOf(query: QueryConfig): Invocation {
-    return new Invocation(query, undefined, this.statementDefaults(), this.statementCache);
+  /**
+   * Adds a listener for what happens on this connection; it is called before those of the engine. See
+   * {@link ConnectionEvents}.
+   *
+   * @throws ArgumentError for an async listener, InvalidRequestError for an event that a connection does not
+   * have.
+   */
+  on<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#core().listeners.hubOf(event).on(event, listener);
+    return this;
   }
 
-  /** @internal */
-  openStream(invocation: Invocation): StreamSource {
-    return new TransactionStream({
-      current: () => this.#transactions.current(),
-      begin: () => this.beginRoot(),
-      isAutocommit: () => isAutocommit(this.#options.current),
-      wait: (work) => invocation.waitForPortal(work),
-      openPortal: (control, deadline) => invocation.openPortal(this.#session, control, deadline),
-    });
+  /** Adds a listener that is called once. */
+  once<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#core().listeners.hubOf(event).on(event, listener, true);
+    return this;
   }
 
-  /** Between two transactions. */
-  #rest(): Promise<void> | undefined {
-    return this.#mode === 'transaction' ? this.#session.giveBack() : undefined;
+  /** Takes a listener of this connection away. */
+  off<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
+    this.#core().listeners.hubOf(event).off(event, listener);
+    return this;
   }
+}
 
-  protected expectOpenable(): void {
-    if (this.closed) throw connectionClosed();
-    if (this.state === 'unstarted' && this.#mode === 'explicit') this.#expectPooled();
-  }
-
-  #expectPooled(): PooledConnection {
-    const { pooled } = this.#session;
-    if (pooled !== undefined) return pooled;
-    throw new NotStartedError('this AsyncConnection has no connection of the pool. Await start() first.');
-  }
+/** A connection of an engine in the mode that `settings` name. */
+export function makeConnection(
+  host: ConnectionHost<AsyncConnection>,
+  settings?: ConnectionSettings,
+): AsyncConnection {
+  const connection: AsyncConnection = new AsyncConnection(() => core);
+  const core = new ConnectionCore(host, connection, settings);
+  return connection;
 }

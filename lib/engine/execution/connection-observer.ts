@@ -44,6 +44,11 @@ export class ObserverFactory<Connection> {
     return this.#tally.count > 0 || isConnectionTraced();
   }
 
+  /** What a listener of `handleError` wants to be thrown for `error`; `error` itself where none does. */
+  replacementOf(error: unknown): unknown {
+    return this.parts.replacements.get(error) ?? error;
+  }
+
   /** Undefined while nothing observes the engine. */
   of(subject: ObservedSubject<Connection>): ConnectionObserver<Connection> | undefined {
     return this.isObserved ? new ConnectionObserver(this.parts, subject) : undefined;

@@ -13,30 +13,34 @@ import type { ScalarResult } from '../result/scalar-result.js';
 import type { StreamSource } from '../result/stream-source.js';
 import { ParameterBatch, isListOfSets } from '../statement/parameter-batch.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
-import type { Executable, QueryConfig } from '../statement/executable.js';
+import type { Executable } from '../statement/executable.js';
 import type { Parameters, Row } from '../statement/row.js';
 import { StatementObserver } from './statement-observer.js';
-import type { StatementRequest } from './statement-observer.js';
-import type { ConnectionObserver } from './connection-observer.js';
+import type { StatementCall } from './statement-observer.js';
+import type { ObserverFactory, ConnectionObserver } from './connection-observer.js';
 
-/** What an engine and a connection have in common: they run statements. Where, is their own affair. */
-export abstract class Executor {
-  protected abstract readonly statementCache: CompiledCache;
+/** Where an executor's statements go. */
+export interface StatementRunner {
+  readonly cache: CompiledCache;
+  /** What errors show of parameters, and what is thrown instead of them. */
+  readonly observers: Pick<ObserverFactory<unknown>, 'shownParameters' | 'replacementOf'>;
   /** The options that a statement's own are added to. */
-  protected abstract statementDefaults(): StatementOptions;
-  /** What the messages of errors say of parameters; undefined: nothing. */
-  protected abstract readonly shownParameters: 'values' | 'hidden' | undefined;
-  /**
-   * What listeners of `handleError` want to be thrown for `error`, which is `error` itself when they want
-   * nothing.
-   */
-  protected abstract replacementOf(error: unknown): unknown;
-  /** Who wants to know of a statement of this caller; undefined: nobody. */
-  protected abstract callerObserver(): ConnectionObserver<unknown> | undefined;
-  /** May throw at once what it refuses. @internal */
-  abstract send(invocation: Invocation): Promise<CommandResult>;
-  /** @internal */
-  abstract openStream(invocation: Invocation): StreamSource;
+  statementDefaults(): StatementOptions;
+  /** Told of a statement of this caller; undefined while nothing observes it. */
+  observer(): ConnectionObserver<unknown> | undefined;
+  /** May throw at once what it refuses. */
+  send(invocation: Invocation): Promise<CommandResult>;
+  openStream(invocation: Invocation): StreamSource;
+}
+
+/** What an engine and a connection have in common: they run statements. */
+export abstract class Executor {
+  readonly #runner: () => StatementRunner;
+
+  /** `runner` finds, for each statement, where it goes. @internal */
+  constructor(runner: () => StatementRunner) {
+    this.#runner = runner;
+  }
 
   /**
    * Sends a statement; await the result or ask it a question: `await connection.execute(statement).one()`. A
@@ -50,7 +54,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(this.#send(statement, parameters, options, false));
+    return new PendingResult<R>(send(this.#runner, { statement, parameters, options }));
   }
 
   /** The first column of the first row; undefined without a row. */
@@ -89,8 +93,9 @@ export abstract class Executor {
     parameters?: Parameters,
     options?: StatementOptions,
   ): AsyncResult<R> {
-    const invocation = this.#streamed(statement, parameters, options);
-    const source = new MappedErrorSource(this.openStream(invocation), (error) => this.#mapError(error));
+    const runner = this.#runner();
+    const invocation = streamed(runner, { statement, parameters, options });
+    const source = new MappedErrorSource(runner.openStream(invocation), (error) => answerTo(runner, error));
     return new AsyncResult<R>(source, invocation.options);
   }
 
@@ -116,99 +121,91 @@ export abstract class Executor {
     const statement = isListOfSets(parameters)
       ? new ParameterBatch(sql, parameters)
       : { text: sql, values: parameters };
-    return new PendingResult<R>(this.#send(statement, undefined, options, true));
+    return new PendingResult<R>(send(this.#runner, { statement, options, isRaw: true }));
   }
+}
 
-  /** For SQL of code that was written for the driver. */
-  protected sendRaw(query: QueryConfig): Promise<CommandResult> {
-    return this.#send(query, undefined, undefined, true);
+function send(find: () => StatementRunner, call: StatementCall): Promise<CommandResult> {
+  try {
+    return sendStatement(find(), call);
+  } catch (error) {
+    return Promise.reject(error);
   }
+}
 
-  // No promise of its own between the caller and the driver: each costs more than the rest of this.
-  #send(
-    statement: Executable<unknown>,
-    parameters: StatementParameters | undefined,
-    options: StatementOptions | undefined,
-    isRaw: boolean,
-  ): Promise<CommandResult> {
-    try {
-      const merged = this.#optionsOf(options);
-      expectBuffered(merged);
-      const observer = this.callerObserver();
-      const sent =
-        observer === undefined
-          ? this.send(new Invocation(statement, parameters, merged, this.#cacheOf(merged)))
-          : this.#sendObserved(observer, { statement, parameters, options: merged, isRaw });
-      if (this.shownParameters === undefined) return sent;
-      return sent.catch((error: unknown) => {
-        throw this.#described(error);
-      });
-    } catch (error) {
-      return Promise.reject(this.#described(error));
-    }
+/** Runs a statement where `runner` says. Rejects with whatever fails; nothing is thrown. */
+// No promise of its own between the caller and the driver: each costs more than the rest of this.
+export function sendStatement(runner: StatementRunner, call: StatementCall): Promise<CommandResult> {
+  try {
+    const options = optionsOf(runner, call.options);
+    expectBuffered(options);
+    const watch = runner.observer();
+    const sent =
+      watch === undefined
+        ? runner.send(new Invocation(call.statement, call.parameters, options, cacheOf(runner, options)))
+        : sendWatched(runner, watch, call, options);
+    if (runner.observers.shownParameters === undefined) return sent;
+    return sent.catch((error: unknown) => {
+      throw described(runner, error);
+    });
+  } catch (error) {
+    return Promise.reject(described(runner, error));
   }
+}
 
-  async #sendObserved(
-    observer: ConnectionObserver<unknown>,
-    request: StatementRequest,
-  ): Promise<CommandResult> {
-    const observed = new StatementObserver(observer, request);
-    const invocation = observed.prepare(this.#cacheOf(request.options));
-    let result: CommandResult;
-    try {
-      result = await this.send(invocation);
-    } catch (error) {
-      this.#described(error);
-      throw observer.replacementOf(error);
-    }
-    observed.finished(result.rowCount);
-    return result;
+async function sendWatched(
+  runner: StatementRunner,
+  watch: ConnectionObserver<unknown>,
+  call: StatementCall,
+  options: StatementOptions,
+): Promise<CommandResult> {
+  const watched = new StatementObserver(watch, call, options);
+  const invocation = watched.prepare(cacheOf(runner, options));
+  let result: CommandResult;
+  try {
+    result = await runner.send(invocation);
+  } catch (error) {
+    described(runner, error);
+    throw watch.replacementOf(error);
   }
+  watched.finished(result.rowCount);
+  return result;
+}
 
-  #streamed(
-    statement: Executable<unknown>,
-    parameters: Parameters | undefined,
-    options: StatementOptions | undefined,
-  ): Invocation {
-    try {
-      const merged = this.#optionsOf(options);
-      const observer = this.callerObserver();
-      const cache = this.#cacheOf(merged);
-      if (observer === undefined) return new Invocation(statement, parameters, merged, cache);
-      return new StatementObserver(observer, {
-        statement,
-        parameters,
-        options: merged,
-        isRaw: false,
-      }).prepare(cache);
-    } catch (error) {
-      throw this.#described(error);
-    }
+function streamed(runner: StatementRunner, call: StatementCall): Invocation {
+  try {
+    const options = optionsOf(runner, call.options);
+    const watch = runner.observer();
+    const cache = cacheOf(runner, options);
+    return watch === undefined
+      ? new Invocation(call.statement, call.parameters, options, cache)
+      : new StatementObserver(watch, call, options).prepare(cache);
+  } catch (error) {
+    throw described(runner, error);
   }
+}
 
-  // A listener may have come after the statement was made, and may have gone before it fails.
-  #mapError(error: unknown): unknown {
-    this.#described(error);
-    return this.replacementOf(error);
-  }
+// A listener may have come after the statement was made, and may have gone before it fails.
+function answerTo(runner: StatementRunner, error: unknown): unknown {
+  described(runner, error);
+  return runner.observers.replacementOf(error);
+}
 
-  #described(error: unknown): unknown {
-    const { shownParameters } = this;
-    if (shownParameters !== undefined && error instanceof StatementError)
-      error.showParameters(shownParameters);
-    return error;
-  }
+function described(runner: StatementRunner, error: unknown): unknown {
+  const { shownParameters } = runner.observers;
+  if (shownParameters !== undefined && error instanceof StatementError) error.showParameters(shownParameters);
+  return error;
+}
 
-  #optionsOf(options: StatementOptions | undefined): StatementOptions {
-    const defaults = this.statementDefaults();
-    if (options === undefined) return defaults;
-    checkStatementOptions(options);
-    return mergeOptions(defaults, options);
-  }
+function optionsOf(runner: StatementRunner, options: StatementOptions | undefined): StatementOptions {
+  const defaults = runner.statementDefaults();
+  if (options === undefined) return defaults;
+  checkStatementOptions(options);
+  return mergeOptions(defaults, options);
+}
 
-  #cacheOf({ compiledCache }: StatementOptions): CompiledCache | undefined {
-    return compiledCache === undefined ? this.statementCache : (compiledCache ?? undefined);
-  }
+function cacheOf(runner: StatementRunner, { compiledCache }: StatementOptions): CompiledCache | undefined {
+  return compiledCache === undefined ? runner.cache : (compiledCache ?? undefined);
 }
 
 function expectBuffered({ streamResults }: StatementOptions): void {

@@ -14,32 +14,30 @@ import type { CommandObserver } from './watched-portal.js';
 
 type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-/** What somebody wants to be executed. */
-export interface StatementRequest {
+/** A statement as its caller gave it. */
+export interface StatementCall {
   readonly statement: Executable<unknown>;
-  readonly parameters: StatementParameters | undefined;
-  readonly options: StatementOptions;
-  /**
-   * True: SQL of the driver, which is compiled by nobody and has no events of its own but those of the
-   * cursor.
-   */
-  readonly isRaw: boolean;
+  readonly parameters?: StatementParameters | undefined;
+  readonly options?: StatementOptions | undefined;
+  /** True: SQL of the driver, which is not compiled and emits the events of the cursor alone. */
+  readonly isRaw?: boolean;
 }
 
 /** One statement on its way, from the call to the answer, with all that is told of it. */
 export class StatementObserver<Connection> implements CommandObserver {
   readonly #watch: ConnectionObserver<Connection>;
-  readonly #request: StatementRequest;
+  readonly #isRaw: boolean;
   readonly #site: CallSite | undefined;
   readonly #startedAt = performance.now();
   #event: Changeable<BeforeExecuteEvent<Connection>>;
   #mark = 'raw sql';
   #progress: 'regular' | 'interrupted' = 'regular';
 
-  constructor(watch: ConnectionObserver<Connection>, request: StatementRequest) {
-    const { statement, parameters, options } = request;
+  /** `options`: those of the call, with the defaults of where it runs. */
+  constructor(watch: ConnectionObserver<Connection>, call: StatementCall, options: StatementOptions) {
+    const { statement, parameters, isRaw = false } = call;
     this.#watch = watch;
-    this.#request = request;
+    this.#isRaw = isRaw;
     this.#event = { connection: watch.connection, statement, parameters, options };
     this.#site = watch.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
   }
@@ -50,13 +48,13 @@ export class StatementObserver<Connection> implements CommandObserver {
 
   /** Asks `beforeExecute`, then compiles what it left. */
   prepare(cache: CompiledCache | undefined): Invocation {
-    if (!this.#request.isRaw) this.#askBeforeExecute();
+    if (!this.#isRaw) this.#askBeforeExecute();
     const { statement, parameters, options } = this.#event;
     const since = cache === undefined ? undefined : cachedSince(statement, cache);
     const start = performance.now();
     try {
       const invocation = new Invocation(statement, parameters, options, cache);
-      if (!this.#request.isRaw) this.#mark = compileMark(statement, cache, since, start);
+      if (!this.#isRaw) this.#mark = compileMark(statement, cache, since, start);
       invocation.observer = this;
       return invocation;
     } catch (error) {
@@ -110,7 +108,7 @@ export class StatementObserver<Connection> implements CommandObserver {
 
   /** The statement has succeeded. */
   finished(rowCount: number): void {
-    if (this.#request.isRaw) return;
+    if (this.#isRaw) return;
     const duration = performance.now() - this.#startedAt;
     this.#watch.emit('afterExecute', { ...this.#event, rowCount, duration });
   }

@@ -1,12 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
-  AsyncConnection,
+  type AsyncConnection,
   IllegalStateError,
   NotStartedError,
   PendingRollbackError,
   ResourceClosedError,
 } from 'nest-async-engine/engine';
-import type { AsyncEngine, ConnectionMode, ConnectionState } from 'nest-async-engine/engine';
+import type { AsyncEngine, ConnectionState } from 'nest-async-engine/engine';
+import { makeConnection } from '../../../lib/engine/connection/connection.js';
+import type { ConnectionMode } from '../../../lib/engine/connection/connection-host.js';
 import { failureOf, insert, LogBook, outcomeOf, TransactionWorkshop } from '../../support/items.js';
 
 type Refusal = abstract new (...args: never[]) => Error;
@@ -94,7 +96,7 @@ afterEach(() => workshop.tidyUp());
 afterAll(() => workshop.close());
 
 async function connectionIn(cell: Cell, engine: AsyncEngine): Promise<AsyncConnection> {
-  const connection = new AsyncConnection(engine, cell.mode);
+  const connection = makeConnection(engine.host, { mode: cell.mode });
   if (cell.state === 'unstarted') return connection;
   await connection.start();
   if (cell.transaction === 'attached') await connection.execute(insert('before'));

@@ -234,7 +234,7 @@ describe('@Transactional in an application', () => {
     expect(await (await fetch(`${running.url}/timer`)).text()).toBe('answered');
     await expectIdle(running.get(AsyncEngine), database);
     rivals.mayGoOn.open();
-    await expect(rivals.late).rejects.toMatchObject({ code: 'RESOURCE_CLOSED' });
+    await expect(rivals.late).rejects.toMatchObject({ code: 'SCOPE_ENDED' });
     expect(await storedNames(database)).toEqual(['in time']);
   });
 });

@@ -39,6 +39,7 @@ export const HALL: readonly string[] = [
   'resolve-engine-options.ts',
   'engine-events.ts',
   'engine-listeners.ts',
+  'engine-runner.ts',
 ];
 
 const HOUSES = Object.keys(STAIRS);

@@ -1,20 +1,27 @@
-import type { Dialect } from './dialect.js';
+import type { ObserverFactory } from '../execution/connection-observer.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
-import type { EngineLogger } from '../util/logger.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Transaction } from '../transaction/transaction.js';
-import type { ObserverFactory } from '../execution/connection-observer.js';
+import type { EngineLogger } from '../util/logger.js';
 import type { Watchdog } from '../util/watchdog.js';
 
-/** What a connection needs of its engine. */
-export interface ConnectionSourceOf<Connection> {
+/** The database system and the driver of an engine, by name. */
+export interface Dialect {
+  /** `postgresql`. */
+  readonly name: string;
+  /** `pg` or `pglite`. */
+  readonly driver: string;
+}
+
+/** What a connection needs of its engine. Times in ms. */
+export interface ConnectionHost<Connection> {
   readonly pool: Pool;
   readonly compiledCache: CompiledCache;
   readonly logger: EngineLogger;
   readonly dialect: Dialect;
-  /** Who wants to know what happens. */
+  /** Makes the observers of what happens on a connection. */
   readonly observers: ObserverFactory<Connection>;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
@@ -23,7 +30,9 @@ export interface ConnectionSourceOf<Connection> {
   getExecutionOptions(): ExecutionOptions;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
+  /** Connections that transactions around the caller hold while it waits for another one. */
   holding(): readonly PooledConnection[];
+  /** Runs `work` with no active transaction. */
   outside<T>(work: () => T): T;
 }
 
@@ -32,3 +41,13 @@ export interface ConnectionSourceOf<Connection> {
  * `transaction`: the same, but gives it back whenever a transaction has ended.
  */
 export type ConnectionMode = 'explicit' | 'scoped' | 'transaction';
+
+/** How a connection begins and ends. */
+export interface ConnectionSettings {
+  /** Default `explicit`. */
+  readonly mode?: ConnectionMode;
+  /** Asked once, by the first statement, for options that are not known before. */
+  readonly late?: (() => ExecutionOptions) | undefined;
+  /** Makes the error of a use after the end. Default: a `ResourceClosedError`. */
+  readonly ended?: (() => Error) | undefined;
+}

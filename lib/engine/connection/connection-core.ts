@@ -1,0 +1,238 @@
+import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
+import { ConnectionListeners } from './connection-listeners.js';
+import { ConnectionOptions } from './connection-options.js';
+import { ConnectionSession } from './connection-session.js';
+import { ConnectionStream } from './connection-stream.js';
+import { lendDriverClient } from './driver-client.js';
+import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
+import type { CommandResult, Control } from '../driver/driver.js';
+import { parseExecutionOptions } from '../execution/execution-options.js';
+import type { ExecutionOptions } from '../execution/execution-options.js';
+import { sendStatement } from '../execution/executor.js';
+import type { StatementRunner } from '../execution/executor.js';
+import { Invocation } from '../execution/invocation.js';
+import type { ObserverFactory, ConnectionObserver } from '../execution/connection-observer.js';
+import type { PooledConnection } from '../pool/pooled-connection.js';
+import type { StreamSource } from '../result/stream-source.js';
+import type { CompiledCache } from '../statement/compiled-cache.js';
+import type { QueryConfig } from '../statement/executable.js';
+import { ConnectionTransactions } from '../transaction/connection-transactions.js';
+import type { TransactionContext } from '../transaction/connection-transactions.js';
+import { normalizeIsolationLevel } from '../transaction/isolation.js';
+import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
+import type { RootTransaction } from '../transaction/root-transaction.js';
+import type { TransactionOwner } from '../transaction/transaction-host.js';
+import type { Transaction } from '../transaction/transaction.js';
+
+/** Work that was given its place on the session, with what must travel in front of it. */
+type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
+
+/**
+ * One connection: its session, transactions, options and listeners, and how its statements come to them.
+ * What a user holds is an AsyncConnection in front of it.
+ */
+export class ConnectionCore<Connection>
+  implements StatementRunner, TransactionContext<Connection>, DriverClientHost
+{
+  /** What transactions and events show as their connection. */
+  readonly connection: Connection;
+  readonly host: ConnectionHost<Connection>;
+  readonly options: ConnectionOptions;
+  readonly listeners: ConnectionListeners<Connection>;
+  readonly transactions: ConnectionTransactions<Connection>;
+  readonly session: ConnectionSession<Connection>;
+
+  constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
+    this.connection = connection;
+    this.host = host;
+    this.options = new ConnectionOptions(host.getExecutionOptions(), settings.late);
+    const invalidate = (cause: unknown): void => this.session.invalidate(cause);
+    const observer = (): ConnectionObserver<Connection> | undefined => this.listeners.observer();
+    this.listeners = new ConnectionListeners(host, connection, this.options, invalidate);
+    this.transactions = new ConnectionTransactions(this);
+    this.session = new ConnectionSession(host, this.transactions, observer, settings);
+  }
+
+  get cache(): CompiledCache {
+    return this.host.compiledCache;
+  }
+
+  get observers(): ObserverFactory<Connection> {
+    return this.host.observers;
+  }
+
+  statementDefaults(): ExecutionOptions {
+    return this.options.current;
+  }
+
+  observer(): ConnectionObserver<Connection> | undefined {
+    return this.listeners.observer();
+  }
+
+  send(invocation: Invocation): Promise<CommandResult> {
+    const run: Dispatched<CommandResult> = (control, deadline) =>
+      invocation.run(this.session, control, deadline);
+    return invocation.wait((signal) => this.#dispatch(run, signal));
+  }
+
+  openStream(invocation: Invocation): StreamSource {
+    return new ConnectionStream(this, invocation);
+  }
+
+  owner(): TransactionOwner<Connection> {
+    return { connection: this.connection, host: this.session };
+  }
+
+  defaults(): TransactionOptions | undefined {
+    return this.options.ofBegin;
+  }
+
+  isLate(): boolean {
+    return this.options.isLate;
+  }
+
+  ambient(): Transaction<Connection> | undefined {
+    return this.host.transactionOn(this.connection);
+  }
+
+  /** The root that the holder of the connection began, whatever transaction the caller is in. */
+  get own(): RootTransaction<Connection> | undefined {
+    return this.transactions.own;
+  }
+
+  inTransaction(): boolean {
+    return this.transactions.root?.isActive === true;
+  }
+
+  /** Begins a root transaction at once; nothing is sent. */
+  beginRoot(options?: TransactionOptions): RootTransaction<Connection> {
+    return this.transactions.begin(options);
+  }
+
+  /** A root that waits, at its first statement, for the one before it. */
+  queueRoot(options?: TransactionOptions): RootTransaction<Connection> {
+    const root = this.transactions.queue(options);
+    root.announce();
+    return root;
+  }
+
+  /** From now on each statement outside a transaction commits itself, or no longer does. */
+  letAutocommit(isOn = true): void {
+    this.options.autocommits = isOn;
+  }
+
+  /** Rolls back what was not committed and gives the session back. */
+  async close(): Promise<void> {
+    try {
+      await this.transactions.root?.rollback();
+    } catch (error) {
+      // The session is condemned already; what was not committed is gone either way.
+      this.session.report(error);
+    } finally {
+      await this.session.close();
+      this.listeners.clear();
+    }
+  }
+
+  invalidate(cause: unknown): void {
+    this.session.expectOpenable();
+    if (this.session.state === 'unstarted') this.session.expectPooled();
+    this.session.invalidate(cause);
+  }
+
+  addOptions(options: ExecutionOptions): void {
+    const parsed = parseExecutionOptions(options, this.inTransaction());
+    this.options.add(this.observer()?.setOptions(parsed) ?? parsed);
+  }
+
+  async rawConnection(): Promise<PooledConnection> {
+    const owner = this.transactions.current();
+    if (owner === undefined) await this.session.ready();
+    else await owner.execute((control) => this.session.executeMany(control, []));
+    return this.session.expectPooled();
+  }
+
+  async run<A extends unknown[], T>(
+    work: (client: DriverClient, ...args: A) => Promise<T>,
+    args: A,
+  ): Promise<T> {
+    this.session.expectOpenable();
+    return await lendDriverClient(this, (client) => work(client, ...args));
+  }
+
+  execute(query: QueryConfig): Promise<CommandResult> {
+    return sendStatement(this, { statement: query, isRaw: true });
+  }
+
+  async executeScript(text: string): Promise<readonly CommandResult[]> {
+    const invocation = this.#invocationOf({ text });
+    return await this.#dispatch((control, deadline) =>
+      this.session.executeMany(control, [{ text, simple: true }], invocation.commandOptions(deadline)),
+    );
+  }
+
+  // Where each statement commits itself, the client's BEGIN is the transaction.
+  async begin(): Promise<ClientTransaction> {
+    const isRoot = this.options.isAutocommit && !this.inTransaction();
+    return isRoot ? this.transactions.begin() : this.transactions.beginNested();
+  }
+
+  report(error: unknown): void {
+    this.session.report(error);
+  }
+
+  /** The level of the transaction in progress, else of the next; asked where its answer is right. */
+  async isolationLevel(): Promise<IsolationLevel> {
+    return await this.#askLevel('SHOW transaction_isolation', this.options.hasOwnLevel);
+  }
+
+  async defaultIsolationLevel(): Promise<IsolationLevel> {
+    return await this.#askLevel('SHOW default_transaction_isolation', false);
+  }
+
+  async #askLevel(text: string, isInBegin: boolean): Promise<IsolationLevel> {
+    const question = this.#invocationOf({ text });
+    const ask: Dispatched<CommandResult> = (control, deadline) =>
+      question.run(this.session, control, deadline);
+    const current = this.transactions.current();
+    if (current !== undefined)
+      return levelOf(await current.execute((control) => ask(control, current.deadline)));
+    if (!isInBegin) return levelOf(await this.#between(ask));
+    // The level travels in BEGIN, so that only a transaction has it: one that is begun to be asked.
+    const probe = this.transactions.queue();
+    try {
+      return levelOf(await probe.execute((control) => ask(control, probe.deadline)));
+    } finally {
+      await probe.rollback();
+    }
+  }
+
+  #invocationOf(query: QueryConfig): Invocation {
+    return new Invocation(query, undefined, this.options.current, this.cache);
+  }
+
+  /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
+  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
+    const owner =
+      this.transactions.current() ?? (this.options.isAutocommit ? undefined : this.transactions.begin());
+    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
+    this.observer()?.line(
+      'begin',
+      'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
+    );
+    return this.#between(work, signal);
+  }
+
+  /** Runs `work` outside of transactions, between two of them. */
+  #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
+    const send = (): Promise<T> => work([], undefined);
+    return this.transactions.between(
+      () => this.session.ready(signal)?.then(send) ?? send(),
+      () => this.session.rest(),
+    );
+  }
+}
+
+function levelOf({ rows: [row] }: CommandResult): IsolationLevel {
+  return normalizeIsolationLevel(String(Object.values(row ?? {})[0]));
+}

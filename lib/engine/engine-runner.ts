@@ -1,0 +1,169 @@
+import type { AmbientContext } from './ambient/async-context.js';
+import type { OpenScopes } from './ambient/open-scopes.js';
+import type { TransactionalOptions } from './ambient/open-transaction.js';
+import { StandaloneStream } from './ambient/standalone-stream.js';
+import { makeConnection } from './connection/connection.js';
+import type { AsyncConnection, AsyncTransaction } from './connection/connection.js';
+import type { ConnectionHost, Dialect } from './connection/connection-host.js';
+import type { CommandResult, Control } from './driver/driver.js';
+import type { DatabaseUrl } from './driver/url/url.js';
+import { runAutocommitted } from './execution/autocommit.js';
+import type { AutocommitHost } from './execution/autocommit.js';
+import type { ExecutionOptions } from './execution/execution-options.js';
+import type { StatementRunner } from './execution/executor.js';
+import type { Invocation } from './execution/invocation.js';
+import type { Multiplexer } from './execution/multiplexer.js';
+import type { ErrorReplacements } from './execution/connection-observer.js';
+import type { ObserverFactory, ConnectionObserver } from './execution/connection-observer.js';
+import type { Pool } from './pool/pool.js';
+import type { PooledConnection } from './pool/pooled-connection.js';
+import type { StreamSource } from './result/stream-source.js';
+import type { CompiledCache } from './statement/compiled-cache.js';
+import { settingsControl } from './transaction/isolation.js';
+import type { EngineLogger } from './util/logger.js';
+import type { Watchdog } from './util/watchdog.js';
+
+/** What an engine and the engines made of it by `executionOptions()` share. Times in ms. */
+export interface EngineShared {
+  readonly url: DatabaseUrl;
+  readonly driver: string;
+  /** Ends what the driver holds beside its sessions. */
+  readonly closeDriver: () => Promise<void> | undefined;
+  pool: Pool;
+  readonly compiledCache: CompiledCache;
+  readonly dialect: Dialect;
+  readonly logger: EngineLogger;
+  /** `AsyncEngine`, or with a `loggingName` of its own `AsyncEngine.orders`. */
+  readonly loggerName: string;
+  readonly hideParameters: boolean;
+  readonly slowStatementThreshold: number | undefined;
+  readonly replacements: ErrorReplacements;
+  readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
+  readonly watchdog: Watchdog;
+  /** Undefined: each statement has a connection to itself. */
+  readonly multiplexer: Multiplexer | undefined;
+  readonly ambient: AmbientContext;
+  readonly scopes: OpenScopes;
+  readonly transactional: TransactionalOptions | undefined;
+}
+
+const NO_CONTROL: readonly Control[] = [];
+
+/** Where the statements of one engine run, and what its connections need of it. */
+export class EngineRunner implements StatementRunner, AutocommitHost, ConnectionHost<AsyncConnection> {
+  readonly #shared: EngineShared;
+  readonly observers: ObserverFactory<AsyncConnection>;
+  options: ExecutionOptions;
+
+  constructor(shared: EngineShared, observers: ObserverFactory<AsyncConnection>, options: ExecutionOptions) {
+    this.#shared = shared;
+    this.observers = observers;
+    this.options = options;
+  }
+
+  get cache(): CompiledCache {
+    return this.#shared.compiledCache;
+  }
+
+  get compiledCache(): CompiledCache {
+    return this.#shared.compiledCache;
+  }
+
+  get pool(): Pool {
+    return this.#shared.pool;
+  }
+
+  get logger(): EngineLogger {
+    return this.#shared.logger;
+  }
+
+  get dialect(): Dialect {
+    return this.#shared.dialect;
+  }
+
+  get nestedWaitTimeout(): number {
+    return this.#shared.nestedWaitTimeout;
+  }
+
+  get commitTimeout(): number {
+    return this.#shared.commitTimeout;
+  }
+
+  get watchdog(): Watchdog {
+    return this.#shared.watchdog;
+  }
+
+  getExecutionOptions(): ExecutionOptions {
+    return this.options;
+  }
+
+  statementDefaults(): ExecutionOptions {
+    return this.options;
+  }
+
+  transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
+    return this.#shared.ambient.transactionOn(connection);
+  }
+
+  holding(): readonly PooledConnection[] {
+    return this.#shared.ambient.holding();
+  }
+
+  outside<T>(work: () => T): T {
+    return this.#shared.ambient.runWithoutTransaction(work);
+  }
+
+  /** The transaction in which statements of the caller run. Throws when it has ended. */
+  get #active(): AsyncTransaction | undefined {
+    return this.#shared.ambient.current?.active;
+  }
+
+  observer(): ConnectionObserver<AsyncConnection> | undefined {
+    if (!this.observers.isObserved) return undefined;
+    return this.#active?.connection.core.observer() ?? this.engineObserver();
+  }
+
+  engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
+    return this.observers.of({
+      connection: undefined,
+      hub: this.observers.parts.hub,
+      options: () => this.options,
+      // The sender of the statement has its session, and asks the statement.
+      invalidate: () => undefined,
+    });
+  }
+
+  send(invocation: Invocation): Promise<CommandResult> {
+    const active = this.#active;
+    if (active !== undefined) return active.connection.core.send(invocation);
+    if (this.#needsTransaction(invocation)) return this.#sendInTransaction(invocation);
+    const { settings } = this.options;
+    const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
+    const { multiplexer } = this.#shared;
+    return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
+  }
+
+  async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
+    const connection = await invocation.wait((signal) => makeConnection(this).start(signal));
+    try {
+      return await connection.begin(() => connection.core.send(invocation));
+    } finally {
+      await connection.close();
+    }
+  }
+
+  openStream(invocation: Invocation): StreamSource {
+    const active = this.#active;
+    if (active !== undefined) return active.connection.core.openStream(invocation);
+    return new StandaloneStream(this, invocation, this.#shared.ambient.current?.scope);
+  }
+
+  // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
+  #needsTransaction(invocation: Invocation): boolean {
+    const { isolationLevel, readOnly, deferrable } = this.options;
+    if (readOnly !== undefined || deferrable !== undefined) return true;
+    if (invocation.isMany && invocation.commands.length > invocation.pageSize) return true;
+    return isolationLevel !== undefined && isolationLevel !== 'AUTOCOMMIT';
+  }
+}
