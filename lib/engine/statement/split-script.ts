@@ -34,8 +34,6 @@ class ScriptSplitter {
   readonly #sql: string;
   readonly #statements: ScriptStatement[] = [];
   #words: string[] = [];
-  /** True for CREATE FUNCTION and CREATE PROCEDURE, whose body may hold semicolons. */
-  #isRoutine = false;
   /** Where the statement begins; undefined before its first token. */
   #start: number | undefined;
   #brackets = 0;
@@ -79,11 +77,8 @@ class ScriptSplitter {
 
   #word(word: string): void {
     if (this.#brackets > 0) return;
-    if (this.#words.length < WORDS_KEPT) {
-      this.#words.push(word);
-      this.#isRoutine ||= ROUTINE.test(this.#words.join(' '));
-    }
-    if (!this.#isRoutine) return;
+    if (this.#words.length < WORDS_KEPT) this.#words.push(word);
+    if (!/^(?:BEGIN|CASE|END)$/.test(word) || !ROUTINE.test(this.#words.join(' '))) return;
     if (word === 'BEGIN' || (word === 'CASE' && this.#blocks > 0)) this.#blocks += 1;
     else if (word === 'END' && this.#blocks > 0) this.#blocks -= 1;
   }
@@ -92,7 +87,6 @@ class ScriptSplitter {
     if (this.#start !== undefined) this.#statements.push({ start: this.#start, end, words: this.#words });
     this.#start = undefined;
     this.#words = [];
-    this.#isRoutine = false;
     this.#brackets = 0;
     this.#blocks = 0;
   }
