@@ -4,7 +4,7 @@ import { ENGINE_OPTIONS } from './resolve-engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { describeKind, describeValue } from './util/describe-value.js';
-import { isPlainObject } from './util/option-rule.js';
+import { isRecord } from './util/option-rule.js';
 import { mergeOptions } from './util/merge-options.js';
 import { DatabaseUrl } from './driver/url/url.js';
 
@@ -57,7 +57,7 @@ function expectKeys(config: unknown, prefix: unknown): void {
   if (typeof prefix !== 'string') {
     throw new ArgumentError(`the prefix of a configuration must be a string; got ${describeKind(prefix)}.`);
   }
-  if (isPlainObject(config) || Object.prototype.toString.call(config) === '[object Object]') return;
+  if (isRecord(config)) return;
   throw new ArgumentError(
     `the configuration must be an object with the key '${prefix}url'; got ${describeKind(config)}.`,
   );

@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
+import type { Client } from 'pg';
 import {
   createAsyncEngine,
+  IllegalStateError,
   IntegrityError,
   NotSupportedError,
   OperationalError,
@@ -190,7 +192,7 @@ describe('what upstream knows of asyncpg', () => {
       const connection = await engineWith().connect();
       const transaction = await connection.begin();
       await connection.execDriverSql(`INSERT INTO item VALUES (1, 'a')`);
-      await failureOf(connection.execDriverSql('COMMIT', [], { signal: AbortSignal.abort() }));
+      await failureOf(connection.execDriverSql('SELECT 1', [], { signal: AbortSignal.abort() }));
       expect([transaction.isActive, await storedNames()]).toEqual([true, []]);
       await transaction[end]();
       expect(await storedNames()).toEqual(end === 'commit' ? ['a'] : []);
@@ -217,12 +219,15 @@ describe('what upstream knows of asyncpg', () => {
     expect(await engine.execDriverSql('SELECT 1').scalar()).toBe(1);
   });
 
-  // ≠: the server answers a ROLLBACK without a transaction with a warning, and node-postgres has no state to disagree.
+  // ≠: a ROLLBACK that is sent as a statement is refused; one of the raw client ends the transaction with an error.
   it('AP-08: a transaction that ended behind our back is rolled back, and the next one works', async () => {
     const connection = await engineWith().connect();
     const transaction = await connection.begin();
     await connection.execDriverSql(`INSERT INTO item VALUES (1, 'a')`);
-    await connection.execDriverSql('ROLLBACK');
+    expect(await failureOf(connection.execDriverSql('ROLLBACK'))).toBeInstanceOf(IllegalStateError);
+    const { driverConnection } = await connection.getRawConnection();
+    await (driverConnection as Client).query('ROLLBACK');
+    expect(await failureOf(transaction.commit())).toBeInstanceOf(IllegalStateError);
     await transaction.rollback();
     await connection.begin(async () => {
       await connection.execDriverSql(`INSERT INTO item VALUES (2, 'b')`);

@@ -127,7 +127,7 @@ describe('an explicit transaction', () => {
       await connection.begin();
       const refusal = await failureOf(connection.begin());
       expect(refusal).toBeInstanceOf(InvalidRequestError);
-      expect(String(refusal)).toContain('in a transaction already');
+      expect(String(refusal)).toContain('already has a transaction');
     }));
 
   it('TX-50: a SELECT that was not committed holds no lock once its connection is closed', async () => {

@@ -5,7 +5,7 @@ import { ArgumentError, PropagationError } from '../errors/errors.js';
 import { ContextFrame } from './async-context.js';
 import type { AmbientContext } from './async-context.js';
 import { PROPAGATION } from './propagation.js';
-import type { Propagation } from './propagation.js';
+import type { Propagation, PropagationAction } from './propagation.js';
 import type { RetryOptions } from './retry.js';
 import type { Lease, Scope } from './scope.js';
 import { checkJoiningOptions } from '../transaction/nested-options.js';
@@ -27,6 +27,9 @@ export interface TransactionalOptions extends TransactionOptions {
   readonly noRollbackFor?: readonly ErrorMatcher[] | undefined;
 }
 
+/** `own`: begun or nested here. `joined`: other code ends it. `none`: there is none. */
+type Part = 'own' | 'joined' | 'none';
+
 /**
  * An ambient transaction, from the call to its end. Nothing is sent and nothing is taken from the pool before
  * its first statement, so that one may be opened before it is known whether it is needed.
@@ -36,10 +39,9 @@ export class OpenTransaction {
   readonly #ambient: AmbientContext;
   readonly #frame: ContextFrame;
   readonly #lease: Lease | undefined;
-  /** `own`: begun or nested here. `joined`: somebody else ends it. `none`: there is none. */
-  readonly #kind: 'own' | 'joined' | 'none';
+  readonly #part: Part;
 
-  /** @internal */
+  /** The options are checked where they entered. @internal */
   constructor(
     source: ConnectionHost<AsyncConnection>,
     ambient: AmbientContext,
@@ -49,51 +51,19 @@ export class OpenTransaction {
     this.options = options;
     const parent = ambient.current;
     const scope = parent?.openScope;
-    const propagation = options.propagation ?? 'nested';
-    const row = PROPAGATION[propagation] as (typeof PROPAGATION)[Propagation] | undefined;
-    if (row === undefined) {
-      throw new ArgumentError(
-        `propagation is '${propagation}': it takes ${Object.keys(PROPAGATION).join(', ')}.`,
-      );
-    }
-    // These two leave the work around them alone: they start afresh where that has ended.
-    const active = row.active === 'begin' || row.active === 'suspend' ? parent?.activeOrNone : parent?.active;
-    const action = active === undefined ? row.none : row.active;
-    switch (action) {
-      case 'begin': {
-        const isShared = active === undefined && scope?.hasConnection === true && !isSetAside(scope, parent);
-        const transaction = isShared
-          ? scope.queueRoot(options)
-          : makeConnection(source, { mode: 'transaction' }).core.beginRoot(options);
-        this.#kind = 'own';
-        this.#lease = scope?.lease();
-        this.#frame = new ContextFrame({ parent, scope, transaction });
-        return;
-      }
-      case 'nest':
-        this.#kind = 'own';
-        this.#frame = new ContextFrame({ parent, scope, transaction: nestedIn(active?.innermost, options) });
-        return;
-      case 'join':
-        this.#kind = 'joined';
-        if (active !== undefined) checkJoiningOptions(options, active);
-        this.#frame = new ContextFrame({ parent, scope, transaction: active });
-        return;
-      case 'suspend':
-      case 'plain':
-        this.#kind = 'none';
-        this.#frame = new ContextFrame({ parent, scope, transaction: 'none' });
-        return;
-      case 'refuse':
-        throw new PropagationError(
-          active === undefined
-            ? `propagation '${propagation}' needs an active transaction and there is none. Call it from a transactional method.`
-            : `propagation '${propagation}' refuses the active transaction begun at ${active.origin}.`,
-        );
-      default:
-        action satisfies never;
-        throw new PropagationError(`propagation '${propagation}' has no meaning here.`);
-    }
+    const { action, active } = chooseAction(options, parent);
+    this.#part = PARTS[action];
+    if (action === 'join' && active !== undefined) checkJoiningOptions(options, active);
+    const transaction =
+      action === 'begin'
+        ? rootIn(source, active === undefined ? parent : undefined, options)
+        : action === 'nest'
+          ? nestedIn(active?.innermost, options)
+          : action === 'join'
+            ? active
+            : 'none';
+    if (action === 'begin') this.#lease = scope?.lease();
+    this.#frame = new ContextFrame({ parent, scope, transaction });
   }
 
   /** Undefined where the propagation mode asks for none. */
@@ -103,26 +73,30 @@ export class OpenTransaction {
 
   /** True: this call began or nested the transaction and ends it. */
   get isOwn(): boolean {
-    return this.#kind === 'own';
+    return this.#part === 'own';
   }
 
   /** True: this call began the transaction of the server, so that it may be run again as a whole. */
   get isRoot(): boolean {
-    return this.#kind === 'own' && this.#frame.transaction?.nested === false;
+    return this.isOwn && this.#frame.transaction?.nested === false;
   }
 
-  /**
-   * Runs `work` in the transaction. May be called many times before the end: generators and Observables do.
-   */
+  /** Runs `work` in the transaction. May be called many times before the end: generators and Observables do. */
   run<T>(work: () => T): T {
     return this.#ambient.run(this.#frame, work);
   }
 
-  /** Runs `work` to its end, then commits what it did or, when it throws, undoes it. */
+  /**
+   * Runs `work` to its end, then commits what it did or, when it throws, undoes it. When the transaction's time
+   * has passed it is undone and rejects, whatever `work` is waiting for.
+   */
   async complete<T>(work: () => Promise<T> | T): Promise<T> {
+    const { transaction } = this;
     let result: T;
     try {
-      result = await this.run(work);
+      result = await (transaction?.deadline === undefined
+        ? this.run(work)
+        : transaction.untilDeadline(new Promise<T>((resolve) => resolve(this.run(work)))));
     } catch (error) {
       await this.fail(error);
       throw error;
@@ -131,32 +105,27 @@ export class OpenTransaction {
     return result;
   }
 
-  /**
-   * The work has succeeded. Statements of it that come later are refused, those in flight are awaited, then
-   * COMMIT.
-   */
+  /** The work has succeeded. Its later statements are refused, those in flight are awaited, then COMMIT. */
   async commit(): Promise<void> {
-    const transaction = this.#frame.transaction;
-    if (this.#kind !== 'own' || transaction === undefined) return this.#frame.close();
+    const { transaction } = this;
+    if (!this.isOwn || transaction === undefined) return this.#frame.close();
     if (this.#commitAtOnce()) return await this.#lease?.release();
     try {
-      if (transaction.hasHooks) await this.run(() => transaction.prepareCommit());
+      if (!transaction.hooks.isEmpty) await this.run(() => transaction.prepareCommit());
       this.#frame.close();
-      const concluding = transaction.conclude();
-      if (concluding !== undefined) await concluding;
       await transaction.commit();
     } catch (error) {
       this.#frame.close();
-      await transaction.rollback().catch((failure: unknown) => transaction.report(failure));
+      await transaction.rollbackQuietly();
       throw error;
     } finally {
       if (this.#lease !== undefined) await this.#lease.release();
     }
   }
 
-  /** Ends a transaction in which nothing was sent; false where there is more to it. */
+  /** Ends a transaction in which nothing was sent; false where there is more to do. */
   #commitAtOnce(): boolean {
-    if (this.#kind !== 'own' || this.#frame.transaction?.commitUntouched() !== true) return false;
+    if (!this.isOwn || this.#frame.transaction?.commitUntouched() !== true) return false;
     this.#frame.close();
     return true;
   }
@@ -173,39 +142,87 @@ export class OpenTransaction {
   /** Undoes the work; a transaction that was joined may no longer commit. */
   async rollback(cause: unknown): Promise<void> {
     this.#frame.close();
-    const transaction = this.#frame.transaction;
+    const { transaction } = this;
     if (transaction === undefined) return;
-    if (this.#kind === 'joined') return transaction.condemn(cause);
+    if (!this.isOwn) return transaction.markRollbackOnly(cause);
     try {
-      await transaction.rollback();
-    } catch (failure) {
-      transaction.report(failure);
+      await transaction.rollbackQuietly();
     } finally {
       await this.#lease?.release();
     }
   }
 
   #rollsBackFor(error: unknown): boolean {
-    const { rollbackFor, noRollbackFor } = this.options;
-    if (noRollbackFor?.some((matcher) => matches(matcher, error)) === true) return false;
-    return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
+    try {
+      const { rollbackFor, noRollbackFor } = this.options;
+      if (noRollbackFor?.some((matcher) => matches(matcher, error)) === true) return false;
+      return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
+    } catch (failure) {
+      // The safe answer; the work's own error is the one that is thrown.
+      this.transaction?.report(failure);
+      return true;
+    }
   }
+}
+
+const PARTS: Readonly<Record<PropagationAction, Part>> = {
+  begin: 'own',
+  nest: 'own',
+  join: 'joined',
+  suspend: 'none',
+  plain: 'none',
+  refuse: 'none',
+};
+
+/** What the propagation mode asks for here, and the transaction that is active for it. */
+function chooseAction(
+  { propagation = 'nested' }: TransactionalOptions,
+  parent: ContextFrame | undefined,
+): { readonly action: PropagationAction; readonly active: AsyncTransaction | undefined } {
+  const row = PROPAGATION[propagation];
+  // These two leave the work around them alone: they start afresh where that has ended.
+  const startsAfresh = row.active === 'begin' || row.active === 'suspend';
+  const active = startsAfresh ? parent?.activeOrNone : parent?.active;
+  const action = active === undefined ? row.none : row.active;
+  if (action !== 'refuse') return { action, active };
+  throw new PropagationError(
+    active === undefined
+      ? `propagation '${propagation}' needs an active transaction and there is none. Call it from a transactional method.`
+      : `propagation '${propagation}' refuses the active transaction started at ${active.origin}.`,
+  );
+}
+
+/** A root on a connection of its own, or on the scope's where `frame` is outside of every transaction. */
+function rootIn(
+  source: ConnectionHost<AsyncConnection>,
+  frame: ContextFrame | undefined,
+  options: TransactionalOptions,
+): AsyncTransaction {
+  const scope = frame?.openScope;
+  if (scope?.hasConnection === true && !isUsedAround(scope, frame)) return scope.enqueueTransaction(options);
+  return makeConnection(source, { mode: 'transaction' }).core.beginTransaction(options);
 }
 
 function nestedIn(
   parent: AsyncTransaction | undefined,
   options: TransactionOptions,
 ): AsyncTransaction | undefined {
-  return parent && new NestedTransaction(parent, options);
+  return parent && new NestedTransaction(parent, options, true);
 }
 
-// Work around this one is in a transaction on the scope's connection, and waits for this one: it can't wait
-// for that.
-function isSetAside(scope: Scope, frame: ContextFrame | undefined): boolean {
+// Work around this one is in a transaction on the scope's connection and waits for this one: waiting for that
+// transaction would never end.
+function isUsedAround(scope: Scope, frame: ContextFrame | undefined): boolean {
   return scope.transaction !== undefined || frame?.isInTransactionOn(scope.connection) === true;
 }
 
 function matches(matcher: ErrorMatcher, error: unknown): boolean {
   const isClass = matcher === Error || matcher.prototype instanceof Error;
-  return isClass ? error instanceof matcher : (matcher as (error: unknown) => boolean)(error);
+  if (isClass) return error instanceof matcher;
+  const answer: unknown = (matcher as (error: unknown) => unknown)(error);
+  if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function')
+    throw new ArgumentError(
+      'a predicate of rollbackFor or noRollbackFor must answer at once; got a promise.',
+    );
+  return Boolean(answer);
 }

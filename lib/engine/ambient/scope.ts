@@ -91,7 +91,7 @@ export class Scope {
   #leases = 0;
   #connection: AsyncConnection | undefined;
   #unit: UnitOfWork | undefined;
-  /** Its connection was used as one transaction: late work must not commit itself. */
+  /** It was one transaction, or its connection the application's to commit: late work must not commit itself. */
   #hadTransaction = false;
 
   /** @internal */
@@ -150,8 +150,15 @@ export class Scope {
 
   #beginAgain(): void {
     this.#state = 'open';
-    this.#connection?.core.letAutocommit(false);
-    this.#connection?.core.beginRoot({ label: this.#label });
+    this.#connection?.core.switchToAutocommit(false);
+    if (this.#connection !== undefined) this.#beginTransaction(this.#connection);
+  }
+
+  // AUTOCOMMIT promises that each statement is stored once it was answered: such a scope is not a transaction.
+  #beginTransaction({ core }: AsyncConnection): void {
+    if (!core.options.isLate && core.options.isAutocommit) return;
+    this.#hadTransaction = true;
+    core.beginTransaction({ label: this.#label });
   }
 
   /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */
@@ -194,20 +201,20 @@ export class Scope {
     });
     const { core } = connection;
     if (typeof given !== 'function') core.addOptions(given);
-    this.#hadTransaction = true;
-    if (this.#state === 'settled') core.letAutocommit();
-    else if (!isExplicit) core.beginRoot({ label: this.#label });
+    this.#hadTransaction ||= isExplicit;
+    if (this.#state === 'settled') core.switchToAutocommit();
+    else if (!isExplicit) this.#beginTransaction(connection);
     return connection;
   }
 
   /** The transaction that all work of the scope is part of, where there is one. */
   get transaction(): RootTransaction<AsyncConnection> | undefined {
-    return this.#connection?.core.own;
+    return this.#connection?.core.explicitRoot;
   }
 
   /** A root on the scope's connection that waits for the one before it. @internal */
-  queueRoot(options: TransactionOptions): RootTransaction<AsyncConnection> {
-    return this.connection.core.queueRoot(options);
+  enqueueTransaction(options: TransactionOptions): RootTransaction<AsyncConnection> {
+    return this.connection.core.enqueueTransaction(options);
   }
 
   /**
@@ -241,7 +248,7 @@ export class Scope {
     this.#state = 'settled';
     this.#unit?.end(transaction !== undefined);
     // The hooks of the transaction run after it already.
-    this.#connection?.core.letAutocommit();
+    this.#connection?.core.switchToAutocommit();
     return transaction;
   }
 
@@ -272,7 +279,7 @@ export class Scope {
   }
 
   async #giveBack(connection: AsyncConnection): Promise<void> {
-    const left = connection.core.own;
+    const left = connection.core.explicitRoot;
     if (left?.isActive === true && left.state !== 'pending') this.#warn();
     try {
       await connection.close();

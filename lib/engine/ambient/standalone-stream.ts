@@ -22,7 +22,7 @@ export class StandaloneStream implements StreamSource {
   }
 
   async open(): Promise<Portal> {
-    this.#transaction = this.#connection.core.beginRoot({ readOnly: true });
+    this.#transaction = this.#connection.core.beginTransaction({ readOnly: true }, true);
     if (this.#scope?.isOpen === true) this.#lease = this.#scope.lease();
     const portal = await this.#connection.core.openStream(this.#invocation).open();
     return new CancellingPortal(portal, this.#connection);

@@ -18,9 +18,10 @@ import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { QueryConfig } from '../statement/executable.js';
 import { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { TransactionContext } from '../transaction/connection-transactions.js';
-import { normalizeIsolationLevel } from '../transaction/isolation.js';
+import { autocommitControl, normalizeIsolationLevel } from '../transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
+import { startedElsewhere } from '../transaction/transaction-errors.js';
 import type { TransactionOwner } from '../transaction/transaction-host.js';
 import type { Transaction } from '../transaction/transaction.js';
 
@@ -87,6 +88,10 @@ export class ConnectionCore<Connection>
     return this.options.ofBegin;
   }
 
+  isAutocommit(): boolean {
+    return this.options.isAutocommit;
+  }
+
   isLate(): boolean {
     return this.options.isLate;
   }
@@ -96,35 +101,35 @@ export class ConnectionCore<Connection>
   }
 
   /** The root that the holder of the connection began, whatever transaction the caller is in. */
-  get own(): RootTransaction<Connection> | undefined {
-    return this.transactions.own;
+  get explicitRoot(): RootTransaction<Connection> | undefined {
+    return this.transactions.explicitRoot;
   }
 
   inTransaction(): boolean {
-    return this.transactions.root?.isActive === true;
+    return this.transactions.currentRoot?.isActive === true;
   }
 
   /** Begins a root transaction at once; nothing is sent. */
-  beginRoot(options?: TransactionOptions): RootTransaction<Connection> {
-    return this.transactions.begin(options);
+  beginTransaction(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
+    return this.transactions.begin(options, isForced);
   }
 
   /** A root that waits, at its first statement, for the one before it. */
-  queueRoot(options?: TransactionOptions): RootTransaction<Connection> {
-    const root = this.transactions.queue(options);
+  enqueueTransaction(options?: TransactionOptions): RootTransaction<Connection> {
+    const root = this.transactions.enqueue(options);
     root.announce();
     return root;
   }
 
   /** From now on each statement outside a transaction commits itself, or no longer does. */
-  letAutocommit(isOn = true): void {
+  switchToAutocommit(isOn = true): void {
     this.options.autocommits = isOn;
   }
 
   /** Rolls back what was not committed and gives the session back. */
   async close(): Promise<void> {
     try {
-      await this.transactions.root?.rollback();
+      await this.transactions.rollbackAll();
     } catch (error) {
       // The session is condemned already; what was not committed is gone either way.
       this.session.report(error);
@@ -174,7 +179,7 @@ export class ConnectionCore<Connection>
   // Where each statement commits itself, the client's BEGIN is the transaction.
   async begin(): Promise<ClientTransaction> {
     const isRoot = this.options.isAutocommit && !this.inTransaction();
-    return isRoot ? this.transactions.begin() : this.transactions.beginNested();
+    return isRoot ? this.transactions.begin(undefined, true) : this.transactions.beginNested();
   }
 
   report(error: unknown): void {
@@ -199,7 +204,7 @@ export class ConnectionCore<Connection>
       return levelOf(await current.execute((control) => ask(control, current.deadline)));
     if (!isInBegin) return levelOf(await this.#between(ask));
     // The level travels in BEGIN, so that only a transaction has it: one that is begun to be asked.
-    const probe = this.transactions.queue();
+    const probe = this.transactions.enqueue();
     try {
       return levelOf(await probe.execute((control) => ask(control, probe.deadline)));
     } finally {
@@ -213,22 +218,25 @@ export class ConnectionCore<Connection>
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
   #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    const owner =
-      this.transactions.current() ?? (this.options.isAutocommit ? undefined : this.transactions.begin());
+    const owner = this.transactions.forStatement();
     if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
     this.observer()?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
     );
-    return this.#between(work, signal);
+    return this.#between(work, signal, autocommitControl(this.options.ofBegin ?? {}));
   }
 
   /** Runs `work` outside of transactions, between two of them. */
-  #between<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
-    const send = (): Promise<T> => work([], undefined);
-    return this.transactions.between(
+  #between<T>(work: Dispatched<T>, signal?: AbortSignal, control: readonly Control[] = []): Promise<T> {
+    const send = (): Promise<T> => {
+      if (this.session.serverStatus !== 'idle') throw startedElsewhere();
+      return work(control, undefined);
+    };
+    return this.transactions.runBetween(
       () => this.session.ready(signal)?.then(send) ?? send(),
       () => this.session.rest(),
+      signal,
     );
   }
 }

@@ -6,7 +6,7 @@ import { mergeOptions } from '../util/merge-options.js';
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
 export class ConnectionOptions {
-  /** True: each statement commits itself, whatever the options say; also those that are asked for later. */
+  /** True: a statement outside of transactions commits itself, whatever the options say. */
   autocommits = false;
   #options: ExecutionOptions;
   #late: (() => ExecutionOptions) | undefined;
@@ -29,12 +29,12 @@ export class ConnectionOptions {
       this.#late = undefined;
       this.add(late);
     }
-    return this.autocommits ? { ...this.#options, isolationLevel: 'AUTOCOMMIT' } : this.#options;
+    return this.#options;
   }
 
   /** No BEGIN is sent: each statement commits itself. */
   get isAutocommit(): boolean {
-    return isAutocommit(this.current);
+    return this.autocommits || isAutocommit(this.current);
   }
 
   /** True: BEGIN says a level that the session itself does not have. */

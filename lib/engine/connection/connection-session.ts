@@ -11,6 +11,8 @@ import type {
 import { NotStartedError, QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure } from '../execution/connection-observer.js';
 import type { CommandTarget } from '../execution/invocation.js';
+import { Mutex } from '../util/mutex.js';
+import { SharedWait } from '../util/shared-wait.js';
 import { reportError } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
@@ -32,6 +34,12 @@ export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
 const NO_CONTROL: readonly Control[] = [];
 
+type Send<T> = (
+  session: DriverConnection,
+  control: readonly Control[],
+  options: CommandOptions | undefined,
+) => Promise<T>;
+
 function notStarted(): NotStartedError {
   return new NotStartedError(
     'this AsyncConnection has not been started. Await start(), or take one from engine.connect().',
@@ -49,9 +57,10 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
-  #opening: Promise<void> | undefined;
-  #endCheckout: ((reason: unknown) => void) | undefined;
-  #deferred: string[] = [];
+  #opening: SharedWait | undefined;
+  #deferred: readonly Control[] = [];
+  /** Held by the batch that carries what was deferred, until it is written. */
+  readonly #carrier = new Mutex();
   #running = 0;
   #commands = 0;
   #hasConnected = false;
@@ -102,14 +111,14 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#settings.mode !== undefined && this.#settings.mode !== 'explicit';
   }
 
-  /** Takes a connection from the pool, for the first caller and those that wait with it. */
+  /** Takes a connection from the pool, for all callers that wait for one here. */
   start(signal?: AbortSignal): Promise<void> | undefined {
     this.expectNotClosed();
     if (this.#state === 'open') return undefined;
     const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
     if (free !== undefined) return this.#take(free);
-    this.#opening ??= this.#open(signal);
-    return this.#opening;
+    if (this.#opening?.isEnded !== false) this.#opening = new SharedWait((end) => this.#open(end));
+    return this.#opening.join(signal);
   }
 
   ready(signal?: AbortSignal): Promise<void> | undefined {
@@ -118,15 +127,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.start(signal);
   }
 
-  async #open(signal: AbortSignal | undefined): Promise<void> {
+  async #open(signal: AbortSignal): Promise<void> {
     let pooled: PooledConnection;
     try {
       pooled = await this.#checkout(signal);
     } finally {
-      this.#opening = undefined;
+      // Where this one was given up, another one may be under way already.
+      if (!signal.aborted || this.#opening?.isEnded === true) this.#opening = undefined;
     }
-    // Closed while it waited: the connection must not stay behind.
-    if (this.#state === 'closed') await pooled.close();
+    // Given up, or closed, while it waited: the connection must not stay behind.
+    if (signal.aborted || this.#state === 'closed') await pooled.close();
+    signal.throwIfAborted();
     this.expectNotClosed();
     const announced = this.#take(pooled);
     if (announced !== undefined) await announced;
@@ -149,21 +160,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     }
   }
 
-  /** Resolves to the next connection that is free, unless `signal` or {@link stopWaiting} ends the wait. */
-  async #checkout(signal: AbortSignal | undefined): Promise<PooledConnection> {
-    let isStopped = false;
-    const waiting = (end: (reason: unknown) => void): void => {
-      this.#endCheckout = (reason) => {
-        isStopped = true;
-        end(reason);
-      };
-    };
+  /** Resolves to the next connection that is free, unless `signal` ends the wait. */
+  async #checkout(signal: AbortSignal): Promise<PooledConnection> {
     try {
-      return await this.#host.pool.connect({ holding: this.#host.holding(), signal, waiting });
+      return await this.#host.pool.connect({ holding: this.#host.holding(), signal });
     } catch (error) {
-      throw isStopped || signal?.aborted === true ? error : (this.observer?.connectFailed(error) ?? error);
-    } finally {
-      this.#endCheckout = undefined;
+      throw signal.aborted ? error : (this.observer?.connectFailed(error) ?? error);
     }
   }
 
@@ -188,7 +190,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
-    return this.#guard((session) => session.execute(this.#withDeferred(control), command, options));
+    return this.#send(control, options, (session, all, told) => session.execute(all, command, told));
   }
 
   executeMany(
@@ -196,19 +198,70 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     commands: readonly Command[],
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
-    return this.#guard((session) => session.executeMany(this.#withDeferred(control), commands, options));
+    return this.#send(control, options, (session, all, told) => session.executeMany(all, commands, told));
+  }
+
+  #send<T>(control: readonly Control[], options: CommandOptions | undefined, send: Send<T>): Promise<T> {
+    if (this.#deferred.length === 0 && !this.#carrier.isHeld)
+      return this.#guard((session) => send(session, control, options));
+    return this.#sendDeferred(control, options, send);
+  }
+
+  // What was deferred stays queued until it is written: a batch may be refused before. Until then those behind
+  // it wait, since they would have to carry it.
+  async #sendDeferred<T>(
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+    send: Send<T>,
+  ): Promise<T> {
+    if (!this.#carrier.tryAcquire()) await this.#carrier.acquire();
+    let isReleased = false;
+    const release = (): void => {
+      if (!isReleased) this.#carrier.release();
+      isReleased = true;
+    };
+    const deferred = this.#deferred;
+    const written = (): void => {
+      this.#forget(deferred);
+      release();
+    };
+    try {
+      const sent = this.#guard((session) =>
+        send(session, [...deferred, ...control], { ...options, written }),
+      );
+      if (deferred.length === 0) release();
+      return await sent;
+    } finally {
+      release();
+    }
   }
 
   /** The first fetch sends `control` in front of the statement. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
-    const portal = this.#session().openPortal(this.#withDeferred(control), command, options);
+    const deferred = this.#deferred;
+    const all = [...deferred, ...control];
+    const written = (): void => this.#forget(deferred);
+    const told = deferred.length === 0 ? options : { ...options, written };
+    const portal = this.#session().openPortal(all, command, told);
     return {
       get shape() {
         return portal.shape;
       },
       fetch: (count) => this.#guard(() => portal.fetch(count)),
-      close: () => portal.close(),
+      close: () => this.#closePortal(portal),
     };
+  }
+
+  /** Closing has as little to do as ROLLBACK, and as long. */
+  async #closePortal(portal: Portal): Promise<void> {
+    const pooled = this.#pooled;
+    if (pooled === undefined) return await portal.close();
+    const unwatch = this.#host.watchdog.watch(ROLLBACK_DEADLINE, () => pooled.session.terminate());
+    await portal.close().finally(unwatch);
+  }
+
+  #forget(written: readonly Control[]): void {
+    if (written.length > 0) this.#deferred = this.#deferred.filter((control) => !written.includes(control));
   }
 
   command(text: string): Promise<CommandResult> {
@@ -231,8 +284,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#guard(send, unwatch);
   }
 
-  defer(text: string): void {
-    this.#deferred.push(text);
+  defer(control: Control): void {
+    this.#deferred = [...this.#deferred, control];
   }
 
   nextSavepoint(): string {
@@ -248,20 +301,18 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     // Lost in silence while the transaction was open: its end settles that, and the next one begins
     // elsewhere.
     if (isRoot && this.#pooled?.isValid === false) this.invalidate();
-    return this.#transactions.detach(transaction, () => this.rest());
+    return this.#transactions.onEnded(transaction, () => this.rest());
   }
 
   report(error: unknown): void {
     reportError(this.#host.logger, error);
   }
 
-  stopWaiting(reason: unknown): void {
-    this.#endCheckout?.(reason);
-  }
-
   /** Cancels what runs now, or the wait for a connection to run it on. */
   async cancel(): Promise<void> {
-    this.stopWaiting(new QueryCanceledError('the statement was cancelled while it waited for a connection.'));
+    this.#opening?.end(
+      new QueryCanceledError('the statement was cancelled while it waited for a connection.'),
+    );
     if (this.isConnected) await this.#session().cancel();
   }
 
@@ -274,7 +325,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#deferred = [];
     pooled.invalidate(cause);
     void pooled.close();
-    this.#transactions.lose(cause);
+    this.#transactions.onConnectionLost(cause);
   }
 
   /** Between two transactions: as its mode says, gives the connection back until the next statement. */
@@ -294,13 +345,6 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#pooled = undefined;
     this.#deferred = [];
     return pooled?.giveBack();
-  }
-
-  #withDeferred(control: readonly Control[]): readonly Control[] {
-    if (this.#deferred.length === 0) return control;
-    const deferred = this.#deferred.map((text) => ({ text, prepare: false }));
-    this.#deferred = [];
-    return [...deferred, ...control];
   }
 
   #session(): DriverConnection {

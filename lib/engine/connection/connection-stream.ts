@@ -1,4 +1,3 @@
-import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
 import type { Batch, Control, Portal, RowShape } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
@@ -9,7 +8,6 @@ import type { Transaction } from '../transaction/transaction.js';
 
 /** The parts of a connection that its streams run on. */
 export interface StreamParts {
-  readonly options: ConnectionOptions;
   readonly session: ConnectionSession<unknown>;
   readonly transactions: ConnectionTransactions<unknown>;
 }
@@ -28,20 +26,21 @@ export class ConnectionStream implements StreamSource {
   constructor(parts: StreamParts, invocation: Invocation) {
     this.#parts = parts;
     this.#invocation = invocation;
-    this.#active = parts.transactions.current();
+    const active = parts.transactions.current();
+    if (active?.isAutocommit === false) this.#active = active;
   }
 
   async open(): Promise<Portal> {
-    const transaction = this.#active ?? this.#parts.transactions.current() ?? this.#begin();
+    const transaction = this.#active ?? this.#begin();
     return new TransactionPortal(transaction, this.#invocation, (control) =>
       this.#invocation.openPortal(this.#parts.session, control, transaction.deadline),
     );
   }
 
   #begin(): Transaction {
-    const transaction = this.#parts.transactions.begin();
+    const { transaction, isOwn } = this.#parts.transactions.forStream();
     // Nothing else would end it.
-    if (this.#parts.options.isAutocommit) this.#begun = transaction;
+    if (isOwn) this.#begun = transaction;
     return transaction;
   }
 

@@ -192,7 +192,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
 
   /** The root transaction in progress; the same object every time. */
   getTransaction(): Root | undefined {
-    return this.#core().transactions.root;
+    return this.#core().transactions.currentRoot;
   }
 
   /** The innermost savepoint in progress; the same object every time. */
@@ -233,18 +233,18 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     const { session, transactions } = this.#core();
     session.expectOpenable();
     if (work !== undefined) expectFunction('connection.beginNested(work)', work);
-    const nested = transactions.beginNested();
+    const nested = transactions.beginNested(work !== undefined);
     return work === undefined ? nested : await transactions.block(nested, work);
   }
 
   /** Commits the transaction in progress; without one it does nothing. */
   async commit(): Promise<void> {
-    await this.#core().transactions.root?.commit();
+    await this.#core().transactions.currentRoot?.commit();
   }
 
   /** Rolls the transaction in progress back; without one it does nothing. */
   async rollback(): Promise<void> {
-    await this.#core().transactions.root?.rollback();
+    await this.#core().transactions.currentRoot?.rollback();
   }
 
   /**

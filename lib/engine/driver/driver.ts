@@ -12,15 +12,22 @@ export interface Command {
   readonly simple?: boolean | undefined;
 }
 
+/** `modes`: SET TRANSACTION, for a savepoint. */
+export type ControlKind = 'begin' | 'savepoint' | 'release' | 'modes' | 'settings';
+
 /**
  * A statement of transaction control that travels in front of a command, under the same Sync: when it fails,
  * what follows it is skipped by the server and nothing runs outside the transaction it was meant for.
  */
 export interface Control {
+  /** What it is for; `settings` also brings settings back. */
+  readonly kind?: ControlKind;
   readonly text: string;
   readonly values?: readonly unknown[];
   /** False for a text that is used once, such as one that names a savepoint. */
   readonly prepare?: boolean;
+  /** The names of the settings that it changes. */
+  readonly settings?: readonly string[];
   /** Called when the server has confirmed this statement, whatever becomes of those behind it. */
   acknowledged?(): void;
 }
@@ -78,6 +85,8 @@ export interface CommandOptions {
   /** Milliseconds until the command is cancelled; the connection stays usable. */
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called when the command, with the control in front of it, leaves for the server; not where it is refused before. */
+  readonly written?: (() => void) | undefined;
   /**
    * True: `execute()` may send it while others that are so run, without waiting for their answers; with
    * neither `timeout` nor `signal`. Default false.

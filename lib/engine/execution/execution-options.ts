@@ -2,7 +2,7 @@ import { IllegalStateError } from '../errors/errors.js';
 import { CompiledCache } from '../statement/compiled-cache.js';
 import { quoteIdentifier } from '../statement/identifier.js';
 import type { SchemaTranslateMap } from '../statement/sql-fragment.js';
-import { transactionOptionRules } from '../transaction/isolation.js';
+import { isolationLevelRule, transactionOptionRules } from '../transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import {
   asItIs,
@@ -127,12 +127,12 @@ const STATEMENT_OPTIONS = new OptionTable<StatementOptions>(
   Object.fromEntries(OF_BEGIN.map((name) => [name, OF_TRANSACTIONS])),
 );
 
-const { isolationLevel, readOnly, deferrable, settings } = transactionOptionRules;
+const { readOnly, deferrable, settings } = transactionOptionRules;
 
 /** What each option of an engine's or a connection's statements may be. */
 export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
   'execution',
-  { ...STATEMENT_RULES, isolationLevel, readOnly, deferrable, settings },
+  { ...STATEMENT_RULES, isolationLevel: isolationLevelRule, readOnly, deferrable, settings },
   'taken',
 );
 

@@ -4,6 +4,7 @@ import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
 import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
+import { refuseTransactionControl } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
@@ -48,6 +49,7 @@ export class Invocation {
     const { timeout, signal, prepare } = options;
     if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
     const compiled = compile(statement, parameters, options, cache);
+    if (compiled[0] !== undefined) refuseTransactionControl(compiled[0].text);
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
 

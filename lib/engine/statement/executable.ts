@@ -3,6 +3,7 @@ import type { CompiledCache } from './compiled-cache.js';
 import type { ParameterBatch } from './parameter-batch.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
+import { describeValue } from '../util/describe-value.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';
 import { compileText, compileTexts } from './text-compiler.js';
 import { TextClause } from './text.js';
@@ -67,7 +68,7 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
 /**
  * Turns a statement and the values of one execution into what a driver takes.
  *
- * Throws {@link ObjectNotExecutableError} for what is no statement, {@link ArgumentError} for parameters that
+ * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters that
  * do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
  * query builder fails or there are more than 65,535 values.
  */
@@ -81,9 +82,7 @@ export function compileStatement(
   const command =
     executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
   if (parameters !== undefined) {
-    throw new ArgumentError(
-      'only a text() takes parameters; the values of this statement are already in it.',
-    );
+    throw new ArgumentError('only a text() has parameters; the values of this statement are already in it.');
   }
   return bounded(command);
 }
@@ -130,25 +129,25 @@ function bounded(command: CompiledStatement): CompiledStatement {
 function foreignCommand(executable: unknown, schemas: SchemaTranslateMap | undefined): CompiledStatement {
   if (isCompilable(executable)) {
     const { sql, parameters } = fieldsOf(built('compile()', () => compileTranslated(executable, schemas)));
-    return builtCommand(sql, parameters, 'compile() of the statement gave no { sql, parameters }');
+    return builtCommand(sql, parameters, 'compile() of the statement must return { sql, parameters }');
   }
   if (isCompiled(executable)) {
     expectUnmapped(executable.query, schemas);
-    return builtCommand(executable.sql, executable.parameters, 'the query is not whole');
+    return builtCommand(executable.sql, executable.parameters, 'the compiled query is not complete');
   }
   if (isToSql(executable)) {
     const { sql, params } = fieldsOf(built('toSQL()', () => executable.toSQL()));
-    return builtCommand(sql, params, 'toSQL() of the statement gave no { sql, params }');
+    return builtCommand(sql, params, 'toSQL() of the statement must return { sql, params }');
   }
   if (isConfig(executable)) {
     return checkedCommand(
       executable.text,
       executable.values ?? [],
-      'the values of { text, values } are no array',
+      'the values of { text, values } must be an array',
     );
   }
   throw new ObjectNotExecutableError(
-    `${described(executable)} is no statement: wrap it in text() or sql\`\`.`,
+    `${describeValue(executable)} is not a statement: wrap it in text() or sql\`\`.`,
   );
 }
 
@@ -158,8 +157,8 @@ function built(method: string, build: () => unknown): unknown {
   } catch (cause) {
     if (cause instanceof ArgumentError) throw cause;
     throw new StatementError(
-      `${method} of the statement failed: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        'Complete the query; where the method wants an argument, call it and execute what it gives.',
+      `${method} of the statement failed: ${cause instanceof Error ? cause.message : describeValue(cause)}. ` +
+        'Complete the query; where the method needs an argument, call it and execute its result.',
       { cause },
     );
   }
@@ -170,8 +169,8 @@ function builtCommand(text: unknown, values: unknown, problem: string): Compiled
   const count = command.values.length;
   if (count > 0 && !mentions(command.text, count)) {
     throw new ArgumentError(
-      `the query has ${count} value(s) and no $${count} in its SQL: it was built for another database. ` +
-        'Give the query builder its PostgreSQL dialect.',
+      `the query has ${count} value(s) and its SQL does not mention $${count}: it was built for another database. ` +
+        'Use the PostgreSQL dialect of the query builder.',
     );
   }
   if (command.values.some(isDrizzleEntity)) {
@@ -220,14 +219,4 @@ function isConfig(value: unknown): value is QueryConfig {
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-/** Shows a string, which has to be recognized, and only the kind of anything else, which may hold data. */
-function described(value: unknown): string {
-  if (typeof value === 'string')
-    return `the string ${JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)}`;
-  if (typeof value !== 'object' || value === null)
-    return String(typeof value === 'function' ? 'a function' : value);
-  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === 'string' && name !== '' ? `an object of class ${name}` : 'an object';
 }

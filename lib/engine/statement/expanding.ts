@@ -1,4 +1,5 @@
 import { StatementError } from '../errors/errors.js';
+import { describeKind } from '../util/describe-value.js';
 import type { CompiledStatement } from './row.js';
 import type { TextClause } from './text.js';
 import type { Membership, Slot, TextTemplate } from './text-scanner.js';
@@ -78,13 +79,14 @@ class ExpandingRenderer {
     if (value === null) return '';
     if (!Array.isArray(value)) {
       throw this.#refusal(
-        `the expanding bind ':${name}' takes an array, got ${typeof value}. Write [value].`,
+        `the expanding bind ':${name}' needs an array; got ${describeKind(value)}. Write [value].`,
       );
     }
     const items: readonly unknown[] = value;
-    if (!Array.isArray(items[0])) return items.map((item) => this.#placeholder(item)).join(', ');
+    // from(): a hole is an undefined element, which map() would leave out.
+    if (!Array.isArray(items[0])) return Array.from(items, (item) => this.#placeholder(item)).join(', ');
     const width = items[0].length;
-    return items.map((item) => this.#tuple(name, item, width)).join(', ');
+    return Array.from(items, (item) => this.#tuple(name, item, width)).join(', ');
   }
 
   #tuple(name: string, item: unknown, width: number): string {
@@ -93,7 +95,7 @@ class ExpandingRenderer {
         `the lists in the expanding bind ':${name}' must all have the same length, at least 1.`,
       );
     }
-    return `(${item.map((part) => this.#placeholder(part)).join(', ')})`;
+    return `(${Array.from(item, (part) => this.#placeholder(part)).join(', ')})`;
   }
 
   #refusal(message: string): StatementError {

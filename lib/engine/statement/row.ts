@@ -1,3 +1,7 @@
+import { ArgumentError } from '../errors/errors.js';
+import { describeKind } from '../util/describe-value.js';
+import { isRecord } from '../util/option-rule.js';
+
 /** A row of a statement whose row type was not given. */
 export type Row = Record<string, unknown>;
 
@@ -13,4 +17,15 @@ export type Parameters =
 export interface CompiledStatement {
   readonly text: string;
   readonly values: readonly unknown[];
+}
+
+/**
+ * Refuses what has no named values: a list, a Map, and a promise that was not awaited, whose statement would
+ * run without them.
+ */
+export function expectNamed(parameters: unknown): void {
+  if (isRecord(parameters)) return;
+  throw new ArgumentError(
+    `the parameters of a text() must be an object of named values; got ${describeKind(parameters)}. Write { name: value }.`,
+  );
 }

@@ -60,23 +60,24 @@ function translated(part: unknown, schemas: SchemaTranslateMap): unknown {
   return { ...copy, schema: { kind: 'IdentifierNode', name: schemas[schema] } };
 }
 
-function mappedSchemaIn(part: unknown, schemas: SchemaTranslateMap): string | undefined {
-  if (!isNode(part)) {
-    const parts: readonly unknown[] = Array.isArray(part) ? part : isRecord(part) ? [part['query']] : [];
-    return firstOf(parts, schemas);
-  }
-  if (OPAQUE.includes(part.kind)) return undefined;
-  const schema = schemaNameOf(part);
-  if (schema !== undefined && Object.hasOwn(schemas, schema)) return schema;
-  return firstOf(Object.values(part), schemas);
-}
-
-function firstOf(parts: readonly unknown[], schemas: SchemaTranslateMap): string | undefined {
+/** Without recursion, and each part once: a compiled query of any depth and shape may be given. */
+function mappedSchemaIn(tree: unknown, schemas: SchemaTranslateMap): string | undefined {
+  const parts = new Set([tree]);
   for (const part of parts) {
-    const schema = mappedSchemaIn(part, schemas);
-    if (schema !== undefined) return schema;
+    if (isNode(part)) {
+      if (OPAQUE.includes(part.kind)) continue;
+      const schema = schemaNameOf(part);
+      if (schema !== undefined && Object.hasOwn(schemas, schema)) return schema;
+    }
+    for (const inner of partsOf(part)) parts.add(inner);
   }
   return undefined;
+}
+
+function partsOf(part: unknown): readonly unknown[] {
+  if (Array.isArray(part)) return part;
+  if (isNode(part)) return Object.values(part);
+  return isRecord(part) ? [part['query']] : [];
 }
 
 function schemaNameOf(node: Node): string | undefined {

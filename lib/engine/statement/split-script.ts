@@ -34,6 +34,8 @@ class ScriptSplitter {
   readonly #sql: string;
   readonly #statements: ScriptStatement[] = [];
   #words: string[] = [];
+  /** True for CREATE FUNCTION and CREATE PROCEDURE, whose body may hold semicolons. */
+  #isRoutine = false;
   /** Where the statement begins; undefined before its first token. */
   #start: number | undefined;
   #brackets = 0;
@@ -77,8 +79,11 @@ class ScriptSplitter {
 
   #word(word: string): void {
     if (this.#brackets > 0) return;
-    if (this.#words.length < WORDS_KEPT) this.#words.push(word);
-    if (!/^(?:BEGIN|CASE|END)$/.test(word) || !ROUTINE.test(this.#words.join(' '))) return;
+    if (this.#words.length < WORDS_KEPT) {
+      this.#words.push(word);
+      this.#isRoutine ||= ROUTINE.test(this.#words.join(' '));
+    }
+    if (!this.#isRoutine) return;
     if (word === 'BEGIN' || (word === 'CASE' && this.#blocks > 0)) this.#blocks += 1;
     else if (word === 'END' && this.#blocks > 0) this.#blocks -= 1;
   }
@@ -87,6 +92,7 @@ class ScriptSplitter {
     if (this.#start !== undefined) this.#statements.push({ start: this.#start, end, words: this.#words });
     this.#start = undefined;
     this.#words = [];
+    this.#isRoutine = false;
     this.#brackets = 0;
     this.#blocks = 0;
   }

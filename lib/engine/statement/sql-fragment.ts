@@ -29,6 +29,12 @@ export class Identifier {
   }
 }
 
+/** How far a fragment has been written. */
+interface Place {
+  readonly part: Sql<unknown>;
+  next: number;
+}
+
 /**
  * SQL with bound values, made by `sql`: a whole statement or a part to be used inside another one. Immutable.
  */
@@ -76,19 +82,23 @@ export class Sql<R = Row> {
 
   #write(schemas: SchemaTranslateMap | undefined): CompiledStatement {
     const writer = new CommandWriter();
-    this.#writeTo(writer, schemas);
-    return writer.finish();
-  }
-
-  #writeTo(writer: CommandWriter, schemas: SchemaTranslateMap | undefined): void {
-    for (const [index, piece] of this.#strings.entries()) {
-      writer.sql(piece);
-      if (index >= this.#values.length) continue;
-      const value = this.#values[index];
-      if (value instanceof Sql) value.#writeTo(writer, schemas);
+    // Without recursion: a condition that grows in a loop may be thousands of fragments deep.
+    const open: Place[] = [{ part: this, next: 0 }];
+    for (let place = open.at(-1); place !== undefined; place = open.at(-1)) {
+      const { part } = place;
+      const index = place.next;
+      place.next += 1;
+      writer.sql(part.#strings[index] ?? '');
+      if (index >= part.#values.length) {
+        open.pop();
+        continue;
+      }
+      const value = part.#values[index];
+      if (value instanceof Sql) open.push({ part: value, next: 0 });
       else if (value instanceof Identifier) writer.sql(value.toSql(schemas));
       else writer.value(value);
     }
+    return writer.finish();
   }
 }
 

@@ -1,5 +1,8 @@
 import { ArgumentError } from '../errors/errors.js';
 import type { Row } from './row.js';
+import { describeKind, describeValue } from '../util/describe-value.js';
+import { isRecord } from '../util/option-rule.js';
+import { MAX_NAME_BYTES } from './identifier.js';
 import { Identifier, Sql } from './sql-fragment.js';
 
 /** The template tag `sql` and what makes parts for it. */
@@ -17,7 +20,9 @@ export interface SqlTag {
   /** A quoted name: `sql.id('schema', 'table')`. */
   id(...names: readonly string[]): Sql;
   /**
-   * Parts or values one after the other, with `separator` (default `, `) between them. Refuses an empty list.
+   * Parts or values one after the other, with `separator` (default `, `) between them.
+   *
+   * @throws ArgumentError for an empty list, and for a separator that is not made with `sql`.
    */
   join(parts: readonly unknown[], separator?: Sql): Sql;
   /** SQL taken as it is. Never pass what a user typed. */
@@ -49,14 +54,22 @@ function tag<R = Row>(strings: TemplateStringsArray, ...values: readonly unknown
 
 function raw(trusted: string): Sql {
   if (typeof trusted !== 'string')
-    throw new ArgumentError(`sql.raw() takes a string, got ${typeof trusted}.`);
+    throw new ArgumentError(`sql.raw() needs a string; got ${describeKind(trusted)}.`);
   return new Sql([trusted], []);
 }
 
 function join(parts: readonly unknown[], separator: Sql = COMMA): Sql {
+  if (!Array.isArray(parts)) {
+    throw new ArgumentError(`sql.join() needs an array of parts; got ${describeKind(parts)}.`);
+  }
+  if (!(separator instanceof Sql)) {
+    throw new ArgumentError(
+      `the separator of sql.join() must be made with sql; got ${describeValue(separator)}. Write sql\` OR \`.`,
+    );
+  }
   if (parts.length === 0) {
     throw new ArgumentError(
-      'sql.join() got an empty list. Leave the clause out (sql.empty), or use sql.array().',
+      'sql.join() needs at least one part; got an empty array. Leave the clause out (sql.empty), or use sql.array().',
     );
   }
   const separated = parts.flatMap((part, index) => (index === 0 ? [part] : [separator, part]));
@@ -64,12 +77,10 @@ function join(parts: readonly unknown[], separator: Sql = COMMA): Sql {
 }
 
 function values(rows: readonly (readonly unknown[])[] | readonly object[], columns?: readonly string[]): Sql {
-  const [first] = rows;
-  if (first === undefined)
-    throw new ArgumentError('sql.values() got no rows. Do not send the statement then.');
+  const first = firstRowOf(rows, columns);
   const names = columns ?? (Array.isArray(first) ? undefined : Object.keys(first));
   const width = names?.length ?? (first as readonly unknown[]).length;
-  if (width === 0) throw new ArgumentError('sql.values() got a row without columns. Use DEFAULT VALUES.');
+  if (width === 0) throw new ArgumentError('sql.values() needs at least one column. Use DEFAULT VALUES.');
   const strings: string[] = [];
   const cells: unknown[] = [];
   for (const [index, row] of rows.entries()) {
@@ -80,6 +91,28 @@ function values(rows: readonly (readonly unknown[])[] | readonly object[], colum
   }
   strings.push(')');
   return new Sql(strings, cells);
+}
+
+function firstRowOf(rows: unknown, columns: unknown): object {
+  if (!Array.isArray(rows)) {
+    throw new ArgumentError(`sql.values() needs an array of rows; got ${describeKind(rows)}. Write [row].`);
+  }
+  if (rows.length === 0) {
+    throw new ArgumentError('sql.values() needs at least one row. Do not send the statement then.');
+  }
+  const wrong = Array.from<unknown>(rows).findIndex((row) => !Array.isArray(row) && !isRecord(row));
+  if (wrong !== -1) {
+    throw new ArgumentError(
+      `row ${wrong} of sql.values() must be an array or an object of values; got ${describeKind(rows[wrong])}.`,
+    );
+  }
+  if (
+    columns === undefined ||
+    (Array.isArray(columns) && columns.every((name) => typeof name === 'string'))
+  ) {
+    return rows[0] as object;
+  }
+  throw new ArgumentError('the columns of sql.values() must be an array of names.');
 }
 
 function cellsOf(
@@ -96,7 +129,7 @@ function cellsOf(
     );
   }
   if (names === undefined)
-    throw new ArgumentError(`row ${index} of sql.values() is no array, as the first row is.`);
+    throw new ArgumentError(`row ${index} of sql.values() must be an array, as the first row is.`);
   const own = row as Readonly<Record<string, unknown>>;
   if (isExact && Object.keys(own).length !== width) {
     throw new ArgumentError(
@@ -118,16 +151,22 @@ const LONG_TYPE_NAME =
 
 function array(items: readonly unknown[], type: string): Sql {
   if (!Array.isArray(items))
-    throw new ArgumentError(`sql.array() takes an array of values, got ${typeof items}.`);
-  if (typeof type !== 'string' || !(TYPE_NAME.test(type) || LONG_TYPE_NAME.test(type))) {
+    throw new ArgumentError(`sql.array() needs an array of values; got ${describeKind(items)}.`);
+  if (!isTypeName(type)) {
     throw new ArgumentError(
       `sql.array() needs the type of an element, such as 'int8' or 'text', without '[]'.`,
     );
   }
-  const missing = items.indexOf(undefined);
+  // A hole counts too, which indexOf() would not find.
+  const missing = items.findIndex((item) => item === undefined);
   if (missing !== -1)
     throw new ArgumentError(`element ${missing} of sql.array() is undefined. Pass null for NULL.`);
   return new Sql(['', `::${type}[]`], [items]);
+}
+
+function isTypeName(type: unknown): boolean {
+  if (typeof type !== 'string' || !(TYPE_NAME.test(type) || LONG_TYPE_NAME.test(type))) return false;
+  return type.split('.').every((name) => Buffer.byteLength(name) <= MAX_NAME_BYTES + 2);
 }
 
 const COMMA = new Sql([', '], []);

@@ -1,7 +1,7 @@
-import { ArgumentError, StatementError } from '../errors/errors.js';
+import { StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { expandText } from './expanding.js';
-import type { CompiledStatement, Parameters } from './row.js';
+import { expectNamed, type CompiledStatement, type Parameters } from './row.js';
 import type { TextClause } from './text.js';
 import type { TextTemplate } from './text-scanner.js';
 
@@ -68,21 +68,6 @@ function ownValue(parameters: Parameters, name: string): unknown {
   const value = (parameters as Readonly<Record<string, unknown>>)[name];
   if (typeof value !== 'function' && name !== '__proto__') return value;
   return Object.hasOwn(parameters, name) ? value : undefined;
-}
-
-function expectNamed(parameters: unknown): void {
-  if (typeof parameters === 'object' && parameters !== null) {
-    if (!Array.isArray(parameters) && !(parameters instanceof Map) && !(parameters instanceof Set)) return;
-  }
-  const kind =
-    parameters === null
-      ? 'null'
-      : typeof parameters === 'object'
-        ? parameters?.constructor.name
-        : typeof parameters;
-  throw new ArgumentError(
-    `the parameters of a text() must be an object of named values, got ${kind}. Write { name: value }.`,
-  );
 }
 
 function missingValue(

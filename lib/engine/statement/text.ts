@@ -1,5 +1,8 @@
 import { ArgumentError } from '../errors/errors.js';
-import type { Parameters, Row } from './row.js';
+import { expectNamed, type Parameters, type Row } from './row.js';
+import { describeKind } from '../util/describe-value.js';
+import { anyRule, flagRule } from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 import { scanText, type TextTemplate } from './text-scanner.js';
 
 /** What is known of a bind before execution. */
@@ -13,6 +16,12 @@ export interface BindParameterOptions {
   readonly expanding?: boolean;
 }
 
+const BIND_OPTIONS = new OptionTable<BindParameterOptions>(
+  'bindparam',
+  { value: anyRule, expanding: flagRule },
+  'refused',
+);
+
 /** What is known of one `:name` before execution. Made by {@link bindparam}. */
 export class BindParameter {
   readonly name: string;
@@ -23,12 +32,13 @@ export class BindParameter {
   constructor(name: string, options: BindParameterOptions = {}) {
     if (typeof name !== 'string' || !/^[\p{L}\p{N}\p{M}_]+$/u.test(name)) {
       throw new ArgumentError(
-        'the name of a bind has letters, digits and underscores. Give it without its colon.',
+        'the name of a bind must have letters, digits and underscores only. Write it without its colon.',
       );
     }
+    const { value, expanding } = BIND_OPTIONS.parse(options);
     this.name = name;
-    this.value = options.value;
-    this.expanding = options.expanding ?? false;
+    this.value = value;
+    this.expanding = expanding ?? false;
   }
 }
 
@@ -58,7 +68,7 @@ export class TextClause<R = Row> {
   constructor(sql: string, binds: ReadonlyMap<string, BindParameter> = NO_BINDS, template?: TextTemplate) {
     if (typeof sql !== 'string') {
       throw new ArgumentError(
-        `text() takes a string, got ${typeof sql}. For a template with values write sql\`…\`.`,
+        `text() needs a string; got ${describeKind(sql)}. For a template with values write sql\`…\`.`,
       );
     }
     this.sql = sql;
@@ -81,6 +91,7 @@ export class TextClause<R = Row> {
   bindparams(...binds: readonly (BindParameter | Parameters)[]): TextClause<R> {
     const merged = new Map(this.binds);
     for (const given of binds) {
+      expectNamed(given);
       for (const bind of given instanceof BindParameter ? [given] : valuedBinds(given, merged)) {
         this.#expectName(bind.name);
         merged.set(bind.name, bind);

@@ -1,3 +1,4 @@
+import { IllegalStateError } from '../errors/errors.js';
 import { splitScript } from './split-script.js';
 
 /** What a statement of transaction control does; `prepared`: it is part of a two-phase commit. */
@@ -46,3 +47,27 @@ export function transactionCommandOf(firstWords: readonly string[]): Transaction
   if (kind === undefined) return undefined;
   return { kind, words, isPlain: PLAIN.test(words), chains: / AND CHAIN\b/.test(words) };
 }
+
+/** What a text that is, or hides, BEGIN, START, COMMIT, END, ROLLBACK, ABORT or PREPARE can begin with. */
+const FIRST_CHARACTERS = /[\s;\-/bceraps]/i;
+
+/**
+ * Refuses a statement that would begin or end a transaction behind the back of its connection, before it is
+ * sent. Savepoints, and COMMIT PREPARED, leave the transaction as it is.
+ *
+ * @throws IllegalStateError for BEGIN, COMMIT, ROLLBACK and their like.
+ */
+export function refuseTransactionControl(sql: string): void {
+  // Most statements are SELECT, INSERT, UPDATE and DELETE: a look at one or two characters is enough for them.
+  const first = sql[0];
+  if (first === undefined || !FIRST_CHARACTERS.test(first) || /^s[^t]/i.test(sql)) return;
+  const command = transactionCommand(sql);
+  if (command === undefined || !CHANGES.includes(command.kind)) return;
+  if (command.kind === 'prepared' && !command.words.startsWith('PREPARE TRANSACTION')) return;
+  throw new IllegalStateError(
+    `${command.words} would change the transaction without the connection knowing. Use begin(), commit() and ` +
+      `rollback() of the connection or the transaction, or engine.transaction().`,
+  );
+}
+
+const CHANGES: readonly TransactionCommandKind[] = ['begin', 'commit', 'rollback', 'prepared'];

@@ -1,11 +1,14 @@
 import { IllegalStateError } from '../errors/errors.js';
-import { Mutex } from '../util/mutex.js';
 import { mergeOptions } from '../util/merge-options.js';
+import { Mutex } from '../util/mutex.js';
 import { promiseTry } from '../util/promise-try.js';
-import { TRANSACTION_OPTIONS, type TransactionOptions } from './isolation.js';
+import { TRANSACTION_OPTIONS } from './isolation.js';
+import type { TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
+import type { RootPlace } from './root-transaction.js';
 import type { Transaction } from './transaction.js';
+import { savepointInAutocommit, streamIsOpen } from './transaction-errors.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /** What the transactions of one connection need to know of it. */
@@ -13,6 +16,8 @@ export interface TransactionContext<Connection> {
   owner(): TransactionOwner<Connection>;
   /** What the connection's execution options say about BEGIN; undefined: nothing. */
   defaults(): TransactionOptions | undefined;
+  /** True: a statement outside of transactions commits itself and begins none. */
+  isAutocommit(): boolean;
   /** True: they are not to be asked for before the first statement. */
   isLate(): boolean;
   /** The transaction of the calling async context, when it lives on this connection. */
@@ -21,7 +26,7 @@ export interface TransactionContext<Connection> {
 
 /**
  * Which transaction a connection is in: at most one root at a time, the handles inside it, the blocks around
- * the caller. Roots of frames and the root of whoever holds the connection take turns.
+ * the caller. Roots of frames and the root of the connection's holder take turns.
  */
 export class ConnectionTransactions<Connection> {
   readonly #context: TransactionContext<Connection>;
@@ -30,28 +35,33 @@ export class ConnectionTransactions<Connection> {
   readonly #blocks: Transaction<Connection>[] = [];
   #inside: RootTransaction<Connection> | undefined;
   #own: RootTransaction<Connection> | undefined;
+  #stream: RootTransaction<Connection> | undefined;
 
   constructor(context: TransactionContext<Connection>) {
     this.#context = context;
   }
 
-  /** The root of whoever holds the connection; a frame's is the frame's alone. */
-  get own(): RootTransaction<Connection> | undefined {
+  /** The root that the connection's holder began; a frame's is the frame's alone. */
+  get explicitRoot(): RootTransaction<Connection> | undefined {
     return this.#own;
   }
 
   /** The root that the caller is in. */
-  get root(): RootTransaction<Connection> | undefined {
+  get currentRoot(): RootTransaction<Connection> | undefined {
     let top = this.#context.ambient();
     if (top === undefined) return this.#own;
     while (top.parent !== undefined) top = top.parent;
     return top instanceof RootTransaction ? top : undefined;
   }
 
-  /** The transaction that a statement of this caller belongs to. */
+  /** The transaction that a statement of this caller belongs to; undefined: it is to begin one. */
   current(): Transaction<Connection> | undefined {
     this.#expectBlock();
-    return this.innermost();
+    const innermost = this.innermost();
+    // A stream's own transaction ends with the stream: what ran in it would share its fate.
+    if (this.#stream !== undefined && (innermost === undefined || innermost.isAutocommit))
+      throw streamIsOpen(this.#stream.origin);
+    return innermost;
   }
 
   /** The same, for questions: a block whose transaction has ended may ask. */
@@ -59,59 +69,93 @@ export class ConnectionTransactions<Connection> {
     return (this.#context.ambient() ?? this.#own)?.innermost;
   }
 
+  /**
+   * The transaction that a statement of this caller runs in, begun where there is none; undefined: AUTOCOMMIT,
+   * it commits itself.
+   */
+  forStatement(): Transaction<Connection> | undefined {
+    const current = this.current();
+    return current ?? (this.#context.isAutocommit() ? undefined : this.begin());
+  }
+
+  /** The transaction of a stream; `isOwn`: it ends with the stream. */
+  forStream(): { readonly transaction: Transaction<Connection>; readonly isOwn: boolean } {
+    const current = this.current();
+    if (current?.isAutocommit === false) return { transaction: current, isOwn: false };
+    if (current === undefined && !this.#context.isAutocommit())
+      return { transaction: this.begin(), isOwn: false };
+    return { transaction: this.#beginStream(), isOwn: true };
+  }
+
+  #beginStream(): RootTransaction<Connection> {
+    const root = this.#make({}, { isForced: true });
+    this.#stream = root;
+    root.announce();
+    return root;
+  }
+
   // Inside begin(work), a statement after the transaction's end must not begin another one by itself.
   #expectBlock(): void {
     const block = this.#blocks.at(-1);
     if (block?.isActive === false) block.expectUsable();
   }
-
-  /** Begins the holder's root. It waits, at its first statement, where a frame's root is in progress. */
-  begin(options?: TransactionOptions): RootTransaction<Connection> {
+  /**
+   * Begins the holder's root. It waits, at its first statement, where a frame's root is in progress. `isForced`:
+   * BEGIN is sent with AUTOCOMMIT, too.
+   */
+  begin(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
     this.#expectBlock();
     const own = this.#own;
     // A dead one says itself that it must be rolled back.
     if (own?.isActive === false) own.expectUsable();
     if (own !== undefined) {
       throw new IllegalStateError(
-        `this connection is in a transaction already (begun at ${own.origin}). Commit it, roll it back, or use beginNested().`,
+        `this connection already has a transaction (started at ${own.origin}). Commit it, roll it back, or use beginNested().`,
       );
     }
-    const root = this.queue(options);
+    const root = this.#make(options, { isForced });
     this.#own = root;
     root.announce();
     return root;
   }
 
   /** A root that waits, at its first statement, until the one before it has ended. */
-  queue(own?: TransactionOptions): RootTransaction<Connection> {
-    const options = own === undefined ? undefined : TRANSACTION_OPTIONS.parse(own);
+  enqueue(options?: TransactionOptions): RootTransaction<Connection> {
+    return this.#make(options, {});
+  }
+
+  #make(given: TransactionOptions | undefined, place: RootPlace): RootTransaction<Connection> {
+    const options = given === undefined ? undefined : TRANSACTION_OPTIONS.parse(given);
     const merged = (): TransactionOptions | undefined => {
       const defaults = this.#context.defaults();
       return defaults === undefined ? options : mergeOptions(defaults, options);
     };
     const late = this.#context.isLate() ? merged : undefined;
-    const given = late === undefined ? merged() : options;
-    let turn: Promise<void> | undefined;
-    const inTurn = (): Promise<void> | undefined => {
-      if (this.#inside !== root) turn ??= this.#enter(root);
-      return turn;
-    };
-    const root = new RootTransaction<Connection>(this.#context.owner(), given, inTurn, late);
+    const now = late === undefined ? merged() : options;
+    const turn = (signal?: AbortSignal): Promise<void> | undefined =>
+      this.#inside === root ? undefined : this.#enter(root, signal);
+    const root = new RootTransaction<Connection>(this.#context.owner(), now, { ...place, turn, late });
     return root;
   }
 
-  /** Undefined where nobody is inside. */
-  #enter(root: RootTransaction<Connection>): Promise<void> | undefined {
+  /** Undefined where no other root is inside. */
+  #enter(root: RootTransaction<Connection>, signal: AbortSignal | undefined): Promise<void> | undefined {
+    // Between the statements of a root that is no transaction of the server, the session is free for a stream.
+    if (root === this.#stream && this.#inside?.isAutocommit === true) return undefined;
     const inside = (): void => {
       this.#inside = root;
     };
-    if (!this.#turns.tryAcquire()) return this.#turns.acquire().then(inside);
+    if (!this.#turns.tryAcquire()) return this.#turns.acquire(signal).then(inside);
     inside();
     return undefined;
   }
 
-  /** Runs a statement that commits itself: between two roots, never inside one. */
-  between<T>(statement: () => Promise<T>, last: () => Promise<void> | undefined): Promise<T> {
+  /** Runs a statement that commits itself: between two roots, never inside one. `signal` ends the wait for that. */
+  runBetween<T>(
+    statement: () => Promise<T>,
+    last: () => Promise<void> | undefined,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const pass = (): Promise<T> =>
       promiseTry(statement).then(
         (result) => this.#leave(last)?.then(() => result) ?? result,
@@ -120,13 +164,17 @@ export class ConnectionTransactions<Connection> {
           throw error;
         },
       );
-    return this.#turns.tryAcquire() ? pass() : this.#turns.acquire().then(pass);
+    return this.#turns.tryAcquire() ? pass() : this.#turns.acquire(signal).then(pass);
   }
 
-  beginNested(): NestedTransaction<Connection> {
-    const parent = this.current() ?? this.begin();
-    const nested = new NestedTransaction(parent);
-    parent.enter(nested);
+  /** `isScoped`: it belongs to a function. Begins a root where there is none. */
+  beginNested(isScoped = false): NestedTransaction<Connection> {
+    const current = this.current();
+    if (current === undefined && !this.#context.isLate() && this.#context.isAutocommit())
+      throw savepointInAutocommit();
+    const parent = current ?? this.begin();
+    const nested = new NestedTransaction(parent, {}, isScoped);
+    parent.setCurrentHandle(nested);
     return nested;
   }
 
@@ -137,26 +185,34 @@ export class ConnectionTransactions<Connection> {
   ): Promise<T> {
     this.#blocks.push(transaction);
     try {
-      const result = await work(transaction);
-      if (transaction.isActive) await transaction.commit();
+      const result = await transaction.untilDeadline(promiseTry(() => work(transaction)));
+      if (transaction.isActive || transaction.isLost) await transaction.commit();
       return result;
     } catch (error) {
-      const { host } = this.#context.owner();
-      await transaction.rollback().catch((failure: unknown) => host.report(failure));
+      await transaction.rollbackQuietly();
       throw error;
     } finally {
       this.#blocks.splice(this.#blocks.lastIndexOf(transaction), 1);
     }
   }
 
+  /** Rolls back all that is open: the connection is being closed. */
+  async rollbackAll(): Promise<void> {
+    await this.#stream?.rollbackQuietly();
+    await this.currentRoot?.rollback();
+  }
+
   /** The session is gone, and what was in it. Of a root that waits for its turn nothing is. */
-  lose(cause: unknown): void {
-    (this.#inside ?? this.#own)?.lose(cause);
+  onConnectionLost(cause: unknown): void {
+    this.#stream?.onConnectionLost(cause);
+    (this.#inside ?? this.#own)?.onConnectionLost(cause);
   }
 
   /** Lets go of the root; `last`, which never rejects, is done before another one may begin. */
-  detach(transaction: object, last: () => Promise<void> | undefined): Promise<void> | undefined {
-    if (transaction === this.#own) this.#own = undefined;
+  onEnded(transaction: object, last: () => Promise<void> | undefined): Promise<void> | undefined {
+    if (transaction === this.#stream) this.#stream = undefined;
+    // The owner of one whose time ran out has yet to hear of it: its statements must not begin another one.
+    if (transaction === this.#own && !this.#own.isExpired) this.#own = undefined;
     return transaction === this.#inside ? this.#leave(last) : undefined;
   }
 

@@ -1,43 +1,63 @@
-import { AfterCommitError } from '../errors/errors.js';
+import { AfterCommitError, ArgumentError } from '../errors/errors.js';
 
 /** Runs at an end of a transaction; awaited. */
 export type TransactionHook = () => unknown;
 
 export type HookPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
 
+/** What hooks need of the connection of their transaction. */
+interface HookHost {
+  outside<T>(work: () => T): T;
+  report(error: unknown): void;
+}
+
 /** The hooks of one transaction, in the order in which they were registered. */
 export class TransactionHooks {
-  readonly #byPhase: Record<HookPhase, TransactionHook[]> = {
-    beforeCommit: [],
-    afterCommit: [],
-    afterRollback: [],
-    afterCompletion: [],
-  };
+  readonly #host: HookHost;
+  #byPhase: Record<HookPhase, TransactionHook[]> | undefined;
 
+  constructor(host: HookHost) {
+    this.#host = host;
+  }
+
+  get isEmpty(): boolean {
+    return this.#byPhase === undefined;
+  }
+
+  /** @throws ArgumentError for what is not a function. */
   add(phase: HookPhase, hook: TransactionHook): void {
-    this.#byPhase[phase].push(hook);
+    if (typeof hook !== 'function')
+      throw new ArgumentError(`${phase}() must be given a function; got ${typeof hook}.`);
+    this.#phases[phase].push(hook);
+  }
+
+  get #phases(): Record<HookPhase, TransactionHook[]> {
+    this.#byPhase ??= { beforeCommit: [], afterCommit: [], afterRollback: [], afterCompletion: [] };
+    return this.#byPhase;
   }
 
   /** A released savepoint hands its hooks to its parent: what it wrote is not committed yet. */
-  handTo(parent: TransactionHooks): void {
+  moveTo(parent: TransactionHooks): void {
+    if (this.#byPhase === undefined) return;
     for (const phase of Object.keys(this.#byPhase) as HookPhase[]) {
-      for (const hook of this.#byPhase[phase].splice(0)) parent.add(phase, hook);
+      for (const hook of this.#take(phase)) parent.add(phase, hook);
     }
   }
 
-  /** May write and may veto; a hook that registers another one runs it too. */
-  async beforeCommit(): Promise<void> {
-    const hooks = this.#byPhase.beforeCommit;
+  /** They may write and may veto by throwing; one that registers another one runs it too. */
+  async runBeforeCommit(): Promise<void> {
+    const hooks = this.#byPhase?.beforeCommit ?? [];
     for (let hook = hooks.shift(); hook !== undefined; hook = hooks.shift()) await hook();
   }
 
-  /** Runs all of them, then throws {@link AfterCommitError} for the first that failed. */
-  async afterCommit(report: (error: unknown) => void): Promise<void> {
+  /** Runs all of them with no active transaction, then throws {@link AfterCommitError} for the first failure. */
+  async runAfterCommit(): Promise<void> {
+    if (this.isEmpty) return;
     this.#take('afterRollback');
-    const failures = await runAll(this.#take('afterCommit'));
-    await this.#complete(report);
+    const failures = await this.#runAll('afterCommit');
+    await this.#complete();
     if (failures.length === 0) return;
-    failures.slice(1).forEach(report);
+    failures.slice(1).forEach((failure) => this.#host.report(failure));
     throw new AfterCommitError(
       `the data is committed, but ${failures.length} afterCommit hook(s) failed: ${String(failures[0])}. ` +
         `Do not repeat the transaction; repeat what the hook does.`,
@@ -46,36 +66,38 @@ export class TransactionHooks {
   }
 
   /** Failures are reported only: the error that rolled the transaction back wins. */
-  async afterRollback(report: (error: unknown) => void): Promise<void> {
+  async runAfterRollback(): Promise<void> {
+    if (this.isEmpty) return;
     this.#take('beforeCommit');
     this.#take('afterCommit');
-    (await runAll(this.#take('afterRollback'))).forEach(report);
-    await this.#complete(report);
+    (await this.#runAll('afterRollback')).forEach((failure) => this.#host.report(failure));
+    await this.#complete();
   }
 
-  /** Nobody knows how it ended: only what runs at either end does. */
-  async afterUnknown(report: (error: unknown) => void): Promise<void> {
+  /** The outcome is unknown: only what runs at either end does. */
+  async runAfterUnknown(): Promise<void> {
+    if (this.isEmpty) return;
     for (const phase of ['beforeCommit', 'afterCommit', 'afterRollback'] as const) this.#take(phase);
-    await this.#complete(report);
+    await this.#complete();
   }
 
-  async #complete(report: (error: unknown) => void): Promise<void> {
-    (await runAll(this.#take('afterCompletion'))).forEach(report);
+  async #complete(): Promise<void> {
+    (await this.#runAll('afterCompletion')).forEach((failure) => this.#host.report(failure));
   }
 
   #take(phase: HookPhase): TransactionHook[] {
-    return this.#byPhase[phase].splice(0);
+    return this.#phases[phase].splice(0);
   }
-}
 
-async function runAll(hooks: readonly TransactionHook[]): Promise<unknown[]> {
-  const failures: unknown[] = [];
-  for (const hook of hooks) {
-    try {
-      await hook();
-    } catch (error) {
-      failures.push(error);
+  async #runAll(phase: HookPhase): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    for (const hook of this.#take(phase)) {
+      try {
+        await this.#host.outside(hook);
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    return failures;
   }
-  return failures;
 }

@@ -14,13 +14,17 @@ const LEVELS: readonly IsolationLevel[] = [
   'AUTOCOMMIT',
 ];
 
-/** `AUTOCOMMIT`: no BEGIN is ever sent, each statement commits itself. */
+/**
+ * `AUTOCOMMIT`, of an engine or a connection: no BEGIN is ever sent, each statement commits itself. `begin()` and
+ * `commit()` keep their meaning for the code around them and send nothing, so that VACUUM runs in a block; a
+ * savepoint is refused. A stream has a transaction of its own, beside which no statement runs.
+ */
 export type IsolationLevel =
   'READ UNCOMMITTED' | 'READ COMMITTED' | 'REPEATABLE READ' | 'SERIALIZABLE' | 'AUTOCOMMIT';
 
 /** How a transaction begins. Times in ms. */
 export interface TransactionOptions {
-  /** Default: the server's `default_transaction_isolation`. */
+  /** Not `AUTOCOMMIT`. Default: that of the connection, else the server's `default_transaction_isolation`. */
   readonly isolationLevel?: IsolationLevel | undefined;
   /** READ ONLY or READ WRITE. Default: the server's `default_transaction_read_only`. */
   readonly readOnly?: boolean | undefined;
@@ -39,7 +43,7 @@ export interface TransactionOptions {
   readonly statementTimeout?: number | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN: for row-level security. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
-  /** Names the transaction in errors and warnings: a text of yours. Default: where it was begun. */
+  /** Names the transaction in errors and warnings: a text of yours. Default: where it was started. */
   readonly label?: string | CallSite | undefined;
 }
 
@@ -54,6 +58,13 @@ export const isolationLevelRule: OptionRule = {
   accepts: (value) => typeof value === 'string' && levelOf(value) !== undefined,
   coerce: asItIs,
   parse: (value) => levelOf(value as string),
+};
+
+/** The level of one transaction: AUTOCOMMIT would mean that there is none. */
+const transactionLevelRule: OptionRule = {
+  ...isolationLevelRule,
+  expected: `one of ${LEVELS.filter((level) => level !== 'AUTOCOMMIT').join(', ')} (AUTOCOMMIT is for connections and engines)`,
+  accepts: (value) => isolationLevelRule.accepts(value) && levelOf(value as string) !== 'AUTOCOMMIT',
 };
 
 /** The level that the server names, or that a text does. */
@@ -118,7 +129,7 @@ const labelRule: OptionRule = {
 
 /** What each option of a transaction may be. */
 export const transactionOptionRules = {
-  isolationLevel: isolationLevelRule,
+  isolationLevel: transactionLevelRule,
   readOnly: flagRule,
   deferrable: flagRule,
   timeout: timeRule,
@@ -142,7 +153,7 @@ export function beginControl(options: TransactionOptions, acknowledged: () => vo
   if (level !== undefined && level !== 'AUTOCOMMIT') words.push('ISOLATION LEVEL', level);
   if (options.readOnly !== undefined) words.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
   if (options.deferrable !== undefined) words.push(options.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
-  const begin: Control = { text: words.join(' '), acknowledged };
+  const begin: Control = { kind: 'begin', text: words.join(' '), acknowledged };
   return [begin, ...settingsControl(options)];
 }
 
@@ -151,7 +162,16 @@ export function settingsControl(options: TransactionOptions): Control[] {
   const settings = settingsOf(options);
   if (settings.length === 0) return [];
   const calls = settings.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, TRUE)`);
-  return [{ text: `SELECT ${calls.join(', ')}`, values: settings.flat() }];
+  const names = settings.map(([name]) => name);
+  return [{ kind: 'settings', text: `SELECT ${calls.join(', ')}`, values: settings.flat(), settings: names }];
+}
+
+/** What a statement that commits itself has in front of it: it lasts as long as that statement. */
+export function autocommitControl(options: TransactionOptions): Control[] {
+  const { readOnly, settings, lockTimeout, statementTimeout } = options;
+  if (readOnly === undefined) return settingsControl(options);
+  const access = { transaction_read_only: readOnly ? 'on' : 'off' };
+  return settingsControl({ lockTimeout, statementTimeout, settings: { ...settings, ...access } });
 }
 
 /** All settings that the options ask for, by name. */

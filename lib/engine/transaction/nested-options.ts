@@ -4,22 +4,21 @@ import { settingsControl, settingsOf } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 
 /** The transaction that another one is to be part of. */
-export interface Surroundings {
+export interface TransactionParent {
   /** What holds in it. */
   readonly options: TransactionOptions;
-  /** Where it was begun. */
+  /** Where it was started. */
   readonly origin: string;
 }
 
 /** Refuses what a savepoint in `outer` can't have: what PostgreSQL settles for a transaction as a whole. */
-export function checkNestedOptions(own: TransactionOptions, outer: Surroundings): void {
+export function checkNestedOptions(own: TransactionOptions, outer: TransactionParent): void {
   const { isolationLevel, readOnly, deferrable } = outer.options;
   const level = serverLevel(isolationLevel);
   if (own.isolationLevel !== undefined) {
     const asked = own.isolationLevel;
     // Where the root left it to the server, the server is asked with the SAVEPOINT.
-    if (asked === 'AUTOCOMMIT' || (level !== undefined && asked !== level))
-      throw refusal('isolationLevel', asked, outer);
+    if (level !== undefined && asked !== level) throw refusal('isolationLevel', asked, outer);
   }
   if (own.readOnly === false && readOnly === true) throw refusal('readOnly', false, outer);
   if (own.deferrable !== undefined && own.deferrable !== (deferrable ?? false))
@@ -30,7 +29,7 @@ export function checkNestedOptions(own: TransactionOptions, outer: Surroundings)
  * Refuses what the work that joins `outer` relies on and would not have. Limits are no promise to it:
  * `readOnly: true` and time-outs are those of the transaction that it joins.
  */
-export function checkJoiningOptions(own: TransactionOptions, outer: Surroundings): void {
+export function checkJoiningOptions(own: TransactionOptions, outer: TransactionParent): void {
   checkNestedOptions(own, outer);
   if (own.isolationLevel !== undefined && serverLevel(outer.options.isolationLevel) === undefined)
     throw refusal('isolationLevel', own.isolationLevel, outer);
@@ -47,16 +46,27 @@ export function nestedControl(options: TransactionOptions, depth: number): Contr
   const modes: string[] = [];
   if (options.isolationLevel !== undefined) modes.push(`ISOLATION LEVEL ${options.isolationLevel}`);
   if (options.readOnly !== undefined) modes.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
-  const control: Control[] = modes.length === 0 ? [] : [{ text: `SET TRANSACTION ${modes.join(', ')}` }];
-  const kept = settingsOf(options).map(([name]) => copy(name, keptName(name, depth)));
-  if (kept.length > 0) control.push({ text: `SELECT ${kept.join(', ')}` });
+  const control: Control[] =
+    modes.length === 0 ? [] : [{ kind: 'modes', text: `SET TRANSACTION ${modes.join(', ')}` }];
+  const kept = copies(options, (name) => [name, keptName(name, depth)]);
+  if (kept !== undefined) control.push(kept);
   return [...control, ...settingsControl(options)];
 }
 
 /** Brings the outer values back, once the savepoint is released: its end leaves them as they are. */
-export function restoringText(options: TransactionOptions, depth: number): string | undefined {
-  const restored = settingsOf(options).map(([name]) => copy(keptName(name, depth), name));
-  return restored.length === 0 ? undefined : `SELECT ${restored.join(', ')}`;
+export function restoringControl(options: TransactionOptions, depth: number): Control | undefined {
+  return copies(options, (name) => [keptName(name, depth), name]);
+}
+
+/** Copies each setting of the options `from` one name `to` another. */
+function copies(
+  options: TransactionOptions,
+  pair: (name: string) => [from: string, to: string],
+): Control | undefined {
+  const pairs = settingsOf(options).map(([name]) => pair(name));
+  if (pairs.length === 0) return undefined;
+  const calls = pairs.map(([from, to]) => copy(from, to));
+  return { kind: 'settings', text: `SELECT ${calls.join(', ')}`, settings: pairs.map(([, to]) => to) };
 }
 
 // By depth, so that a session knows a handful of them however many savepoints it sees.
@@ -73,9 +83,9 @@ function serverLevel(level: TransactionOptions['isolationLevel']): string | unde
   return level === 'AUTOCOMMIT' ? undefined : level;
 }
 
-function refusal(option: string, value: string | boolean, { origin }: Surroundings): IllegalStateError {
+function refusal(option: string, value: string | boolean, { origin }: TransactionParent): IllegalStateError {
   return new IllegalStateError(
-    `${option} ${String(value)} can't hold inside the transaction begun at ${origin}, which has another. ` +
-      `Give it to that one, or begin a transaction of its own: propagation 'requires-new'.`,
+    `${option}: ${String(value)} conflicts with the transaction started at ${origin}. ` +
+      `Set it there, or use propagation: 'requires-new'.`,
   );
 }

@@ -1,12 +1,15 @@
 import type { Control } from '../driver/driver.js';
-import { UnexpectedRollbackError } from '../errors/errors.js';
+import { IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
 import { mergeOptions } from '../util/merge-options.js';
-import { Deadline } from './deadline.js';
-import { checkNestedOptions, nestedControl, restoringText } from './nested-options.js';
 import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
+import { checkNestedOptions, nestedControl, restoringControl } from './nested-options.js';
 import { Transaction } from './transaction.js';
+import { savepointInAutocommit } from './transaction-errors.js';
 import type { Opening } from './transaction-host.js';
+
+/** PostgreSQL itself becomes slow long before; each level also costs the call stack. */
+const MAX_DEPTH = 256;
 
 /**
  * A savepoint. SAVEPOINT travels with its first statement and RELEASE with whatever comes after its end; a
@@ -17,177 +20,153 @@ import type { Opening } from './transaction-host.js';
  */
 export class NestedTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = true;
-  override readonly parent: Transaction<Connection>;
+  declare readonly parent: Transaction<Connection>;
+  readonly #own: TransactionOptions;
+  readonly #depth: number;
+  readonly #isScoped: boolean;
   /** Set once the server has confirmed the savepoint: only then is there something to go back to. */
   #savepoint: string | undefined;
-  readonly #own: TransactionOptions;
-  readonly #deadline: Deadline | undefined;
 
   /**
+   * `isScoped`: it belongs to a function, and not to the holder of a handle.
+   *
    * @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others.
    * @internal
    */
-  constructor(parent: Transaction<Connection>, given: TransactionOptions = {}) {
+  constructor(parent: Transaction<Connection>, given: TransactionOptions = {}, isScoped = false) {
     parent.expectUsable();
+    if (parent.isAutocommit) throw savepointInAutocommit();
     const options = TRANSACTION_OPTIONS.parse(given);
     checkNestedOptions(options, parent);
-    super(parent.owner, options.label);
-    this.parent = parent;
+    super(parent.owner, options, parent);
     this.#own = options;
-    const { timeout } = options;
-    if (timeout !== undefined) {
-      const limited = { origin: () => this.origin, expire: (reason: unknown) => this.#expire(reason) };
-      this.#deadline = new Deadline(timeout, limited, parent.deadline);
-    }
+    this.#depth = depthOf(parent) + 1;
+    this.#isScoped = isScoped;
+    if (this.#depth > MAX_DEPTH) throw tooDeep(parent.origin);
     this.host.observer?.savepoint();
+  }
+
+  /** 1 for a savepoint in the root. @internal */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** @internal */
+  override get isScoped(): boolean {
+    return this.#isScoped;
   }
 
   get options(): TransactionOptions {
     return mergeOptions(this.parent.options, this.#own);
   }
 
-  get deadline(): AbortSignal | undefined {
-    return this.#deadline?.signal ?? this.parent.deadline;
-  }
-
-  get #depth(): number {
-    let depth = 1;
-    for (let outer = this.parent; outer.parent !== undefined; outer = outer.parent) depth += 1;
-    return depth;
-  }
-
   /** @internal */
   open(signal?: AbortSignal): Opening {
-    const admitted = this.parent.admit(this);
+    const admitted = this.parent.admitChild(this, signal);
     return admitted === undefined ? this.#openInside(signal) : admitted.then(() => this.#openInside(signal));
   }
 
   #openInside(signal: AbortSignal | undefined): Opening {
-    const dismissed = (error: unknown): never => {
-      this.parent.dismiss(this);
+    const release = (error: unknown): never => {
+      this.parent.releaseChild(this);
       throw error;
     };
     try {
       const outer = this.parent.state === 'pending' ? this.parent.open(signal) : [];
       if (!(outer instanceof Promise)) return this.#beginning(outer);
-      return outer.then((control) => this.#beginning(control)).catch(dismissed);
+      return outer.then((control) => this.#beginning(control)).catch(release);
     } catch (error) {
-      return dismissed(error);
+      return release(error);
     }
   }
 
   #beginning(outer: readonly Control[]): Control[] {
+    // Options that were asked late may have said so.
+    if (this.parent.isAutocommit) throw savepointInAutocommit();
     const savepoint = this.host.nextSavepoint();
     const acknowledged = (): void => {
       this.#savepoint = savepoint;
       this.markActive();
     };
-    this.host.observer?.sent(`SAVEPOINT ${savepoint}`);
-    const begin: Control = { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged };
+    const text = `SAVEPOINT ${savepoint}`;
+    this.host.observer?.sent(text);
+    const begin: Control = { kind: 'savepoint', text, prepare: false, acknowledged };
     return [...outer, begin, ...nestedControl(this.#own, this.#depth)];
   }
 
-  /** Releases the savepoint; after a failed statement it is rolled back instead and that error is thrown. */
+  /**
+   * Releases the savepoint; the outer transaction goes on.
+   *
+   * @throws UnexpectedRollbackError when a statement in it had failed: it is rolled back instead.
+   */
   async commit(): Promise<void> {
     try {
-      await this.settle(() => this.#release());
+      await this.finish(() => this.#release(), true);
     } catch (error) {
-      if (this.#deadline?.signal.aborted === true)
-        await this.rollback().catch((failure: unknown) => this.report(failure));
+      if (this.isPastDeadline) await this.rollbackQuietly();
       throw error;
     } finally {
       // What was released has handed its hooks on.
-      if (this.hasHooks) await this.runAfterRollback();
-    }
-  }
-
-  /** Undoes what was done in it; the outer transaction goes on. No effect once the transaction has ended. */
-  async rollback(): Promise<void> {
-    try {
-      await this.settle(() => this.#undo());
-    } catch (error) {
-      throw this.host.observer?.replacementOf(error) ?? error;
-    } finally {
-      await this.runAfterRollback();
+      await this.hooks.runAfterRollback();
     }
   }
 
   #release(): Promise<void> {
-    const isKept = this.rollbackReason === undefined && this.deadline?.aborted !== true;
+    const isKept = this.rollbackReason === undefined && !this.isPastDeadline;
     return isKept && this.isValid ? this.#keep() : this.#undoInstead();
   }
 
   async #undoInstead(): Promise<void> {
     this.expectActive();
     const { rollbackReason, firstError } = this;
-    await this.#undo().catch((failure: unknown) => this.report(failure));
+    await this.undo().catch((failure: unknown) => this.host.report(failure));
     if (rollbackReason?.isExpected === true) return;
-    if (rollbackReason === undefined) throw firstError;
-    const message = `the nested transaction begun at ${this.origin} was rolled back: a method in it had failed.`;
-    throw new UnexpectedRollbackError(message, { cause: rollbackReason.cause });
+    const what = rollbackReason === undefined ? 'a statement in it had failed' : 'a method in it had failed';
+    const cause = rollbackReason === undefined ? firstError : rollbackReason.cause;
+    const message = `the nested transaction started at ${this.origin} was rolled back: ${what} (${String(cause)}).`;
+    throw new UnexpectedRollbackError(message, { cause });
   }
 
   async #keep(): Promise<void> {
     try {
+      this.expectOnServer();
       this.host.observer?.releaseSavepoint(this.#savepoint);
     } catch (error) {
-      await this.#undo().catch((failure: unknown) => this.report(failure));
+      await this.undo().catch((failure: unknown) => this.host.report(failure));
       throw error;
     }
     if (this.#savepoint !== undefined) this.#deferRelease(this.#savepoint);
-    this.handHooksTo(this.parent);
+    this.hooks.moveTo(this.parent.hooks);
     const ended = this.end('committed');
     if (ended !== undefined) await ended;
   }
 
   #deferRelease(savepoint: string): void {
-    const release = `RELEASE SAVEPOINT ${savepoint}`;
-    this.host.observer?.sent(release);
-    this.host.defer(release);
-    const restoring = restoringText(this.#own, this.#depth);
+    const text = `RELEASE SAVEPOINT ${savepoint}`;
+    this.host.observer?.sent(text);
+    this.host.defer({ kind: 'release', text, prepare: false });
+    const restoring = restoringControl(this.#own, this.#depth);
     if (restoring !== undefined) this.host.defer(restoring);
   }
 
-  async #undo(): Promise<void> {
-    try {
-      if (this.isActive) this.host.observer?.rollbackSavepoint(this.#savepoint);
-    } finally {
-      await this.#undoAndEnd();
-    }
+  protected notifyRollback(): void {
+    if (this.isActive) this.host.observer?.rollbackSavepoint(this.#savepoint);
   }
 
-  async #undoAndEnd(): Promise<void> {
-    try {
-      await this.#undoOnServer();
-    } finally {
-      await this.end('rolled-back');
-    }
+  protected async sendRollback(): Promise<void> {
+    if (this.#savepoint === undefined) return;
+    this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`);
+    await this.host.rollbackTo(this.#savepoint);
   }
+}
 
-  async #undoOnServer(): Promise<void> {
-    const savepoint = this.isActive ? this.#savepoint : undefined;
-    if (savepoint === undefined) return;
-    try {
-      this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${savepoint}`);
-      await this.host.rollbackTo(savepoint);
-    } catch (error) {
-      this.host.invalidate(error);
-      throw error;
-    }
-  }
+function depthOf(transaction: Transaction): number {
+  return transaction instanceof NestedTransaction ? transaction.depth : 0;
+}
 
-  // Undone at once, whatever the work is waiting for; its turn is over when the work has heard of it.
-  #expire(reason: unknown): void {
-    this.host.stopWaiting(reason);
-    const expiry = this.settle(async () => {
-      await this.#undoOnServer();
-      this.markRolledBack();
-    });
-    expiry.catch((failure: unknown) => this.report(failure));
-  }
-
-  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
-    this.#deadline?.clear();
-    return super.end(state);
-  }
+function tooDeep(origin: string): IllegalStateError {
+  return new IllegalStateError(
+    `transactions are nested more than ${MAX_DEPTH} deep (the outer one was started at ${origin}). Does a transactional ` +
+      `method call itself without end? Join the outer transaction: propagation 'required'.`,
+  );
 }

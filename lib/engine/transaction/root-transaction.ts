@@ -1,56 +1,52 @@
 import type { Control } from '../driver/driver.js';
 import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
-import { Deadline } from './deadline.js';
-import { beginControl } from './isolation.js';
+import { autocommitControl, beginControl, isAutocommit } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { Transaction } from './transaction.js';
+import { startedElsewhere } from './transaction-errors.js';
 import type { Opening, TransactionOwner } from './transaction-host.js';
+
+/** How a root comes to its session. */
+export interface RootPlace {
+  /** Waits until the root before it on the same connection has ended; `signal` ends the wait. */
+  readonly turn?: (signal?: AbortSignal) => Promise<void> | undefined;
+  /** The options of BEGIN, where they are known no earlier than the first statement. */
+  readonly late?: (() => TransactionOptions | undefined) | undefined;
+  /** True: BEGIN is sent with AUTOCOMMIT, too. */
+  readonly isForced?: boolean;
+}
+
+// The server reports these where it can't tell how a COMMIT ended.
+const OUTCOME_UNKNOWN = new Set(['08007', '40003']);
 
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = false;
-  override readonly parent = undefined;
+  declare readonly parent: undefined;
+  readonly #place: RootPlace;
   #options: TransactionOptions;
-  readonly #deadline: Deadline | undefined;
-  readonly #turn: (() => Promise<void> | undefined) | undefined;
+  #late: RootPlace['late'];
   /** What listeners were told of it. */
   #told: 'nothing' | 'begin' | 'end' = 'nothing';
-  readonly #late: (() => TransactionOptions | undefined) | undefined;
 
-  /**
-   * With `turn`, the transaction waits for it before it opens: roots that share one connection follow each
-   * other. `late` gives the options of BEGIN where they are known no earlier than the first statement.
-   * @internal
-   */
-  constructor(
-    owner: TransactionOwner<Connection>,
-    options: TransactionOptions = {},
-    turn?: () => Promise<void> | undefined,
-    late?: () => TransactionOptions | undefined,
-  ) {
-    super(owner, options.label);
+  /** @internal */
+  constructor(owner: TransactionOwner<Connection>, options: TransactionOptions = {}, place: RootPlace = {}) {
+    super(owner, options);
     this.#options = options;
-    this.#turn = turn;
-    this.#late = late;
-    const { timeout } = options;
-    if (timeout === undefined) return;
-    this.#deadline = new Deadline(timeout, {
-      origin: () => this.origin,
-      expire: (reason) => this.#expire(reason),
-    });
+    this.#place = place;
+    this.#late = place.late;
   }
 
   get options(): TransactionOptions {
     return this.#options;
   }
 
-  get deadline(): AbortSignal | undefined {
-    return this.#deadline?.signal;
+  /** @internal */
+  override get isAutocommit(): boolean {
+    return this.#place.isForced !== true && isAutocommit(this.#options);
   }
 
-  /**
-   * Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal
-   */
+  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal */
   announce(): void {
     this.#told = 'begin';
     try {
@@ -62,105 +58,96 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
   }
 
-  // Once, however it ends, and only of what has begun aloud.
+  // Once, and only where `begin` was told.
   #tellEnd(end: 'commit' | 'rollback'): void {
     if (this.#told !== 'begin') return;
     this.#told = 'end';
     this.host.observer?.[end]();
   }
 
+  protected notifyRollback(): void {
+    this.#tellEnd('rollback');
+  }
+
   /** @internal */
   open(signal?: AbortSignal): Opening {
-    if (this.#late !== undefined) this.#options = this.#late() ?? {};
-    const turn = this.#turn?.();
+    if (this.#late !== undefined) {
+      this.#options = this.#late() ?? {};
+      this.#late = undefined;
+    }
+    const turn = this.#place.turn?.(signal);
     const ready = turn === undefined ? this.host.ready(signal) : turn.then(() => this.host.ready(signal));
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
   }
 
   #beginning(): Control[] {
+    if (this.host.serverStatus !== 'idle') throw startedElsewhere();
+    if (this.isAutocommit) return autocommitControl(this.#options);
     const control = beginControl(this.#options, () => this.markActive());
     this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }
 
   /**
-   * Commits. Throws {@link UnexpectedRollbackError} when the server rolled back instead, the server's error
-   * when a deferred constraint refused, and {@link CommitOutcomeUnknownError} when the connection was lost
-   * meanwhile.
+   * Commits.
+   *
+   * @throws UnexpectedRollbackError when the server rolled back instead: a statement in it had failed.
+   * @throws CommitOutcomeUnknownError when the connection was lost during COMMIT.
+   * @throws AfterCommitError when the data is stored and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
+    await this.#beforeStore();
+    try {
+      await this.finish(() => this.#store(), true);
+    } catch (error) {
+      if (error instanceof CommitOutcomeUnknownError) await this.hooks.runAfterUnknown();
+      else if (this.state === 'rolled-back') await this.hooks.runAfterRollback();
+      throw this.host.observer?.replacementOf(error) ?? error;
+    }
+    if (this.hooks.isEmpty) return;
+    if (this.state === 'committed') await this.hooks.runAfterCommit();
+    else await this.hooks.runAfterRollback();
+  }
+
+  async #beforeStore(): Promise<void> {
     try {
       this.expectActive();
-      if (this.hasHooks) await this.prepareCommit();
+      this.expectOnServer();
+      if (!this.hooks.isEmpty) await this.prepareCommit();
       if (this.rollbackReason === undefined) this.#tellEnd('commit');
     } catch (error) {
       // A lost one stays attached until its owner rolls it back.
-      if (this.isActive || this.deadline?.aborted === true)
-        await this.rollback().catch((failure: unknown) => this.report(failure));
+      if (this.isActive || this.isPastDeadline) await this.rollbackQuietly();
       throw error;
-    }
-    try {
-      await this.settle(() => this.#store());
-    } catch (error) {
-      if (error instanceof CommitOutcomeUnknownError) await this.runAfterUnknown();
-      else if (this.state === 'rolled-back') await this.runAfterRollback();
-      throw this.host.observer?.replacementOf(error) ?? error;
-    }
-    if (!this.hasHooks) return;
-    if (this.state === 'committed') await this.runAfterCommit();
-    else await this.runAfterRollback();
-  }
-
-  /** Rolls back. No effect once the transaction has ended. */
-  async rollback(): Promise<void> {
-    try {
-      await this.settle(() => this.#undo());
-    } catch (error) {
-      throw this.host.observer?.replacementOf(error) ?? error;
-    } finally {
-      if (this.state !== 'committed') await this.runAfterRollback();
     }
   }
 
   #store(): Promise<void> {
-    const isKept = this.rollbackReason === undefined && this.deadline?.aborted !== true;
+    const isKept = this.rollbackReason === undefined && !this.isPastDeadline;
     return isKept && this.state === 'active' ? this.#sendCommit() : this.#storeNothing();
   }
 
   async #storeNothing(): Promise<void> {
-    if (this.deadline?.aborted === true) await this.#undo().catch((failure: unknown) => this.report(failure));
+    if (this.isPastDeadline) await this.#undoQuietly();
     this.expectActive();
     const { rollbackReason } = this;
     if (rollbackReason !== undefined) {
-      await this.#undo().catch((failure: unknown) => this.report(failure));
+      await this.#undoQuietly();
       if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
     } else if (this.state === 'pending') await this.end('committed');
     else if (this.host.serverStatus === 'idle') await this.#refuseCommit();
     else await this.#sendCommit();
   }
 
-  async #undo(): Promise<void> {
-    try {
-      this.#tellEnd('rollback');
-    } finally {
-      try {
-        await this.#undoOnServer();
-      } finally {
-        await this.end('rolled-back');
-      }
-    }
+  async #undoQuietly(): Promise<void> {
+    await this.undo().catch((failure: unknown) => this.host.report(failure));
   }
 
-  async #undoOnServer(): Promise<void> {
+  protected async sendRollback(): Promise<void> {
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
-    if (!this.isActive || this.state === 'pending' || this.host.serverStatus === 'idle') return;
-    try {
-      this.host.observer?.sent('ROLLBACK');
-      await this.host.command('ROLLBACK');
-    } catch (error) {
-      this.host.invalidate(error);
-      throw error;
-    }
+    if (this.state === 'pending' || this.host.serverStatus === 'idle') return;
+    this.host.observer?.sent('ROLLBACK');
+    await this.host.command('ROLLBACK');
   }
 
   async #refuseCommit(): Promise<void> {
@@ -170,6 +157,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async #sendCommit(): Promise<void> {
+    this.expectOnServer();
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
     const { isConnected } = this.host;
     let tag: string;
@@ -186,41 +174,33 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async #commitFailed(error: unknown, wasSent: boolean): Promise<unknown> {
-    if (error instanceof DBAPIError && !error.connectionInvalidated && this.host.serverStatus === 'idle') {
-      await this.end('rolled-back');
+    if (isRefusal(error)) {
+      // Mostly the server has rolled back by itself; it has not where COMMIT was not even understood.
+      await this.#undoQuietly();
       return error;
     }
     this.host.invalidate(error);
     await this.end('cancelled');
     if (!wasSent) return error;
     return new CommitOutcomeUnknownError(
-      `the connection was lost during COMMIT of the transaction begun at ${this.origin}: the data is stored or it is ` +
+      `the connection was lost during COMMIT of the transaction started at ${this.origin}: the data is stored or it is ` +
         `not. Read it back before you repeat the work.`,
       { cause: error },
     );
   }
 
-  protected override end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
-    this.#deadline?.clear();
-    return super.end(state);
-  }
-
-  // Undone at once, whatever the work is waiting for; attached until the work has heard of it.
-  #expire(reason: unknown): void {
-    this.host.stopWaiting(reason);
-    const expiry = this.settle(async () => {
-      await this.#undoOnServer();
-      this.markRolledBack();
-    });
-    expiry.catch((failure: unknown) => this.report(failure));
-  }
-
   #unexpectedRollback(cause: unknown): UnexpectedRollbackError {
     const reason = cause instanceof Error ? ` (${String(cause)})` : '';
     return new UnexpectedRollbackError(
-      `nothing of the transaction begun at ${this.origin} was stored: it had failed before its COMMIT${reason}. ` +
+      `nothing of the transaction started at ${this.origin} was stored: it had failed before its COMMIT${reason}. ` +
         `Let the error out of the transaction, or catch it around a nested one.`,
       { cause },
     );
   }
+}
+
+/** The server answered COMMIT with an error and lives: nothing is stored, for certain. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof DBAPIError) || error.connectionInvalidated) return false;
+  return error.sqlState !== undefined && !OUTCOME_UNKNOWN.has(error.sqlState);
 }

@@ -1,61 +1,69 @@
 import { Mutex } from '../util/mutex.js';
 import { promiseTry } from '../util/promise-try.js';
 
-/** How long a wait may last in which nothing moves. */
-export interface Patience {
+/** How long a wait may last in which nothing progresses. */
+export interface WaitPolicy {
   /** Milliseconds. */
   readonly timeout: number;
-  /** Changes whenever something has moved; undefined while something does. */
-  mark(): number | undefined;
-  /** What the wait is ended with. */
+  /** Changes whenever something has progressed; undefined while something does. */
+  progress(): number | undefined;
+  /** The error that ends the wait. */
   refusal(): Error;
 }
 
+/** What a statement's end is told to. */
+export interface StatementEnd {
+  /** May throw: the statement fails with that. */
+  answered(): void;
+  /** Gives what is thrown for `error`. */
+  failed(error: unknown): unknown;
+}
+
 /**
- * The way into one transaction: open to all while it is active, and the turn of one at a time while it is
- * being opened or while a nested transaction is inside. Shut for good once the transaction begins to end.
+ * The entrance to one transaction: open to all while it is active, and to one at a time while it is being
+ * opened or while a nested transaction is inside. Closed for good once the transaction begins to end.
  */
 export class StatementGate {
   readonly #lock = new Mutex();
-  #state: 'open' | 'shut' = 'open';
+  #state: 'open' | 'closed' = 'open';
   #inFlight = 0;
-  #onQuiet: (() => void) | undefined;
+  #onDrained: (() => void) | undefined;
 
-  /** True: somebody has the turn and others wait. */
-  get isTaken(): boolean {
+  /** True: one statement or nested transaction has the lock, and others wait. */
+  get isHeld(): boolean {
     return this.#lock.isHeld;
   }
 
-  get isShut(): boolean {
-    return this.#state === 'shut';
+  get isClosed(): boolean {
+    return this.#state === 'closed';
   }
 
-  /** True: nobody has the turn and nothing is in flight. */
+  /** True: the lock is free and no statement is in flight. */
   get isQuiet(): boolean {
     return !this.#lock.isHeld && this.#inFlight === 0;
   }
 
-  /** Takes the turn if it is free, and says so. */
-  tryTurn(): boolean {
+  /** Takes the lock if it is free, and says so. */
+  tryAcquire(): boolean {
     return this.#lock.tryAcquire();
   }
 
-  /** Waits for the turn, as long as anything moves in front of it and `signal` is not aborted. */
-  async takeTurn(patience: Patience, signal?: AbortSignal): Promise<void> {
-    if (!this.#lock.tryAcquire()) await this.#waitForTurn(patience, signal);
+  /** Waits for the lock as long as anything progresses and `signal` is not aborted. */
+  async acquire(policy: WaitPolicy, signal?: AbortSignal): Promise<void> {
+    if (!this.#lock.tryAcquire()) await this.#waitForLock(policy, signal);
   }
 
-  async #waitForTurn(patience: Patience, signal: AbortSignal | undefined): Promise<void> {
+  async #waitForLock(policy: WaitPolicy, signal: AbortSignal | undefined): Promise<void> {
     const abort = new AbortController();
     const ending = signal === undefined ? abort.signal : AbortSignal.any([abort.signal, signal]);
-    let last = patience.mark();
+    let last = policy.progress();
     const check = (): void => {
-      const now = patience.mark();
-      if (now !== undefined && now === last) return abort.abort(patience.refusal());
+      const now = policy.progress();
+      if (now !== undefined && now === last) return abort.abort(policy.refusal());
       last = now;
-      timer = setTimeout(check, patience.timeout);
+      timer = setTimeout(check, policy.timeout);
     };
-    let timer = setTimeout(check, patience.timeout);
+    let timer = setTimeout(check, policy.timeout);
     try {
       await this.#lock.acquire(ending);
     } finally {
@@ -63,52 +71,50 @@ export class StatementGate {
     }
   }
 
-  giveTurn(): void {
+  release(): void {
     this.#lock.release();
   }
 
-  /** Who waits for a turn still gets it; what it is good for then, he must ask. */
-  shut(): void {
-    this.#state = 'shut';
+  /** A wait for the lock goes on; what comes after it must ask whether the transaction is still open. */
+  close(): void {
+    this.#state = 'closed';
   }
 
-  /**
-   * Runs `work`, in flight until it settles; `failed` gives what is thrown for its error. True: with its end
-   * goes the turn.
-   */
-  pass<T>(work: () => Promise<T>, failed: (error: unknown) => unknown, hasTurn = false): Promise<T> {
+  /** Runs `work`, in flight until it settles. `holdsLock`: its end releases the lock. */
+  run<T>(work: () => Promise<T>, end: StatementEnd, holdsLock = false): Promise<T> {
     this.#inFlight += 1;
     return promiseTry(work).then(
       (result) => {
-        this.#leave(hasTurn);
+        try {
+          end.answered();
+        } finally {
+          this.#leave(holdsLock);
+        }
         return result;
       },
       (error: unknown) => {
-        const thrown = failed(error);
-        this.#leave(hasTurn);
+        const thrown = end.failed(error);
+        this.#leave(holdsLock);
         throw thrown;
       },
     );
   }
 
-  #leave(hasTurn: boolean): void {
+  #leave(holdsLock: boolean): void {
     this.#inFlight -= 1;
-    if (this.#inFlight === 0) this.#onQuiet?.();
-    if (hasTurn) this.giveTurn();
+    if (this.#inFlight === 0) this.#onDrained?.();
+    if (holdsLock) this.release();
   }
 
-  /**
-   * Resolves when everything that came before has had its turn and nothing is in flight. For one caller at a
-   * time.
-   */
-  async quiet(): Promise<void> {
+  /** Resolves when everything that came before is answered. For one caller at a time. */
+  async drained(): Promise<void> {
     if (this.#lock.isHeld) {
       await this.#lock.acquire();
       this.#lock.release();
     }
     if (this.#inFlight === 0) return;
     await new Promise<void>((resolve) => {
-      this.#onQuiet = resolve;
+      this.#onDrained = resolve;
     });
   }
 }

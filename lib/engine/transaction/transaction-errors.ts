@@ -1,4 +1,5 @@
 import {
+  IllegalStateError,
   InternalError,
   NestedScopeBusyError,
   PendingRollbackError,
@@ -48,12 +49,46 @@ export function connectionInvalidated(): ResourceClosedError {
  */
 export function nestedBusy(
   waited: number,
-  { waiting, parent, holder }: { waiting?: string; parent: string; holder: string | undefined },
+  { waiting, parent, holder }: { waiting: string | undefined; parent: string; holder: string | undefined },
 ): NestedScopeBusyError {
   const who = waiting === undefined ? 'a statement' : `the nested transaction started at ${waiting}`;
   const other = holder === undefined ? 'its first statement' : `the nested transaction started at ${holder}`;
   return new NestedScopeBusyError(
     `${who} waited ${waited} ms in the transaction started at ${parent} for ${other}. ` +
       `That one may be waiting for this work itself: do this work inside it, or after it.`,
+  );
+}
+
+/** Something other than the transaction ended it on the server. */
+export function endedElsewhere(origin: string, cause?: unknown): IllegalStateError {
+  return new IllegalStateError(
+    `the transaction started at ${origin} was ended on the server by something else: a COMMIT or ROLLBACK that the raw ` +
+      `client sent, or a procedure. What came before may be stored; nothing is sent any more. Roll it back, and end ` +
+      `transactions with commit() and rollback().`,
+    { cause },
+  );
+}
+
+/** The session is in a transaction that was not begun by this connection. */
+export function startedElsewhere(): IllegalStateError {
+  return new IllegalStateError(
+    'the session is in a transaction that this connection did not begin: the raw client or a listener sent BEGIN. ' +
+      'End it there, and begin transactions with connection.begin().',
+  );
+}
+
+/** A savepoint where each statement commits itself. */
+export function savepointInAutocommit(): IllegalStateError {
+  return new IllegalStateError(
+    'a nested transaction needs a transaction, and with AUTOCOMMIT there is none: each statement commits itself. Give ' +
+      'the outer transaction an isolationLevel of its own.',
+  );
+}
+
+/** A stream on an AUTOCOMMIT connection has a transaction of its own, which other statements must not be part of. */
+export function streamIsOpen(origin: string): IllegalStateError {
+  return new IllegalStateError(
+    `a stream is open on this AUTOCOMMIT connection (started at ${origin}), in a transaction of its own: read it to its ` +
+      `end or close it first, or run this on another connection.`,
   );
 }

@@ -28,7 +28,7 @@ export interface TransactionHost {
    * connection.
    */
   readonly nestedWaitTimeout: number;
-  /** Undefined while nobody listens. */
+  /** Undefined while nothing observes the connection. */
   readonly observer: TransactionObserver | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
   readonly commandMark: number | undefined;
@@ -37,14 +37,12 @@ export interface TransactionHost {
    * for one, and it rejects with its reason.
    */
   ready(signal?: AbortSignal): Promise<void> | undefined;
-  /** Ends the wait for a connection of the pool, where there is one: it rejects with `reason`. */
-  stopWaiting(reason: unknown): void;
   /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */
   command(text: string): Promise<CommandResult>;
   /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */
   rollbackTo(savepoint: string): Promise<unknown>;
-  /** Lets a control statement ride in front of whatever comes next. */
-  defer(text: string): void;
+  /** Queues a control statement that travels in front of whatever is sent next. */
+  defer(control: Control): void;
   nextSavepoint(): string;
   invalidate(cause: unknown): void;
   /** The transaction has ended and is no longer the connection's. */

@@ -1,19 +1,32 @@
-import { CallSite } from '../util/call-site.js';
 import type { Control } from '../driver/driver.js';
-import { DBAPIError } from '../errors/errors.js';
-import { HookedTransaction } from './hooked-transaction.js';
+import { DBAPIError, IllegalStateError } from '../errors/errors.js';
+import { CallSite } from '../util/call-site.js';
+import { onAbort } from '../util/on-abort.js';
+import { Deadline } from './deadline.js';
+import { TransactionHooks } from './hooks.js';
+import type { TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
-import { StatementGate, type Patience } from './statement-gate.js';
-import {
-  connectionInvalidated,
-  connectionLost,
-  nestedBusy,
-  transactionAborted,
-  transactionEnded,
-} from './transaction-errors.js';
-import type { Opening, TransactionOwner } from './transaction-host.js';
-import { isLive } from './transaction-state.js';
-import type { TransactionState } from './transaction-state.js';
+import { StatementGate } from './statement-gate.js';
+import type { StatementEnd, WaitPolicy } from './statement-gate.js';
+import * as refused from './transaction-errors.js';
+import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
+
+/**
+ * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others.
+ * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the server.
+ */
+export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
+
+/** True: it has not ended. */
+function isLive(state: TransactionState): boolean {
+  return state === 'pending' || state === 'active' || state === 'failed';
+}
+
+/** Why an end can only be a rollback. `isExpected`: it was asked for, so that nothing is thrown for it. */
+export interface RollbackReason {
+  readonly cause: unknown;
+  readonly isExpected: boolean;
+}
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
@@ -21,26 +34,42 @@ type Send<T> = (control: readonly Control[]) => Promise<T>;
 const NO_CONTROL: readonly Control[] = [];
 
 /** What root and nested transactions share: the state, the gate for statements, the one way to end. */
-export abstract class Transaction<Connection = unknown> extends HookedTransaction {
+export abstract class Transaction<Connection = unknown> implements StatementEnd {
   /** The connection that this transaction lives on. */
   readonly connection: Connection;
   abstract readonly nested: boolean;
-  abstract readonly parent: Transaction<Connection> | undefined;
+  readonly parent: Transaction<Connection> | undefined;
   /** What holds in it: its own options, and for the rest those of the transaction around it. */
   abstract readonly options: TransactionOptions;
+  /** @internal */
+  readonly hooks: TransactionHooks;
+  protected readonly host: TransactionHost;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
+  readonly #deadline: Deadline | undefined;
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
   #child: Transaction<Connection> | undefined;
   #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
+  #rollbackReason: RollbackReason | undefined;
+  /** Its time ran out and its owner has not heard of it: statements of the owner are refused. */
+  #isExpired = false;
 
-  constructor(owner: TransactionOwner<Connection>, label: string | CallSite | undefined) {
-    super(owner.host);
-    this.connection = owner.connection;
+  constructor(
+    { connection, host }: TransactionOwner<Connection>,
+    { label, timeout }: TransactionOptions,
+    parent?: Transaction<Connection>,
+  ) {
+    this.connection = connection;
+    this.host = host;
+    this.parent = parent;
+    this.hooks = new TransactionHooks(host);
     this.#label = label ?? new CallSite();
+    if (timeout === undefined) return;
+    const origin = (): string => this.origin;
+    this.#deadline = new Deadline(timeout, origin, () => this.#expire(), parent?.deadline);
   }
 
   /** @internal */
@@ -64,12 +93,27 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.state === 'pending' || this.state === 'active';
   }
 
+  /** The connection was lost, or something else ended it on the server: it must be rolled back. @internal */
+  get isLost(): boolean {
+    return this.#state === 'cancelled' && this.#firstError !== undefined;
+  }
+
   /** Nothing was sent in it, and nothing is on its way. @internal */
   get isUntouched(): boolean {
     return this.#state === 'pending' && this.#gate.isQuiet;
   }
 
-  /** The label, or where it was begun. */
+  /** True: no BEGIN is sent, each statement commits itself. @internal */
+  get isAutocommit(): boolean {
+    return false;
+  }
+
+  /** True: it belongs to a function, and what that leaves unawaited is undone. @internal */
+  get isScoped(): boolean {
+    return false;
+  }
+
+  /** The label, or where it was started. */
   get origin(): string {
     return String(this.#label);
   }
@@ -79,16 +123,13 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     return this.#child;
   }
 
-  /**
-   * This transaction, or the one begun by a handle inside it that is open now: where statements of its owner
-   * run. @internal
-   */
+  /** This transaction, or the handle opened inside it: where statements of its owner run. @internal */
   get innermost(): Transaction<Connection> {
     return this.#handle?.innermost ?? this;
   }
 
-  /** Makes `handle` the place where statements of this transaction's owner run, until it ends. @internal */
-  enter(handle: Transaction<Connection>): void {
+  /** Statements of this transaction's owner run in `handle` until that has ended. @internal */
+  setCurrentHandle(handle: Transaction<Connection>): void {
     this.#handle = handle;
   }
 
@@ -98,32 +139,98 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
   }
 
   /** Aborted when its `timeout` has passed, or that of one around it. */
-  abstract get deadline(): AbortSignal | undefined;
+  get deadline(): AbortSignal | undefined {
+    return this.#deadline?.signal ?? this.parent?.deadline;
+  }
+
+  protected get isPastDeadline(): boolean {
+    return this.deadline?.aborted === true;
+  }
+
+  /** Its time ran out and its owner has yet to end it. @internal */
+  get isExpired(): boolean {
+    return this.#isExpired;
+  }
+
+  protected get rollbackReason(): RollbackReason | undefined {
+    return this.#rollbackReason;
+  }
+
+  /** Makes the end of this transaction a rollback; nothing is thrown for it, since it was asked for. */
+  setRollbackOnly(reason?: unknown): void {
+    this.#rollbackReason ??= { cause: reason, isExpected: true };
+  }
+
+  /** A method that took part in it failed: it may not commit, and a commit throws. @internal */
+  markRollbackOnly(cause: unknown): void {
+    if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
+  }
+
+  /** Runs before COMMIT, may write, and vetoes by throwing. */
+  beforeCommit(hook: TransactionHook): void {
+    this.expectUsable();
+    this.hooks.add('beforeCommit', hook);
+  }
+
+  /** Runs once the data is committed, with no active transaction. */
+  afterCommit(hook: TransactionHook): void {
+    this.expectUsable();
+    this.hooks.add('afterCommit', hook);
+  }
+
+  /** Runs once the data is rolled back, with no active transaction. */
+  afterRollback(hook: TransactionHook): void {
+    this.expectUsable();
+    this.hooks.add('afterRollback', hook);
+  }
+
+  /** Runs at either end, after the other hooks; also when the outcome of COMMIT is unknown. */
+  afterCompletion(hook: TransactionHook): void {
+    this.expectUsable();
+    this.hooks.add('afterCompletion', hook);
+  }
+
   /** Ends it with what was done in it kept. */
   abstract commit(): Promise<void>;
-  /** Undoes what was done in it. No effect once it has ended. */
-  abstract rollback(): Promise<void>;
-  /**
-   * The control statements that open this transaction, and those above it that are not open yet. @internal
-   */
+  /** The control statements that open it, and those above it that are not open yet. @internal */
   abstract open(signal?: AbortSignal): Opening;
+  protected abstract notifyRollback(): void;
+  /** Undoes on the server what was done in it, where anything was. */
+  protected abstract sendRollback(): Promise<void>;
+
+  /** Undoes what was done in it; one around it goes on. No effect once it has ended. */
+  async rollback(): Promise<void> {
+    this.#isExpired = false;
+    try {
+      await this.finish(() => this.undo());
+    } catch (error) {
+      throw this.host.observer?.replacementOf(error) ?? error;
+    } finally {
+      if (this.state !== 'committed') await this.hooks.runAfterRollback();
+    }
+  }
+
+  /** For an error that cannot be thrown without hiding another one. @internal */
+  report(error: unknown): void {
+    this.host.report(error);
+  }
+
+  /** For where another error wins: a failure is reported. @internal */
+  async rollbackQuietly(): Promise<void> {
+    await this.rollback().catch((failure: unknown) => this.host.report(failure));
+  }
 
   /** Rolls back unless the transaction has ended. */
   async close(): Promise<void> {
     await this.rollback();
   }
 
-  /**
-   * Rolls back unless the transaction has ended. A failure is reported, not thrown: it would hide the block's
-   * own.
-   */
+  /** Rolls back unless it has ended. A failure is reported, not thrown: it would hide the block's own. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.rollback().catch((failure: unknown) => this.report(failure));
+    await this.rollbackQuietly();
   }
 
-  /**
-   * Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement.
-   */
+  /** Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement. */
   start(): Promise<this> {
     return new Promise((resolve) => {
       this.expectUsable();
@@ -131,32 +238,50 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     });
   }
 
-  /**
-   * Runs the `beforeCommit` hooks that are registered so far; `commit()` runs those that are left. @internal
-   */
+  /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
-    if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.runBeforeCommit();
+    if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.hooks.runBeforeCommit();
   }
 
   /**
-   * Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal
+   * What `work` gives. Once the deadline has passed it rejects as soon as all is undone, whatever `work` is
+   * waiting for. @internal
    */
+  untilDeadline<T>(work: Promise<T>): Promise<T> {
+    const { deadline } = this;
+    if (deadline === undefined) return work;
+    return new Promise((resolve, reject) => {
+      const forget = onAbort(deadline, () => {
+        void this.rollbackQuietly().then(() => reject(deadline.reason as Error));
+      });
+      work.then(resolve, reject).finally(forget);
+    });
+  }
+
+  /** Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal */
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
-    if (this.#state !== 'pending' && !this.#gate.isTaken) return this.#attempt(send);
-    return this.#gate.tryTurn() ? this.#executeFirst(send, signal) : this.#executeInTurn(send, signal);
+    if (this.#state !== 'pending' && !this.#gate.isHeld) return this.#attempt(send);
+    const waits = this.#waitSignal(signal);
+    return this.#gate.tryAcquire() ? this.#executeFirst(send, waits) : this.#executeInTurn(send, waits);
+  }
+
+  #waitSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    const { deadline } = this;
+    if (deadline === undefined || signal === undefined) return signal ?? deadline;
+    return AbortSignal.any([signal, deadline]);
   }
 
   async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    await this.#gate.takeTurn(this.#patience(), signal);
+    await this.#gate.acquire(this.#waitPolicy(), signal);
     if (this.isActive && this.#state === 'pending') return await this.#executeFirst(send, signal);
-    this.#gate.giveTurn();
+    this.#gate.release();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
     return await this.#attempt(send);
   }
 
-  /** The one that opens the transaction keeps the turn until it is answered. */
+  /** The statement that opens the transaction holds the lock until it is answered. */
   #executeFirst<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     return this.#attempt(() => {
       const control = this.open(signal);
@@ -164,35 +289,36 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     }, true);
   }
 
-  #attempt<T>(send: Send<T>, hasTurn = false): Promise<T> {
+  #attempt<T>(send: Send<T>, holdsLock = false): Promise<T> {
+    if (holdsLock) return this.#gate.run(() => send(NO_CONTROL), this, true);
     this.#expectOnServer();
-    const failed = (error: unknown): unknown => this.#noteFailure(error);
-    return this.#gate.pass(() => send(NO_CONTROL), failed, hasTurn);
+    return this.#gate.run(() => send(NO_CONTROL), this);
   }
 
-  // The server never had, or has no longer, what failed: there a statement would commit itself.
-  #expectOnServer(): void {
-    if (this.state !== 'failed' || this.host.serverStatus !== 'idle') return;
-    throw transactionAborted({ sqlState: '25P02' }, this.#firstError);
+  /** @internal */
+  answered(): void {
+    this.#expectOnServer();
   }
 
-  /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. */
-  #noteFailure(error: unknown): unknown {
-    if (this.deadline?.aborted === true) return this.deadline.reason;
-    if (!(error instanceof DBAPIError) || error.connectionInvalidated) return error;
+  /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. @internal */
+  failed(error: unknown): unknown {
+    if (this.isPastDeadline) return this.deadline?.reason;
+    if (!(error instanceof DBAPIError) || error.connectionInvalidated || this.isAutocommit) return error;
+    if (this.#isEndedElsewhere) return this.#endElsewhere(error);
     const earlier = this.#firstError ?? this.parent?.firstError;
-    if (earlier !== undefined && error.sqlState === '25P02') return transactionAborted(error, earlier);
+    if (earlier !== undefined && error.sqlState === '25P02')
+      return refused.transactionAborted(error, earlier);
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
-    if (isRefused || this.host.serverStatus === 'failed') this.markFailed(error);
+    if (isRefused || this.host.serverStatus === 'failed') this.#markFailed(error);
     return error;
   }
 
-  protected markFailed(error: unknown): void {
+  #markFailed(error: unknown): void {
     if (!this.isValid) return;
     this.#state = 'failed';
     this.#firstError = error;
     // It was the BEGIN, in front of a nested transaction's first statement, that was refused.
-    if (this.parent?.state === 'pending') this.parent.markFailed(error);
+    if (this.parent?.state === 'pending') this.parent.#markFailed(error);
   }
 
   /** BEGIN or SAVEPOINT has reached the server. */
@@ -200,131 +326,184 @@ export abstract class Transaction<Connection = unknown> extends HookedTransactio
     if (this.#state === 'pending') this.#state = 'active';
   }
 
-  /** A nested transaction keeps the turn for its whole life, from its first statement on. @internal */
-  admit(child: Transaction<Connection>): Promise<void> | undefined {
+  /** The server is in no transaction although BEGIN was confirmed and no end of ours was sent. */
+  get #isEndedElsewhere(): boolean {
+    return this.#state === 'active' && this.host.serverStatus === 'idle' && this.host.isConnected;
+  }
+
+  // The server says with each answer whether it is in a transaction: outside of it a statement commits itself.
+  #expectOnServer(): void {
+    if (this.#isEndedElsewhere) throw this.#endElsewhere();
+    if (this.#state !== 'failed' || this.host.serverStatus !== 'idle') return;
+    throw refused.transactionAborted({ sqlState: '25P02' }, this.#firstError);
+  }
+
+  #endElsewhere(cause?: unknown): IllegalStateError {
+    if (this.parent !== undefined) return this.parent.#endElsewhere(cause);
+    const error = refused.endedElsewhere(this.origin, cause);
+    this.onConnectionLost(error);
+    return error;
+  }
+
+  /** Refuses an end of ours where the server is in no transaction any more. */
+  protected expectOnServer(): void {
+    if (this.#isEndedElsewhere) throw this.#endElsewhere();
+  }
+
+  /**
+   * A nested transaction holds the lock for its whole life, from its first statement on; `signal` ends the
+   * wait for it. @internal
+   */
+  admitChild(child: Transaction<Connection>, signal?: AbortSignal): Promise<void> | undefined {
     this.expectUsable();
     if (this.#child === child) return undefined;
-    if (!this.#gate.tryTurn()) return this.#gate.takeTurn(this.#patience()).then(() => this.#seat(child));
-    this.#seat(child);
+    if (!this.#gate.tryAcquire())
+      return this.#gate.acquire(this.#waitPolicy(child), signal).then(() => this.#startChild(child));
+    this.#startChild(child);
     return undefined;
   }
 
-  /** `child` has the turn, unless it has to give it back. */
-  #seat(child: Transaction<Connection>): void {
+  /** `child` has the lock, unless it must give it back. */
+  #startChild(child: Transaction<Connection>): void {
     try {
       this.expectUsable();
       this.#expectOnServer();
+      child.expectActive();
     } catch (error) {
-      this.#gate.giveTurn();
+      this.#gate.release();
       throw error;
     }
     this.#child = child;
   }
 
   /** @internal */
-  dismiss(child: Transaction<Connection>): void {
+  releaseChild(child: Transaction<Connection>): void {
     if (this.#handle === child) this.#handle = undefined;
     if (this.#child !== child) return;
     this.#child = undefined;
-    this.#gate.giveTurn();
+    this.#gate.release();
   }
 
-  // Slow siblings may take as long as they like; a wait is hopeless only when no statement runs on the
-  // connection.
-  #patience(): Patience {
+  // Siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.
+  #waitPolicy(waiting?: Transaction<Connection>): WaitPolicy {
     const timeout = this.host.nestedWaitTimeout;
     return {
       timeout,
-      mark: () => this.host.commandMark,
-      refusal: () => nestedBusy(timeout, { parent: this.origin, holder: this.#child?.origin }),
+      progress: () => this.host.commandMark,
+      refusal: () =>
+        refused.nestedBusy(timeout, {
+          waiting: waiting?.origin,
+          parent: this.origin,
+          holder: this.#child?.origin,
+        }),
     };
   }
 
-  /**
-   * Ends a transaction in which nothing was sent and that nobody listens to; false where there is more to it.
-   * @internal
-   */
+  /** Ends it where nothing was sent in it and nothing listens; false where there is more to do. @internal */
   commitUntouched(): boolean {
-    if (!this.isUntouched || !this.isActive || this.hasHooks || this.rollbackReason !== undefined)
+    if (!this.isUntouched || !this.isActive || !this.hooks.isEmpty) return false;
+    if (this.#rollbackReason !== undefined || this.isPastDeadline || this.host.observer !== undefined)
       return false;
-    if (this.deadline?.aborted === true || this.host.observer !== undefined) return false;
-    this.#gate.shut();
+    this.#gate.close();
     void this.end('committed');
     return true;
   }
 
-  /** Refuses what comes from now on, and undoes a nested transaction that nobody has awaited. @internal */
-  conclude(): Promise<void> | undefined {
-    this.#gate.shut();
-    return this.#child?.rollback();
-  }
-
   /**
-   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then
-   * runs `end`. One at a time, so that `end` must look at what the one before it has left.
+   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then runs
+   * `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what belongs to
+   * handles inside it is kept; nested functions that were not awaited are undone.
    */
-  protected settle(end: () => Promise<void>): Promise<void> {
-    this.#gate.shut();
+  protected finish(end: () => Promise<void>, keeps = false): Promise<void> {
+    this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
     const isPlain = this.#gate.isQuiet && this.#child === undefined && this.host.observer === undefined;
-    this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end);
+    this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps);
     return this.#ending;
   }
 
-  async #endAfter(before: Promise<void> | undefined, end: () => Promise<void>): Promise<void> {
+  async #endAfter(
+    before: Promise<void> | undefined,
+    end: () => Promise<void>,
+    keeps: boolean,
+  ): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
-    if (this.#child !== undefined) await this.#child.cancel();
-    if (!this.#gate.isQuiet) await this.#gate.quiet();
+    const child = this.#child;
+    if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
+    if (!this.#gate.isQuiet) await this.#gate.drained();
     await end();
   }
 
-  /**
-   * The outer transaction ends and this one with it: nothing is sent, and its hooks await what becomes of
-   * that one. @internal
-   */
+  /** The outer one ends and this one with it: nothing is sent, and its hooks await the outer end. @internal */
   async cancel(): Promise<void> {
-    await this.settle(async () => {
-      if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
+    await this.finish(async () => {
+      if (this.parent !== undefined && this.isActive) this.hooks.moveTo(this.parent.hooks);
       await this.end('cancelled');
     });
   }
 
-  /** The connection is gone. The transaction stays attached until somebody rolls it back. @internal */
-  lose(cause: unknown = connectionInvalidated()): void {
-    this.#child?.lose(cause);
+  /** It stays attached until its owner rolls it back. @internal */
+  onConnectionLost(cause: unknown = refused.connectionInvalidated()): void {
+    this.#child?.onConnectionLost(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';
     this.#firstError = cause;
   }
 
-  /** Undone on the server; still attached until somebody ends it. */
-  protected markRolledBack(): void {
-    if (this.isActive) this.#state = 'rolled-back';
+  // Undone at once, whatever the work is waiting for, and the connection given back.
+  #expire(): void {
+    this.#isExpired = true;
+    this.finish(() => this.#undoAndEnd()).catch((failure: unknown) => this.host.report(failure));
+  }
+
+  protected async undo(): Promise<void> {
+    try {
+      this.notifyRollback();
+    } finally {
+      await this.#undoAndEnd();
+    }
+  }
+
+  async #undoAndEnd(): Promise<void> {
+    try {
+      if (this.isActive) await this.#undoOnServer();
+    } finally {
+      await this.end('rolled-back');
+    }
+  }
+
+  async #undoOnServer(): Promise<void> {
+    try {
+      await this.sendRollback();
+    } catch (error) {
+      this.host.invalidate(error);
+      throw error;
+    }
   }
 
   protected end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
+    this.#deadline?.clear();
     if (this.isActive) this.#state = state;
-    this.parent?.dismiss(this);
+    this.parent?.releaseChild(this);
     return this.host.detach(this);
   }
 
-  /**
-   * Refuses work that comes after the end, or while the end is under way, and says where the transaction
-   * began. @internal
-   */
+  /** Refuses work that comes after the end, or while the end is under way. @internal */
   expectUsable(): void {
     this.expectActive();
-    if (this.#gate.isShut) throw transactionEnded(this.origin);
+    if (this.#gate.isClosed) throw refused.transactionEnded(this.origin);
   }
 
-  protected expectActive(): void {
-    if (this.deadline?.aborted === true) throw this.deadline.reason;
+  /** Refuses a transaction that has ended, and says why. @internal */
+  expectActive(): void {
+    if (this.isPastDeadline) throw this.deadline?.reason;
     if (this.isActive) return;
     // It never heard of the end of the outer one, which knows why.
     if (isLive(this.#state)) this.parent?.expectActive();
-    const isLost = this.#state === 'cancelled' && this.#firstError !== undefined;
-    throw isLost ? connectionLost(this.origin, this.#firstError) : transactionEnded(this.origin, this.#state);
+    if (this.#firstError instanceof IllegalStateError) throw this.#firstError;
+    if (this.isLost) throw refused.connectionLost(this.origin, this.#firstError);
+    throw refused.transactionEnded(this.origin, this.#state);
   }
 }

@@ -30,7 +30,10 @@ export function describeKind(value: unknown): string {
 }
 
 function describeText(text: string): string {
-  return MAY_BE_SECRET.test(text) ? 'a string that is not shown' : `'${cut(text)}'`;
+  // Escaped, so that a value can't forge a line of a log.
+  return MAY_BE_SECRET.test(text)
+    ? 'a string that is not shown'
+    : `'${JSON.stringify(cut(text)).slice(1, -1).replaceAll('\\"', '"')}'`;
 }
 
 function cut(text: string): string {

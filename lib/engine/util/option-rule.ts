@@ -38,6 +38,9 @@ export const wordRule: OptionRule = {
   coerce: asItIs,
 };
 
+/** Anything. */
+export const anyRule: OptionRule = { expected: 'a value', accepts: () => true, coerce: asItIs };
+
 /** A function whose result is awaited, or not used. */
 export const functionRule: OptionRule = {
   expected: 'a function',
@@ -45,7 +48,7 @@ export const functionRule: OptionRule = {
   coerce: asItIs,
 };
 
-/** A function whose result is used at once: a promise would count as true, or as an object without options. */
+/** A function whose result is used at once: a promise would count as true, or as an empty object. */
 export const synchronousRule: OptionRule = {
   expected: 'a function that is not async',
   accepts: (value) => typeof value === 'function' && !types.isAsyncFunction(value),
@@ -142,7 +145,23 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   );
 }
 
-/** True for `{ … }` and for an object without a prototype: not for a Map, a Promise or an instance of a class. */
+/** True for an object that holds values by names; not for a list, a Map, a Promise or a built-in value. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (isPlainObject(value)) return true;
+  if (typeof value !== 'object' || value === null || isThenable(value) || Symbol.iterator in value)
+    return false;
+  return (
+    !types.isDate(value) &&
+    !types.isRegExp(value) &&
+    !types.isNativeError(value) &&
+    !types.isBoxedPrimitive(value) &&
+    !types.isAnyArrayBuffer(value) &&
+    !types.isWeakMap(value) &&
+    !types.isWeakSet(value)
+  );
+}
+
+/** True for `{ … }` and an object without a prototype: not for a Map, a Promise or an instance of a class. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

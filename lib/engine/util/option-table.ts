@@ -2,12 +2,12 @@ import { ArgumentError } from '../errors/errors.js';
 import { describeKind, describeValue } from './describe-value.js';
 import { LruCache } from './lru-cache.js';
 import { nearMiss } from './near-miss.js';
-import { isPlainObject, type OptionRule } from './option-rule.js';
+import { isPlainObject, isRecord, type OptionRule } from './option-rule.js';
 
 /** A rule for each option. */
 export type OptionRules<Options> = Readonly<Record<keyof Options & string, OptionRule>>;
 
-/** `refused`: an unknown name is an error. `taken`: only one that is nearly a known one; listeners read the others. */
+/** `refused`: an unknown name is an error. `taken`: only one that resembles a known one is. */
 export type UnknownNames = 'refused' | 'taken';
 
 /** How many names of a user's own are remembered as looked at. */
@@ -90,17 +90,13 @@ export class OptionTable<Options extends object> {
 
   #expectObject(options: unknown): asserts options is Readonly<Record<string, unknown>> {
     if (isPlainObject(options)) return;
-    if (
-      Object.prototype.toString.call(options) !== '[object Object]' ||
-      Object.keys(options as object).length === 0
-    ) {
+    if (!isRecord(options) || Object.keys(options).length === 0) {
       throw new ArgumentError(
         `the ${this.owner} options must be an object, such as { ${this.names[0]}: … }; got ${describeKind(options)}.`,
       );
     }
     // What an object inherits is lost where it is merged with another one.
-    const own = options as object;
-    const inherited = this.names.find((name) => name in own && !Object.hasOwn(own, name));
+    const inherited = this.names.find((name) => name in options && !Object.hasOwn(options, name));
     if (inherited === undefined) return;
     throw new ArgumentError(
       `${this.owner} option '${inherited}' is inherited from the class of the object. Pass a plain object: { ${inherited}: … }.`,

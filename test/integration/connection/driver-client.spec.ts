@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
+  UnexpectedRollbackError,
   ArgumentError,
   AsyncConnection,
   DBAPIError,
@@ -150,7 +151,7 @@ describe('connection.run', () => {
         await client.query(ADD_ONE);
         await client.query('BEGIN');
         expect(await outcomeOf(client.query(ADD_ONE))).toBe(UniqueViolationError);
-        expect(await outcomeOf(client.query('COMMIT'))).toBe(UniqueViolationError);
+        expect(await outcomeOf(client.query('COMMIT'))).toBe(UnexpectedRollbackError);
         await client.query('ROLLBACK');
       });
       expect(await workshop.names()).toEqual(['one']);

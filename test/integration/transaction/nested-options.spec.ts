@@ -37,7 +37,6 @@ function nest(
 describe('options of a nested transaction', () => {
   it.each([
     [{ isolationLevel: 'READ COMMITTED' }, { isolationLevel: 'SERIALIZABLE' }],
-    [{ isolationLevel: 'SERIALIZABLE' }, { isolationLevel: 'AUTOCOMMIT' }],
     [{ readOnly: true }, { readOnly: false }],
     [{}, { deferrable: true }],
   ] as const)('in one with %j: %j are refused before anything is sent', async (outer, inner) => {

@@ -68,7 +68,7 @@ describe('compileStatement', () => {
   });
 
   it('EX-01 shows the string that was given', () => {
-    expect(() => compileStatement('SELECT 1' as unknown as Executable)).toThrow('"SELECT 1"');
+    expect(() => compileStatement('SELECT 1' as unknown as Executable)).toThrow("'SELECT 1'");
   });
 
   it('does not show what is in an object', () => {

@@ -5,7 +5,7 @@ import { CompiledCache } from '../../../lib/engine/statement/compiled-cache.js';
 import { quoteIdentifier } from '../../../lib/engine/statement/identifier.js';
 import type { Sql } from '../../../lib/engine/statement/sql-fragment.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
-import { text } from '../../../lib/engine/statement/text.js';
+import { bindparam, text } from '../../../lib/engine/statement/text.js';
 
 function written(statement: Sql<unknown>): readonly [string, readonly unknown[]] {
   const command = statement.toCommand();
@@ -155,7 +155,7 @@ describe('sql.join', () => {
   });
 
   it('refuses an empty list', () => {
-    expect(messageOf(() => sql.join([]))).toContain('empty list');
+    expect(messageOf(() => sql.join([]))).toContain('at least one part');
   });
 
   it('refuses an undefined part', () => {
@@ -270,7 +270,7 @@ describe('sql.array', () => {
   });
 
   it('refuses what is no array', () => {
-    expect(messageOf(() => sql.array('abc' as unknown as string[], 'text'))).toContain('takes an array');
+    expect(messageOf(() => sql.array('abc' as unknown as string[], 'text'))).toContain('needs an array');
   });
 });
 
@@ -287,5 +287,43 @@ describe('quoteIdentifier', () => {
 
   it.each([[''], ['a\0b'], [5], [undefined], [null]])('refuses %o', (name) => {
     expect(() => quoteIdentifier(name as string)).toThrow(ArgumentError);
+  });
+});
+
+const HOLE: unknown[] = [1];
+HOLE.length = 2;
+
+describe('what the builders cannot mean', () => {
+  const wrong: Readonly<Record<string, () => unknown>> = {
+    'sql.join of a string': () => sql.join('a, b' as never),
+    'sql.join with a text': () => sql.join([1, 2], ' OR ' as never),
+    'sql.join with null': () => sql.join([1, 2], null as never),
+    'sql.values of an object': () => sql.values({ a: 1 } as never),
+    'sql.values of null': () => sql.values(null as never),
+    'sql.values of a row that is null': () => sql.values([null] as never),
+    'sql.values of a hole': () => sql.values(HOLE as never),
+    'sql.values of a Map': () => sql.values([new Map([['a', 1]])]),
+    'sql.values of a promise': () => sql.values([Promise.resolve({ a: 1 })]),
+    'sql.values with a name': () => sql.values([{ a: 1 }], 'a' as never),
+    'sql.array of a Set': () => sql.array(new Set([1]) as never, 'int4'),
+    'sql.array with a hole': () => sql.array(HOLE, 'int4'),
+    'sql.array of a type that is cut off': () => sql.array([1], 't'.repeat(70)),
+    'sql.id of a number': () => sql.id(5 as never),
+    'sql.id of 64 bytes': () => sql.id('s', 'x'.repeat(64)),
+    'sql.id of 64 bytes in 32 characters': () => sql.id('é'.repeat(32)),
+    'sql.raw of an object': () => sql.raw({} as never),
+    'bindparam with null': () => bindparam('a', null as never),
+    'bindparam with a near miss': () => bindparam('a', { expand: true } as never),
+    'bindparams of null': () => text('SELECT :a').bindparams(null as never),
+    'bindparams of a Map': () => text('SELECT :a').bindparams(new Map([['a', 1]]) as never),
+  };
+
+  it.each(Object.keys(wrong))('%s is an ArgumentError', (name) => {
+    expect(wrong[name]).toThrow(ArgumentError);
+  });
+
+  it('a name of 63 bytes is a name', () => {
+    const name = 'é'.repeat(31) + 'e';
+    expect(String(sql`${sql.id(name)}`)).toBe(`"${name}"`);
   });
 });

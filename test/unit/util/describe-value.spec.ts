@@ -6,6 +6,7 @@ describe('a value in an error', () => {
     ['no', "'no'"],
     ['x'.repeat(50), `'${'x'.repeat(40)}…'`],
     [10n ** 60n, `1${'0'.repeat(39)}…`],
+    ['a\n[AsyncEngine] COMMIT"', `'a\\n[AsyncEngine] COMMIT"'`],
     [5, '5'],
     [Number.NaN, 'NaN'],
     [null, 'null'],

@@ -2,6 +2,7 @@ import { createAsyncEngine, QueryCanceledError, text, type AsyncEngine } from 'n
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sqlStateOf } from '../../../../lib/engine/errors/sqlstate.js';
+import { randomOf } from '../../../support/random.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 
 const STATEMENTS = Number(process.env['FUZZ_STATEMENTS'] ?? 1_500);
@@ -11,17 +12,6 @@ const CALLERS = 64;
 let database: TestDatabase;
 let engine: AsyncEngine;
 let plain: pg.Pool;
-
-/** Numbers from 0 to `below`, the same for the same seed. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 /** Rows, or the SQLSTATE of the failure. */
 type Answer = readonly unknown[] | string;

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { InterfaceError, OperationalError, ResourceClosedError } from '../../../errors/errors.js';
+import { OperationalError, ResourceClosedError } from '../../../errors/errors.js';
 import type {
   Command,
   CommandOptions,
@@ -203,6 +203,7 @@ export class PgConnection implements DriverConnection {
         startedIn: 'idle',
         isPipelined: options?.isPipelined === true && pages === undefined,
         isRetried: false,
+        written: options?.written,
       };
       const unwatch = watchTask(options, () => this.#interrupt(task));
       if (this.#pipeline(task)) return;
@@ -217,6 +218,7 @@ export class PgConnection implements DriverConnection {
     if (!task.isPipelined || this.#running?.isPipelined !== true || !isFree) return false;
     this.#written.push(task);
     task.batch.write();
+    task.written?.();
     return true;
   }
 
@@ -242,6 +244,7 @@ export class PgConnection implements DriverConnection {
     task.startedIn = this.status;
     try {
       this.#client.query(task.batch);
+      task.written?.();
     } catch (error) {
       // Half a batch is on the wire and nothing can be put behind it.
       this.#lose(error);
@@ -256,7 +259,6 @@ export class PgConnection implements DriverConnection {
   #finish(): void {
     const task = this.#running;
     if (task === undefined) return;
-    if (!task.batch.isAnswered) return this.#lose(unanswered());
     this.#running = undefined;
     if (this.#startsAgain(task)) return;
     task.settle(task.batch.error, task.batch);
@@ -303,11 +305,4 @@ export class PgConnection implements DriverConnection {
     for (const task of tasks) task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
     this.#client.connection.stream.destroy();
   }
-}
-
-function unanswered(): InterfaceError {
-  return new InterfaceError(
-    'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
-    { connectionInvalidated: true },
-  );
 }

@@ -10,6 +10,7 @@ export interface PgTask extends PgBatchParts {
   readonly deadline: number;
   /** May be written while others that are so have no answer yet. */
   readonly isPipelined: boolean;
+  readonly written: (() => void) | undefined;
   batch: PgBatch;
   /** The server's state when the batch was written. */
   startedIn: ServerStatus;
