@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
+import { GraphqlDrivers } from './graphql/graphql-drivers.js';
 import { refuseMisplacedConnections } from './request-scope/connection-guards.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 
@@ -56,7 +57,10 @@ export class Databases {
  * workers and the like still have their database while they end.
  */
 @Global()
-@Module({ providers: [Databases, ConnectionConsumers], exports: [Databases, ConnectionConsumers] })
+@Module({
+  providers: [Databases, ConnectionConsumers, GraphqlDrivers],
+  exports: [Databases, ConnectionConsumers, GraphqlDrivers],
+})
 export class DatabaseCoreModule implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly databases: Databases,

@@ -11,17 +11,20 @@ import type {
   DatabaseOptionsFactory,
 } from './shared/database-options.interface.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
-import { connectionProvider, engineProvider } from './database.providers.js';
+import { connectionProvider, engineProvider, operationsProvider } from './database.providers.js';
 import {
   DEFAULT_DATABASE,
   MODULE_ENGINE,
   MODULE_OPTIONS,
   getConnectionToken,
   getEngineToken,
+  getOperationsToken,
   getOptionsToken,
   getPluginToken,
 } from './shared/database.tokens.js';
-import { GraphqlOperationPlugin } from './request-scope/graphql-operation.plugin.js';
+import { GraphqlDrivers } from './graphql/graphql-drivers.js';
+import { GraphqlOperationPlugin } from './graphql/graphql-operation.plugin.js';
+import { GraphqlOperations } from './graphql/graphql-operations.js';
 import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
 import { requestScopeMiddleware } from './request-scope/request-scope.middleware.js';
 
@@ -80,23 +83,25 @@ function moduleOf(
       connectionProvider(name),
       { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
       { provide: MODULE_OPTIONS, useExisting: getOptionsToken(name) },
+      operationsProvider(name),
       {
         provide: getPluginToken(name),
-        inject: [getEngineToken(name)],
-        useFactory: (engine: AsyncEngine) => new GraphqlOperationPlugin(engine),
+        inject: [getOperationsToken(name), GraphqlDrivers],
+        useFactory: (operations: GraphqlOperations, drivers: GraphqlDrivers) =>
+          new GraphqlOperationPlugin(operations, drivers),
       },
       {
         provide: APP_INTERCEPTOR,
-        inject: [getEngineToken(name), getOptionsToken(name), ConnectionConsumers, getPluginToken(name)],
+        inject: [getEngineToken(name), getOptionsToken(name), ConnectionConsumers, getOperationsToken(name)],
         useFactory: (
           engine: AsyncEngine,
           options: DatabaseModuleOptions,
           consumers: ConnectionConsumers,
-          operations: GraphqlOperationPlugin,
+          operations: GraphqlOperations,
         ) =>
           new RequestScopeInterceptor(engine, options.requestScope, {
             isHandedTo: (type) => consumers.uses(type, getConnectionToken(name)),
-            isOperation: (scope) => operations.covers(scope),
+            operations,
           }),
       },
     ],

@@ -1,12 +1,20 @@
 import { Scope as ProviderScope } from '@nestjs/common';
 import type { Provider } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
 import { ArgumentError, createAsyncEngine } from '../engine/index.js';
 import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Databases } from './database-core.module.js';
+import { GraphqlDrivers } from './graphql/graphql-drivers.js';
+import { GraphqlOperations } from './graphql/graphql-operations.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { NestLogger } from './shared/nest-logger.js';
-import { getConnectionToken, getEngineToken, getOptionsToken } from './shared/database.tokens.js';
+import {
+  getConnectionToken,
+  getEngineToken,
+  getOperationsToken,
+  getOptionsToken,
+} from './shared/database.tokens.js';
 
 const SCOPE_ADVICE =
   'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
@@ -28,17 +36,38 @@ export function engineProvider(name: string): Provider {
   };
 }
 
+/** The GraphQL operations of a module. */
+export function operationsProvider(name: string): Provider {
+  return {
+    provide: getOperationsToken(name),
+    inject: [getEngineToken(name), getOptionsToken(name), GraphqlDrivers],
+    useFactory: (engine: AsyncEngine, { requestScope }: DatabaseModuleOptions, drivers: GraphqlDrivers) => {
+      const operations = new GraphqlOperations(engine, requestScope);
+      drivers.add(operations);
+      return operations;
+    },
+  };
+}
+
 /** The connection of the present request. Not started: it takes one from the pool at its first statement. */
 export function connectionProvider(name: string): Provider {
   return {
     provide: getConnectionToken(name),
     scope: ProviderScope.REQUEST,
-    inject: [getEngineToken(name)],
-    // Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for
-    // all messages.
-    useFactory: (engine: AsyncEngine): AsyncConnection =>
-      engine.currentScope()?.connection ?? engine.scopedConnection(SCOPE_ADVICE),
+    inject: [getEngineToken(name), getOperationsToken(name), { token: REQUEST, optional: true }],
+    useFactory: connectionOf,
   };
+}
+
+// Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for all
+// messages: there, each use of the connection finds its own scope.
+function connectionOf(
+  engine: AsyncEngine,
+  operations: GraphqlOperations,
+  request?: unknown,
+): AsyncConnection {
+  const scope = operations.of(request)?.scope ?? engine.currentScope();
+  return scope?.connection ?? engine.scopedConnection(SCOPE_ADVICE);
 }
 
 async function openDatabase(

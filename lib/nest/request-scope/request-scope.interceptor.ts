@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../../engine/index.js';
+import type { GraphqlOperations } from '../graphql/graphql-operations.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
@@ -12,8 +13,8 @@ import type { HandlerKind } from './handler-execution.js';
 export interface RequestSurroundings {
   /** True: an instance of `type` holds the request's connection. */
   isHandedTo(type: Type): boolean;
-  /** True: the unit of this scope ends with an operation of several handlers. */
-  isOperation(scope: Scope): boolean;
+  /** The units that end with an operation of several handlers. */
+  readonly operations: GraphqlOperations;
 }
 
 /**
@@ -32,7 +33,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const scope = this.engine.currentScope() ?? this.openScope(context);
+    const scope = this.operationScope(context) ?? this.engine.currentScope() ?? this.openScope(context);
     const run = new HandlerExecution(scope, this.engine.logger, this.kindOf(context, scope));
     if (scope.owner instanceof HttpRequestScope) scope.owner.handlerStarted();
     // Nest binds the async context when handle() is called, not when it is subscribed to.
@@ -41,6 +42,11 @@ export class RequestScopeInterceptor implements NestInterceptor {
       run.follow(source, out);
       return () => run.abandon();
     });
+  }
+
+  private operationScope(context: ExecutionContext): Scope | undefined {
+    if (context.getType<string>() !== 'graphql') return undefined;
+    return this.surroundings.operations.of(requestOf(context))?.scope;
   }
 
   private openScope(context: ExecutionContext): Scope {
@@ -62,7 +68,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
       values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
       responseOf: () => (isHttp ? rawResponseOf(context) : undefined),
-      endsUnit: () => !this.surroundings.isOperation(scope),
+      endsUnit: () => !this.surroundings.operations.covers(scope),
     };
   }
 

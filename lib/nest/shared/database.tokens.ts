@@ -26,7 +26,12 @@ export function getOptionsToken(name: string): string {
   return `nest-async-engine:options:${name}`;
 }
 
-/** The token of what ends the GraphQL operations of a module. */
+/** The token of the GraphQL operations of a module. */
+export function getOperationsToken(name: string): string {
+  return `nest-async-engine:graphql-operations:${name}`;
+}
+
+/** The token of what tells a module of Apollo's operations. */
 export function getPluginToken(name: string): string {
   return `nest-async-engine:graphql-plugin:${name}`;
 }

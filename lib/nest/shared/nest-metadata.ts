@@ -9,3 +9,6 @@ export const NEST_METADATA = {
   /** `@Plugin()`, by which Apollo's module finds a plugin among the providers. */
   graphqlPlugin: 'graphql:plugin',
 } as const;
+
+/** The token under which Nest's GraphQL module keeps its options. */
+export const GRAPHQL_MODULE_OPTIONS = 'GqlModuleOptions';

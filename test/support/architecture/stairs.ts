@@ -24,7 +24,12 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
   'lib/engine/driver': [[''], ['url', 'types'], ['pg'], ['pglite']],
   'lib/engine/driver/pg': [['wire'], ['session'], ['connect']],
   'lib/engine/result': [[''], ['text']],
-  'lib/nest': [['shared'], ['transactional', 'request-scope', 'http'], ['event-emitter', 'terminus', '']],
+  'lib/nest': [
+    ['shared'],
+    ['graphql'],
+    ['transactional', 'request-scope', 'http'],
+    ['event-emitter', 'terminus', ''],
+  ],
   'lib/testing': [['record'], ['rollback'], ['']],
 };
 
