@@ -1,4 +1,4 @@
-import { makeDriver, poolOptionsFor } from './create-driver.js';
+import { makeDriver, optionsInUrl, poolOptionsFor } from './create-driver.js';
 import { AsyncEngine } from './engine.js';
 import { resolveEngineOptions } from './resolve-engine-options.js';
 import type { AsyncEngineOptions } from './engine-options.js';
@@ -25,7 +25,7 @@ import type { DatabaseUrl } from './driver/url/url.js';
 export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngineOptions = {}): AsyncEngine {
   const databaseUrl = makeUrl(url);
   databaseUrl.getBackendName();
-  const resolved = resolveEngineOptions(options);
+  const resolved = resolveEngineOptions(options, optionsInUrl(databaseUrl));
   const driver = makeDriver(databaseUrl, resolved);
   const pool =
     options.pool ?? new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
@@ -81,7 +81,7 @@ function expectUsable(pool: Pool): void {
 export function createAsyncPoolFromUrl(url: string | DatabaseUrl, options: PoolOptions = {}): Pool {
   const databaseUrl = makeUrl(url);
   databaseUrl.getBackendName();
-  const driver = makeDriver(databaseUrl, resolveEngineOptions({}));
+  const driver = makeDriver(databaseUrl, resolveEngineOptions({}, optionsInUrl(databaseUrl)));
   if (driver.close !== undefined) {
     throw new ArgumentError(
       `a pool without an engine can't close the database of the driver ${driver.facts.name}. ` +

@@ -1,6 +1,7 @@
 import type { Driver } from './driver/driver.js';
 import { PgDriver } from './driver/pg/connect/pg-driver.js';
 import { PgliteDriver } from './driver/pglite/pglite-driver.js';
+import type { AsyncEngineOptions } from './engine-options.js';
 import type { ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
@@ -17,10 +18,21 @@ const DRIVERS: Readonly<Record<string, MakeDriver>> = {
 };
 
 /**
+ * The options that a URL may hold: `?pgbouncer=true`, as providers of poolers write it.
+ *
+ * @throws ArgumentError for another value.
+ */
+export function optionsInUrl(url: DatabaseUrl): Pick<AsyncEngineOptions, 'pgbouncer'> {
+  const given = url.normalizedQuery['pgbouncer']?.at(-1);
+  if (given === undefined) return {};
+  if (given === 'true' || given === 'false') return { pgbouncer: given === 'true' };
+  throw new ArgumentError("the URL's pgbouncer must be true or false.");
+}
+
+/**
  * The driver that `url` names.
  *
- * @throws ArgumentError for a URL or an option that it can't take, NoSuchDriverError for one that does not
- * exist.
+ * @throws ArgumentError for a URL or an option that is wrong, NoSuchDriverError for a driver that does not exist.
  */
 export function makeDriver(url: DatabaseUrl, options: ResolvedEngineOptions): Driver {
   const make = DRIVERS[url.getDriverName()];
@@ -43,18 +55,18 @@ export function poolOptionsFor(driver: Driver, options: PoolOptions): PoolOption
     const given = options[option as keyof typeof wanted];
     if (given === undefined || given === limit) continue;
     throw new ArgumentError(
-      `option '${option}' got ${given}; with the driver ${name} it takes ${limit}: the whole database is ` +
-        `${maxConnections} session, which its users take in turn. Leave the option out.`,
+      `option '${option}' must be ${limit} with the driver ${name}, which supports a single session; got ${given}. ` +
+        'Leave the option out.',
     );
   }
   return { ...options, ...wanted };
 }
 
 function expectEffect({ facts }: Driver, settings: Readonly<Record<string, string>>): void {
-  const idle = facts.ignoredSettings?.find((setting) => setting in settings);
-  if (idle === undefined) return;
+  const ignored = facts.ignoredSettings?.find((setting) => setting in settings);
+  if (ignored === undefined) return;
   throw new ArgumentError(
-    `the setting ${idle} has no effect with the driver ${facts.name}, whose server can't interrupt a statement. ` +
+    `the setting ${ignored} has no effect with the driver ${facts.name}, whose server can't interrupt a statement. ` +
       `Leave it out, or use postgresql://.`,
   );
 }

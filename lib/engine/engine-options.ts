@@ -46,15 +46,28 @@ export interface AsyncEngineOptions extends PoolOptions {
   /** Wins over the URL's; a function is asked for each new connection, so that tokens can rotate. */
   readonly password?: string | (() => Promise<string>) | undefined;
   /**
-   * For each host that is tried. Default: the URL's `connect_timeout`, which counts seconds, else 10,000; 0:
-   * no limit.
+   * For one attempt to connect, in ms: the hosts of a URL share it, in equal parts of what is left. Default:
+   * the URL's `connect_timeout`, which counts seconds, else 10,000; 0: no limit.
    */
   readonly connectTimeout?: number | undefined;
+  /**
+   * Ends a session on which the server has sent nothing for so many ms while an answer was due: a server that
+   * is frozen, or whose machine is gone. Longer than the longest statement. Default 0: no limit.
+   */
+  readonly socketTimeout?: number | undefined;
+  /**
+   * For so many ms a host of the URL that did not answer is tried behind the others. Default 30,000; 0: never.
+   */
+  readonly deadHostMemory?: number | undefined;
   /** Compiled `text()` statements that are kept. Default 500; 0: none. */
   readonly queryCacheSize?: number | undefined;
   /** Named statements per connection. Default 100; 0: none, and 0 by default with `pgbouncer`. */
   readonly preparedStatementCacheSize?: number | undefined;
-  /** Friendly to poolers in transaction mode: no named statements, no session settings. */
+  /**
+   * Friendly to poolers in transaction mode: no named statements, and no session settings but those that poolers
+   * track (`applicationName`, TimeZone, DateStyle, client_encoding), which leave with the start of a session.
+   * Default: the URL's `pgbouncer`, else false.
+   */
   readonly pgbouncer?: boolean | undefined;
   /**
    * Plain reads outside of transactions that are known to be quick share connections when there are many at

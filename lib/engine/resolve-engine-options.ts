@@ -78,6 +78,8 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
       isSecret: true,
     },
     connectTimeout: timeRule,
+    socketTimeout: timeRule,
+    deadHostMemory: timeRule,
     queryCacheSize: count,
     preparedStatementCacheSize: count,
     pgbouncer: flagRule,
@@ -106,10 +108,14 @@ export interface ResolvedEngineOptions {
   readonly connectArgs: Readonly<Record<string, unknown>> | undefined;
   readonly password: string | (() => Promise<string>) | undefined;
   readonly connectTimeout: number | undefined;
+  readonly socketTimeout: number | undefined;
+  readonly deadHostMemory: number | undefined;
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
   readonly multiplex: boolean;
   readonly settings: Readonly<Record<string, string>>;
+  /** Settings that leave with the startup message. */
+  readonly startupSettings: Readonly<Record<string, string>>;
   readonly types: TypeOptions | undefined;
   readonly jsonSerializer: ((value: unknown) => string) | undefined;
   readonly jsonDeserializer: TypeParser | undefined;
@@ -119,13 +125,17 @@ export interface ResolvedEngineOptions {
 }
 
 /**
- * Checks every option before anything is created.
+ * Checks every option before anything is created. `fromUrl` counts where the options are silent.
  *
  * @throws ArgumentError that names the option, what it must be and what it got; all unknown names together.
  */
-export function resolveEngineOptions(given: AsyncEngineOptions): ResolvedEngineOptions {
+export function resolveEngineOptions(
+  given: AsyncEngineOptions,
+  fromUrl: Pick<AsyncEngineOptions, 'pgbouncer'> = {},
+): ResolvedEngineOptions {
   expectNoCreator(given);
-  const options = ENGINE_OPTIONS.parse(given);
+  const parsed = ENGINE_OPTIONS.parse(given);
+  const options = parsed.pgbouncer === undefined ? { ...parsed, ...fromUrl } : parsed;
   expectOnePool(options);
   expectPoolTakes(options);
   const { isolationLevel, insertmanyvaluesPageSize: pageSize } = options;
@@ -144,10 +154,12 @@ export function resolveEngineOptions(given: AsyncEngineOptions): ResolvedEngineO
     connectArgs: options.connectArgs,
     password: options.password,
     connectTimeout: options.connectTimeout,
+    socketTimeout: options.socketTimeout,
+    deadHostMemory: options.deadHostMemory,
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
     multiplex: options.multiplex ?? options.pgbouncer !== true,
-    settings: sessionSettings(options),
+    ...sessionSettings(options),
     types: options.types,
     jsonSerializer: options.jsonSerializer,
     jsonDeserializer: options.jsonDeserializer,
@@ -202,8 +214,25 @@ function expectPoolTakes(options: AsyncEngineOptions): void {
   );
 }
 
-/** The settings of each session. Behind a pooler that hands a session on, they would reach other clients. */
-function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, string>> {
+/**
+ * What poolers track for each of their clients: they accept it at the start of a session, and nothing else. In
+ * lower case, as the server compares names.
+ */
+const TRACKED: ReadonlySet<string> = new Set([
+  'application_name',
+  'client_encoding',
+  'datestyle',
+  'standard_conforming_strings',
+  'timezone',
+]);
+
+/**
+ * The settings of each session: those that are applied once it is open, and those that leave with its start.
+ * Behind a pooler that hands a session on, the first kind would reach other clients.
+ */
+function sessionSettings(
+  options: AsyncEngineOptions,
+): Pick<ResolvedEngineOptions, 'settings' | 'startupSettings'> {
   const { applicationName, statementTimeout, lockTimeout, idleInTransactionTimeout } = options;
   const settings: Record<string, string> = { ...options.settings };
   if (applicationName !== undefined) settings['application_name'] = applicationName;
@@ -212,8 +241,9 @@ function sessionSettings(options: AsyncEngineOptions): Readonly<Record<string, s
   if (idleInTransactionTimeout !== undefined) {
     settings['idle_in_transaction_session_timeout'] = String(idleInTransactionTimeout);
   }
-  const names = Object.keys(settings);
-  if (options.pgbouncer !== true || names.length === 0) return settings;
+  if (options.pgbouncer !== true) return { settings, startupSettings: {} };
+  const names = Object.keys(settings).filter((name) => !TRACKED.has(name.toLowerCase()));
+  if (names.length === 0) return { settings: {}, startupSettings: settings };
   throw new ArgumentError(
     `pgbouncer hands one session to many clients, so ${names.join(', ')} would reach others. ` +
       `Set them per transaction: executionOptions: { settings } or transaction options.`,

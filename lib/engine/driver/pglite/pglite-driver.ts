@@ -3,6 +3,7 @@ import { ArgumentError } from '../../errors/errors.js';
 import { Mutex } from '../../util/mutex.js';
 import type { DatabaseUrl } from '../url/url.js';
 import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
+import { Deadline } from '../pg/connect/deadline.js';
 import { CONNECT_TIMEOUT, openSession } from '../pg/connect/open-session.js';
 import type { SessionOptions } from '../pg/connect/open-session.js';
 import { PgliteDatabase } from './pglite-database.js';
@@ -47,8 +48,10 @@ export class PgliteDriver implements Driver {
       const instance = await this.#database.open();
       stream = new PgliteStream(instance, { onLoss: (cause) => this.#database.lose(cause) });
       stream.once('close', () => this.#turns.release());
-      const session = { driverConnection: instance, takesCancel: false };
-      return await openSession(this.#clientOver(stream), this.#options, session, this.#database.place);
+      return await openSession(this.#clientOver(stream), this.#options, Deadline.in(this.#connectTimeout), {
+        traits: { driverConnection: instance, takesCancel: false },
+        where: this.#database.place,
+      });
     } catch (error) {
       // What holds the turn is the stream, once there is one.
       if (stream === undefined) this.#turns.release();
@@ -71,6 +74,10 @@ export class PgliteDriver implements Driver {
     void this.#turns.acquire().then(() => this.#database.close());
   }
 
+  get #connectTimeout(): number {
+    return this.#options.connectTimeout ?? CONNECT_TIMEOUT;
+  }
+
   #clientOver(stream: PgliteStream): pg.Client {
     const { username, database } = this.#options.connectArgs ?? {};
     return new pg.Client({
@@ -79,7 +86,7 @@ export class PgliteDriver implements Driver {
       database: typeof database === 'string' ? database : 'postgres',
       host: 'pglite',
       ssl: false,
-      connectionTimeoutMillis: this.#options.connectTimeout ?? CONNECT_TIMEOUT,
+      connectionTimeoutMillis: this.#connectTimeout,
       stream: () => stream,
     });
   }

@@ -6,9 +6,22 @@ export type UrlQuery = Readonly<Record<string, string | readonly string[]>>;
 /** Names in the query whose values are as secret as the password. */
 const SECRET_NAMES: readonly string[] = ['password', 'sslpassword'];
 
-/** Reads `key=value&key=value`; names without a value are dropped. */
+/** Names whose loss would leave a connection less safe than its URL was meant to make it. */
+const PROTECTING = /^(?:ssl|channel_binding$|require|gssencmode$)/i;
+
+/**
+ * Reads `key=value&key=value`; names without a value are dropped.
+ *
+ * @throws ArgumentError for a name that protects the connection and has no value, as the unset variable of a
+ * template leaves it.
+ */
 export function parseQuery(text: string): UrlQuery {
-  return queryOf([...new URLSearchParams(text)].filter(([, value]) => value !== ''));
+  const pairs = [...new URLSearchParams(text)];
+  const lost = pairs.find(([name, value]) => value === '' && PROTECTING.test(name));
+  if (lost !== undefined) {
+    throw new ArgumentError(`the URL's ${lost[0]} is empty. Give it a value or leave it out.`);
+  }
+  return queryOf(pairs.filter(([, value]) => value !== ''));
 }
 
 /** Collects pairs; a name that appears again gets several values. */
@@ -17,7 +30,7 @@ export function queryOf(pairs: Iterable<readonly [string, string]>): UrlQuery {
   for (const [name, value] of pairs) {
     if (typeof name !== 'string' || typeof value !== 'string') {
       throw new ArgumentError(
-        'the query of a URL takes names and values that are strings, or lists of strings.',
+        'the query of a URL must be names and values that are strings, or lists of strings.',
       );
     }
     const values = collected.get(name);

@@ -141,7 +141,7 @@ describe.concurrent('on a half-open socket', () => {
     const engine = createAsyncEngine(proxy.url, { connectTimeout: 200 });
     proxy.stall();
     const work = engine.execute(text('SELECT 1'));
-    await expect(work).rejects.toMatchObject({ code: 'OPERATIONAL' });
+    await expect(work).rejects.toMatchObject({ code: 'CONNECT' });
     expect(engine.pool.checkedOut()).toBe(0);
     await engine.aclose();
   });

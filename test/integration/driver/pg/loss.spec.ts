@@ -393,7 +393,7 @@ it('before the first statement of a fresh engine is an error that names the addr
   await proxy.close();
   const failure = await failureOf(save());
   expect(failure).toMatchObject({
-    code: 'OPERATIONAL',
+    code: 'CONNECT',
     message: expect.stringContaining(`127.0.0.1:${port}`),
   });
   proxy = await startFaultyProxy(database.url);

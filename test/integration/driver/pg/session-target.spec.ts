@@ -1,5 +1,6 @@
-import { ArgumentError, createAsyncEngine, OperationalError } from 'nest-async-engine/engine';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ArgumentError, createAsyncEngine, makeUrl, OperationalError } from 'nest-async-engine/engine';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../../lib/embedded/free-port.js';
 import { queryOnce } from '../../../support/server/postgres.js';
 import { startReplicatedPostgres, type ReplicatedPostgres } from '../../../support/server/replica.js';
@@ -13,7 +14,7 @@ type Name = 'primary' | 'standby' | 'dead';
 
 const portOf = (name: Name): number => (name === 'dead' ? deadPort : servers[name].port);
 
-function urlOf(names: readonly Name[], query: string): string {
+function urlOf(names: readonly Name[], query = ''): string {
   const { password } = new URL(servers.primary.url);
   const hosts = names.map((name) => `127.0.0.1:${portOf(name)}`).join(',');
   return `postgresql://postgres:${password}@${hosts}/postgres?${query}`;
@@ -94,17 +95,151 @@ describe('load_balance_hosts', () => {
   });
 });
 
+describe('a host that does not answer', () => {
+  let silent: Server;
+  let calls: number;
+  const sockets = new Set<Socket>();
+
+  beforeAll(async () => {
+    silent = createServer((socket) => {
+      calls += 1;
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
+  });
+  beforeEach(() => {
+    calls = 0;
+  });
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((done) => silent.close(done));
+  });
+
+  const urlBehindSilence = (query = ''): string => {
+    const { port } = silent.address() as AddressInfo;
+    return urlOf(['primary'], query).replace('@', `@127.0.0.1:${port},`);
+  };
+
+  it.each([
+    ['is tried by the first session alone', {}, 1],
+    ['is tried by each session without the memory', { deadHostMemory: 0 }, 3],
+  ])('%s', async (_, options, expected) => {
+    const engine = createAsyncEngine(urlBehindSilence(), { connectTimeout: 300, ...options });
+    for (let n = 0; n < 3; n += 1) {
+      await using connection = await engine.connect();
+      await connection.invalidate();
+    }
+    expect(calls).toBe(expected);
+    await engine.aclose();
+  });
+
+  it('is given no more than its part of connectTimeout', async () => {
+    const engine = createAsyncEngine(urlBehindSilence(), { connectTimeout: 1_000 });
+    const start = performance.now();
+    await engine.ping();
+    expect(performance.now() - start).toBeLessThan(1_000);
+    await engine.aclose();
+  });
+
+  it('is still tried where all others fail', async () => {
+    const { port } = silent.address() as AddressInfo;
+    const url = urlOf(['dead']).replace('@', `@127.0.0.1:${port},`);
+    const engine = createAsyncEngine(url, { connectTimeout: 200 });
+    for (let n = 0; n < 2; n += 1) expect(await failureOf(engine.ping())).toBeInstanceOf(OperationalError);
+    expect(calls).toBe(2);
+    await engine.aclose();
+  });
+});
+
 describe('refused when the engine is made', () => {
   it.each([
-    ['target_session_attrs=master', /target_session_attrs is 'master': it takes any, read-write/],
-    ['load_balance_hosts=yes', /load_balance_hosts is 'yes'/],
-    ['connect_timeout=soon', /connect_timeout is 'soon'/],
+    ['target_session_attrs=master', /target_session_attrs must be any, read-write,/],
+    ['load_balance_hosts=yes', /load_balance_hosts must be disable or random/],
+    ['connect_timeout=soon', /connect_timeout must be a number of whole seconds/],
     ['schema=public&x=1', /unknown parameters: schema, x/],
-    ['password=secret', /unknown parameters: password\./],
+    ['secret=password', /unknown parameters: secret\. Known are: host,/],
   ])('%s', (query, message) => {
     const make = (): unknown => createAsyncEngine(`postgresql://h1/d?${query}`);
     expect(make).toThrow(ArgumentError);
     expect(make).toThrow(message);
-    expect(make).not.toThrow(/secret/);
+  });
+
+  it.each(['sslmode', 'channel_binding', 'require_auth', 'ssl', 'gssencmode', 'connect_timeout', 'secret'])(
+    '%s, without its value: it may be a password in the wrong place',
+    (name) => {
+      const make = (): unknown => createAsyncEngine(`postgresql://h1/d?${name}=4711471147`);
+      expect(make).toThrow(ArgumentError);
+      expect(make).not.toThrow(/4711/);
+    },
+  );
+
+  it.each([
+    ['schema=public', /search_path/],
+    ['connection_limit=5', /poolSize/],
+    ['pool_timeout=10', /poolTimeout/],
+    ['tcp_user_timeout=1', /socketTimeout/],
+    ['keepalives_interval=1&keepalives_count=2', /keepalives_interval: .*keepalives_count: /],
+    ['service=x', /parameters into the URL/],
+    ['currentSchema=x', /search_path/],
+    ['uselibpqcompat=true', /sslmode has the meanings of libpq/],
+  ])('%s, with what to write in its place', (query, hint) => {
+    const make = (): unknown => createAsyncEngine(`postgresql://h1/d?${query}`);
+    expect(make).toThrow(hint);
+    expect(make).not.toThrow(/Known are/);
+  });
+
+  it.each(['sslmode', 'channel_binding', 'sslrootcert', 'require_auth', 'gssencmode'])(
+    '%s without a value, as an unset variable of a template leaves it',
+    (name) => {
+      expect(() => createAsyncEngine(`postgresql://h1/d?${name}=`)).toThrow(ArgumentError);
+      expect(() => createAsyncEngine(makeUrl('postgresql://h1/d').set({ query: { [name]: '' } }))).toThrow(
+        ArgumentError,
+      );
+    },
+  );
+
+  it.each(['n1:70000', 'n1,', 'n1:1,n2:x'])('the host %s, which no attempt could reach', (host) => {
+    expect(() => createAsyncEngine(`postgresql://u:p@/d?host=${host}`)).toThrow(ArgumentError);
+  });
+});
+
+describe('the environment', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it.each([
+    ['PGSSLMODE', 'on', /environment's PGSSLMODE must be disable/],
+    ['PGSSLMODE', '', /environment's PGSSLMODE is empty/],
+    ['PGSSLROOTCERT', '/root.crt', /there is the environment's PGSSLROOTCERT and no sslmode/],
+    ['PGCONNECT_TIMEOUT', 'soon', /PGCONNECT_TIMEOUT must be a number of whole seconds/],
+    ['PGTARGETSESSIONATTRS', 'master', /PGTARGETSESSIONATTRS must be any,/],
+    ['PGREQUIREAUTH', 'kerberos', /PGREQUIREAUTH must list/],
+    ['PGCHANNELBINDING', 'always', /PGCHANNELBINDING must be/],
+    ['PGSERVICE', 'shop', /PGSERVICE, which this driver does not follow\. Write the service's parameters/],
+    ['PGREQUIRESSL', '1', /Set PGSSLMODE=require/],
+  ])('%s=%s is refused', (variable, value, message) => {
+    vi.stubEnv(variable, value);
+    const make = (): unknown => createAsyncEngine('postgresql://h1/d');
+    expect(make).toThrow(ArgumentError);
+    expect(make).toThrow(message);
+  });
+
+  it('counts where the URL is silent: encryption that it asks for is not dropped', async () => {
+    vi.stubEnv('PGSSLMODE', 'require');
+    expect(String(await failureOf(reached(urlOf(['primary']))))).toContain('does not support SSL');
+    expect(await reached(urlOf(['primary'], 'sslmode=disable'))).toBe('primary');
+    expect(await reached(urlOf(['primary'], 'ssl=false'))).toBe('primary');
+  });
+
+  it('says which of the hosts is wanted', async () => {
+    vi.stubEnv('PGTARGETSESSIONATTRS', 'standby');
+    expect(await reached(urlOf(['primary', 'standby']))).toBe('standby');
+  });
+
+  it('names hosts, where the URL names none', async () => {
+    const { username, password } = new URL(servers.primary.url);
+    vi.stubEnv('PGHOST', '127.0.0.1,127.0.0.1');
+    vi.stubEnv('PGPORT', `${deadPort},${portOf('primary')}`);
+    expect(await reached(`postgresql:///postgres?user=${username}&password=${password}`)).toBe('primary');
   });
 });

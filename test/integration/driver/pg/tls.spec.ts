@@ -242,14 +242,21 @@ describe('what an encrypted session does', () => {
 
 describe('refused when the engine is made', () => {
   it.each([
-    ['sslmode=no-verify', /sslmode is 'no-verify'/],
+    ['sslmode=on', /sslmode must be disable, allow,/],
+    ['ssl=1', /ssl must be true or false/],
+    ['ssl=true&sslmode=require', /Write sslmode alone/],
+    ['gssencmode=require', /no GSSAPI encryption. Use sslmode/],
+    ['sslsni=0', /Leave it out/],
+    ['ssl_min_protocol_version=TLSv9', /ssl_min_protocol_version must be TLSv1/],
+    ['require_auth=scram-sha-256,!md5', /require_auth must list/],
+    ['require_auth=gss', /can only sign in by password, md5/],
     ['sslrootcert=/root.crt', /sslrootcert and no sslmode/],
     ['sslcert=/c.crt&sslkey=/c.key', /sslcert and no sslmode/],
-    ['sslmode=require&sslcert=/c.crt', /takes both/],
-    ['sslmode=require&sslrootcert=system', /sslrootcert=system takes sslmode=verify-full/],
-    ['sslmode=prefer&sslnegotiation=direct', /sslnegotiation=direct/],
-    ['sslnegotiation=quick&sslmode=require', /sslnegotiation is 'quick'/],
-    ['channel_binding=always&sslmode=require', /channel_binding is 'always'/],
+    ['sslmode=require&sslcert=/c.crt', /needs both/],
+    ['sslmode=require&sslrootcert=system', /needs sslmode=verify-full/],
+    ['sslmode=prefer&sslnegotiation=direct', /sslnegotiation is direct, which needs/],
+    ['sslnegotiation=quick&sslmode=require', /sslnegotiation must be postgres or direct/],
+    ['channel_binding=always&sslmode=require', /channel_binding must be disable, prefer or require/],
   ])('%s', (query, message) => {
     const make = (): unknown => createAsyncEngine(`postgresql://h1/d?${query}`);
     expect(make).toThrow(ArgumentError);

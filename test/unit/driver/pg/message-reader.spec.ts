@@ -51,6 +51,7 @@ function listen(): { reader: MessageReader; heard: Heard } {
     handleParseComplete: () => heard.events.push('parsed'),
     handlePortalSuspended: () => heard.events.push('suspended'),
   };
+  reader.skipLogin();
   reader.target = target;
   return { reader, heard };
 }
@@ -130,6 +131,103 @@ describe('what is no message', () => {
     const before = process.memoryUsage().arrayBuffers;
     reader.read(Buffer.from('HTTP/1.1 400 Bad Request'));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
-    expect(heard.events).toEqual([]);
+    expect(heard.events).toEqual(['InterfaceError']);
+  });
+
+  const { int16, int32, message, text } = server;
+  const messages: readonly (readonly [what: string, bytes: Buffer])[] = [
+    ['a row of 3 GB, before it has come', Buffer.from([0x44, 0xb2, 0xd0, 0x5e, 0x00])],
+    ['an unknown type', message('Q')],
+    ['a call of a function that was not made', message('V', int32(-1))],
+    ['an error without its last zero', message('E', Buffer.from('SERROR'))],
+    ['an error whose text goes on behind it', message('E', text('SERROR'), Buffer.from('M no end'))],
+    ['a notice with more behind its end', message('N', text('SNOTICE'), Buffer.from([0, 0]))],
+    ['an empty notice', message('N')],
+    ['fewer columns than were counted', message('T', int16(2), text('a'), Buffer.alloc(18))],
+    ['more columns than were counted', message('T', int16(0), text('a'), Buffer.alloc(18))],
+    ['a column that is cut off', message('T', int16(1), text('a'), Buffer.alloc(17))],
+    ['a description without a count', message('T', Buffer.from([0]))],
+    ['fewer parameters than were counted', message('t', int16(3), int32(25))],
+    ['a tag without its zero', message('C', Buffer.from('SELECT 1'))],
+    ['a tag of two texts', message('C', text('SELECT 1'), text('x'))],
+    ['no tag', message('C')],
+    ['a parse that was completed with a text', message('1', text('x'))],
+    ['a readiness that is none', message('Z', Buffer.from('X'))],
+    ['a readiness of two bytes', message('Z', Buffer.from('II'))],
+    ['a setting without a value', message('S', text('TimeZone'))],
+    ['a notification without a payload', message('A', int32(1), text('channel'))],
+    ['formats of columns that do not come', message('H', Buffer.from([0]), int16(4))],
+    ['a request for a password after the login', server.authentication(3)],
+    ['another key after the login', server.backendKeyData()],
+  ];
+
+  it.each(messages)('is %s, while a statement is due and while none is', (_, bytes) => {
+    for (const isDue of [true, false]) {
+      const { reader, heard } = listen();
+      if (!isDue) reader.target = undefined;
+      reader.read(Buffer.concat([bytes, server.readyForQuery('I')]));
+      expect(heard).toEqual({ rows: [], events: ['InterfaceError'] });
+    }
+  });
+
+  it('is a row that does not fill its message, where no statement is due', () => {
+    const { reader, heard } = listen();
+    reader.target = undefined;
+    reader.read(message('D', int16(1), int32(120), Buffer.from('mine')));
+    expect(heard.events).toEqual(['InterfaceError']);
+  });
+
+  it('is what a listener can not take: the session ends, and the process goes on', () => {
+    const events: string[] = [];
+    const reader = new MessageReader({
+      pass: () => {
+        throw new TypeError('undefined is not a function');
+      },
+      ready: () => events.push('ready'),
+      refuse: (error) => events.push(error.message),
+    });
+    reader.skipLogin();
+    reader.read(Buffer.concat([server.notice('hello'), server.notice('again')]));
+    expect(events).toEqual(['a message of the server could not be read: undefined is not a function']);
+  });
+});
+
+describe('before the login is over', () => {
+  const fresh = (): { reader: MessageReader; events: string[] } => {
+    const events: string[] = [];
+    const reader = new MessageReader({
+      pass: (message) => events.push(String.fromCharCode(message[0] ?? 0)),
+      ready: () => undefined,
+      refuse: (error) => events.push(error.message),
+    });
+    return { reader, events };
+  };
+
+  it('requests, settings, the key and notices are passed on, to the first ReadyForQuery', () => {
+    const { reader, events } = fresh();
+    reader.read(Buffer.concat([server.offerScram('SCRAM-SHA-256'), server.notice('x'), server.welcome()]));
+    reader.read(server.authentication(0));
+    expect(events.slice(0, -1)).toEqual(['R', 'N', 'R', 'S', 'K', 'Z']);
+    expect(events.at(-1)).toContain('type "R"');
+  });
+
+  it.each([
+    ['a row', server.dataRow(['1'])],
+    ['a tag', server.commandComplete('SELECT 1')],
+    ['an unknown request', server.authentication(77)],
+    ['a password request with a salt, which pg would take for OK', server.authentication(3, Buffer.alloc(4))],
+    ['an MD5 request without its salt', server.authentication(5)],
+    ['mechanisms without an end', server.authentication(10, Buffer.from('SCRAM-SHA-256'))],
+    ['a request that is longer than any is', server.authentication(11, Buffer.alloc(3_000))],
+  ])('refused is %s', (_, bytes) => {
+    const { reader, events } = fresh();
+    reader.read(bytes);
+    expect(events).toEqual([expect.stringContaining('Is it a PostgreSQL server?')]);
+  });
+
+  it('an authentication that pg does not know is called by its name', () => {
+    const { reader, events } = fresh();
+    reader.read(server.authentication(7));
+    expect(events).toEqual([expect.stringContaining('the server asks for GSSAPI, which the driver pg')]);
   });
 });

@@ -25,9 +25,9 @@ function refusalOf(work: () => unknown): unknown {
 
 describe('an engine on PGlite, when it is made,', () => {
   it.each<[AsyncEngineOptions, string]>([
-    [{ poolSize: 2 }, "'poolSize' got 2"],
-    [{ poolSize: 0 }, "'poolSize' got 0"],
-    [{ maxOverflow: 1 }, "'maxOverflow' got 1"],
+    [{ poolSize: 2 }, "'poolSize' must be 1 with the driver pglite"],
+    [{ poolSize: 0 }, 'got 0'],
+    [{ maxOverflow: 1 }, "'maxOverflow' must be 0"],
     [{ statementTimeout: 1 }, 'statement_timeout has no effect'],
     [{ idleInTransactionTimeout: 1 }, 'idle_in_transaction_session_timeout has no effect'],
     [{ settings: { statement_timeout: '1' } }, 'statement_timeout has no effect'],

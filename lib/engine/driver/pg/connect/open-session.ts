@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net';
 import type { Client } from 'pg';
+import { InterfaceError, OperationalError } from '../../../errors/errors.js';
 import { completeTypes, resolveTypes } from '../../types/types.js';
 import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
 import type { Command, CommandResult, DriverConnection } from '../../driver.js';
@@ -7,13 +9,16 @@ import { connectError } from '../session/pg-error.js';
 import type { JsonSerializer } from '../session/pg-step.js';
 import { PreparedStatements } from '../session/prepared-statements.js';
 import type { SessionTraits } from '../session/session-traits.js';
+import type { Deadline } from './deadline.js';
 
 export const CONNECT_TIMEOUT = 10_000;
 
-/** What every session of a driver gets, whatever it reaches its server over. */
+/** What the sessions of every driver have. */
 export interface SessionOptions {
-  /** Milliseconds; 0: no limit. Default 10,000. */
+  /** Milliseconds, for one attempt with all its hosts; 0: no limit. Default 10,000. */
   readonly connectTimeout?: number | undefined;
+  /** Milliseconds without a byte of the server, while one is waited for, that end a session; 0: no limit. */
+  readonly socketTimeout?: number | undefined;
   /** Named statements per session; 0: none. */
   readonly preparedStatementCacheSize: number;
   readonly types: ResolvedTypes;
@@ -23,31 +28,35 @@ export interface SessionOptions {
   readonly jsonSerializer?: JsonSerializer | undefined;
 }
 
-/**
- * Connects `client`, where nobody has; a session that can't be made as `options` say is ended. `where` is for
- * the error.
- */
+interface SessionPlace {
+  readonly traits?: SessionTraits;
+  /** For errors. Default: the host and port of the client. */
+  readonly where?: string;
+}
+
+/** Connects `client`, unless it is connected; a session that can't be made as `options` say is ended. */
 export async function openSession(
   client: Client,
   options: SessionOptions,
-  traits: SessionTraits = {},
-  where = `${client.host}:${client.port}`,
+  deadline: Deadline,
+  { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
 ): Promise<DriverConnection> {
   const prepared = new PreparedStatements(options.preparedStatementCacheSize);
-  // The look-up reads what it asks for by the rules that everybody knows.
+  // The look-up reads what it asks for by the built-in rules.
   const context = { prepared, types: resolveTypes(), serializeJson: options.jsonSerializer };
   const connection = new PgConnection(client, context, traits);
   try {
     if (traits.isConnected !== true) await client.connect();
   } catch (cause) {
     connection.terminate();
-    throw connectError(cause, where);
+    throw cause instanceof InterfaceError ? misbehaved(cause, where) : connectError(cause, where);
   }
+  endSilence(client, connection, options.socketTimeout);
   try {
-    await applySettings(connection, options);
+    await applySettings(connection, options, deadline);
     // Behind the settings: the search_path says what a name stands for.
     const isComplete = options.types.unresolved.size === 0;
-    context.types = isComplete ? options.types : await lookUpTypes(connection, options);
+    context.types = isComplete ? options.types : await lookUpTypes(connection, options, deadline);
     return connection;
   } catch (error) {
     connection.terminate();
@@ -55,11 +64,33 @@ export async function openSession(
   }
 }
 
-async function applySettings(connection: DriverConnection, options: SessionOptions): Promise<void> {
+function misbehaved(cause: InterfaceError, where: string): InterfaceError {
+  return new InterfaceError(`cannot connect to ${where}: ${cause.message}`, { cause });
+}
+
+/** A server that was frozen, or whose machine is gone, says nothing: TCP alone would wait for minutes. */
+function endSilence(client: Client, connection: DriverConnection, socketTimeout = 0): void {
+  const stream = client.connection.stream as Partial<Socket>;
+  if (socketTimeout === 0) return;
+  stream.setTimeout?.(socketTimeout, () => {
+    if (connection.isQuiet) return;
+    stream.destroy?.(
+      new OperationalError(
+        `the server has sent nothing for ${socketTimeout} ms (socketTimeout) while an answer was due.`,
+      ),
+    );
+  });
+}
+
+async function applySettings(
+  connection: DriverConnection,
+  options: SessionOptions,
+  deadline: Deadline,
+): Promise<void> {
   const entries = Object.entries(options.settings);
   if (entries.length === 0) return;
   const calls = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, FALSE)`);
-  await ask(connection, options, { text: `SELECT ${calls.join(', ')}`, values: entries.flat() });
+  await ask(connection, deadline, { text: `SELECT ${calls.join(', ')}`, values: entries.flat() });
 }
 
 const LOOK_UP = `
@@ -67,19 +98,17 @@ const LOOK_UP = `
   FROM unnest($1::text[]) AS wanted
   LEFT JOIN pg_catalog.pg_type t ON t.oid = CASE WHEN wanted ~ '^[0-9]+$' THEN wanted::oid ELSE to_regtype(wanted)::oid END`;
 
-async function lookUpTypes(connection: DriverConnection, options: SessionOptions): Promise<ResolvedTypes> {
+async function lookUpTypes(
+  connection: DriverConnection,
+  options: SessionOptions,
+  deadline: Deadline,
+): Promise<ResolvedTypes> {
   const wanted = [...options.types.unresolved.keys()];
-  const { rows } = await ask(connection, options, { text: LOOK_UP, values: [wanted] });
+  const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [wanted] });
   return completeTypes(options.types, rows as unknown as readonly TypeEntry[]);
 }
 
 /** A statement that is sent once per session. */
-function ask(
-  connection: DriverConnection,
-  options: SessionOptions,
-  command: Command,
-): Promise<CommandResult> {
-  // 0 is no deadline, as it is for pg.
-  const timeout = (options.connectTimeout ?? CONNECT_TIMEOUT) || undefined;
-  return connection.execute([], { ...command, prepare: false }, { timeout });
+function ask(connection: DriverConnection, deadline: Deadline, command: Command): Promise<CommandResult> {
+  return connection.execute([], { ...command, prepare: false }, { timeout: deadline.left });
 }

@@ -1,20 +1,32 @@
 import pg from 'pg';
-import type { DatabaseUrl } from '../../url/url.js';
-import { DBAPIError, InterfaceError, OperationalError } from '../../../errors/errors.js';
+import {
+  ArgumentError,
+  ConnectError,
+  DBAPIError,
+  InterfaceError,
+  OperationalError,
+} from '../../../errors/errors.js';
 import type { Driver, DriverConnection, DriverFacts } from '../../driver.js';
-import { requireChannelBinding } from './channel-binding.js';
+import { resolveHosts } from '../../url/hosts.js';
+import type { DatabaseUrl } from '../../url/url.js';
+import { creatorError } from '../session/pg-error.js';
+import { ConnectParameters } from './connect-parameters.js';
+import { Deadline } from './deadline.js';
+import { LoginRules } from './login-guard.js';
 import { CONNECT_TIMEOUT, openSession } from './open-session.js';
 import type { SessionOptions } from './open-session.js';
-import { creatorError } from '../session/pg-error.js';
 import { isOfKind, SessionTarget } from './session-target.js';
 import type { Candidate, SessionKind } from './session-target.js';
-import { TlsRules } from './tls.js';
+import { SilentHosts } from './silent-hosts.js';
+import { sealed, TlsRules } from './tls.js';
 import type { TlsAttempt } from './tls.js';
-import { clientConfig, connectTimeoutOf, urlParameters } from './url-parameters.js';
-import type { UrlParameters } from './url-parameters.js';
 
 export interface PgDriverOptions extends SessionOptions {
   readonly password?: string | (() => Promise<string>) | undefined;
+  /** Milliseconds during which a host that did not answer is tried last; 0: never. Default 30,000. */
+  readonly deadHostMemory?: number | undefined;
+  /** Settings that leave with the startup message: those that every pooler knows. */
+  readonly startupSettings?: Readonly<Record<string, string>> | undefined;
   /** The driver's own options; they win over the URL. */
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
   /** Gives a connected client; then nothing else says where the server is. */
@@ -22,61 +34,90 @@ export interface PgDriverOptions extends SessionOptions {
 }
 
 const KEEP_ALIVE_DELAY = 10_000;
+const DEAD_HOST_MEMORY = 30_000;
 
+/** Opens sessions on a PostgreSQL server, or on one of several, over the client of `pg`. */
 export class PgDriver implements Driver {
   readonly facts: DriverFacts = { name: 'pg', maxConnections: Number.POSITIVE_INFINITY };
   readonly #url: DatabaseUrl;
   readonly #options: PgDriverOptions;
-  readonly #session: SessionOptions;
-  readonly #parameters: UrlParameters;
-  readonly #urlConfig: pg.ClientConfig;
+  readonly #connectTimeout: number;
+  readonly #hosts: readonly Candidate[];
+  readonly #config: pg.ClientConfig;
+  readonly #password: string | undefined;
   readonly #tls: TlsRules;
   readonly #target: SessionTarget;
+  readonly #login: LoginRules;
+  readonly #silent: SilentHosts;
 
-  /** @throws ArgumentError for what the URL's query says wrongly. */
+  /** @throws ArgumentError for what the URL or the environment says wrongly: no attempt could mend it. */
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
-    const parameters = urlParameters(url);
+    const parameters = new ConnectParameters(url);
     this.#url = url;
-    this.#parameters = parameters;
     this.#options = options;
-    const connectTimeout = options.connectTimeout ?? connectTimeoutOf(parameters) ?? CONNECT_TIMEOUT;
-    this.#session = { ...options, connectTimeout };
-    this.#urlConfig = clientConfig(parameters);
+    this.#connectTimeout =
+      options.connectTimeout ?? parameters.milliseconds('connect_timeout') ?? CONNECT_TIMEOUT;
+    this.#hosts = hostsOf(url);
+    this.#config = {
+      user: url.username,
+      database: url.database,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY,
+      ...parameters.clientConfig(),
+    };
+    this.#password = parameters.get('password');
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
+    this.#login = new LoginRules(parameters);
+    this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);
+    expectOneSource(options);
   }
 
   async connect(): Promise<DriverConnection> {
+    const deadline = Deadline.in(this.#connectTimeout);
     const { asyncCreator } = this.#options;
-    if (asyncCreator !== undefined)
-      return await openSession(await this.#create(asyncCreator), this.#session, { isConnected: true });
+    if (asyncCreator !== undefined) {
+      return await openSession(await this.#create(asyncCreator), this.#options, deadline, {
+        traits: { isConnected: true },
+      });
+    }
     const failures: Error[] = [];
-    const hosts = this.#target.order(this.#url.hosts);
+    const hosts = this.#silent.last(this.#target.order(this.#hosts));
+    let left = this.#target.passes.length * hosts.length;
     for (const kind of this.#target.passes) {
       for (const host of hosts) {
-        try {
-          const connection = await this.#connectTo(host);
-          if (await this.#isWanted(connection, kind)) return connection;
-          await connection.close();
-          failures.push(unsuitable(host, kind));
-        } catch (error) {
-          // As with libpq, a server that answered has decided: another one is not asked to think better of
-          // it.
-          if (!(error instanceof DBAPIError) || !isPassing(error)) throw error;
-          failures.push(error);
-        }
+        const found = await this.#try(host, kind, deadline.share(left));
+        if (!(found instanceof Error)) return found;
+        failures.push(found);
+        left -= 1;
       }
     }
     throw joined(failures);
   }
 
+  /** A session of the kind, or why the next host may be tried; throws where it may not. */
+  async #try(host: Candidate, kind: SessionKind, deadline: Deadline): Promise<DriverConnection | Error> {
+    try {
+      const connection = await this.#connectTo(host, deadline);
+      this.#silent.noteAnswer(host);
+      if (await this.#isWanted(connection, kind, deadline)) return connection;
+      await connection.close();
+      return unsuitable(host, kind);
+    } catch (error) {
+      // As with libpq, a server that answered has decided: no other host is asked.
+      if (!(error instanceof DBAPIError) || !isPassing(error)) throw error;
+      if (deadline.isOver || isSilence(error.cause)) this.#silent.noteSilent(host);
+      return error;
+    }
+  }
+
   /** Tries one server in the ways that `sslmode` allows. */
-  async #connectTo(host: Candidate): Promise<DriverConnection> {
-    const given = this.#options.connectArgs?.['ssl'] as TlsAttempt | undefined;
+  async #connectTo(host: Candidate, deadline: Deadline): Promise<DriverConnection> {
+    const given = this.#options.connectArgs?.['ssl'] as TlsAttempt | true | undefined;
     const attempts = given === undefined ? await this.#tls.attempts(host.host) : [given];
     for (const [index, ssl] of attempts.entries()) {
       try {
-        return await this.#open(host, ssl);
+        return await this.#open(host, ssl, deadline);
       } catch (error) {
         if (index === attempts.length - 1 || !isWorthOtherTls(error, ssl)) throw error;
       }
@@ -84,32 +125,33 @@ export class PgDriver implements Driver {
     throw new OperationalError('no way to connect was left to try. Name a host in the URL.');
   }
 
-  async #isWanted(connection: DriverConnection, kind: SessionKind): Promise<boolean> {
+  async #isWanted(connection: DriverConnection, kind: SessionKind, deadline: Deadline): Promise<boolean> {
     try {
-      return await isOfKind(connection, kind, this.#session.connectTimeout || undefined);
+      return await isOfKind(connection, kind, deadline.left);
     } catch (error) {
       connection.terminate();
       throw error;
     }
   }
 
-  async #open({ host, port }: Candidate, ssl: TlsAttempt): Promise<DriverConnection> {
-    const { connectArgs, password } = this.#options;
+  async #open(
+    { host, port }: Candidate,
+    ssl: TlsAttempt | true,
+    deadline: Deadline,
+  ): Promise<DriverConnection> {
+    const { connectArgs, password, startupSettings } = this.#options;
     const client = new pg.Client({
       host,
       port,
-      user: this.#url.username,
-      password: password ?? this.#url.password,
-      database: this.#url.database,
-      ssl,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY,
-      connectionTimeoutMillis: this.#session.connectTimeout,
-      ...this.#urlConfig,
+      connectionTimeoutMillis: deadline.left ?? 0,
+      ...this.#config,
+      password: password ?? this.#password ?? this.#url.password,
       ...connectArgs,
+      ssl: typeof ssl === 'object' ? sealed(ssl) : ssl,
     });
-    if (this.#parameters.channel_binding === 'require') requireChannelBinding(client);
-    return await openSession(client, this.#session);
+    if (startupSettings !== undefined) addToStartup(client, startupSettings);
+    this.#login.guard(client);
+    return await openSession(client, this.#options, deadline);
   }
 
   async #create(asyncCreator: () => Promise<unknown>): Promise<pg.Client> {
@@ -121,11 +163,38 @@ export class PgDriver implements Driver {
     }
     if (!isConnectedClient(client)) {
       throw new InterfaceError(
-        'asyncCreator gave no connected client of pg. Return new pg.Client(…) after you have awaited its connect().',
+        'asyncCreator did not return a connected client of pg. Return new pg.Client(…) after awaiting its connect().',
       );
     }
     return client;
   }
+}
+
+function expectOneSource({ asyncCreator, startupSettings = {} }: PgDriverOptions): void {
+  const [name] = Object.keys(startupSettings);
+  if (asyncCreator === undefined || name === undefined) return;
+  throw new ArgumentError(
+    `${name} is sent when a session starts, and asyncCreator starts it. Give it to the client that is made there.`,
+  );
+}
+
+/** Those of the URL; else of PGHOST and PGPORT, which may be lists, as with libpq. */
+function hostsOf(url: DatabaseUrl): readonly Candidate[] {
+  const { hosts } = url;
+  if (hosts.length > 0) return hosts;
+  const { PGHOST: host, PGPORT: port } = process.env;
+  const found =
+    host === undefined || host === ''
+      ? []
+      : resolveHosts({ host: undefined, port: undefined, query: { host, ...(port ? { port } : {}) } });
+  return found.length > 0 ? found : [{}];
+}
+
+/** pg sends what it knows itself, and takes no others. */
+function addToStartup(client: pg.Client, settings: Readonly<Record<string, string>>): void {
+  const starter = client as pg.Client & { getStartupConf(): Record<string, unknown> };
+  const getStartupConf = starter.getStartupConf.bind(starter);
+  starter.getStartupConf = () => ({ ...getStartupConf(), ...settings });
 }
 
 /** The server has told a connected client its process id. */
@@ -134,16 +203,11 @@ function isConnectedClient(client: unknown): client is pg.Client {
   return typeof client.processID === 'number' && 'connection' in client && 'query' in client;
 }
 
-function unsuitable(
-  { host = 'the default host', port = 5432 }: Candidate,
-  kind: SessionKind,
-): OperationalError {
-  return new OperationalError(
-    `the server at ${host}:${port} is not what target_session_attrs=${kind} asks for`,
-  );
+function unsuitable({ host = 'the default host', port = 5432 }: Candidate, kind: SessionKind): ConnectError {
+  return new ConnectError(`the server at ${host}:${port} is not what target_session_attrs=${kind} asks for`);
 }
 
-/** The server could not be reached, or is starting or ending (57P03): the next may do. */
+/** The server could not be reached, or is starting or ending (57P03): the next host may be usable. */
 function isPassing(error: DBAPIError): boolean {
   return error.sqlState === undefined || error.sqlState === '57P03';
 }
@@ -152,15 +216,25 @@ function isPassing(error: DBAPIError): boolean {
  * libpq's rule: the other way is tried where the server, or the handshake, refused this one, never for a
  * silent host.
  */
-function isWorthOtherTls(error: unknown, ssl: TlsAttempt): boolean {
-  if (!(error instanceof DBAPIError)) return false;
+function isWorthOtherTls(error: unknown, ssl: TlsAttempt | true): boolean {
+  // What we refused ourselves would be no better in clear text.
+  if (!(error instanceof DBAPIError) || error.cause instanceof DBAPIError) return false;
   if (error.sqlState !== undefined) return error.sqlState === '28000';
   return ssl !== false && !isUnreachable(error.cause);
 }
 
+const SILENCE: readonly string[] = ['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'EAI_AGAIN'];
+
+/** It takes long to learn that such a host does not answer. */
+function isSilence(cause: unknown): boolean {
+  if (cause instanceof AggregateError) return cause.errors.some(isSilence);
+  const { code, message } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
+  return message === 'timeout expired' || SILENCE.includes(code ?? '');
+}
+
 function isUnreachable(cause: unknown): boolean {
   if (cause instanceof AggregateError) return cause.errors.every(isUnreachable);
-  const { syscall, message } = cause as NodeJS.ErrnoException;
+  const { syscall, message } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
   return syscall === 'connect' || syscall === 'getaddrinfo' || message === 'timeout expired';
 }
 
@@ -168,7 +242,7 @@ function isUnreachable(cause: unknown): boolean {
 function joined(failures: readonly Error[]): Error {
   const [first] = failures;
   if (first !== undefined && failures.length === 1) return first;
-  return new OperationalError(
+  return new ConnectError(
     `none of the hosts in the URL could be used. ${failures.map(({ message }) => message).join('; ')}`,
     { cause: failures.at(-1) },
   );

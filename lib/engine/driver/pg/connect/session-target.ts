@@ -1,15 +1,14 @@
 import type { HostAddress } from '../../url/url.js';
 import type { DriverConnection } from '../../driver.js';
-import { expectOneOf } from './url-parameters.js';
-import type { UrlParameters } from './url-parameters.js';
+import type { ConnectParameters } from './connect-parameters.js';
 
 const ATTRIBUTES = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
 type Attributes = (typeof ATTRIBUTES)[number];
 
-/** A session that a pass over the hosts is content with; `any` asks nothing. */
+/** What a pass over the hosts looks for; `any` asks the server nothing. */
 export type SessionKind = Exclude<Attributes, 'prefer-standby'>;
 
-/** Where no host is named, the driver's default applies. */
+/** A server to try. Where no host is named, the driver's default applies. */
 export type Candidate = Partial<HostAddress>;
 
 interface SessionFacts {
@@ -26,24 +25,20 @@ export class SessionTarget {
   readonly #isBalanced: boolean;
 
   /** @throws ArgumentError for words that libpq does not know. */
-  constructor({ target_session_attrs: attributes, load_balance_hosts: balance }: UrlParameters) {
-    expectOneOf('target_session_attrs', attributes, ATTRIBUTES);
-    expectOneOf('load_balance_hosts', balance, ['disable', 'random']);
-    this.#attributes = ATTRIBUTES.find((each) => each === attributes) ?? 'any';
-    this.#isBalanced = balance === 'random';
+  constructor(parameters: ConnectParameters) {
+    this.#attributes = parameters.oneOf('target_session_attrs', ATTRIBUTES) ?? 'any';
+    this.#isBalanced = parameters.oneOf('load_balance_hosts', ['disable', 'random']) === 'random';
   }
 
   /**
-   * What to look for in turn: `prefer-standby` is content with any server when a pass over all found no
-   * standby.
+   * What to look for in turn: `prefer-standby` takes any server when a pass over all found no standby.
    */
   get passes(): readonly SessionKind[] {
     return this.#attributes === 'prefer-standby' ? ['standby', 'any'] : [this.#attributes];
   }
 
   /** The hosts in the order in which they are tried: shuffled anew for each connection with `random`. */
-  order(hosts: readonly HostAddress[]): readonly Candidate[] {
-    if (hosts.length === 0) return [{}];
+  order(hosts: readonly Candidate[]): readonly Candidate[] {
     return this.#isBalanced ? shuffled(hosts) : hosts;
   }
 }

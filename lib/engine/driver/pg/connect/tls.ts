@@ -1,43 +1,50 @@
 import { readFile } from 'node:fs/promises';
-import type { ConnectionOptions } from 'node:tls';
+import { createSecureContext } from 'node:tls';
+import type { ConnectionOptions, SecureContextOptions, SecureVersion } from 'node:tls';
 import { ArgumentError, OperationalError } from '../../../errors/errors.js';
-import type { UrlParameters } from './url-parameters.js';
+import type { ConnectParameters, ParameterName } from './connect-parameters.js';
 
 /** How one attempt is encrypted; false: not at all. */
 export type TlsAttempt = false | ConnectionOptions;
 
-const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+/** libpq's, and node-postgres' name for one of them: `no-verify` is encrypted, whoever the server is. */
+const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
 type TlsMode = (typeof MODES)[number];
 
-const FILE_PARAMETERS = ['sslrootcert', 'sslcert', 'sslkey', 'sslpassword'] as const;
+const FILES = ['sslrootcert', 'sslcert', 'sslkey', 'sslpassword', 'sslcrl'] as const;
+const VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const satisfies readonly SecureVersion[];
 
 const UNVERIFIED: ConnectionOptions = { rejectUnauthorized: false };
 
 /**
- * What a URL says about encryption, with the meanings that libpq gives to `sslmode` and its companions.
+ * What is said about encryption, with the meanings that libpq gives to `sslmode` and its companions.
  *
  * Two deviations: without `sslmode` nothing is encrypted, as with `pg`; and without `sslrootcert` the
  * authorities that Node knows are trusted, which is what `sslrootcert=system` says. Certificates are read for
  * each connection, so that they can be renewed.
  */
 export class TlsRules {
-  readonly #parameters: UrlParameters;
+  readonly #parameters: ConnectParameters;
   readonly #mode: TlsMode;
+  readonly #minVersion: SecureVersion | undefined;
+  readonly #maxVersion: SecureVersion | undefined;
 
   /**
    * @throws ArgumentError for an unknown mode, and for files that the mode, or the lack of it, leaves without
    * meaning.
    */
-  constructor(parameters: UrlParameters) {
+  constructor(parameters: ConnectParameters) {
     this.#parameters = parameters;
-    this.#mode = checkedMode(parameters);
-    const { sslcert, sslkey } = parameters;
-    if ((sslcert === undefined) !== (sslkey === undefined)) {
-      throw new ArgumentError('the URL has one of sslcert and sslkey: a client certificate takes both.');
+    this.#mode = modeOf(parameters);
+    this.#minVersion = parameters.oneOf('ssl_min_protocol_version', VERSIONS);
+    this.#maxVersion = parameters.oneOf('ssl_max_protocol_version', VERSIONS);
+    if ((parameters.get('sslcert') === undefined) !== (parameters.get('sslkey') === undefined)) {
+      throw new ArgumentError('sslcert and sslkey belong together: a client certificate needs both.');
     }
-    if (parameters.sslnegotiation === 'direct' && !this.#isEnforced()) {
+    if (parameters.get('sslnegotiation') === 'direct' && !this.#isEnforced()) {
       throw new ArgumentError(
-        `the URL's sslnegotiation=direct takes sslmode require, verify-ca or verify-full, not ${this.#mode}.`,
+        `${parameters.nameOf('sslnegotiation')} is direct, which needs an sslmode that is ` +
+          `require, verify-ca, verify-full or no-verify.`,
       );
     }
   }
@@ -51,22 +58,27 @@ export class TlsRules {
   }
 
   #isEnforced(): boolean {
-    return this.#mode === 'require' || this.#mode === 'verify-ca' || this.#mode === 'verify-full';
+    return this.#mode !== 'disable' && this.#mode !== 'allow' && this.#mode !== 'prefer';
   }
 
   async #connectionOptions(): Promise<ConnectionOptions> {
-    const { sslrootcert, sslcert, sslkey, sslpassword } = this.#parameters;
-    const [ca, cert, key] = await Promise.all([
-      sslrootcert === 'system' ? undefined : readParameter('sslrootcert', sslrootcert),
-      readParameter('sslcert', sslcert),
-      readParameter('sslkey', sslkey),
+    const isOfNode = this.#parameters.get('sslrootcert') === 'system';
+    const [ca, cert, key, crl] = await Promise.all([
+      isOfNode ? undefined : this.#read('sslrootcert'),
+      this.#read('sslcert'),
+      this.#read('sslkey'),
+      this.#read('sslcrl'),
     ]);
-    return {
+    const passphrase = this.#parameters.get('sslpassword');
+    return sealed({
       ...this.#verification(ca),
-      ...(cert && { cert }),
-      ...(key && { key }),
-      ...(sslpassword !== undefined && { passphrase: sslpassword }),
-    };
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+      ...(crl !== undefined && { crl }),
+      ...(passphrase !== undefined && { passphrase }),
+      ...(this.#minVersion !== undefined && { minVersion: this.#minVersion }),
+      ...(this.#maxVersion !== undefined && { maxVersion: this.#maxVersion }),
+    });
   }
 
   #verification(ca: string | undefined): ConnectionOptions {
@@ -76,38 +88,70 @@ export class TlsRules {
     const isVerified = this.#mode === 'verify-ca' || (this.#mode === 'require' && ca !== undefined);
     return isVerified ? { ...trusted, checkServerIdentity: () => undefined } : UNVERIFIED;
   }
+
+  async #read(name: ParameterName): Promise<string | undefined> {
+    const path = this.#parameters.get(name);
+    if (path === undefined) return undefined;
+    try {
+      return await readFile(path, 'utf8');
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new OperationalError(
+        `${this.#parameters.nameOf(name)} could not be read: ${reason}. Give a PEM file.`,
+        { cause },
+      );
+    }
+  }
 }
 
-function checkedMode(parameters: UrlParameters): TlsMode {
-  const { sslmode, sslrootcert } = parameters;
-  if (sslmode === undefined) {
-    if (sslrootcert === 'system') return 'verify-full';
-    const orphan = FILE_PARAMETERS.find((name) => parameters[name] !== undefined);
-    if (orphan === undefined) return 'disable';
-    throw new ArgumentError(
-      `the URL has ${orphan} and no sslmode, so nothing would be encrypted. Add sslmode=verify-full.`,
-    );
-  }
-  const mode = MODES.find((each) => each === sslmode);
-  if (mode === undefined) {
-    throw new ArgumentError(
-      `the URL's sslmode is '${sslmode}': it takes disable, allow, prefer, require, verify-ca or verify-full.`,
-    );
-  }
-  if (sslrootcert === 'system' && mode !== 'verify-full') {
-    throw new ArgumentError(
-      `the URL's sslrootcert=system takes sslmode=verify-full, not ${mode}: anybody can get a certificate of a public authority.`,
-    );
-  }
-  return mode;
-}
-
-async function readParameter(name: string, path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
+/**
+ * The same options with their certificates, keys and passphrases inside an object of OpenSSL: pg and Node keep
+ * the options in properties of the client and of the socket, where logs and events would show them.
+ *
+ * @throws OperationalError for keys and certificates that can't be used.
+ */
+export function sealed(options: ConnectionOptions): ConnectionOptions {
+  // pg has made the key of an object that it saw before a property that spreading does not see.
+  const { key } = options;
+  const { ca, cert, crl, passphrase, pfx, secureContext, ...rest } = { ...options };
+  delete rest.key;
+  if (secureContext !== undefined) return { ...rest, secureContext };
+  const secrets = { ca, cert, crl, key, passphrase, pfx };
+  const given = Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== undefined));
+  if (Object.keys(given).length === 0) return rest;
   try {
-    return await readFile(path, 'utf8');
+    const context: SecureContextOptions = { ...rest, ...given };
+    return { ...rest, secureContext: createSecureContext(context) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OperationalError(`the URL's ${name} could not be read: ${reason}. Give a PEM file.`, { cause });
+    throw new OperationalError(
+      `the certificates or keys for TLS could not be used: ${reason}. Give PEM files that belong together.`,
+      { cause },
+    );
   }
+}
+
+function modeOf(parameters: ConnectParameters): TlsMode {
+  const ssl = parameters.oneOf('ssl', ['true', 'false']);
+  const given = parameters.oneOf('sslmode', MODES);
+  if (ssl !== undefined && given !== undefined) {
+    throw new ArgumentError('the URL has both ssl and sslmode. Write sslmode alone.');
+  }
+  const isOfNode = parameters.get('sslrootcert') === 'system';
+  if (given === undefined) {
+    if (ssl !== undefined) return ssl === 'true' ? 'verify-full' : 'disable';
+    if (isOfNode) return 'verify-full';
+    const orphan = FILES.find((name) => parameters.get(name) !== undefined);
+    if (orphan === undefined) return 'disable';
+    throw new ArgumentError(
+      `there is ${parameters.nameOf(orphan)} and no sslmode, so nothing would be encrypted. Add sslmode=verify-full.`,
+    );
+  }
+  if (isOfNode && given !== 'verify-full') {
+    throw new ArgumentError(
+      `${parameters.nameOf('sslrootcert')} is system, which needs sslmode=verify-full: ` +
+        'a public authority gives a certificate to anybody.',
+    );
+  }
+  return given;
 }

@@ -108,6 +108,12 @@ export class PgBatch implements Submittable, MessageTarget {
     return this.#steps[0]?.simple === true;
   }
 
+  /** Each step has its result, or one has failed; a script has as many as the server says. */
+  get isAnswered(): boolean {
+    const isWhole = this.results.length === this.#done + this.#steps.length;
+    return isWhole || this.failure !== undefined || this.#isSimple;
+  }
+
   /** What the caller is told instead of a result. */
   get error(): Error | undefined {
     if (this.#refusal !== undefined) return this.#refusal;

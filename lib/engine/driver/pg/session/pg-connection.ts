@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { OperationalError, ResourceClosedError } from '../../../errors/errors.js';
+import { InterfaceError, OperationalError, ResourceClosedError } from '../../../errors/errors.js';
 import type {
   Command,
   CommandOptions,
@@ -259,6 +259,7 @@ export class PgConnection implements DriverConnection {
   #finish(): void {
     const task = this.#running;
     if (task === undefined) return;
+    if (!task.batch.isAnswered) return this.#lose(unanswered());
     this.#running = undefined;
     if (this.#startsAgain(task)) return;
     task.settle(task.batch.error, task.batch);
@@ -305,4 +306,11 @@ export class PgConnection implements DriverConnection {
     for (const task of tasks) task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
     this.#client.connection.stream.destroy();
   }
+}
+
+function unanswered(): InterfaceError {
+  return new InterfaceError(
+    'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
+    { connectionInvalidated: true },
+  );
 }

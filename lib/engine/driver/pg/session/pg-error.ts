@@ -1,8 +1,8 @@
 import pg from 'pg';
 import {
+  ConnectError,
   ConnectionLostError,
   InterfaceError,
-  OperationalError,
   QueryCanceledError,
 } from '../../../errors/errors.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
@@ -20,7 +20,11 @@ export function toEngineError(error: unknown, statement: string | undefined, val
 }
 
 /** The session is gone; `cause` is what was seen of it last. */
-export function lostError(cause: unknown, statement?: string): ConnectionLostError {
+export function lostError(cause: unknown, statement?: string): DBAPIError {
+  // We ended it, because what the server sent could not be believed.
+  if (cause instanceof InterfaceError) {
+    return new InterfaceError(cause.message, { cause, statement, connectionInvalidated: true });
+  }
   const reason = cause instanceof Error ? cause.message : String(cause);
   const facts = cause instanceof pg.DatabaseError ? factsOf(cause) : { cause };
   return new ConnectionLostError(
@@ -45,12 +49,19 @@ export function staleness(failure: unknown): 'none' | 'plan' | 'names' {
   return state === '0A000' && routine === 'RevalidateCachedQuery' ? 'plan' : 'none';
 }
 
-/** No session could be opened. */
+/**
+ * Full (53300, 53400), starting or ending (57P03), and PgBouncer's word for full, which has a state of its own.
+ */
+const PASSING: ReadonlySet<string> = new Set(['53300', '53400', '57P03']);
+const POOLER_IS_FULL = /no more connections allowed|too many (?:connections|clients)/i;
+
+/** No session could be opened: a `ConnectError` where another attempt may succeed. */
 export function connectError(cause: unknown, where: string): DBAPIError {
   const reason = cause instanceof Error ? describe(cause) : String(cause);
   const message = `cannot connect to ${where}: ${reason}`;
-  if (!(cause instanceof pg.DatabaseError)) return new OperationalError(message, { cause });
-  const type = errorClassOf(cause.code);
+  if (!(cause instanceof pg.DatabaseError)) return new ConnectError(message, { cause });
+  const isPassing = PASSING.has(cause.code ?? '') || POOLER_IS_FULL.test(cause.message);
+  const type = isPassing ? ConnectError : errorClassOf(cause.code);
   return new type(message, factsOf(cause));
 }
 

@@ -1,4 +1,6 @@
 import { InterfaceError } from '../../../errors/errors.js';
+import { HEADER, isPossible, isWellFormed, unsupportedAuthentication } from './message-form.js';
+import type { Phase } from './message-form.js';
 
 /**
  * Where the answers to a batch go, as positions in the bytes of the wire: nothing is copied or decoded on the
@@ -17,12 +19,10 @@ export interface MessageOutlet {
   pass(message: Buffer): void;
   /** `status` as the server writes it: I, T or E. */
   ready(status: number): void;
-  /** What came is no message; nothing is read after it. */
-  refuse(error: Error): void;
+  /** What came is not a message that may come now; nothing is read after it. */
+  refuse(error: InterfaceError): void;
 }
 
-/** A byte for the type, and four for the length, which counts itself. */
-const HEADER = 5;
 const FIRST_CAPACITY = 16_384;
 
 /** The first bytes of the messages that a target takes. */
@@ -35,7 +35,10 @@ const NO_DATA = 0x6e;
 const PORTAL_SUSPENDED = 0x73;
 const READY_FOR_QUERY = 0x5a;
 
-/** Cuts what arrives into messages. While a target is set it gets its own; everything else is passed on. */
+/**
+ * Cuts what arrives into messages. While a target is set it gets its own; everything else is passed on. The
+ * server is not believed: each message must have the form of its type, and come when its type may.
+ */
 export class MessageReader {
   /** Set when a batch is written, until its ReadyForQuery has come. */
   target: MessageTarget | undefined;
@@ -43,14 +46,29 @@ export class MessageReader {
   /** A message that has not come to its end, and how much of it is here. */
   #held: Buffer | undefined;
   #heldLength = 0;
-  #state: 'reading' | 'refused' = 'reading';
+  #state: Phase | 'refused' = 'login';
 
   constructor(outlet: MessageOutlet) {
     this.#outlet = outlet;
   }
 
+  /** The login is over before the first byte is read. */
+  skipLogin(): void {
+    this.#state = 'session';
+  }
+
   read(chunk: Buffer): void {
     if (this.#state === 'refused') return;
+    try {
+      this.#read(chunk);
+    } catch (cause) {
+      // Of a chunk that was read in part, the rest can't be made sense of.
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#refuse(`a message of the server could not be read: ${reason}`, cause);
+    }
+  }
+
+  #read(chunk: Buffer): void {
     let at = this.#held === undefined ? 0 : this.#complete(chunk);
     while (at + HEADER <= chunk.length) {
       const end = at + this.#sizeAt(chunk, at);
@@ -58,21 +76,31 @@ export class MessageReader {
       this.#take(chunk, at, end);
       at = end;
     }
-    if (at < chunk.length && this.#state === 'reading') this.#hold(chunk, at);
+    if (at < chunk.length && this.#state !== 'refused') this.#hold(chunk, at);
   }
 
+  /** Infinite where there is no message: of what has no end, nothing is ever taken. */
   #sizeAt(bytes: Buffer, at: number): number {
+    if (this.#state === 'refused') return Number.POSITIVE_INFINITY;
     const length = bytes.readUInt32BE(at + 1);
-    return length < HEADER - 1 ? this.#refuse() : length + 1;
+    if (isPossible(this.#state, bytes[at] ?? 0, length)) return length + 1;
+    this.#refuseMessage(bytes, at);
+    return Number.POSITIVE_INFINITY;
   }
 
-  /** Of a message that has no end, nothing is ever taken. */
-  #refuse(): number {
-    if (this.#state === 'refused') return Number.POSITIVE_INFINITY;
+  #refuseMessage(bytes: Buffer, at: number): void {
+    const type = JSON.stringify(String.fromCharCode(bytes[at] ?? 0));
+    this.#refuse(
+      `the server sent a message (type ${type}) that has no place or no form in the protocol ` +
+        'here. Is it a PostgreSQL server?',
+    );
+  }
+
+  #refuse(message: string, cause?: unknown): void {
+    if (this.#state === 'refused') return;
     this.#state = 'refused';
-    const message = 'the server sent bytes that are no message of the protocol. Is it a PostgreSQL server?';
-    this.#outlet.refuse(new InterfaceError(message, { connectionInvalidated: true }));
-    return Number.POSITIVE_INFINITY;
+    this.#held = undefined;
+    this.#outlet.refuse(new InterfaceError(message, { cause, connectionInvalidated: true }));
   }
 
   #hold(chunk: Buffer, at: number): void {
@@ -114,26 +142,43 @@ export class MessageReader {
 
   #take(bytes: Buffer, at: number, end: number): void {
     const { target } = this;
-    if (target === undefined) return this.#outlet.pass(bytes.subarray(at, end));
+    if (target === undefined) return this.#pass(bytes, at, end);
     switch (bytes[at]) {
       case DATA_ROW:
         return target.handleDataRow(bytes, at + HEADER, end);
       case COMMAND_COMPLETE:
+        if (bytes.indexOf(0, at + HEADER) !== end - 1) return this.#refuseMessage(bytes, at);
         // Without the zero behind the tag.
         return target.handleTag(bytes, at + HEADER, end - 1);
       case PARSE_COMPLETE:
-        return target.handleParseComplete();
       case PORTAL_SUSPENDED:
-        return target.handlePortalSuspended();
       case BIND_COMPLETE:
       case CLOSE_COMPLETE:
       case NO_DATA:
+        if (end !== at + HEADER) return this.#refuseMessage(bytes, at);
+        if (bytes[at] === PARSE_COMPLETE) target.handleParseComplete();
+        else if (bytes[at] === PORTAL_SUSPENDED) target.handlePortalSuspended();
         return;
       case READY_FOR_QUERY:
+        if (!isWellFormed('session', bytes, at, end)) return this.#refuseMessage(bytes, at);
         this.target = undefined;
         return this.#outlet.ready(bytes[at + HEADER] ?? 0);
       default:
-        return this.#outlet.pass(bytes.subarray(at, end));
+        return this.#pass(bytes, at, end);
     }
+  }
+
+  #pass(bytes: Buffer, at: number, end: number): void {
+    if (this.#state === 'refused') return;
+    if (!isWellFormed(this.#state, bytes, at, end)) {
+      const name = unsupportedAuthentication(bytes, at, end);
+      if (name === undefined) return this.#refuseMessage(bytes, at);
+      return this.#refuse(
+        `the server asks for ${name}, which the driver pg does not support. ` +
+          'Use scram-sha-256 in its pg_hba.conf.',
+      );
+    }
+    if (bytes[at] === READY_FOR_QUERY) this.#state = 'session';
+    this.#outlet.pass(bytes.subarray(at, end));
   }
 }

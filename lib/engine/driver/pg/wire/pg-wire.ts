@@ -6,7 +6,11 @@ import { MessageWriter } from './message-writer.js';
 
 /** The parts of pg's Connection that its own types leave out. */
 interface TappedConnection extends EventEmitter {
-  readonly stream: EventEmitter & { readonly writable: boolean; write(bytes: Buffer): unknown };
+  readonly stream: EventEmitter & {
+    readonly writable: boolean;
+    write(bytes: Buffer): unknown;
+    destroy(): unknown;
+  };
   attachListeners(stream: EventEmitter): void;
   sendCopyFail(message: string): void;
   sync(): void;
@@ -43,7 +47,10 @@ export class PgWire {
           status: String.fromCharCode(status),
         });
       },
-      refuse: (error) => connection.emit('error', error),
+      refuse: (error) => {
+        connection.emit('error', error);
+        connection.stream.destroy();
+      },
     });
     const attachListeners = connection.attachListeners.bind(connection);
     connection.attachListeners = (stream) => {
@@ -53,14 +60,15 @@ export class PgWire {
     };
   }
 
-  /** For a client that somebody else has connected: pg's parser listens to the socket already. */
+  /** For a client that came connected: pg's parser listens to the socket already. */
   tap(): void {
+    this.#reader.skipLogin();
     const { stream } = this.#connection;
     stream.removeAllListeners('data');
     this.#connection.attachListeners(stream);
   }
 
-  /** Whose the answers are until the next ReadyForQuery. */
+  /** Gets the answers until the next ReadyForQuery. */
   set target(target: MessageTarget) {
     this.#reader.target = target;
   }
@@ -75,8 +83,8 @@ export class PgWire {
   }
 
   /**
-   * Sends what the writer holds at the end of this turn of the event loop: what others write meanwhile is in
-   * the same packet.
+   * Sends what the writer holds at the end of this turn of the event loop, in one packet with what is written
+   * until then.
    */
   sendSoon(): void {
     if (this.#state === 'corked') return;

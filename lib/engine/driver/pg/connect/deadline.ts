@@ -1,0 +1,30 @@
+/** The moment at which an attempt to connect must be over, for all that it waits for. */
+export class Deadline {
+  /** By `performance.now()`. */
+  readonly #at: number;
+
+  private constructor(at: number) {
+    this.#at = at;
+  }
+
+  /** `milliseconds` from now; undefined and 0: never. */
+  static in(milliseconds: number | undefined): Deadline {
+    return new Deadline(performance.now() + (milliseconds || Number.POSITIVE_INFINITY));
+  }
+
+  get isOver(): boolean {
+    return performance.now() >= this.#at;
+  }
+
+  /** Milliseconds, 1 at least, as a timer takes them; undefined: no limit. */
+  get left(): number | undefined {
+    if (this.#at === Number.POSITIVE_INFINITY) return undefined;
+    return Math.max(1, Math.ceil(this.#at - performance.now()));
+  }
+
+  /** The end of the first of `parts` equal parts of what is left. */
+  share(parts: number): Deadline {
+    const { left } = this;
+    return Deadline.in(left === undefined ? undefined : left / parts);
+  }
+}
