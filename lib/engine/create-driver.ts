@@ -32,7 +32,7 @@ export function optionsInUrl(url: DatabaseUrl): Pick<AsyncEngineOptions, 'pgboun
 /**
  * The driver that `url` names.
  *
- * @throws ArgumentError for a URL or an option that is wrong, NoSuchDriverError for a driver that does not exist.
+ * @throws ArgumentError for a wrong URL or option, NoSuchDriverError for a driver that does not exist.
  */
 export function makeDriver(url: DatabaseUrl, options: ResolvedEngineOptions): Driver {
   const make = DRIVERS[url.getDriverName()];

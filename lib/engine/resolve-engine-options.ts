@@ -121,6 +121,7 @@ export interface ResolvedEngineOptions {
   readonly jsonDeserializer: TypeParser | undefined;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
+  readonly hideParameters: boolean;
   readonly logger: EngineLogger;
 }
 
@@ -165,6 +166,7 @@ export function resolveEngineOptions(
     jsonDeserializer: options.jsonDeserializer,
     nestedWaitTimeout: options.nestedWaitTimeout ?? 10_000,
     commitTimeout: options.commitTimeout ?? 60_000,
+    hideParameters: options.hideParameters ?? false,
     logger: options.logger ?? CONSOLE_LOGGER,
   };
 }

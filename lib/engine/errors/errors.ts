@@ -17,6 +17,7 @@
  *                          CheckViolationError, ExclusionViolationError
  */
 
+import { hideValues, hideValuesOfCause } from './hidden-values.js';
 import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
 
 /**
@@ -28,6 +29,11 @@ export class EngineError extends Error {
   readonly code: string = 'ENGINE';
   /** The name of the class, written out: a bundler that shortens names does not change it. */
   override readonly name: string = 'EngineError';
+
+  /** What a log of JSON needs: name, code, message and the facts; neither the stack nor the cause. */
+  toJSON(): object {
+    return { ...this, message: this.message };
+  }
 }
 
 /** A wrong option, URL, statement or parameter: refused before anything was sent. */
@@ -179,7 +185,7 @@ export class StatementError extends EngineError {
 
   constructor(message: string, options: StatementErrorOptions = {}) {
     super(
-      options.statement === undefined ? message : `${message}\n[SQL: ${options.statement}]`,
+      withStatement(message, options.statement),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.statement = options.statement;
@@ -187,15 +193,34 @@ export class StatementError extends EngineError {
     Object.defineProperty(this, 'parameters', { value: options.parameters, enumerable: false });
   }
 
-  /** Adds the values of the statement to the message, or that they are hidden; once. The engine calls it. */
+  /**
+   * Adds the values of the statement to the message, or takes them out of it and of what the server said; once.
+   * The engine calls it.
+   */
   showParameters(how: 'values' | 'hidden'): void {
-    if (this.#shown === 'shown' || isWithoutValues(this.parameters)) return;
+    if (this.#shown === 'shown') return;
     this.#shown = 'shown';
+    if (how === 'hidden') this.hideValues();
+    if (isWithoutValues(this.parameters)) return;
     const text = how === 'hidden' ? HIDDEN_PARAMETERS : parametersText(this.parameters);
-    const { message, stack } = this;
-    this.message = `${message}\n[parameters: ${text}]`;
-    if (stack?.includes(message) === true) this.stack = stack.replace(message, () => this.message);
+    this.rewrite(`${this.message}\n[parameters: ${text}]`);
   }
+
+  /** Takes values out of the message and the facts. Here they hold none. */
+  protected hideValues(): void {
+    // What the library says itself names parameters and never shows them.
+  }
+
+  /** Puts another message into the place of this one, in the stack too. */
+  protected rewrite(message: string): void {
+    const { message: before, stack } = this;
+    this.message = message;
+    if (stack?.includes(before) === true) this.stack = stack.replace(before, () => message);
+  }
+}
+
+function withStatement(message: string, statement: string | undefined): string {
+  return statement === undefined ? message : `${message}\n[SQL: ${statement}]`;
 }
 
 function isWithoutValues(parameters: unknown): boolean {
@@ -229,13 +254,16 @@ export class DBAPIError extends StatementError {
   readonly schema: string | undefined;
   readonly table: string | undefined;
   readonly column: string | undefined;
+  /** With `hideParameters` a notice in its place: it quotes rows and keys. */
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   /** The physical connection is gone and a transaction on it with it. */
   connectionInvalidated: boolean;
+  readonly #said: string;
 
   constructor(message: string, options: DBAPIErrorOptions = {}) {
     super(message, options);
+    this.#said = message;
     this.sqlState = options.sqlState;
     this.constraint = options.constraint;
     this.schema = options.schema;
@@ -244,6 +272,16 @@ export class DBAPIError extends StatementError {
     this.detail = options.detail;
     this.hint = options.hint;
     this.connectionInvalidated = options.connectionInvalidated ?? false;
+  }
+
+  protected override hideValues(): void {
+    const said = hideValues(this.#said, this.sqlState, this.parameters);
+    this.rewrite(withStatement(said, this.statement));
+    if (this.detail !== undefined) Object.assign(this, { detail: HIDDEN_PARAMETERS });
+    if (this.hint !== undefined) {
+      Object.assign(this, { hint: hideValues(this.hint, undefined, this.parameters) });
+    }
+    hideValuesOfCause(this.cause, this.sqlState, this.parameters);
   }
 }
 

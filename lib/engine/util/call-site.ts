@@ -1,4 +1,4 @@
-/** The library's root as stack traces spell it; undefined in a bundle, where one file holds everybody's code. */
+/** The library's root as stack traces spell it; undefined in a bundle, where one file holds all code. */
 const OWN_FOLDER = folderIn(new Error().stack);
 
 // Behind our own frames and those of a decorator, the default of 10 ends before the user's code.

@@ -47,6 +47,7 @@ export class DatabaseUrl {
   readonly #query: UrlQuery;
 
   private constructor(fields: UrlFields) {
+    expectFields(fields);
     this.drivername = checkedDrivername(fields.drivername);
     this.username = checkedText('username', fields.username);
     this.#password =
@@ -108,6 +109,7 @@ export class DatabaseUrl {
    * query.
    */
   set(fields: Partial<UrlFields>): DatabaseUrl {
+    expectFields(fields);
     return new DatabaseUrl({
       drivername: fields.drivername ?? this.drivername,
       username: kept(fields.username, this.username),
@@ -195,9 +197,32 @@ export class DatabaseUrl {
 export function makeUrl(url: string | DatabaseUrl): DatabaseUrl {
   if (url instanceof DatabaseUrl) return url;
   if (typeof url === 'string') return DatabaseUrl.create(parseUrl(url));
-  throw new ArgumentError(
-    `a database URL must be a string or a DatabaseUrl, got ${url === null ? 'null' : typeof url}.`,
-  );
+  throw new ArgumentError(`a database URL must be a string or a DatabaseUrl; got ${kindOf(url)}.`);
+}
+
+const FIELDS: readonly string[] = [
+  'drivername',
+  'username',
+  'password',
+  'host',
+  'port',
+  'database',
+  'query',
+] satisfies readonly (keyof UrlFields)[];
+
+function expectFields(fields: unknown): void {
+  if (typeof fields !== 'object' || fields === null) {
+    throw new ArgumentError(
+      `the fields of a URL must be an object, such as { host: 'db' }; got ${kindOf(fields)}.`,
+    );
+  }
+  const unknown = Object.keys(fields).filter((name) => !FIELDS.includes(name));
+  if (unknown.length === 0) return;
+  throw new ArgumentError(`a URL has no field ${unknown.join(', ')}. It has ${FIELDS.join(', ')}.`);
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }
 
 function kept<T>(given: T | null | undefined, present: T | undefined): T | null | undefined {

@@ -275,3 +275,19 @@ describe('DatabaseUrl', () => {
     expect(makeUrl('postgresql://h?a=1&b=2').equals(makeUrl('postgresql://h?b=2&a=1'))).toBe(true);
   });
 });
+
+describe('a field that a URL does not have', () => {
+  it.each<[string, () => unknown]>([
+    ['set()', () => makeUrl('postgresql://h/d').set({ pasword: 'x' } as object)],
+    ['create()', () => DatabaseUrl.create({ drivername: 'postgresql', user: 'x' } as object as UrlFields)],
+  ])('is refused by %s, which names the fields it has', (_, work) => {
+    expect(work).toThrow(/a URL has no field (pasword|user)\. It has drivername, username, password,/);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['set()', () => makeUrl('postgresql://h/d').set(null as never)],
+    ['create()', () => DatabaseUrl.create('postgresql://h/d' as never)],
+  ])('nor has what is not an object: %s', (_, work) => {
+    expect(work).toThrow(ArgumentError);
+  });
+});

@@ -3,7 +3,7 @@ import { ArgumentError } from '../../../errors/errors.js';
 import type { DatabaseUrl } from '../../url/url.js';
 import { INSTEAD, REFUSED_VARIABLES } from './foreign-parameters.js';
 
-/** What a URL may say in its query, by libpq's names, and the variable of the environment that says the same. */
+/** What the query of a URL may say, by libpq's names, and the variable of the environment that says the same. */
 const PARAMETERS = {
   host: undefined,
   port: undefined,
@@ -58,16 +58,16 @@ const STARTUP = [
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * What is said about connections beside the options: by the query of the URL, and by the environment where the
- * URL is silent. A name that is given twice has its last value.
+ * What is said about connections beside the options: by the query of the URL, and where that is silent by the
+ * environment. A name that is given twice has its last value.
  */
 export class ConnectParameters {
   readonly #values: ReadonlyMap<ParameterName, string>;
   readonly #fromUrl: ReadonlySet<ParameterName>;
 
   /**
-   * @throws ArgumentError for all unknown names together, for a parameter that is empty, and for what can't be
-   * done, with what to write in its place; values are never shown.
+   * @throws ArgumentError for all unknown names together, with what to write in their place, and for a
+   * parameter that is empty; values are never shown.
    */
   constructor(url: DatabaseUrl, environment: Environment = process.env) {
     const given = urlValues(url);
@@ -92,11 +92,11 @@ export class ConnectParameters {
   }
 
   /** @throws ArgumentError that names the parameter and the words that it may be. */
-  oneOf<Word extends string>(name: ParameterName, words: readonly Word[]): Word | undefined {
+  oneOf<Word extends string>(name: ParameterName, words: readonly Word[], advice = ''): Word | undefined {
     const value = this.get(name);
     const word = words.find((each) => each === value);
     if (value === undefined || word !== undefined) return word;
-    throw new ArgumentError(`${this.nameOf(name)} must be ${listed(words)}.`);
+    throw new ArgumentError(`${this.nameOf(name)} must be ${listed(words)}.${advice}`);
   }
 
   /** In milliseconds; libpq counts seconds. Undefined where nobody says. */
@@ -108,7 +108,7 @@ export class ConnectParameters {
   }
 
   /**
-   * What the parameters are in the config of a `pg` client; encryption, hosts and time limits and the password apart.
+   * What the parameters are in the config of a `pg` client, but for encryption, hosts, time limits and password.
    *
    * @throws ArgumentError for a value that its parameter can't have.
    */

@@ -14,7 +14,7 @@ const PASSWORD = "use the engine's option password, which may be an async functi
 const CERTIFICATES = 'write sslcert and sslkey, the names of PEM files';
 const NOT_FOR_NODE = 'leave it out: the driver pg has no such thing';
 
-/** What to write in the place of parameters that libpq, other clients and other libraries have in their URLs. */
+/** What to write in the place of parameters that libpq and other libraries have in their URLs. */
 export const INSTEAD: ReadonlyMap<string, string> = new Map(
   Object.entries({
     // Prisma

@@ -24,6 +24,8 @@ export interface SessionOptions {
   readonly types: ResolvedTypes;
   /** `set_config` of each, once a session is open: poolers refuse startup parameters. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Keeps values out of what errors show. */
+  readonly hideParameters?: boolean | undefined;
   /** How objects are sent. Default `JSON.stringify`. */
   readonly jsonSerializer?: JsonSerializer | undefined;
 }
@@ -43,7 +45,8 @@ export async function openSession(
 ): Promise<DriverConnection> {
   const prepared = new PreparedStatements(options.preparedStatementCacheSize);
   // The look-up reads what it asks for by the built-in rules.
-  const context = { prepared, types: resolveTypes(), serializeJson: options.jsonSerializer };
+  const { hideParameters, jsonSerializer: serializeJson } = options;
+  const context = { prepared, types: resolveTypes(), hideParameters, serializeJson };
   const connection = new PgConnection(client, context, traits);
   try {
     if (traits.isConnected !== true) await client.connect();

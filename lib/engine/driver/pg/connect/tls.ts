@@ -105,8 +105,8 @@ export class TlsRules {
 }
 
 /**
- * The same options with their certificates, keys and passphrases inside an object of OpenSSL: pg and Node keep
- * the options in properties of the client and of the socket, where logs and events would show them.
+ * The same options with their certificates, keys and passphrases inside an object of OpenSSL: pg and Node
+ * keep the options in properties of the client and of the socket, where logs and events would show them.
  *
  * @throws OperationalError for keys and certificates that can't be used.
  */
@@ -132,7 +132,7 @@ export function sealed(options: ConnectionOptions): ConnectionOptions {
 }
 
 function modeOf(parameters: ConnectParameters): TlsMode {
-  const ssl = parameters.oneOf('ssl', ['true', 'false']);
+  const ssl = parameters.oneOf('ssl', ['true', 'false'], ' Or write sslmode in its place.');
   const given = parameters.oneOf('sslmode', MODES);
   if (ssl !== undefined && given !== undefined) {
     throw new ArgumentError('the URL has both ssl and sslmode. Write sslmode alone.');

@@ -21,6 +21,8 @@ export interface StepResult extends CommandResult {
 export interface WireContext {
   readonly prepared: PreparedStatements;
   readonly types: ResolvedTypes;
+  /** Errors of the server show no values, whoever sees them first. */
+  readonly hideParameters?: boolean | undefined;
   /** Default: `JSON.stringify`. */
   readonly serializeJson?: JsonSerializer | undefined;
 }
@@ -118,7 +120,9 @@ export class PgBatch implements Submittable, MessageTarget {
   get error(): Error | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
     if (this.failure === undefined) return this.#pages?.failure;
-    return toEngineError(this.failure, this.current?.text, this.current?.parameters);
+    const error = toEngineError(this.failure, this.current?.text, this.current?.parameters);
+    if (this.#context.hideParameters === true) error.showParameters('hidden');
+    return error;
   }
 
   /** Sends it behind others; the answers come when those to what was sent before have come. */
