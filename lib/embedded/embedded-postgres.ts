@@ -1,8 +1,9 @@
 import { freePort } from './free-port.js';
 import type { PostgresGuard } from './watchdog-process.js';
-import { launchPostgres, type EmbeddedPostgresOptions, type RunningPostgres } from './launcher.js';
+import type { EmbeddedPostgresOptions } from './embedded-options.js';
+import { launchPostgres, type RunningPostgres } from './launcher.js';
 
-export type { EmbeddedPostgresOptions } from './launcher.js';
+export type { EmbeddedPostgresOptions } from './embedded-options.js';
 
 /** A running PostgreSQL of this process. */
 export interface EmbeddedPostgres extends AsyncDisposable {

@@ -2,42 +2,17 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ArgumentError, OperationalError } from '../engine/errors/errors.js';
+import { EMBEDDED_OPTIONS, fixedSettings, host, type EmbeddedPostgresOptions } from './embedded-options.js';
 import { openDataDirectory, type DataDirectory } from './data-directory.js';
 import { copyBinaries, findBinaries, obstacleTo, type PostgresBinaries } from './binaries.js';
 import { PostgresGuard, type StartFailure } from './watchdog-process.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
-const host = '127.0.0.1';
 /** How many picked ports may turn out to be taken. */
 const portAttempts = 3;
 
 /** Nothing survives the server, so nothing has to reach the disk. */
 const temporarySettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
-
-/** Given last: they protect the server, or its start is read from them. */
-const fixedSettings = {
-  listen_addresses: host,
-  logging_collector: 'off',
-  log_destination: 'stderr',
-  log_min_messages: 'warning',
-  lc_messages: 'C',
-};
-
-/** How an embedded PostgreSQL is set up. */
-export interface EmbeddedPostgresOptions {
-  /**
-   * Where the data is kept between runs; made when missing. Left out, the data lives in a temporary folder,
-   * the server does not wait for the disk, and nothing is left when it stops.
-   */
-  readonly dataDir?: string | undefined;
-  /** Default: a free one. */
-  readonly port?: number | undefined;
-  /**
-   * Server settings as in `postgresql.conf`: `{ max_connections: '200' }`. There is no Unix socket unless
-   * `unix_socket_directories` names a folder for it.
-   */
-  readonly settings?: Readonly<Record<string, string>> | undefined;
-}
 
 /** What a test replaces. */
 export interface LaunchEnvironment {
@@ -62,10 +37,11 @@ interface Launch {
 }
 
 export async function launchPostgres(
-  options: EmbeddedPostgresOptions,
+  given: EmbeddedPostgresOptions,
   environment: LaunchEnvironment,
 ): Promise<RunningPostgres> {
-  checkOptions(options);
+  expectSupported();
+  const options = EMBEDDED_OPTIONS.parse(given);
   const user = await serverUser();
   const binaries = await findBinaries();
   const directory =
@@ -158,32 +134,12 @@ function serverSettings(options: EmbeddedPostgresOptions, port: number): string[
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-function checkOptions({ port, settings = {}, dataDir }: EmbeddedPostgresOptions): void {
-  if (process.platform === 'win32') {
-    throw new ArgumentError(
-      'the embedded PostgreSQL does not run on Windows. ' +
-        'Set DATABASE_URL (in tests TEST_DATABASE_URL) to a server that is already running.',
-    );
-  }
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw new ArgumentError(
-      `port takes an integer from 1 to 65535, got ${String(port)}. Leave it out for a free one.`,
-    );
-  }
-  if (dataDir?.trim() === '')
-    throw new ArgumentError('dataDir is empty. Leave it out for a temporary directory.');
-  for (const name of Object.keys(settings)) checkSettingName(name);
-}
-
-function checkSettingName(name: string): void {
-  if (!/^[a-z_.]+$/.test(name)) {
-    throw new ArgumentError(
-      `settings: "${name}" is no name of a PostgreSQL setting. Use small letters, "_" and ".", as in "work_mem".`,
-    );
-  }
-  if (name === 'port' || name === 'data_directory' || name in fixedSettings) {
-    throw new ArgumentError(`settings: "${name}" is set by startEmbeddedPostgres itself. Leave it out.`);
-  }
+function expectSupported(): void {
+  if (process.platform !== 'win32') return;
+  throw new ArgumentError(
+    'the embedded PostgreSQL does not run on Windows. ' +
+      'Set DATABASE_URL (in tests TEST_DATABASE_URL) to a server that is already running.',
+  );
 }
 
 function startError({ reason, log }: StartFailure, port: number, { options, user, deadline }: Launch): Error {

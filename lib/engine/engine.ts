@@ -21,7 +21,7 @@ import type { CompiledCache } from './statement/compiled-cache.js';
 import type { TransactionHook } from './transaction/hooks.js';
 import { TRANSACTION_OPTIONS } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
-import { expectFunction } from './util/argument.js';
+import { expectArgument, expectFunction } from './util/argument.js';
 import { flagRule, timeRule } from './util/option-rule.js';
 import { OptionTable } from './util/option-table.js';
 import type { Echo, EngineLogger } from './util/logger.js';
@@ -239,6 +239,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * and ends its sessions, with a warning that names the scopes. For a shutdown: `aclose()` follows.
    */
   async drain(timeout: number): Promise<void> {
+    expectArgument('engine.drain()', timeRule, timeout);
     const deadline = performance.now() + timeout;
     const late = await this.#shared.scopes.empty(timeout);
     const ended = await this.pool.drain(Math.max(0, deadline - performance.now()));

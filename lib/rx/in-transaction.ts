@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, tap, throwError, timer, type MonoTypeOperatorFunction } from 'rxjs';
 import { type AsyncEngine, RetryPolicy, type TransactionalOptions } from '../engine/index.js';
+import { expectArgument } from '../engine/util/argument.js';
+import { engineRule } from './source-rules.js';
 import { TransactionSubscription } from './transaction-subscription.js';
 
 /**
@@ -28,6 +30,7 @@ export function inTransaction<T>(
   engine: AsyncEngine,
   options: TransactionalOptions = {},
 ): MonoTypeOperatorFunction<T> {
+  expectArgument('inTransaction()', engineRule, engine);
   const policy = new RetryPolicy(engine.transactionalOptions(options).retry);
   return (source) =>
     defer(() => {

@@ -4,6 +4,9 @@ import { NullPool, createAsyncEngine } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule, Databases } from '../nest/database-core.module.js';
 import { DatabaseModule } from '../nest/database.module.js';
+import { functionRule, wordRule } from '../engine/util/option-rule.js';
+import { OptionTable } from '../engine/util/option-table.js';
+import { DATABASE_OPTIONS } from '../nest/shared/module-options.js';
 import type { DatabaseModuleOptions } from '../nest/shared/database-options.interface.js';
 import { createTestDatabase } from './test-database.js';
 import type { TestDatabase, TestDatabaseOptions } from './test-database.js';
@@ -14,6 +17,14 @@ export interface DatabaseTestingModuleOptions
   /** Makes the tables, before anything of the application is there. */
   readonly migrate?: ((engine: AsyncEngine) => Promise<unknown>) | undefined;
 }
+
+const { url: _url, embedded: _embedded, connectOnStart: _moment, ...moduleRules } = DATABASE_OPTIONS.rules;
+
+const TESTING_OPTIONS = new OptionTable<DatabaseTestingModuleOptions>(
+  'DatabaseTestingModule',
+  { ...moduleRules, template: wordRule, migrate: functionRule },
+  'refused',
+);
 
 /** DatabaseModule on a database that lives as long as the application. */
 @Module({})
@@ -27,7 +38,7 @@ export class DatabaseTestingModule {
    * dropped.
    */
   static forRoot(options: DatabaseTestingModuleOptions = {}): DynamicModule {
-    const { migrate, template, name, isGlobal, ...rest } = options;
+    const { migrate, template, name, isGlobal, ...rest } = TESTING_OPTIONS.parse(options);
     const token = `nest-async-engine:test-database:${name ?? ''}`;
     const suite: DynamicModule = {
       module: SuiteDatabaseModule,

@@ -1,3 +1,5 @@
+import { functionRule, timeRule, wordRule } from '../engine/util/option-rule.js';
+import { OptionTable } from '../engine/util/option-table.js';
 import { ArgumentError, IllegalStateError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import type { INestApplicationContext } from '@nestjs/common';
@@ -24,6 +26,18 @@ export interface RollbackEachOptions extends TestHooks {
   readonly settleTimeout?: number | undefined;
 }
 
+const ROLLBACK_OPTIONS = new OptionTable<RollbackEachOptions>(
+  'rollbackEach',
+  {
+    beforeEach: functionRule,
+    afterEach: functionRule,
+    name: wordRule,
+    turnTimeout: timeRule,
+    settleTimeout: timeRule,
+  },
+  'refused',
+);
+
 /**
  * Undoes after each test what it has stored. For the length of a test, all work of the engine runs on one
  * connection, in one transaction that is rolled back at the end. The application's own BEGIN and COMMIT
@@ -41,7 +55,8 @@ export interface RollbackEachOptions extends TestHooks {
  *
  * @throws ArgumentError without hooks, or for what is neither an engine nor an application.
  */
-export function rollbackEach(target: RollbackTarget, options: RollbackEachOptions = {}): void {
+export function rollbackEach(target: RollbackTarget, given: RollbackEachOptions = {}): void {
+  const options = ROLLBACK_OPTIONS.parse(given);
   const { beforeEach, afterEach } = findHooks(options);
   const { turnTimeout = 3_000, settleTimeout = 2_000, name } = options;
   if (typeof target !== 'function') engineOf(target, name);

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NullPool, createAsyncEngine, makeUrl, text } from '../engine/index.js';
+import { wordRule } from '../engine/util/option-rule.js';
+import { OptionTable } from '../engine/util/option-table.js';
 import { testServerUrl } from './test-server.js';
 
 /** A database of one suite's own. */
@@ -17,6 +19,12 @@ export interface TestDatabaseOptions {
   readonly template?: string | undefined;
 }
 
+const TEST_DATABASE_OPTIONS = new OptionTable<TestDatabaseOptions>(
+  'createTestDatabase',
+  { template: wordRule },
+  'refused',
+);
+
 /**
  * Makes an empty database on the server of TEST_DATABASE_URL, else on an embedded one that is started once
  * per process.
@@ -25,9 +33,10 @@ export interface TestDatabaseOptions {
  * server.
  */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const { template: origin } = TEST_DATABASE_OPTIONS.parse(options);
   const server = await testServerUrl();
   const name = `nae_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
-  const template = options.template === undefined ? '' : ` TEMPLATE ${quote(options.template)}`;
+  const template = origin === undefined ? '' : ` TEMPLATE ${quote(origin)}`;
   await command(server, `CREATE DATABASE ${quote(name)}${template}`);
   let dropping: Promise<void> | undefined;
   const drop = (): Promise<void> =>

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { ArgumentError, OperationalError } from '../../lib/engine/errors/errors.js';
 import { startEmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
+import type { EmbeddedPostgresOptions } from '../../lib/embedded/embedded-options.js';
 import { freePort } from '../../lib/embedded/free-port.js';
 import { findBinaries } from '../../lib/embedded/binaries.js';
 import { launchPostgres } from '../../lib/embedded/launcher.js';
@@ -163,13 +164,17 @@ describe('a start that fails', () => {
   });
 
   it.each([
-    [{ settings: { 'work_mem=1 -c fsync': 'on' } }, 'is no name of a PostgreSQL setting'],
-    [{ settings: { Fsync: 'on' } }, 'is no name of a PostgreSQL setting'],
+    [{ settings: { 'work_mem=1 -c fsync': 'on' } }, 'is not the name of a PostgreSQL setting'],
+    [{ settings: { Fsync: 'on' } }, 'is not the name of a PostgreSQL setting'],
     [{ settings: { listen_addresses: '*' } }, 'is set by startEmbeddedPostgres itself'],
-    [{ port: 0 }, 'port takes an integer from 1 to 65535, got 0'],
-    [{ dataDir: ' ' }, 'dataDir is empty'],
+    [{ port: 0 }, "embedded option 'port' must be an integer from 1 to 65535"],
+    [{ datadir: '/tmp/x' }, "did you mean 'dataDir'?"],
+    [{ settings: new Map([['work_mem', '1MB']]) }, 'must be a plain object'],
+    [{ settings: { max_connections: 20 } }, 'must be a plain object of strings'],
+    [null, 'must be an object'],
+    [{ dataDir: ' ' }, "embedded option 'dataDir' must be a path that is not empty"],
   ])('refuses the options %j', async (options, message) => {
-    const start = startEmbeddedPostgres(options);
+    const start = startEmbeddedPostgres(options as EmbeddedPostgresOptions);
     await expect(start).rejects.toThrow(ArgumentError);
     await expect(start).rejects.toThrow(message);
   });

@@ -117,7 +117,9 @@ describe('two databases in one application', () => {
 describe('what the module is given', () => {
   it('an option that does not exist fails the start by its name', async () => {
     const wrong = { url: first.url, poolsize: 3 } as object;
-    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(/unknown engine option 'poolsize'/);
+    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(
+      /unknown DatabaseModule option 'poolsize' \(did you mean 'poolSize'\?\)/,
+    );
   });
 
   it('nothing at all is told where a URL can come from', async () => {
@@ -132,10 +134,48 @@ describe('what the module is given', () => {
     await testing.close();
   });
 
-  it('embedded is refused in production', async () => {
-    vi.stubEnv('DATABASE_URL', '');
-    vi.stubEnv('NODE_ENV', 'production');
-    await expect(compile(DatabaseModule.forRoot({ embedded: true }))).rejects.toThrow(/for development/);
+  it.each(['production', 'Production', 'prod', 'live', 'staging', 'Test'])(
+    'embedded is refused where NODE_ENV is %s',
+    async (environment) => {
+      vi.stubEnv('DATABASE_URL', '');
+      vi.stubEnv('NODE_ENV', environment);
+      const starting = compile(DatabaseModule.forRoot({ embedded: true }));
+      await expect(starting).rejects.toThrow(/needs NODE_ENV to be development or test/);
+    },
+  );
+
+  it.each([
+    ['a time that is not one', { retryDelay: '3000' }, /option 'retryDelay' must be milliseconds/],
+    ['half a name', { retry: 3 }, /unknown DatabaseModule option 'retry'/],
+    ['a near miss in requestScope', { requestScope: { comit: 'explicit' } }, /did you mean 'commit'/],
+    ['an async connection option', { requestScope: { connection: async () => ({}) } }, /must be a function/],
+    ['a near miss in the defaults', { transactional: { readonly: true } }, /Did you mean 'readOnly'/],
+    ['settings in a Map', { settings: new Map([['app.tenant', 'red']]) }, /must be a plain object/],
+    ['a port of the embedded server', { embedded: { port: '5432' } }, /option 'port' must be an integer/],
+    [
+      'a URL that is an object',
+      { url: { host: 'secret' } },
+      /option 'url' must be a string or a DatabaseUrl/,
+    ],
+  ])('%s fails the start', async (_, wrong: object, message) => {
+    const starting = compile(DatabaseModule.forRoot({ url: first.url, ...wrong }));
+    await expect(starting).rejects.toThrow(message);
+    await expect(starting).rejects.toThrow(ArgumentError);
+    const later = DatabaseModule.forRootAsync({ useFactory: () => ({ url: first.url, ...wrong }) });
+    await expect(compile(later)).rejects.toThrow(message);
+  });
+
+  it.each([null, 'postgresql://host/db', 5])(
+    'forRoot(%o) and forRootAsync(%o) are refused at once',
+    (wrong) => {
+      expect(() => DatabaseModule.forRoot(wrong as never)).toThrow(ArgumentError);
+      expect(() => DatabaseModule.forRootAsync(wrong as never)).toThrow(ArgumentError);
+    },
+  );
+
+  it('a near miss in forRootAsync is refused at once', () => {
+    const wrong = { usefactory: () => ({}) } as never;
+    expect(() => DatabaseModule.forRootAsync(wrong)).toThrow(/did you mean 'useFactory'/);
   });
 
   it('embedded starts a PostgreSQL and stops it with the application', async () => {

@@ -104,7 +104,9 @@ describe('connectOnStart', () => {
 
   it('refuses another word, and an unknown driver, whenever it would connect', async () => {
     const wrong = { url: database.url, connectOnStart: 'soon' as 'lazy' };
-    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(/takes eager, lazy or background/);
+    await expect(compile(DatabaseModule.forRoot(wrong))).rejects.toThrow(
+      /must be 'eager', 'lazy' or 'background'/,
+    );
     const url = database.url.replace(/^postgres(ql)?:/, 'postgresql+oracle:');
     const lazy = compile(DatabaseModule.forRoot({ url, connectOnStart: 'lazy' }));
     await expect(lazy).rejects.toBeInstanceOf(NoSuchDriverError);

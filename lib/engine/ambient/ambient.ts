@@ -194,11 +194,13 @@ export class Ambient {
    * nothing.
    */
   beforeCommit(hook: TransactionHook): void {
+    expectFunction('beforeCommit()', hook);
     this.activeTransaction()?.beforeCommit(hook);
   }
 
   /** Runs once the active transaction is committed; without one it runs at once. */
   afterCommit(hook: TransactionHook): void {
+    expectFunction('afterCommit()', hook);
     const active = this.activeTransaction();
     if (active !== undefined) return active.afterCommit(hook);
     void Promise.resolve()
@@ -208,11 +210,13 @@ export class Ambient {
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */
   afterRollback(hook: TransactionHook): void {
+    expectFunction('afterRollback()', hook);
     this.activeTransaction()?.afterRollback(hook);
   }
 
   /** Runs after either end of the active transaction; without one it does nothing. */
   afterCompletion(hook: TransactionHook): void {
+    expectFunction('afterCompletion()', hook);
     this.activeTransaction()?.afterCompletion(hook);
   }
 

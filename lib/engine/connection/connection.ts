@@ -164,6 +164,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     work: (client: DriverClient, ...args: A) => Promise<T>,
     ...args: A
   ): Promise<T> {
+    expectFunction('connection.run()', work);
     return await this.#core().run(work, args);
   }
 

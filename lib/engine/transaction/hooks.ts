@@ -1,4 +1,5 @@
-import { AfterCommitError, ArgumentError } from '../errors/errors.js';
+import { AfterCommitError } from '../errors/errors.js';
+import { expectFunction } from '../util/argument.js';
 
 /** Runs at an end of a transaction; awaited. */
 export type TransactionHook = () => unknown;
@@ -26,8 +27,7 @@ export class TransactionHooks {
 
   /** @throws ArgumentError for what is not a function. */
   add(phase: HookPhase, hook: TransactionHook): void {
-    if (typeof hook !== 'function')
-      throw new ArgumentError(`${phase}() must be given a function; got ${typeof hook}.`);
+    expectFunction(`${phase}()`, hook);
     this.#phases[phase].push(hook);
   }
 

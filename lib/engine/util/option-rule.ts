@@ -82,6 +82,16 @@ export function integerRule(
   };
 }
 
+/** A whole number, or Infinity for no limit. */
+export function countRule(minimum: number): OptionRule {
+  const { accepts } = integerRule(minimum, '');
+  return {
+    expected: `a whole number from ${minimum}, or Infinity`,
+    accepts: (value) => value === Infinity || accepts(value),
+    coerce: coerceNumber,
+  };
+}
+
 /** Milliseconds that a timer can count. */
 export function durationRule(minimum: number, expected: string): OptionRule {
   return {
@@ -143,6 +153,11 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
     value !== null &&
     typeof (value as { readonly then?: unknown }).then === 'function'
   );
+}
+
+/** A promise that is refused where none is awaited must not end the process when it fails. */
+export function ignoreRejection(value: unknown): void {
+  if (types.isPromise(value)) value.catch(() => undefined);
 }
 
 /** True for an object that holds values by names; not for a list, a Map, a Promise or a built-in value. */

@@ -2,7 +2,7 @@ import { ArgumentError } from '../errors/errors.js';
 import { describeKind, describeValue } from './describe-value.js';
 import { LruCache } from './lru-cache.js';
 import { nearMiss } from './near-miss.js';
-import { isPlainObject, isRecord, type OptionRule } from './option-rule.js';
+import { ignoreRejection, isPlainObject, isRecord, type OptionRule } from './option-rule.js';
 
 /** A rule for each option. */
 export type OptionRules<Options> = Readonly<Record<keyof Options & string, OptionRule>>;
@@ -72,6 +72,7 @@ export class OptionTable<Options extends object> {
   parseOption(name: keyof Options & string, value: unknown): unknown {
     const rule = this.rules[name];
     if (rule.accepts(value)) return rule.parse === undefined ? value : rule.parse(value);
+    ignoreRejection(value);
     throw new ArgumentError(
       `${this.owner} option '${name}' must be ${rule.expected}; got ${rule.isSecret === true ? describeKind(value) : describeValue(value)}.`,
     );
@@ -90,6 +91,7 @@ export class OptionTable<Options extends object> {
 
   #expectObject(options: unknown): asserts options is Readonly<Record<string, unknown>> {
     if (isPlainObject(options)) return;
+    ignoreRejection(options);
     if (!isRecord(options) || Object.keys(options).length === 0) {
       throw new ArgumentError(
         `the ${this.owner} options must be an object, such as { ${this.names[0]}: … }; got ${describeKind(options)}.`,

@@ -5,6 +5,8 @@ import { ArgumentError } from '../../engine/index.js';
 import { engineOf, injectEngine } from '../transactional/engine-property.js';
 import { copyMethodMetadata, deferredBodyOf, setDeferredBody } from '../transactional/method-wrapper.js';
 import type { MethodBody, TransactionalMethod } from '../transactional/method-wrapper.js';
+import { expectArgument } from '../../engine/util/argument.js';
+import { objectRule, oneOf } from '../../engine/util/option-rule.js';
 import { resolveEngine } from '../transactional/transactional-options.js';
 import type { EngineChoice } from '../transactional/transactional-options.js';
 
@@ -62,6 +64,7 @@ export function TransactionalEventListener(
   event: string | symbol | (string | symbol)[],
   options: TransactionalEventListenerOptions = {},
 ): MethodDecoratorOf {
+  expectPhase(options);
   const { phase = 'afterCommit', engine, ...onEvent } = options;
   const suppresses = phase !== 'beforeCommit' && (onEvent.suppressErrors ?? true);
   return (target, key, descriptor) => {
@@ -92,6 +95,16 @@ function wrap(target: object, label: string, listener: Listener): TransactionalM
   setDeferredBody(wrapper, listener);
   return wrapper;
 }
+
+// The other options are those of @OnEvent(), which may get more of them.
+function expectPhase(options: TransactionalEventListenerOptions): void {
+  expectArgument('@TransactionalEventListener()', objectRule, options);
+  const { phase } = options;
+  if (phase !== undefined)
+    expectArgument("the option 'phase' of @TransactionalEventListener()", phaseRule, phase);
+}
+
+const phaseRule = oneOf('beforeCommit', 'afterCommit', 'afterRollback', 'afterCompletion');
 
 function expectImmediate(label: string, options: OnEventOptions): void {
   const late = (['async', 'nextTick', 'promisify'] as const).find((name) => name in options && options[name]);

@@ -1,5 +1,8 @@
 import { StreamableFile } from '@nestjs/common';
 import { RowTextStream, type AsyncResult, type RowTextOptions } from '../../engine/index.js';
+import { rowTextRules } from '../../engine/result/text/row-format.js';
+import { wordRule } from '../../engine/util/option-rule.js';
+import { OptionTable } from '../../engine/util/option-table.js';
 import { attachmentDisposition } from './content-disposition.js';
 
 /** How rows are written to a response. */
@@ -9,6 +12,12 @@ export interface StreamRowsOptions extends RowTextOptions {
    */
   readonly filename?: string | undefined;
 }
+
+const STREAM_ROWS_OPTIONS = new OptionTable<StreamRowsOptions>(
+  'streamRows',
+  { ...rowTextRules, filename: wordRule },
+  'refused',
+);
 
 /**
  * Sends the rows of a stream as the body of a response: `return streamRows(engine.stream(statement), {
@@ -21,8 +30,8 @@ export interface StreamRowsOptions extends RowTextOptions {
  * @throws ArgumentError for another format.
  */
 export function streamRows<R>(result: AsyncResult<R>, options: StreamRowsOptions): StreamableFile {
-  const rows = new RowTextStream(result, options);
-  const { filename } = options;
+  const { filename, ...text } = STREAM_ROWS_OPTIONS.parse(options);
+  const rows = new RowTextStream(result, text);
   const file = new StreamableFile(rows, {
     type: rows.contentType,
     ...(filename !== undefined && { disposition: attachmentDisposition(filename) }),

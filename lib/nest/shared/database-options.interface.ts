@@ -6,7 +6,7 @@ import type {
   Type,
 } from '@nestjs/common';
 import type { AsyncEngineOptions, DatabaseUrl, ExecutionOptions, ScopeCommit } from '../../engine/index.js';
-import type { EmbeddedPostgresOptions } from '../../embedded/embedded-postgres.js';
+import type { EmbeddedPostgresOptions } from '../../embedded/embedded-options.js';
 
 /** How a request uses its {@link AsyncConnection}. Times in ms. */
 export interface RequestScopeOptions {

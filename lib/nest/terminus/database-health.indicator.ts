@@ -4,6 +4,8 @@ import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { PoolTimeoutError } from '../../engine/index.js';
 import type { AsyncEngine, Pool } from '../../engine/index.js';
+import { timeRule, wordRule } from '../../engine/util/option-rule.js';
+import { OptionTable } from '../../engine/util/option-table.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 
 /** Which database is asked, and for how long. */
@@ -13,6 +15,12 @@ export interface DatabasePingOptions {
   /** Milliseconds for the ping, the wait for a connection included. Default 1,000. */
   readonly timeout?: number | undefined;
 }
+
+const HEALTH_OPTIONS = new OptionTable<DatabasePingOptions>(
+  'pingCheck',
+  { engine: wordRule, timeout: timeRule },
+  'refused',
+);
 
 /** How a pool is used at this moment, in connections and callers. */
 export interface PoolFigures {
@@ -43,8 +51,9 @@ export class DatabaseHealthIndicator {
    */
   async pingCheck<const Key extends string>(
     key: Key,
-    options: DatabasePingOptions = {},
+    given: DatabasePingOptions = {},
   ): Promise<HealthIndicatorResult<Key>> {
+    const options = HEALTH_OPTIONS.parse(given);
     const engine: AsyncEngine = this.moduleRef.get(getEngineToken(options.engine), { strict: false });
     const indicator = this.health.check(key);
     // Taken before the ping, which hands its connection on to somebody who waits.

@@ -1,5 +1,8 @@
 import type { Observable } from 'rxjs';
+import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
+import { eitherRule, functionRule, wordRule } from '../../engine/util/option-rule.js';
+import { OptionTable } from '../../engine/util/option-table.js';
 
 /**
  * The engine of a method: the name of its database, or a function that gives it for the object that the
@@ -12,6 +15,13 @@ export interface TransactionalMethodOptions extends TransactionalOptions {
   /** Default: the unnamed database. */
   readonly engine?: EngineChoice | undefined;
 }
+
+/** What each option of a transactional method may be. */
+export const TRANSACTIONAL_METHOD_OPTIONS = new OptionTable<TransactionalMethodOptions>(
+  '@Transactional',
+  { ...TRANSACTIONAL_OPTIONS.rules, engine: eitherRule(wordRule, functionRule) },
+  'taken',
+);
 
 /** What a transactional method may return: the end of each of these can be awaited. */
 export type TransactionalReturn =

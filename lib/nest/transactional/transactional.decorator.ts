@@ -5,7 +5,7 @@ import { copyMethodMetadata, deferredBodyOf } from './method-wrapper.js';
 import type { TransactionalMethod } from './method-wrapper.js';
 import { planFor, runTransactional } from './transactional-method.js';
 import type { MethodDeclaration, TransactionalPlan } from './transactional-method.js';
-import { setClassOptions } from './transactional-options.js';
+import { setClassOptions, TRANSACTIONAL_METHOD_OPTIONS } from './transactional-options.js';
 import type { TransactionalMethodOptions, TransactionalReturn } from './transactional-options.js';
 
 /** Decorates a method whose end can be awaited, or a class of them. */
@@ -51,7 +51,8 @@ const LIFECYCLE_HOOKS: readonly string[] = [
  * async transfer(from: number, to: number): Promise<void> {}
  * ```
  */
-export function Transactional(options: TransactionalMethodOptions = {}): TransactionalDecorator {
+export function Transactional(given: TransactionalMethodOptions = {}): TransactionalDecorator {
+  const options = TRANSACTIONAL_METHOD_OPTIONS.parse(given);
   const decorate = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor): void => {
     if (key === undefined) return decorateClass(target as abstract new (...args: never[]) => object, options);
     if (typeof descriptor?.value !== 'function') {

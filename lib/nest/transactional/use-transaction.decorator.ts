@@ -2,7 +2,10 @@ import { Inject, Injectable, UseInterceptors, applyDecorators } from '@nestjs/co
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { defer } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
+import { wordRule } from '../../engine/util/option-rule.js';
+import { OptionTable } from '../../engine/util/option-table.js';
 import { inTransaction } from '../../rx/index.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 
@@ -11,6 +14,12 @@ export interface UseTransactionOptions extends TransactionalOptions {
   /** The name of the database. Default: the unnamed one. */
   readonly engine?: string | undefined;
 }
+
+const USE_TRANSACTION_OPTIONS = new OptionTable<UseTransactionOptions>(
+  '@UseTransaction',
+  { ...TRANSACTIONAL_OPTIONS.rules, engine: wordRule },
+  'taken',
+);
 
 /**
  * `@Transactional()` as an interceptor, for a handler or a controller: the transaction also covers pipes and
@@ -24,7 +33,7 @@ export interface UseTransactionOptions extends TransactionalOptions {
  * ```
  */
 export function UseTransaction(options: UseTransactionOptions = {}): ClassDecorator & MethodDecorator {
-  const { engine, ...transactional } = options;
+  const { engine, ...transactional } = USE_TRANSACTION_OPTIONS.parse(options);
   return applyDecorators(UseInterceptors(transactionInterceptor(engine, transactional)));
 }
 

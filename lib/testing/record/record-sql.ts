@@ -1,3 +1,5 @@
+import { flagRule } from '../../engine/util/option-rule.js';
+import { OptionTable } from '../../engine/util/option-table.js';
 import { ArgumentError, transactionCommand } from '../../engine/index.js';
 import type { AsyncEngine, Command, Control, DriverConnection } from '../../engine/index.js';
 import { RecordingSession } from './recording-session.js';
@@ -26,6 +28,8 @@ export interface RecordSqlOptions {
    */
   readonly control?: boolean | undefined;
 }
+
+const RECORD_OPTIONS = new OptionTable<RecordSqlOptions>('recordSql', { control: flagRule }, 'refused');
 
 /** Writes down what an engine sends until it is stopped; `using` stops it. */
 export class SqlLog implements Disposable {
@@ -118,5 +122,5 @@ export function recordSql(engine: AsyncEngine, options: RecordSqlOptions = {}): 
       'recordSql() takes an AsyncEngine. In a Nest application: recordSql(app.get(getEngineToken())).',
     );
   }
-  return new SqlLog(engine, options);
+  return new SqlLog(engine, RECORD_OPTIONS.parse(options));
 }

@@ -6,6 +6,19 @@ import { ROOT, type Import, type SourceFile } from './source-files.js';
 const ENGINE_DOOR = 'lib/engine/index.ts';
 const RX_DOOR = 'lib/rx/index.ts';
 const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
+/** How options are checked is one thing for all rooms, and nothing for users. */
+const OPTION_TABLES = [
+  'lib/engine/util/argument.ts',
+  'lib/engine/util/describe-value.ts',
+  'lib/engine/util/option-rule.ts',
+  'lib/engine/util/option-table.ts',
+];
+const ENGINE_TABLES = [
+  ...OPTION_TABLES,
+  'lib/engine/resolve-engine-options.ts',
+  'lib/engine/ambient/transactional-options.ts',
+  'lib/engine/result/text/row-format.ts',
+];
 
 /** What the files of a room may import besides the files of the same room. */
 interface Room {
@@ -26,21 +39,21 @@ const ROOMS: readonly Room[] = [
       (isDriverPackage(name) && file.startsWith('lib/engine/driver/')) ||
       (name === '@electric-sql/pglite' && file.startsWith('lib/engine/driver/pglite/')),
   },
-  { folder: 'lib/rx/', doors: [ENGINE_DOOR], allowsPackage: (name) => name === 'rxjs' },
+  { folder: 'lib/rx/', doors: [ENGINE_DOOR, ...OPTION_TABLES], allowsPackage: (name) => name === 'rxjs' },
   {
-    // Starts a server beside the application, and takes nothing of the engine but what can go wrong.
+    // Starts a server beside the application, and takes nothing of the engine but errors and rules of options.
     folder: 'lib/embedded/',
-    doors: ['lib/engine/errors/errors.ts'],
+    doors: ['lib/engine/errors/errors.ts', ...OPTION_TABLES],
     allowsPackage: (name) => name === 'embedded-postgres',
   },
   {
     folder: 'lib/nest/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED],
+    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, 'lib/embedded/embedded-options.ts', ...ENGINE_TABLES],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
   {
     folder: 'lib/testing/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, 'lib/nest/'],
+    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, 'lib/nest/', ...ENGINE_TABLES],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
 ];

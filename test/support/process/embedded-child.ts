@@ -22,7 +22,7 @@ export interface ChildFact {
 
 /** Writes the launcher and the child's script as JavaScript to `folder`, without asking for a build first. */
 export async function transpileLauncher(folder: string): Promise<void> {
-  const sources = ['embedded', 'engine/errors'].map(async (room) =>
+  const sources = ['embedded', 'engine/errors', 'engine/util'].map(async (room) =>
     (await readdir(join(library, room)))
       .filter((name) => name.endsWith('.ts'))
       .map((name) => join(room, name)),

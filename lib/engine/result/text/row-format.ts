@@ -1,6 +1,8 @@
 import { ArgumentError } from '../../errors/errors.js';
 import type { AsyncResult } from '../async-result.js';
 import type { AsyncTupleResult } from '../async-tuple-result.js';
+import { flagRule, oneOf } from '../../util/option-rule.js';
+import { OptionTable, type OptionRules } from '../../util/option-table.js';
 import { csvField, toJson } from './row-text.js';
 
 /** How rows are written. */
@@ -21,6 +23,16 @@ export interface RowTextOptions {
    */
   readonly escapeFormulas?: boolean | undefined;
 }
+
+/** What each option of rows as text may be. */
+export const rowTextRules: OptionRules<RowTextOptions> = {
+  format: oneOf('ndjson', 'csv', 'json'),
+  header: flagRule,
+  byteOrderMark: flagRule,
+  escapeFormulas: flagRule,
+};
+
+export const ROW_TEXT_OPTIONS = new OptionTable<RowTextOptions>('RowTextStream', rowTextRules, 'refused');
 
 /** How a stream of rows becomes text. `Element` is what `read` gives, and `write` takes. */
 export interface RowFormat<Element = unknown> {

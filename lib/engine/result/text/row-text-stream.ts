@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
-import type { AsyncResult } from '../async-result.js';
-import { formatOf } from './row-format.js';
+import { ArgumentError } from '../../errors/errors.js';
+import { describeKind } from '../../util/describe-value.js';
+import { AsyncResult } from '../async-result.js';
+import { formatOf, ROW_TEXT_OPTIONS } from './row-format.js';
 import type { RowFormat, RowTextOptions } from './row-format.js';
 
 /** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
@@ -33,7 +35,12 @@ export class RowTextStream extends Readable {
   constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
     super({ highWaterMark: CHUNK_LENGTH });
     this.#result = result;
-    this.#format = formatOf(result, options);
+    if (!(result instanceof AsyncResult)) {
+      throw new ArgumentError(
+        `RowTextStream needs the result of stream(); got ${describeKind(result)}. Pass engine.stream(statement).`,
+      );
+    }
+    this.#format = formatOf(result, ROW_TEXT_OPTIONS.parse(options));
   }
 
   /** The media type of the format, with its charset. */
