@@ -366,6 +366,14 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#ambient.openScope(options);
   }
 
+  /**
+   * Runs `work` outside of the scope and the transaction around the call: for work that is started here and
+   * may outlive them. Its statements commit themselves; it may open transactions and scopes of its own.
+   */
+  runDetached<T>(work: () => T): T {
+    return this.#ambient.runDetached(work);
+  }
+
   /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
     return this.#ambient.currentScope();

@@ -151,6 +151,11 @@ export class Ambient {
     return scope;
   }
 
+  /** Runs `work` outside of every scope and transaction. */
+  runDetached<T>(work: () => T): T {
+    return this.#parts.context.runDetached(work);
+  }
+
   /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
     return this.#parts.context.current?.scope;

@@ -110,6 +110,11 @@ export class AmbientContext implements ScopeContext {
     return this.run(new ContextFrame({ parent, scope: parent?.openScope, transaction: 'none' }), work);
   }
 
+  /** Runs `work` outside of every scope and transaction. */
+  runDetached<T>(work: () => T): T {
+    return this.run(new ContextFrame({}), work);
+  }
+
   /** The innermost transaction of the caller that lives on `connection`. Throws when it has ended. */
   transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {

@@ -11,8 +11,8 @@ export interface EventPublisherLike<Event extends object> {
  * when it is rolled back; outside a transaction it hands them on at once.
  *
  * A publisher that answers with a promise is awaited: when it fails, the caller of the transaction gets an
- * `AfterCommitError`, and outside of transactions a line is logged. What handlers of the event do is not part
- * of the request that published it.
+ * `AfterCommitError`, and outside of transactions a line is logged. Handlers of the event run outside of the
+ * request that published it, and may outlive it: there, inject the engine and not the connection.
  *
  * @example
  * ```ts
@@ -30,8 +30,8 @@ export class AfterCommitPublisher<Event extends object = object> implements Even
 
   /** Hands `event` on with the commit of the active transaction. */
   publish(event: Event, ...context: unknown[]): void {
-    this.#engine.afterCommit(async () => {
-      await this.#next.publish(event, ...context);
-    });
+    // Handlers are started and not awaited: they must not depend on the request, which may end before them.
+    const handOn = (): unknown => this.#engine.runDetached(() => this.#next.publish(event, ...context));
+    this.#engine.afterCommit(async () => void (await handOn()));
   }
 }
