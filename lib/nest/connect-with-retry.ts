@@ -1,32 +1,34 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Logger } from '@nestjs/common';
+import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 
 /**
- * Opens one connection and gives it back to the pool; tries again, with a line for each attempt, while the
- * database is not there.
+ * Opens one connection and gives it back to the pool. Tries again, with a line for each attempt, while the
+ * database is not there and `closing` is not aborted. A wrong option does not heal, and is not tried again.
  */
 export async function connectWithRetry(
   engine: AsyncEngine,
   name: string,
   options: DatabaseModuleOptions,
+  closing: AbortSignal,
 ): Promise<void> {
   const { retryAttempts = 9, retryDelay = 3_000, toRetry = () => true, verboseRetryLog = false } = options;
-  const logger = new Logger('DatabaseModule');
   for (let attempt = 1; ; attempt += 1) {
     try {
       const connection = await engine.connect();
       await connection.close();
       return;
     } catch (error) {
-      if (attempt > retryAttempts || !toRetry(error)) throw error;
+      if (attempt > retryAttempts || error instanceof ArgumentError || !toRetry(error)) throw error;
       const reason = verboseRetryLog ? ` ${String(error)}` : '';
-      logger.error(
-        `Cannot connect to the database '${name}' (${attempt} of ${retryAttempts + 1} attempts), ` +
+      engine.logger.error(
+        `cannot connect to the database '${name}' (attempt ${attempt} of ${retryAttempts + 1}), ` +
           `next in ${retryDelay} ms.${reason}`,
+        { logger: 'DatabaseModule', event: 'connectAttempt', attempt, error },
       );
-      await wait(retryDelay);
+      await wait(retryDelay, undefined, { signal: closing }).catch(() => undefined);
+      if (closing.aborted) throw error;
     }
   }
 }

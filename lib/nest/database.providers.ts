@@ -1,46 +1,43 @@
 import { Scope as ProviderScope } from '@nestjs/common';
 import type { Provider } from '@nestjs/common';
-import { REQUEST } from '@nestjs/core';
-import { ArgumentError, createAsyncEngine } from '../engine/index.js';
-import type {
-  AsyncConnection,
-  AsyncEngine,
-  AsyncEngineOptions,
-  DatabaseUrl,
-  EngineLogger,
-} from '../engine/index.js';
-import { ENGINE_OPTIONS } from '../engine/resolve-engine-options.js';
-import { describeValue } from '../engine/util/describe-value.js';
-import { connectWithRetry } from './connect-with-retry.js';
-import { Databases } from './database-core.module.js';
+import { ApplicationConfig, REQUEST } from '@nestjs/core';
+import { ArgumentError } from '../engine/index.js';
+import type { AsyncConnection, AsyncEngine } from '../engine/index.js';
+import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
+import { GraphqlOperationPlugin } from './graphql/graphql-operation.plugin.js';
 import { GraphqlOperations } from './graphql/graphql-operations.js';
-import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
-import { NestLogger } from './shared/nest-logger.js';
+import { openDatabase } from './open-database.js';
+import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
+import type {
+  DatabaseModuleAsyncOptions,
+  DatabaseModuleFactoryOptions,
+  DatabaseModuleOptions,
+  DatabaseOptionsFactory,
+} from './shared/database-options.interface.js';
 import {
   getConnectionToken,
   getEngineToken,
+  getInterceptorToken,
   getOperationsToken,
-  getOptionsToken,
+  getPluginToken,
+  getSettingsToken,
 } from './shared/database.tokens.js';
+import { DATABASE_OPTIONS } from './shared/module-options.js';
+import { ModuleSettings } from './shared/module-settings.js';
 
 const SCOPE_ADVICE =
   'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
   'filters of messages, connection hooks of gateways, and jobs, inject AsyncEngine.';
 
-/** Where the database is, and what stops it when it is ours. */
-interface Location {
-  readonly url: string | DatabaseUrl;
-  readonly stopServer: () => Promise<void>;
-}
-
 /** The singleton engine of a module. */
 export function engineProvider(name: string): Provider {
   return {
     provide: getEngineToken(name),
-    inject: [getOptionsToken(name), Databases],
-    useFactory: (options: DatabaseModuleOptions, databases: Databases) =>
-      openDatabase(name, options, databases),
+    inject: [getSettingsToken(name), Databases],
+    useFactory: ({ options }: ModuleSettings, databases: Databases) =>
+      databases.closeOnFailure(() => openDatabase(name, options, databases)),
   };
 }
 
@@ -48,12 +45,22 @@ export function engineProvider(name: string): Provider {
 export function operationsProvider(name: string): Provider {
   return {
     provide: getOperationsToken(name),
-    inject: [getEngineToken(name), getOptionsToken(name), GraphqlDrivers],
-    useFactory: (engine: AsyncEngine, { requestScope }: DatabaseModuleOptions, drivers: GraphqlDrivers) => {
-      const operations = new GraphqlOperations(engine, requestScope);
+    inject: [getEngineToken(name), getSettingsToken(name), GraphqlDrivers],
+    useFactory: (engine: AsyncEngine, { options }: ModuleSettings, drivers: GraphqlDrivers) => {
+      const operations = new GraphqlOperations(engine, options.requestScope);
       drivers.add(operations);
       return operations;
     },
+  };
+}
+
+/** What tells a module of Apollo's operations. */
+export function pluginProvider(name: string): Provider {
+  return {
+    provide: getPluginToken(name),
+    inject: [getOperationsToken(name), GraphqlDrivers],
+    useFactory: (operations: GraphqlOperations, drivers: GraphqlDrivers) =>
+      new GraphqlOperationPlugin(operations, drivers),
   };
 }
 
@@ -78,91 +85,85 @@ function connectionOf(
   return scope?.connection ?? engine.scopedConnection(SCOPE_ADVICE);
 }
 
-async function openDatabase(
-  name: string,
-  options: DatabaseModuleOptions,
-  databases: Databases,
-): Promise<AsyncEngine> {
-  databases.reserve(name);
-  const { url, stopServer } = await locate(name, options);
-  const engine = await createOrStop(url, options, stopServer);
-  try {
-    const connecting = connectOnStart(engine, name, options);
-    databases.add(name, { engine, shutdownTimeout: options.shutdownTimeout ?? 10_000, stopServer });
-    await connecting;
-    return engine;
-  } catch (error) {
-    await engine.aclose();
-    await stopServer();
-    throw error;
-  }
+/** What runs every handler of the application in its scope, around all interceptors of the application. */
+export function interceptorProvider(name: string): Provider {
+  return {
+    provide: getInterceptorToken(name),
+    inject: [
+      getEngineToken(name),
+      getSettingsToken(name),
+      ConnectionConsumers,
+      getOperationsToken(name),
+      ApplicationConfig,
+    ],
+    useFactory: (
+      engine: AsyncEngine,
+      { options }: ModuleSettings,
+      consumers: ConnectionConsumers,
+      operations: GraphqlOperations,
+      config: ApplicationConfig,
+    ) => {
+      const interceptor = new RequestScopeInterceptor(engine, options.requestScope, {
+        isHandedTo: (type) => consumers.uses(type, getConnectionToken(name)),
+        operations,
+      });
+      // As an APP_INTERCEPTOR, its place would be that of its module among the imports. In front of all
+      // others, a failure of any of them undoes the unit.
+      config.getGlobalInterceptors().unshift(interceptor);
+      return interceptor;
+    },
+  };
 }
 
-async function createOrStop(
-  url: string | DatabaseUrl,
-  options: DatabaseModuleOptions,
-  stopServer: () => Promise<void>,
-): Promise<AsyncEngine> {
-  try {
-    return createAsyncEngine(url, { logger: new NestLogger(), ...engineOptionsOf(options) });
-  } catch (error) {
-    await stopServer();
-    throw error;
-  }
+/**
+ * The settings of `forRoot`. A factory, since Nest keeps values where they can be enumerated, and so that a wrong
+ * option fails the start of the application and not the import of a file.
+ */
+export function settingsProvider(name: string, options: DatabaseModuleOptions): Provider {
+  return {
+    provide: getSettingsToken(name),
+    inject: [Databases],
+    useFactory: (databases: Databases) =>
+      databases.closeOnFailure(() => new ModuleSettings(DATABASE_OPTIONS.parse(options))),
+  };
 }
 
-/** What is left is the engine's. */
-function engineOptionsOf(options: DatabaseModuleOptions): AsyncEngineOptions {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => ENGINE_OPTIONS.has(name)));
-}
-
-async function connectOnStart(
-  engine: AsyncEngine,
-  name: string,
-  options: DatabaseModuleOptions,
-): Promise<void> {
-  const { connectOnStart: moment = 'eager' } = options;
-  switch (moment) {
-    case 'eager':
-      return await connectWithRetry(engine, name, options);
-    case 'background':
-      connectWithRetry(engine, name, options).catch((error: unknown) => engine.logger.error(String(error)));
-      return;
-    case 'lazy':
-      return;
-    default:
-      moment satisfies never;
-  }
-}
-
-async function locate(name: string, options: DatabaseModuleOptions): Promise<Location> {
-  const url = options.url ?? process.env['DATABASE_URL'];
-  if (url !== undefined && url !== '') return { url, stopServer: () => Promise.resolve() };
-  const { embedded } = options;
-  if (embedded === undefined || embedded === false) {
+/** The settings of `forRootAsync`. */
+export function asyncSettingsProviders(name: string, options: DatabaseModuleAsyncOptions): Provider[] {
+  const provide = getSettingsToken(name);
+  const { useFactory, useClass, useExisting, inject = [] } = options;
+  const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
+  if (given.length !== 1) {
     throw new ArgumentError(
-      `the database '${name}' has no URL. Give forRoot({ url }), set DATABASE_URL, or use forRoot({ embedded: true }) in development.`,
+      `forRootAsync needs exactly one of useFactory, useClass and useExisting; got ${given.length}.`,
     );
   }
-  expectDevelopment(name, options.logger ?? new NestLogger());
-  // Loaded only here: applications in production need not have the server's package.
-  const { startEmbeddedPostgres } = await import('../embedded/embedded-postgres.js');
-  const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
-  return { url: server.url, stopServer: () => server.stop() };
+  const settingsOf = (
+    databases: Databases,
+    ask: () => DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>,
+  ): Promise<ModuleSettings> =>
+    databases.closeOnFailure(async () => new ModuleSettings(checked(name, await ask())));
+  if (useFactory !== undefined) {
+    const factory = (databases: Databases, ...dependencies: never[]) =>
+      settingsOf(databases, () => useFactory(...dependencies));
+    return [{ provide, inject: [Databases, ...inject], useFactory: factory }];
+  }
+  const fromFactory = (databases: Databases, factory: DatabaseOptionsFactory) =>
+    settingsOf(databases, () => factory.createDatabaseOptions(name));
+  if (useExisting !== undefined) {
+    return [{ provide, inject: [Databases, useExisting], useFactory: fromFactory }];
+  }
+  const factoryToken = `${provide}:factory`;
+  return [
+    { provide: factoryToken, useClass: useClass as NonNullable<typeof useClass> },
+    { provide, inject: [Databases, factoryToken], useFactory: fromFactory },
+  ];
 }
 
-/** Any other name may be that of production: prod, Production, live, staging. */
-function expectDevelopment(name: string, logger: EngineLogger): void {
-  const environment = process.env['NODE_ENV'] ?? '';
-  if (environment === 'development' || environment === 'test') return;
-  if (environment !== '') {
-    throw new ArgumentError(
-      `the embedded PostgreSQL of the database '${name}' needs NODE_ENV to be development or test; got ${describeValue(environment)}. ` +
-        'Set DATABASE_URL to the server of this environment.',
-    );
-  }
-  logger.warn(
-    `NODE_ENV is not set: the database '${name}' is an embedded PostgreSQL, which is for development. ` +
-      'Set NODE_ENV=development, or DATABASE_URL in production.',
+function checked(name: string, given: unknown): DatabaseModuleFactoryOptions {
+  const options = DATABASE_OPTIONS.parse(given);
+  if (options.name === undefined || options.name === name) return options;
+  throw new ArgumentError(
+    `the factory of the database '${name}' gave the name '${options.name}'. Name it in forRootAsync({ name }), where its token is made.`,
   );
 }

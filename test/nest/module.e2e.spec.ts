@@ -235,8 +235,8 @@ describe('a database that is down at the start', () => {
     const starting = compile(DatabaseModule.forRoot({ url, retryAttempts: 2, retryDelay: 1 }));
     await expect(starting).rejects.toThrow(/cannot connect to 127.0.0.1:1/);
     expect(lines.mock.calls.map(([line]) => line as string)).toEqual([
-      expect.stringContaining('1 of 3 attempts'),
-      expect.stringContaining('2 of 3 attempts'),
+      expect.stringContaining('attempt 1 of 3'),
+      expect.stringContaining('attempt 2 of 3'),
     ]);
   });
 

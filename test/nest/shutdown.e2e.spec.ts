@@ -4,9 +4,18 @@ import type { IncomingMessage } from 'node:http';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { AsyncConnection, DatabaseModule, sql } from 'nest-async-engine';
+import {
+  AsyncConnection,
+  AsyncEngine,
+  DatabaseModule,
+  ResourceClosedError,
+  getEngineToken,
+  sql,
+} from 'nest-async-engine';
+import { LogLines } from '../support/doubles/log-lines.js';
 import { Latch, eventually } from '../support/process/barrier.js';
-import { ADAPTERS } from '../support/nest/nest-app.js';
+import { ADAPTERS, startApp } from '../support/nest/nest-app.js';
+import { openRequest } from '../support/nest/http.js';
 import { storedNames } from '../support/process/outcome.js';
 import { createDatabase } from '../support/server/postgres.js';
 import type { TestDatabase } from '../support/server/postgres.js';
@@ -76,5 +85,76 @@ describe.each(ADAPTERS)('a shutdown with forceCloseConnections on %s', (_adapter
     expect(await storedNames(database)).toEqual([...Array<string>(4).fill('quick'), 'slow', 'slow end']);
     // The server hears of the goodbye in its own time.
     await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+});
+
+describe.each(ADAPTERS)('the time of a shutdown on %s', (_adapter, createAdapter) => {
+  it('runs while the HTTP server waits for a handler that hangs in the database', async () => {
+    const entered = new Latch();
+    @Controller()
+    class Reports {
+      constructor(private readonly engine: AsyncEngine) {}
+
+      @Get('slow')
+      async slow(): Promise<void> {
+        entered.open();
+        await this.engine.execute(sql`SELECT pg_sleep(60)`);
+      }
+    }
+    const running = await startApp(
+      {
+        imports: [
+          DatabaseModule.forRoot({ url: database.url, shutdownTimeout: 100, logger: new LogLines() }),
+        ],
+        controllers: [Reports],
+      },
+      createAdapter(),
+    );
+    const request = openRequest(`${running.url}/slow`);
+    await entered.opened;
+    await eventually(async () => {
+      const states = (await database.sessions()).map(({ state }) => state);
+      expect(states).toContain('active');
+    });
+    const closing = running.close();
+    expect((await request.response).statusCode).toBe(500);
+    request.hangUp();
+    await closing;
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+});
+
+describe('a shutdown whose time is over', () => {
+  it('ends all that runs on all databases, and refuses what comes later', async () => {
+    const options = { url: database.url, shutdownTimeout: 50, logger: new LogLines() };
+    const running = await startApp({
+      imports: [DatabaseModule.forRoot(options), DatabaseModule.forRoot({ ...options, name: 'second' })],
+    });
+    const engines = [running.get(AsyncEngine), running.get<AsyncEngine>(getEngineToken('second') as string)];
+    const jobs = engines.flatMap((engine) =>
+      Array.from({ length: 8 }, () =>
+        engine.execute(sql`SELECT pg_sleep(60)`).then(
+          () => 'done',
+          () => 'cancelled',
+        ),
+      ),
+    );
+    await eventually(async () => expect(await database.sessions()).toHaveLength(16));
+    await running.close();
+    expect(new Set(await Promise.all(jobs))).toEqual(new Set(['cancelled']));
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+    for (const engine of engines) {
+      await expect(engine.execute(sql`SELECT 1`)).rejects.toBeInstanceOf(ResourceClosedError);
+    }
+  });
+
+  it('goes on with its next step where one fails', async () => {
+    const logger = new LogLines();
+    const running = await startApp({ imports: [DatabaseModule.forRoot({ url: database.url, logger })] });
+    const engine = running.get(AsyncEngine);
+    engine.drain = () => Promise.reject(new Error('the drain failed'));
+    await running.close();
+    expect(logger.lines.map(({ message }) => message)).toEqual([expect.stringContaining('the drain failed')]);
+    await expect(engine.execute(sql`SELECT 1`)).rejects.toBeInstanceOf(ResourceClosedError);
   });
 });

@@ -4,7 +4,10 @@ import { Logger } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { Test } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { AsyncEngine, DatabaseModule, NoSuchDriverError, sql } from 'nest-async-engine';
+import { inspect } from 'node:util';
+import { REQUEST } from '@nestjs/core';
+import { ArgumentError, AsyncEngine, DatabaseModule, NoSuchDriverError, sql } from 'nest-async-engine';
+import { LogLines } from '../support/doubles/log-lines.js';
 import { eventually } from '../support/process/barrier.js';
 import { createDatabase } from '../support/server/postgres.js';
 import type { TestDatabase } from '../support/server/postgres.js';
@@ -122,6 +125,100 @@ describe('the engine of a module', () => {
     const testing = await compile(DatabaseModule.forRoot({ url: database.url }));
     testing.get(AsyncEngine).logger.warn('a line');
     expect(contexts).toEqual(['AsyncEngine', 'a line']);
+    await testing.close();
+  });
+});
+
+describe('a start that fails', () => {
+  const sessions = async (): Promise<number> => (await database.sessions()).length;
+  const noSuchDatabase = (): string => {
+    const url = new URL(database.url);
+    url.pathname = '/no_such_database';
+    return url.href;
+  };
+  const quiet = { logger: new LogLines(), retryAttempts: 0 };
+
+  it('because of one database leaves no session of another one', async () => {
+    const wrong = DatabaseModule.forRoot({ ...quiet, name: 'wrong', url: noSuchDatabase() });
+    await expect(compile(DatabaseModule.forRoot({ url: database.url }), wrong)).rejects.toThrow(
+      /no_such_database/,
+    );
+    await eventually(async () => expect(await sessions()).toBe(0));
+  });
+
+  it('because of a factory, or of what it gave, leaves no session of another database', async () => {
+    const fail = (): never => {
+      throw new Error('no configuration');
+    };
+    const failing = DatabaseModule.forRootAsync({ name: 'failing', useFactory: fail });
+    await expect(compile(DatabaseModule.forRoot({ url: database.url }), failing)).rejects.toThrow(
+      /no configuration/,
+    );
+    const misnamed = DatabaseModule.forRootAsync({ name: 'one', useFactory: () => ({ name: 'other' }) });
+    await expect(compile(DatabaseModule.forRoot({ url: database.url }), misnamed)).rejects.toThrow(
+      ArgumentError,
+    );
+    await eventually(async () => expect(await sessions()).toBe(0));
+  });
+
+  it('ends the attempts to connect of the other databases', async () => {
+    const logger = new LogLines();
+    const url = `postgresql://nobody@127.0.0.1:${await freePort()}/nowhere`;
+    const waiting = DatabaseModule.forRoot({ name: 'waiting', url, logger, retryDelay: 600_000 });
+    const wrong = DatabaseModule.forRoot({ ...quiet, name: 'wrong', url: noSuchDatabase() });
+    await expect(compile(waiting, wrong)).rejects.toThrow(/no_such_database/);
+    expect(logger.lines.filter(({ message }) => message.includes('attempt 2'))).toEqual([]);
+  });
+
+  it('because its options depend on a request names forRootAsync, and leaves no session', async () => {
+    const scoped = DatabaseModule.forRootAsync({
+      inject: [REQUEST],
+      useFactory: () => ({ url: database.url }),
+    });
+    const start = async (): Promise<unknown> => await (await compile(scoped)).init();
+    await expect(start()).rejects.toThrow(/forRootAsync.*requestScope\.connection/);
+    const app = (await compile(scoped)).createNestApplication({ logger: false });
+    await expect(app.init()).rejects.toThrow(/forRootAsync/);
+    await eventually(async () => expect(await sessions()).toBe(0));
+  });
+
+  it('is not tried again for a URL that is wrong for good', async () => {
+    const logger = new LogLines();
+    const url = 'postgresql://u@/d?host=n1:x&host=n2:6002';
+    const start = async () => await compile(DatabaseModule.forRoot({ url, logger, retryDelay: 600_000 }));
+    await expect(start()).rejects.toBeInstanceOf(ArgumentError);
+    expect(logger.lines).toEqual([]);
+  });
+});
+
+describe('the options of a module', () => {
+  it('give their logger the lines about failed attempts to connect', async () => {
+    const logger = new LogLines();
+    const url = `postgresql://nobody@127.0.0.1:${await freePort()}/nowhere`;
+    const options = { url, logger, retryAttempts: 2, retryDelay: 1 };
+    await expect(compile(DatabaseModule.forRoot(options))).rejects.toThrow(/cannot connect/);
+    expect(logger.lines.map(({ level, fields }) => [level, fields?.logger, fields?.['attempt']])).toEqual([
+      ['error', 'DatabaseModule', 1],
+      ['error', 'DatabaseModule', 2],
+    ]);
+  });
+
+  it.each([
+    [
+      'in the URL',
+      (url: string) => ({ url: url.replace('//', '//user:s3cretWord@'), connectOnStart: 'lazy' }),
+    ],
+    ['as an option', (url: string) => ({ url, password: 's3cretWord', connectOnStart: 'lazy' })],
+    ['for the driver', (url: string) => ({ url, connectArgs: { password: 's3cretWord' } })],
+  ] as const)('keep a password %s out of the container', async (_where, optionsOf) => {
+    const given = { ...optionsOf('postgresql://127.0.0.1/nowhere'), connectOnStart: 'lazy' as const };
+    const testing = await compile(
+      DatabaseModule.forRoot(given),
+      DatabaseModule.forRootAsync({ name: 'second', useFactory: () => given }),
+    );
+    await testing.init();
+    const shown = [testing, testing.get(DatabaseModule), testing.get('nest-async-engine:settings:second')];
+    for (const value of shown) expect(inspect(value, { depth: 10 })).not.toContain('s3cretWord');
     await testing.close();
   });
 });

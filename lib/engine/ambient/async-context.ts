@@ -97,6 +97,14 @@ export class AmbientContext implements ScopeContext {
     return (work) => this.run(frame, work);
   }
 
+  runOutside<T>(scope: Scope, work: () => T): T {
+    let outside = this.current;
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      if (frame.scope === scope) outside = frame.parent;
+    }
+    return this.#storage.run(outside as ContextFrame, work);
+  }
+
   /**
    * Forgets all frames. In Node 20 each context that is in use slows every promise of the process a little.
    */

@@ -59,6 +59,8 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
 export interface ScopeContext {
   /** Gives a function that runs work in `scope`, and in `unit`, inside the frame of the caller of `bind`. */
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T;
+  /** Runs work in what is around `scope`, also where the caller is inside it. */
+  runOutside<T>(scope: Scope, work: () => T): T;
 }
 
 /**
@@ -132,6 +134,11 @@ export class Scope {
   /** Runs `work` in this scope, beside its unit: what it writes after the unit's end commits itself. */
   run<T>(work: () => T): T {
     return this.#enter(work);
+  }
+
+  /** Runs `work` in what is around this scope: what follows the end of the scope is not late work of it. */
+  runOutside<T>(work: () => T): T {
+    return this.#context.runOutside(this, work);
   }
 
   /**
@@ -282,7 +289,8 @@ export class Scope {
     const left = connection.core.explicitRoot;
     if (left?.isActive === true && left.state !== 'pending') this.#warn();
     try {
-      await connection.close();
+      // Often called by code in the scope, whose context refuses the connection from now on.
+      await this.runOutside(() => connection.close());
     } finally {
       // What outlives the scope, a socket's write or a timer, keeps the scope in its async context.
       this.#connection = undefined;

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Scope } from '@nestjs/common';
 import { ArgumentError } from '../../engine/index.js';
+import { isSettingsToken } from '../shared/database.tokens.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { ConnectionConsumers, Wrapper } from './connection-consumers.js';
 
@@ -39,6 +40,18 @@ export function refuseMisplacedConnections(consumers: ConnectionConsumers): void
     throw new ArgumentError(
       `${entry} would never run: Nest calls it on singletons only, and a request's connection makes its class ` +
         `request-scoped (${way}). Inject AsyncEngine and use @Transactional() or engine.scope().`,
+    );
+  }
+}
+
+/** Refuses, when the application starts, options that depend on a request: they are asked once. */
+export function refuseScopedOptions(consumers: ConnectionConsumers): void {
+  for (const wrapper of consumers.wrappers()) {
+    if (!isSettingsToken(wrapper.token) || wrapper.isDependencyTreeStatic()) continue;
+    throw new ArgumentError(
+      `${String(wrapper.token)}: what DatabaseModule.forRootAsync() injects depends on a request, and an engine is made ` +
+        `once, at the start. Inject singletons there. For each request, use requestScope.connection (settings, readOnly, …) ` +
+        `or choose among named databases.`,
     );
   }
 }

@@ -1,15 +1,15 @@
 /**
- * `last`: one value is answered, the last. `each`: every value goes out; `events`: without a wait for what
- * follows it.
+ * `last`: one value is answered, the last. `each`: every value goes out. `events`: every value goes out at
+ * once, whatever follows it.
  */
 export type HandlerValues = 'last' | 'each' | 'events';
 
-/** The value of a handler that must not be answered before the COMMIT. */
+/** The values of a handler that must not be answered before the COMMIT. */
 export class DeferredResponse {
   readonly #values: HandlerValues;
   readonly #answer: (value: unknown) => void;
   #held: readonly unknown[] = [];
-  #state: 'fresh' | 'taken' = 'fresh';
+  #state: 'empty' | 'used' = 'empty';
 
   constructor(values: HandlerValues, answer: (value: unknown) => void) {
     this.#values = values;
@@ -18,19 +18,19 @@ export class DeferredResponse {
 
   /** True: the handler has given nothing yet. */
   get isEmpty(): boolean {
-    return this.#state === 'fresh';
+    return this.#state === 'empty';
   }
 
   take(value: unknown): void {
-    this.#state = 'taken';
+    this.#state = 'used';
     if (this.#values === 'events') return this.#answer(value);
     if (this.#values === 'each') this.#flush();
     this.#held = [value];
-    // A promise ends with its value, a stream goes on: what it gives must not lag behind.
+    // A promise ends with its value. A stream goes on: what it gives must not lag behind.
     if (this.#values === 'each') setImmediate(() => this.#flush());
   }
 
-  /** The end has come: what is still held is for after the COMMIT. */
+  /** The handler has ended: what is still held is for after the COMMIT. */
   takeAll(): readonly unknown[] {
     const held = this.#held;
     this.#held = [];

@@ -1,25 +1,25 @@
-import type { ServerResponse } from 'node:http';
 import type { Observable, Subscriber, Subscription } from 'rxjs';
 import type { EngineLogger, Lease, Scope } from '../../engine/index.js';
 import { DeferredResponse } from './deferred-response.js';
 import type { HandlerValues } from './deferred-response.js';
+import type { ResponseEnd } from './response-end.js';
 import { isStreamedBody } from './streamed-body.js';
 
-/** How the handler answers. What most handlers need not know is asked when it is needed. */
+/** How a handler answers. What most handlers need not know is asked when it is needed. */
 export interface HandlerKind {
   readonly values: HandlerValues;
-  /** Node's response, over HTTP. */
-  responseOf(): ServerResponse | undefined;
+  /** Over HTTP. */
+  readonly response: ResponseEnd | undefined;
   /** False: it is a part of a larger operation, with whose end the transaction ends. */
   endsUnit(): boolean;
-  /** How long a handler that has answered nothing may run on when nobody waits for it any more, in ms. */
+  /** How long a handler that has answered nothing may run on after its client has gone, in ms. */
   readonly orphanTimeout: number;
 }
 
 type UnitEnd = 'complete' | 'fail';
 
-/** `orphaned`: nobody waits for it, and it has not answered yet. */
-type RunState = 'running' | 'orphaned' | 'ended';
+/** `orphaned`: its client has gone, and it has not answered yet. */
+type ExecutionState = 'running' | 'orphaned' | 'ended';
 
 /**
  * One run of a handler: keeps its scope open until it has ended and decides what becomes of the scope's
@@ -30,50 +30,53 @@ export class HandlerExecution {
   readonly #logger: EngineLogger;
   readonly #kind: HandlerKind;
   readonly #lease: Lease;
-  #state: RunState = 'running';
+  readonly #out: Subscriber<unknown>;
+  readonly #deferred: DeferredResponse;
+  #state: ExecutionState = 'running';
   #source: Subscription | undefined;
-  #held: DeferredResponse | undefined;
   #orphanTimer: NodeJS.Timeout | undefined;
 
-  constructor(scope: Scope, logger: EngineLogger, kind: HandlerKind) {
+  constructor(scope: Scope, logger: EngineLogger, kind: HandlerKind, out: Subscriber<unknown>) {
     this.#scope = scope;
     this.#logger = logger;
     this.#kind = kind;
     this.#lease = scope.lease();
+    this.#out = out;
+    this.#deferred = new DeferredResponse(kind.values, (value) => this.#answer(value));
   }
 
-  follow(source: Observable<unknown>, out: Subscriber<unknown>): void {
-    const held = new DeferredResponse(this.#kind.values, (value) => this.#answer(value, out));
-    this.#held = held;
+  /** Runs the handler as a unit of the scope: what it leaves running is refused after its end. */
+  follow(handle: () => Observable<unknown>): void {
+    const source = this.#scope.openUnit().run(handle);
     this.#source = source.subscribe({
-      next: (value) => held.take(value),
+      next: (value) => this.#deferred.take(value),
       error: (error: unknown) => {
-        held.takeAll();
-        void this.#fail(error, out);
+        this.#deferred.takeAll();
+        void this.#fail(error);
       },
-      complete: () => this.#complete(held.takeAll(), out),
+      complete: () => this.#complete(this.#deferred.takeAll()),
     });
   }
 
-  /** Nobody waits for the handler any more. */
+  /** The response or the message that the handler works for is over. */
   abandon(): void {
-    const mayBePromise = this.#kind.values === 'each' && this.#held?.isEmpty === true;
+    const mayBePromise = this.#kind.values === 'each' && this.#deferred.isEmpty;
     if (this.#state !== 'running' || !mayBePromise) return this.#stop();
     // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
     this.#state = 'orphaned';
     const { orphanTimeout } = this.#kind;
     this.#orphanTimer = setTimeout(() => {
       this.#logger.warn(
-        `${this.#scope.origin} ran on ${orphanTimeout} ms after its client had gone: it is undone.`,
+        `${this.#scope.origin} was still running ${orphanTimeout} ms after its client disconnected and was rolled back.`,
       );
       this.#stop();
     }, orphanTimeout).unref();
   }
 
-  #answer(value: unknown, out: Subscriber<unknown>): void {
+  #answer(value: unknown): void {
     // It has answered and goes on: a stream, which can be stopped.
     if (this.#state === 'orphaned') return this.#stop();
-    out.next(value);
+    this.#out.next(value);
   }
 
   #stop(): void {
@@ -88,35 +91,44 @@ export class HandlerExecution {
     clearTimeout(this.#orphanTimer);
   }
 
-  #complete(held: readonly unknown[], out: Subscriber<unknown>): void {
+  #complete(values: readonly unknown[]): void {
     this.#end();
-    const response = held.some(isStreamedBody) ? this.#kind.responseOf() : undefined;
-    if (response !== undefined) this.#settleWith(response);
-    const settling = response === undefined ? this.#settle('complete') : undefined;
+    const { response } = this.#kind;
+    const isStreamed = response !== undefined && values.some(isStreamedBody);
+    // The body is produced while it is sent: the transaction ends with the response.
+    if (isStreamed)
+      response.onEnd(() => void this.#settleLate(response.outcome === 'finished' ? 'complete' : 'fail'));
+    const settling = isStreamed ? undefined : this.#settle('complete');
     const answer = (): void => {
-      for (const value of held) out.next(value);
-      out.complete();
+      for (const value of values) this.#out.next(value);
+      this.#out.complete();
     };
     if (settling === undefined) return answer();
-    settling.then(answer, (error: unknown) => {
-      // Nobody may listen to it any more.
-      if (out.closed) this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
-      out.error(error);
-    });
+    settling.then(answer, (error: unknown) => this.#commitFailed(error));
   }
 
-  /** The body is produced while it is sent: the transaction ends with it. */
-  #settleWith(response: ServerResponse): void {
-    response.once('close', () => {
-      void this.#settleLate(response.writableFinished ? 'complete' : 'fail');
-    });
+  #commitFailed(error: unknown): void {
+    if (this.#kind.response?.isStarted === true) {
+      this.#logger.error(
+        `${this.#scope.origin} answered before its COMMIT, which failed. Return the body or use ` +
+          `@Res({ passthrough: true }), so that a failed COMMIT is the answer. ${String(error)}`,
+      );
+    } else if (this.#out.closed) this.#logger.error(`${this.#scope.origin}: ${String(error)}`);
+    this.#reject(error);
   }
 
   // The rollback is over before an exception filter runs: what the filter writes is its own.
-  async #fail(error: unknown, out: Subscriber<unknown>): Promise<void> {
+  async #fail(error: unknown): Promise<void> {
     this.#end();
     await this.#settleLate('fail');
-    out.error(error);
+    this.#reject(error);
+  }
+
+  /** An exception filter may write: beside the unit where the scope is still open, or outside of it. */
+  #reject(error: unknown): void {
+    const tell = (): void => this.#out.error(error);
+    if (this.#scope.isOpen) this.#scope.run(tell);
+    else this.#scope.runOutside(tell);
   }
 
   /** Where a failure can no longer be answered, it is at least reported. */

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../../engine/index.js';
@@ -32,15 +31,22 @@ export class RequestScopeInterceptor implements NestInterceptor {
     private readonly surroundings: RequestSurroundings,
   ) {}
 
+  /** Each subscription is one run of the handler: one that is tried again has a unit of its own. */
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const scope = this.operationScope(context) ?? this.engine.currentScope() ?? this.openScope(context);
-    const run = new HandlerExecution(scope, this.engine.logger, this.kindOf(context, scope));
-    if (scope.owner instanceof HttpRequestScope) scope.owner.handlerStarted();
-    // Nest binds the async context when handle() is called, not when it is subscribed to.
-    const source = scope.run(() => next.handle());
     return new Observable((out) => {
-      run.follow(source, out);
-      return () => run.abandon();
+      const scope = this.operationScope(context) ?? this.engine.currentScope() ?? this.openScope(context);
+      const { owner } = scope;
+      const request = owner instanceof HttpRequestScope ? owner : undefined;
+      const execution = new HandlerExecution(
+        scope,
+        this.engine.logger,
+        this.kindOf(context, scope, request),
+        out,
+      );
+      request?.handlerStarted();
+      // Nest binds the async context when handle() is called, not when it is subscribed to.
+      execution.follow(() => next.handle());
+      return () => execution.abandon();
     });
   }
 
@@ -57,17 +63,21 @@ export class RequestScopeInterceptor implements NestInterceptor {
       commit,
       connection: connection && (() => connection(requestOf(context))),
     });
-    // Whoever injects it makes this one unit of work, before anybody has used it.
+    // Injecting it makes this one unit of work, before its first use.
     if (this.surroundings.isHandedTo(type)) void scope.connection;
     return scope;
   }
 
-  private kindOf(context: ExecutionContext, scope: Scope): HandlerKind {
+  private kindOf(
+    context: ExecutionContext,
+    scope: Scope,
+    request: HttpRequestScope | undefined,
+  ): HandlerKind {
     const isHttp = context.getType() === 'http';
     return {
       values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
-      responseOf: () => (isHttp ? rawResponseOf(context) : undefined),
+      response: isHttp ? request?.response : undefined,
       endsUnit: () => !this.surroundings.operations.covers(scope),
     };
   }
@@ -80,12 +90,6 @@ export class RequestScopeInterceptor implements NestInterceptor {
     }
     return isEventStream;
   }
-}
-
-// Fastify's reply has the response of Node below `raw`.
-function rawResponseOf(context: ExecutionContext): ServerResponse {
-  const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
-  return response.raw ?? response;
 }
 
 /** What stands for the request: Node's own, a message's context, a socket, a GraphQL context. */

@@ -5,6 +5,7 @@ import { AsyncConnection, AsyncEngine } from '../../engine/index.js';
 export const DEFAULT_DATABASE = 'default';
 
 const CONNECTION_PREFIX = 'nest-async-engine:connection:';
+const SETTINGS_PREFIX = 'nest-async-engine:settings:';
 
 /** The token of an engine: the class itself for the unnamed one. */
 export function getEngineToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncEngine> {
@@ -21,9 +22,14 @@ export function isConnectionToken(token: InjectionToken): boolean {
   return token === AsyncConnection || (typeof token === 'string' && token.startsWith(CONNECTION_PREFIX));
 }
 
-/** The token of a module's options. */
-export function getOptionsToken(name: string): string {
-  return `nest-async-engine:options:${name}`;
+/** The token of a module's {@link ModuleSettings}. */
+export function getSettingsToken(name: string): string {
+  return `${SETTINGS_PREFIX}${name}`;
+}
+
+/** Whether it is the token of a module's settings, of whatever database. */
+export function isSettingsToken(token: InjectionToken): boolean {
+  return typeof token === 'string' && token.startsWith(SETTINGS_PREFIX);
 }
 
 /** The token of the GraphQL operations of a module. */
@@ -36,6 +42,11 @@ export function getPluginToken(name: string): string {
   return `nest-async-engine:graphql-plugin:${name}`;
 }
 
+/** The token of what runs a module's handlers in their scopes. */
+export function getInterceptorToken(name: string): string {
+  return `nest-async-engine:request-scope-interceptor:${name}`;
+}
+
 /** Inside one DatabaseModule: what it was configured with. */
 export const MODULE_ENGINE = 'nest-async-engine:module-engine';
-export const MODULE_OPTIONS = 'nest-async-engine:module-options';
+export const MODULE_SETTINGS = 'nest-async-engine:module-settings';

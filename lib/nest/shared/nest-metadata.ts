@@ -1,4 +1,7 @@
-/** Keys under which Nest's own decorators leave what they know on a method or a class. Nest exports none of them. */
+/**
+ * Keys under which Nest's own decorators leave what they know on a method or a class. Nest exports none of
+ * them.
+ */
 export const NEST_METADATA = {
   /** `@Sse()`. */
   eventStream: '__sse__',

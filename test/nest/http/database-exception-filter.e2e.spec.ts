@@ -13,6 +13,10 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   foreign: `INSERT INTO parts VALUES (2, 9, 1)`,
   null: `INSERT INTO parts VALUES (2, 1, NULL)`,
   check: `INSERT INTO parts VALUES (2, 1, -1)`,
+  full: `DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53300'; END $$`,
+  stopping: `DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '57P01'; END $$`,
+  cancelled: `DO $$ BEGIN RAISE EXCEPTION 'late' USING ERRCODE = '57014'; END $$`,
+  locked: `DO $$ BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END $$`,
   retry: `DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$`,
   syntax: `SELEC 1`,
 };
@@ -60,6 +64,10 @@ describe.each(ADAPTERS)('DatabaseExceptionFilter on %s', (_adapter, createAdapte
     ['null', 422, 'NOT_NULL_VIOLATION'],
     ['check', 422, 'CHECK_VIOLATION'],
     ['retry', 503, 'SERIALIZATION_FAILURE'],
+    ['locked', 503, 'LOCK_NOT_AVAILABLE'],
+    ['cancelled', 503, 'QUERY_CANCELED'],
+    ['full', 503, 'OPERATIONAL'],
+    ['stopping', 503, 'OPERATIONAL'],
   ])('answers %s with %i and the code of the error, without its statement', async (name, status, code) => {
     const response = await fetch(`${running.url}/${name}`);
     expect(response.status).toBe(status);

@@ -285,7 +285,7 @@ describe.each(ADAPTERS)('a request with its own connection on %s', (_adapter, cr
     request.hangUp();
     await eventually(() => expect(stage.warnings).toHaveLength(1));
     expect(stage.warnings).toEqual([
-      expect.stringMatching(/^GET \/orphan still runs 500 ms after its client has gone/),
+      expect.stringMatching(/^GET \/orphan is still running 500 ms after its client disconnected/),
     ]);
     stage.mayGoOn.open();
     await eventually(async () => expect(await storedNames(database)).toEqual(['orphan']));

@@ -1,0 +1,106 @@
+import { ArgumentError, createAsyncEngine } from '../engine/index.js';
+import type { AsyncEngine, AsyncEngineOptions, DatabaseUrl, EngineLogger } from '../engine/index.js';
+import { ENGINE_OPTIONS } from '../engine/resolve-engine-options.js';
+import { describeValue } from '../engine/util/describe-value.js';
+import { connectWithRetry } from './connect-with-retry.js';
+import { Database } from './databases.js';
+import type { Databases } from './databases.js';
+import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
+import { NestLogger } from './shared/nest-logger.js';
+
+/** The default of `shutdownTimeout`, in ms. */
+const SHUTDOWN_TIMEOUT = 10_000;
+
+/** Where the database is, and what stops it when it is ours. */
+interface Location {
+  readonly url: string | DatabaseUrl;
+  readonly stopServer: () => Promise<void>;
+}
+
+/** Makes the engine of a module, connects it as its options say and gives it to `databases` to be closed. */
+export async function openDatabase(
+  name: string,
+  options: DatabaseModuleOptions,
+  databases: Databases,
+): Promise<AsyncEngine> {
+  databases.reserve(name);
+  const { url, stopServer } = await locate(name, options);
+  const engine = await createOrStop(url, options, stopServer);
+  const database = new Database(engine, options.shutdownTimeout ?? SHUTDOWN_TIMEOUT, stopServer);
+  databases.add(name, database);
+  await connectOnStart(engine, name, options, database.closing);
+  return engine;
+}
+
+async function createOrStop(
+  url: string | DatabaseUrl,
+  options: DatabaseModuleOptions,
+  stopServer: () => Promise<void>,
+): Promise<AsyncEngine> {
+  try {
+    return createAsyncEngine(url, { logger: new NestLogger(), ...engineOptionsOf(options) });
+  } catch (error) {
+    await stopServer();
+    throw error;
+  }
+}
+
+/** What is left is the engine's. */
+function engineOptionsOf(options: DatabaseModuleOptions): AsyncEngineOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => ENGINE_OPTIONS.has(name)));
+}
+
+async function connectOnStart(
+  engine: AsyncEngine,
+  name: string,
+  options: DatabaseModuleOptions,
+  closing: AbortSignal,
+): Promise<void> {
+  const { connectOnStart: moment = 'eager' } = options;
+  const connecting = (): Promise<void> => connectWithRetry(engine, name, options, closing);
+  switch (moment) {
+    case 'eager':
+      return await connecting();
+    case 'background':
+      connecting().catch((error: unknown) => {
+        if (!closing.aborted) engine.logger.error(String(error));
+      });
+      return;
+    case 'lazy':
+      return;
+    default:
+      moment satisfies never;
+  }
+}
+
+async function locate(name: string, options: DatabaseModuleOptions): Promise<Location> {
+  const url = options.url ?? process.env['DATABASE_URL'];
+  if (url !== undefined && url !== '') return { url, stopServer: () => Promise.resolve() };
+  const { embedded } = options;
+  if (embedded === undefined || embedded === false) {
+    throw new ArgumentError(
+      `the database '${name}' has no URL. Give forRoot({ url }), set DATABASE_URL, or use forRoot({ embedded: true }) in development.`,
+    );
+  }
+  expectDevelopment(name, options.logger ?? new NestLogger());
+  // Loaded only here: applications in production need not have the server's package.
+  const { startEmbeddedPostgres } = await import('../embedded/embedded-postgres.js');
+  const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
+  return { url: server.url, stopServer: () => server.stop() };
+}
+
+/** Any other name may be that of production: prod, Production, live, staging. */
+function expectDevelopment(name: string, logger: EngineLogger): void {
+  const environment = process.env['NODE_ENV'] ?? '';
+  if (environment === 'development' || environment === 'test') return;
+  if (environment !== '') {
+    throw new ArgumentError(
+      `the embedded PostgreSQL of the database '${name}' needs NODE_ENV to be development or test; got ${describeValue(environment)}. ` +
+        'Set DATABASE_URL to the server of this environment.',
+    );
+  }
+  logger.warn(
+    `NODE_ENV is not set: the database '${name}' is an embedded PostgreSQL, which is for development. ` +
+      'Set NODE_ENV=development, or DATABASE_URL in production.',
+  );
+}
