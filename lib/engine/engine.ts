@@ -71,7 +71,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
       retried: (error, attempt) => listeners.emit('retry', { engine: this, error, attempt }),
     });
     if (parent === undefined)
-      shared.pool.observer.pingJudge = (error) => runner.engineObserver()?.prePingFailed(error);
+      shared.pool.observer.classifyPingFailure = (error) => runner.engineObserver()?.prePingFailed(error);
   }
 
   /** The database and the driver, by name. */

@@ -95,7 +95,8 @@ export type {
 } from './pool/pool-events.js';
 export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
 export type { SessionView } from './pool/session-views.js';
-export type { CheckoutOptions } from './pool/waiter.js';
+export type { ConnectionRecord } from './pool/connection-record.js';
+export type { CheckoutOptions } from './pool/waiting-line.js';
 export type {
   Batch,
   Command,

@@ -140,9 +140,12 @@ export function resolveEngineOptions(
   expectOnePool(options);
   expectPoolTakes(options);
   const { isolationLevel, insertmanyvaluesPageSize: pageSize } = options;
-  const pool = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
+  const pool: PoolOptions = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
+  // Behind a pooler the session is not ours, and the pooler resets it.
+  const poolResetOnReturn =
+    pool.poolResetOnReturn === undefined && options.pgbouncer === true ? 'rollback' : pool.poolResetOnReturn;
   return {
-    pool,
+    pool: { ...pool, poolResetOnReturn },
     poolClass: options.poolClass,
     executionOptions: mergeOptions<ExecutionOptions>(
       {

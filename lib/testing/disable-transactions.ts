@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { ArgumentError, IllegalStateError, NullPool, createAsyncEngine } from '../engine/index.js';
-import type { AsyncEngine, PooledConnection, TransactionalOptions } from '../engine/index.js';
+import type { AsyncEngine, TransactionalOptions } from '../engine/index.js';
 import { engineProperties } from '../nest/transactional/engine-property.js';
 
 /**
@@ -14,7 +14,7 @@ import { engineProperties } from '../nest/transactional/engine-property.js';
  * @throws ArgumentError for an object whose class has no `@Transactional()` method.
  */
 export function disableTransactions(...instances: readonly object[]): AsyncEngine {
-  const engine = createAsyncEngine('postgresql://no-database', { poolClass: NoDatabasePool });
+  const engine = createAsyncEngine('postgresql://no-database', { poolClass: NullPool, asyncCreator: refuse });
   const { transaction, openTransaction } = engine;
   // Without a transaction around it, `mandatory` would refuse the call that the test is about.
   const disabled = Object.assign(engine, {
@@ -42,13 +42,11 @@ function inject(engine: AsyncEngine, instance: object): void {
   for (const property of properties) Reflect.set(instance, property, engine);
 }
 
-class NoDatabasePool extends NullPool {
-  override connect(): Promise<PooledConnection> {
-    return Promise.reject(
-      new IllegalStateError(
-        'a statement was run, and disableTransactions() has no database to run it on. Replace the repository by a ' +
-          'double, or test with DatabaseTestingModule.',
-      ),
-    );
-  }
+function refuse(): Promise<never> {
+  return Promise.reject(
+    new IllegalStateError(
+      'a statement was run, and disableTransactions() has no database to run it on. Replace the repository by a ' +
+        'double, or test with DatabaseTestingModule.',
+    ),
+  );
 }

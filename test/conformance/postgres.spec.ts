@@ -175,7 +175,7 @@ describe('what upstream knows of asyncpg', () => {
   it.each(['repeatable read', 'serializable'])(
     "AP-03: BEGIN keeps the session's own default, %s",
     async (level) => {
-      const engine = engineWith();
+      const engine = engineWith({ poolResetOnReturn: 'rollback' });
       const connection = await (await engine.connect()).executionOptions({ isolationLevel: 'AUTOCOMMIT' });
       await connection.execDriverSql(`SET default_transaction_isolation = '${level}'`);
       await connection.close();

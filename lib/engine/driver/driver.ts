@@ -1,3 +1,5 @@
+import type { SessionChanges } from './session-changes.js';
+
 /** One statement as it leaves for the server: `$1` placeholders, values by position. */
 export interface Command {
   readonly text: string;
@@ -113,6 +115,8 @@ export interface DriverConnection {
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */
   readonly isQuiet: boolean;
+  /** What was changed in it since it was opened, and what undoes that; absent where that is not seen. */
+  readonly changes?: SessionChanges | undefined;
   /** Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. */
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
   /**

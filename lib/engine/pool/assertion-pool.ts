@@ -1,16 +1,21 @@
 import type { Driver } from '../driver/driver.js';
 import { IllegalStateError } from '../errors/errors.js';
+import type { ConnectionRecord } from './connection-record.js';
+import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { QueuePool } from './queue-pool.js';
-import type { CheckoutOptions } from './waiter.js';
+import { WaitingLine } from './waiting-line.js';
+import type { CheckoutOptions, Waiter } from './waiting-line.js';
 
 /**
  * Lends one connection at a time and refuses the second, naming where the first was taken: a tool for finding
  * leaks.
  */
-export class AssertionPool extends QueuePool {
-  override readonly name: string = 'AssertionPool';
+export class AssertionPool extends Pool {
+  readonly name: string = 'AssertionPool';
+  readonly #line = new WaitingLine();
+  #idle: ConnectionRecord | undefined;
+  #resetting: Promise<void> | undefined;
   #takenAt: { stack?: string } = {};
 
   constructor(driver: Driver, options?: PoolOptions) {
@@ -18,26 +23,106 @@ export class AssertionPool extends QueuePool {
   }
 
   /** @throws IllegalStateError when the connection is on loan, besides what other pools throw. */
-  override connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    if (this.#isTaken()) return Promise.reject(this.#takenError());
-    const loan = super.connect(options);
-    this.#rememberSite();
-    return loan;
+  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+    try {
+      const refusal = this.refusal(options.signal);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
+      const loan = this.tryConnect();
+      if (loan !== undefined) return Promise.resolve(loan);
+      const waiter = this.wait(this.#line, options, options.timeout ?? this.options.poolTimeout);
+      this.#rememberSite();
+      void this.#serve(waiter);
+      return waiter.promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  override tryConnect(): PooledConnection | undefined {
-    if (this.#isTaken()) throw this.#takenError();
-    const loan = super.tryConnect();
+  tryConnect(): PooledConnection | undefined {
+    if (this.checkedOut() > 0 || this.waiting() > 0) throw this.#takenError();
+    const record = this.#idle;
+    if (this.options.poolPrePing || record === undefined) return undefined;
+    if (!this.isCurrent(record) || this.isExpired(record)) return undefined;
+    this.#idle = undefined;
+    const loan = this.lend(record, this.checkoutTrace());
     if (loan !== undefined) this.#rememberSite();
     return loan;
   }
 
-  override recreate(): AssertionPool {
-    return this.heir(new AssertionPool(this.driver, this.options));
+  size(): number {
+    return 1;
   }
 
-  #isTaken(): boolean {
-    return this.checkedOut() > 0 || this.waiting() > 0;
+  checkedIn(): number {
+    return this.#idle === undefined ? 0 : 1;
+  }
+
+  overflow(): number {
+    return this.checkedIn() + this.checkedOut() - 1;
+  }
+
+  waiting(): number {
+    return this.#line.size;
+  }
+
+  protected takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
+    if (!record.session.isOpen || record.generation !== this.generation) return void record.terminate();
+    if (record.isClean(this.resetMode)) return this.#keep(record);
+    this.#resetting = this.#resetAndKeep(record).finally(() => (this.#resetting = undefined));
+    return this.#resetting;
+  }
+
+  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
+    record.terminate();
+  }
+
+  // A detached session is its borrower's alone.
+  protected release(): void {}
+
+  protected async shutDown(): Promise<void> {
+    this.#line.rejectAll(this.disposedError());
+    await this.#resetting;
+    const record = this.#idle;
+    this.#idle = undefined;
+    await record?.close();
+  }
+
+  async #serve(waiter: Waiter): Promise<void> {
+    try {
+      if (this.#resetting !== undefined) await this.#resetting;
+      while (waiter.isWaiting) {
+        const idle = this.#idle === undefined ? undefined : await this.#reusable(this.#idle);
+        const record = idle ?? (await this.openRecord());
+        if (waiter.isWaiting) this.deliver(record, waiter);
+        else await this.#keep(record);
+      }
+    } catch (error) {
+      waiter.reject(error);
+    }
+  }
+
+  /** The idle connection, where it is good; otherwise it is ended. */
+  async #reusable(record: ConnectionRecord): Promise<ConnectionRecord | undefined> {
+    this.#idle = undefined;
+    if (!this.isCurrent(record) || this.isExpired(record)) return void (await record.close());
+    const failure = this.options.poolPrePing
+      ? await record.ping(this.observer.classifyPingFailure)
+      : undefined;
+    if (failure === undefined) return record;
+    if (failure.invalidatesPool) this.invalidateAll(record);
+    if (!failure.isDisconnect) throw failure.error;
+    return undefined;
+  }
+
+  async #resetAndKeep(record: ConnectionRecord): Promise<void> {
+    if (await record.reset(this.resetMode)) await this.#keep(record);
+  }
+
+  #keep(record: ConnectionRecord): Promise<void> | undefined {
+    // A caller that gave up may have left an attempt behind, beside that of the next one.
+    if (this.isDisposed || this.#idle !== undefined) return record.close();
+    this.#idle = record;
+    return undefined;
   }
 
   #rememberSite(): void {
@@ -49,7 +134,7 @@ export class AssertionPool extends QueuePool {
     // Without the heading, #rememberSite and the method that called it.
     const site = this.#takenAt.stack?.split('\n').slice(3).join('\n') ?? '';
     return new IllegalStateError(
-      `the connection of the AssertionPool is already on loan; return it first. It was taken at:\n${site}`,
+      `the connection of the AssertionPool is already on loan. Return it first; it was taken at:\n${site}`,
     );
   }
 }

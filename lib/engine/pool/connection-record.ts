@@ -1,15 +1,30 @@
-import type { DriverConnection } from '../driver/driver.js';
+import type { Control, DriverConnection } from '../driver/driver.js';
 import { ConnectionLostError } from '../errors/errors.js';
 import type { ResetOnReturn } from './pool-options.js';
 
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */
 const ANSWER_DEADLINE = 5_000;
+/** The part of its age by which a session expires earlier at most, so that not all expire at once. */
+const AGE_JITTER = 0.25;
 
-/** Is told when a connection is about to be closed. */
-export interface RecordWatch {
+/** Is called when a connection is about to be closed. */
+export interface RecordObserver {
   readonly isObserved: boolean;
   closing(record: ConnectionRecord, way: 'closes' | 'drops'): void;
 }
+
+/** What to do about a session whose ping has failed. */
+export interface PingFailure {
+  /** What the checkout fails with, where the session is not replaced. */
+  readonly error: unknown;
+  /** True: the session is lost, and it is replaced silently. */
+  readonly isDisconnect: boolean;
+  /** True: the other sessions of its age count as lost, too. */
+  readonly invalidatesPool: boolean;
+}
+
+/** Asks listeners what the failure of a ping means; undefined where there are none. */
+export type PingFailureClassifier = (error: unknown) => PingFailure | undefined;
 
 /** One physical connection as the pool knows it, from its opening to its end. */
 export class ConnectionRecord {
@@ -17,13 +32,14 @@ export class ConnectionRecord {
   /** The generation of the pool in which the connection was asked for. */
   readonly generation: number;
   readonly #openedAt = performance.now();
-  readonly #watch: RecordWatch;
+  readonly #lifeFactor = 1 - AGE_JITTER * Math.random();
+  readonly #observer: RecordObserver;
   #info: Map<unknown, unknown> | undefined;
   #idleSince = 0;
   #condition: 'good' | 'outdated' | 'ended' = 'good';
 
-  constructor(session: DriverConnection, generation: number, watch: RecordWatch) {
-    this.#watch = watch;
+  constructor(session: DriverConnection, generation: number, observer: RecordObserver) {
+    this.#observer = observer;
     this.session = session;
     this.generation = generation;
   }
@@ -37,13 +53,18 @@ export class ConnectionRecord {
     return this.#condition === 'outdated';
   }
 
-  /** No transaction is open and nothing is under way: it can go to the next borrower as it is. */
-  get isClean(): boolean {
+  /** No transaction is open and nothing is running. */
+  get isIdle(): boolean {
     return this.session.status === 'idle' && this.session.isQuiet;
   }
 
   get idleSince(): number {
     return this.#idleSince;
+  }
+
+  /** True: it can go to the next borrower as it is. */
+  isClean(mode: ResetOnReturn): boolean {
+    return this.isIdle && (mode !== 'session' || this.session.changes?.isEmpty !== false);
   }
 
   outdate(): void {
@@ -52,45 +73,73 @@ export class ConnectionRecord {
 
   /** Says goodbye to the server. Never rejects. */
   async close(): Promise<void> {
-    this.#tellEnd('closes');
+    this.#emitClosing('closes');
     await this.session.close();
   }
 
   /** Drops the session at once. */
   terminate(): void {
-    this.#tellEnd('drops');
+    this.#emitClosing('drops');
     this.session.terminate();
   }
 
-  #tellEnd(way: 'closes' | 'drops'): void {
+  #emitClosing(way: 'closes' | 'drops'): void {
     if (this.#condition === 'ended') return;
     this.#condition = 'ended';
-    if (this.#watch.isObserved) this.#watch.closing(this, way);
+    if (this.#observer.isObserved) this.#observer.closing(this, way);
   }
 
   markIdle(now: number): void {
     this.#idleSince = now;
   }
 
+  /** True: it is older than `age` ms, or than up to a quarter less: each session has a share of its own. */
   isOlderThan(age: number): boolean {
-    return performance.now() - this.#openedAt > age;
+    return performance.now() - this.#openedAt > age * this.#lifeFactor;
   }
 
-  /** Throws what the server, or its silence, has to say. */
-  async ping(): Promise<void> {
-    await settleInTime(() => this.session.execute([], { text: '', prepare: false }));
-    if (!this.session.isOpen) throw unanswered();
+  /** Asks for a sign of life before a checkout. Undefined: the session is good; otherwise it was dropped. */
+  async ping(classify: PingFailureClassifier | undefined): Promise<PingFailure | undefined> {
+    try {
+      await settleInTime(() => this.session.execute([], { text: '', prepare: false }));
+      if (!this.session.isOpen) throw unanswered();
+      return undefined;
+    } catch (error) {
+      this.terminate();
+      // Nothing but its loss keeps a session from answering an empty query.
+      return classify?.(error) ?? { error, isDisconnect: true, invalidatesPool: true };
+    }
   }
 
-  /** Ends an open transaction. False: that failed, or took too long, and the session was terminated. */
+  /**
+   * Ends an open transaction and undoes what the borrower was seen to change, in one flight. False: that is
+   * not possible, failed, or took too long, and the session was ended.
+   */
   async reset(mode: ResetOnReturn): Promise<boolean> {
-    if (mode !== null) {
-      const text = mode === 'commit' && this.session.status !== 'failed' ? 'COMMIT' : 'ROLLBACK';
-      const answered = await succeeds(() => this.session.execute([], { text, prepare: false }));
-      if (answered && this.session.isOpen && this.isClean) return true;
+    const commands = this.#resetCommands(mode);
+    const last = commands?.pop();
+    if (commands === undefined || last === undefined) {
+      // A session that only a new one can replace has done nothing wrong: it may say goodbye.
+      if (this.isIdle) await this.close();
+      else this.terminate();
+      return false;
+    }
+    const isAnswered = await succeeds(() => this.session.execute(commands, { prepare: false, ...last }));
+    if (isAnswered && this.session.isOpen && this.isIdle) {
+      if (mode === 'session') this.session.changes?.clear();
+      return true;
     }
     this.terminate();
     return false;
+  }
+
+  #resetCommands(mode: ResetOnReturn): Control[] | undefined {
+    if (mode === null) return undefined;
+    const changes = mode === 'session' ? this.session.changes : undefined;
+    const undo = changes === undefined || changes.isEmpty ? [] : changes.undo();
+    if (undo === undefined) return undefined;
+    const text = mode === 'commit' && this.session.status !== 'failed' ? 'COMMIT' : 'ROLLBACK';
+    return this.isIdle ? [...undo] : [{ text, prepare: false }, ...undo];
   }
 }
 
@@ -103,7 +152,7 @@ function settleInTime(work: () => Promise<unknown>): Promise<unknown> {
   });
 }
 
-// What throws at once must not leave its timer behind.
+// An error that is thrown synchronously must not leave the timer behind.
 async function attempt(work: () => Promise<unknown>): Promise<void> {
   await work();
 }

@@ -1,7 +1,7 @@
 import type { ConnectionRecord } from './connection-record.js';
 import type { LinkedList } from '../util/linked-list.js';
 
-export interface SweepRules {
+export interface SweepOptions {
   /** Milliseconds after which an idle connection is closed. */
   readonly timeout: number;
   /** How many idle connections stay. */
@@ -11,17 +11,17 @@ export interface SweepRules {
 }
 
 /**
- * Closes connections that have been idle for too long: one timer for all of them, which keeps no process
- * alive.
+ * Closes connections that have been idle for too long: one timer for all of them, which does not keep the
+ * process alive.
  */
 export class IdleSweeper {
   readonly #idle: LinkedList<ConnectionRecord>;
-  readonly #rules: SweepRules;
+  readonly #options: SweepOptions;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(idle: LinkedList<ConnectionRecord>, rules: SweepRules) {
+  constructor(idle: LinkedList<ConnectionRecord>, options: SweepOptions) {
     this.#idle = idle;
-    this.#rules = rules;
+    this.#options = options;
   }
 
   /** To be called when a connection was put at the end of the idle ones. */
@@ -38,19 +38,19 @@ export class IdleSweeper {
   #schedule(): void {
     // Records are appended as they come back, so the first is the one that has been idle longest.
     const first = this.#idle.first;
-    if (first === undefined || this.#idle.size <= this.#rules.keep) return;
-    const remaining = first.idleSince + this.#rules.timeout - performance.now();
+    if (first === undefined || this.#idle.size <= this.#options.keep) return;
+    const remaining = first.idleSince + this.#options.timeout - performance.now();
     this.#timer = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(remaining)));
     this.#timer.unref();
   }
 
   #sweep(): void {
     this.#timer = undefined;
-    const limit = performance.now() - this.#rules.timeout;
+    const limit = performance.now() - this.#options.timeout;
     let record = this.#idle.first;
-    while (record !== undefined && this.#idle.size > this.#rules.keep && record.idleSince <= limit) {
+    while (record !== undefined && this.#idle.size > this.#options.keep && record.idleSince <= limit) {
       this.#idle.shift();
-      this.#rules.close(record);
+      this.#options.close(record);
       record = this.#idle.first;
     }
     this.#schedule();

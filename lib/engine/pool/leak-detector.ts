@@ -2,8 +2,8 @@ import type { EngineLogger } from '../util/logger.js';
 import type { ConnectionRecord } from './connection-record.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** What a pool knows of its connections on loan: a Set of them, or a watch over them. */
-export interface Loans extends Iterable<PooledConnection> {
+/** The connections on loan: a Set of them, or a {@link LeakDetector}. */
+export interface CheckedOutConnections extends Iterable<PooledConnection> {
   readonly size: number;
   add(loan: PooledConnection, record: ConnectionRecord, trace: string | undefined): unknown;
   delete(loan: PooledConnection): unknown;
@@ -15,7 +15,7 @@ export interface LeakOptions {
   readonly threshold: number;
   readonly logger: EngineLogger;
   readonly poolName: () => string;
-  /** Ends the loan of a connection that nobody can return any more. */
+  /** Ends the loan of a connection whose borrower was garbage-collected. */
   reclaim(record: ConnectionRecord): void;
   /** Runs `work` outside the async context of the borrower. */
   outsideOfRequests<T>(work: () => T): T;
@@ -29,12 +29,12 @@ interface Entry {
 }
 
 /**
- * Connections on loan that are not kept alive by being written down, so that one that nobody holds any more
- * is found: it is reported with the stack of its checkout, and its place is freed. One that is held for too
- * long is reported once.
+ * The connections on loan, held weakly, so that one whose borrower was garbage-collected is found: it is
+ * reported with the stack of its checkout, and its place is freed. One that is held for too long is reported
+ * once.
  */
-export class LeakDetector implements Loans {
-  readonly #rules: LeakOptions;
+export class LeakDetector implements CheckedOutConnections {
+  readonly #options: LeakOptions;
   readonly #entries = new Set<Entry>();
   readonly #entryOf = new WeakMap<PooledConnection, Entry>();
   /** Not reported yet, the oldest first. */
@@ -42,8 +42,8 @@ export class LeakDetector implements Loans {
   readonly #collected = new FinalizationRegistry<Entry>((entry) => this.#onCollected(entry));
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(rules: LeakOptions) {
-    this.#rules = rules;
+  constructor(options: LeakOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -55,7 +55,7 @@ export class LeakDetector implements Loans {
     this.#entries.add(entry);
     this.#entryOf.set(loan, entry);
     this.#collected.register(loan, entry, entry);
-    if (this.#rules.threshold === 0) return;
+    if (this.#options.threshold === 0) return;
     this.#unreported.add(entry);
     if (this.#timer === undefined) this.#schedule();
   }
@@ -90,18 +90,18 @@ export class LeakDetector implements Loans {
   #onCollected(entry: Entry): void {
     this.#forget(entry);
     this.#report(
-      'was never returned, and nobody holds it any more: its session was ended and its place is free',
+      'was never returned and was garbage-collected: its session was ended and its place is free',
       entry,
     );
-    this.#rules.reclaim(entry.record);
+    this.#options.reclaim(entry.record);
   }
 
-  /** One timer for all, which keeps no process alive. */
+  /** One timer for all, which does not keep the process alive. */
   #schedule(): void {
     const [oldest] = this.#unreported;
     if (oldest === undefined) return;
-    const remaining = oldest.since + this.#rules.threshold - performance.now();
-    this.#rules.outsideOfRequests(() => {
+    const remaining = oldest.since + this.#options.threshold - performance.now();
+    this.#options.outsideOfRequests(() => {
       this.#timer = setTimeout(() => this.#reportLate(), Math.max(1, Math.ceil(remaining)));
     });
     this.#timer?.unref();
@@ -109,7 +109,7 @@ export class LeakDetector implements Loans {
 
   #reportLate(): void {
     this.#timer = undefined;
-    const { threshold } = this.#rules;
+    const { threshold } = this.#options;
     for (const entry of this.#unreported) {
       if (entry.since + threshold > performance.now()) break;
       this.#unreported.delete(entry);
@@ -119,8 +119,8 @@ export class LeakDetector implements Loans {
   }
 
   #report(happened: string, { record, trace = '    an unknown place' }: Entry): void {
-    this.#rules.logger.warn(
-      `a connection of the ${this.#rules.poolName()} (server process ${record.session.processId ?? 'unknown'}) ${happened}. ` +
+    this.#options.logger.warn(
+      `a connection of the ${this.#options.poolName()} (server process ${record.session.processId ?? 'unknown'}) ${happened}. ` +
         `Close it in a finally block, or take it with "await using" or a callback. It was taken at:\n${trace}`,
     );
   }

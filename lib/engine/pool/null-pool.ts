@@ -1,35 +1,25 @@
 import type { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
 import type { PooledConnection } from './pooled-connection.js';
-import type { CheckoutOptions, Waiter } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
+import type { CheckoutOptions, Waiter } from './waiting-line.js';
 
-/** Keeps nothing: every checkout opens a connection and every return closes it. Its number is not limited. */
+/** Keeps nothing: every checkout opens a connection and every return closes it. Their number has no limit. */
 export class NullPool extends Pool {
   readonly name: string = 'NullPool';
   readonly #line = new WaitingLine();
 
-  /** `timeout` bounds the opening where it is given; `poolTimeout` has no meaning here. */
-  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+  /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
+  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     const refusal = this.refusal(options.signal);
-    if (refusal !== undefined) return Promise.reject(refusal.reason);
-    const waiter = this.#line.join({
-      timeout: options.timeout ?? 0,
-      signal: options.signal,
-      waiting: options.waiting,
-      trace: this.checkoutTrace(),
-      expired: (timeout) => this.timeoutError(timeout),
-    });
+    if (refusal !== undefined) throw refusal.reason;
+    const waiter = this.wait(this.#line, options, options.timeout ?? 0);
     void this.#openFor(waiter);
-    return waiter.promise;
+    return await waiter.promise;
   }
 
   tryConnect(): undefined {
     return undefined;
-  }
-
-  recreate(): NullPool {
-    return this.heir(new NullPool(this.driver, this.options));
   }
 
   size(): number {
@@ -49,8 +39,8 @@ export class NullPool extends Pool {
   }
 
   protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
-    // The server rolls back by itself what is open when a session ends; only a COMMIT must be said.
-    if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isClean) {
+    // The server rolls back by itself what is open when a session ends; only a COMMIT has to be sent.
+    if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isIdle) {
       await record.reset('commit');
     }
     await record.close();
@@ -69,17 +59,16 @@ export class NullPool extends Pool {
   }
 
   async #openFor(waiter: Waiter): Promise<void> {
-    let record: ConnectionRecord;
-    try {
-      record = await this.openRecord();
-    } catch (error) {
-      waiter.reject(error);
-      return;
+    while (waiter.isWaiting) {
+      let record: ConnectionRecord;
+      try {
+        record = await this.openRecord();
+      } catch (error) {
+        waiter.reject(error);
+        return;
+      }
+      if (waiter.isWaiting) this.deliver(record, waiter);
+      else await record.close();
     }
-    if (!waiter.isWaiting) {
-      await record.close();
-      return;
-    }
-    this.hand(record, waiter);
   }
 }

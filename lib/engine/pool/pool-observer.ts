@@ -2,27 +2,23 @@ import { isPoolTraced, publish } from '../util/channels.js';
 import { EventHub } from '../util/events.js';
 import type { EventOf, ListenerTally } from '../util/events.js';
 import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
-import type { ConnectionRecord } from './connection-record.js';
+import type { ConnectionRecord, PingFailureClassifier } from './connection-record.js';
 import { POOL_TIMINGS } from './pool-events.js';
 import type { PoolEvent, PoolEvents } from './pool-events.js';
-import type { PingJudge } from './pre-ping.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /**
- * Tells listeners, channels and the log what happens in a pool. It goes on from a pool to the one that
- * replaces it.
+ * Emits what happens in a pool to listeners, channels and the log. A pool hands it to the one that replaces
+ * it.
  */
 export class PoolObserver {
   readonly #tally: ListenerTally = { count: 0 };
   readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
-  /**
-   * `nobody` was told of a first connection yet; a promise, which never rejects, while listeners are being
-   * told.
-   */
-  #first: 'nobody' | 'told' | Promise<void> = 'nobody';
+  /** A promise, which never rejects, while listeners of `firstConnect` run. */
+  #first: 'to come' | 'emitted' | Promise<void> = 'to come';
   /** Asks the engine's listeners what a failed ping means; undefined for a pool without an engine. */
-  pingJudge: PingJudge | undefined;
+  classifyPingFailure: PingFailureClassifier | undefined;
 
   /** Sends the pool's lines and the failures of its listeners elsewhere. */
   logTo(make: (tally: ListenerTally) => EchoLog): void {
@@ -32,7 +28,7 @@ export class PoolObserver {
 
   /** For the pool that replaces another one: its first connection is a first one again. */
   renew(): this {
-    this.#first = 'nobody';
+    this.#first = 'to come';
     return this;
   }
 
@@ -44,10 +40,10 @@ export class PoolObserver {
     return this.#log;
   }
 
-  /** Throws what a listener throws; a first connection that fails of that was none. */
+  /** Throws what a listener throws; the next connection is then a first one. */
   async opened(record: ConnectionRecord): Promise<void> {
     const event = eventOf(record);
-    while (this.#first !== 'told') await (this.#first === 'nobody' ? this.#beFirst(event) : this.#first);
+    while (this.#first !== 'emitted') await (this.#first === 'to come' ? this.#beFirst(event) : this.#first);
     publish('connect', event);
     this.#log.debug('connect', 'created a connection', fieldsOf(record));
     await this.hub.emitAwaited('connect', event);
@@ -56,16 +52,16 @@ export class PoolObserver {
   // The others wait until the first is ready; when it fails, one of them is the first.
   async #beFirst(event: PoolEvent): Promise<void> {
     publish('firstConnect', event);
-    const telling = this.hub.emitAwaited('firstConnect', event);
-    const turn = telling.catch(() => undefined);
+    const emission = this.hub.emitAwaited('firstConnect', event);
+    const turn = emission.catch(() => undefined);
     this.#first = turn;
-    let isTold = false;
+    let hasSucceeded = false;
     try {
-      await telling;
-      isTold = true;
+      await emission;
+      hasSucceeded = true;
     } finally {
       // Meanwhile another pool may have taken over, whose first connection is still to come.
-      if (this.#first === turn) this.#first = isTold ? 'told' : 'nobody';
+      if (this.#first === turn) this.#first = hasSucceeded ? 'emitted' : 'to come';
     }
   }
 
@@ -79,33 +75,38 @@ export class PoolObserver {
 
   resetting(record: ConnectionRecord, what: string): void {
     this.#log.debug('return', 'a connection is being returned', fieldsOf(record));
-    this.#tell('reset', { ...eventOf(record), isClean: record.isClean });
+    this.#emitSafely('reset', { ...eventOf(record), isClean: record.isIdle });
     this.#log.debug('reset', what, fieldsOf(record));
+  }
+
+  /** A warning of the pool itself. */
+  warn(event: string, message: string): void {
+    this.#log.warn(event, message, {});
   }
 
   checkedIn(record: ConnectionRecord, isBack: boolean): void {
     const { info, session } = record;
-    this.#tell('checkin', { info, driverConnection: isBack ? session.driverConnection : undefined });
+    this.#emitSafely('checkin', { info, driverConnection: isBack ? session.driverConnection : undefined });
   }
 
   closing(record: ConnectionRecord, way: 'closes' | 'drops'): void {
     this.#log.debug('close', `${way} a connection`, fieldsOf(record));
-    this.#tell('close', eventOf(record));
+    this.#emitSafely('close', eventOf(record));
   }
 
   detached(record: ConnectionRecord): void {
-    this.#tell('detach', eventOf(record));
+    this.#emitSafely('detach', eventOf(record));
   }
 
   invalidated(record: ConnectionRecord, cause: unknown, isSoft: boolean): void {
     const reason = cause instanceof Error ? `: ${cause.name}: ${cause.message}` : '';
     const name = isSoft ? 'softInvalidate' : 'invalidate';
     this.#log.info(name, `${isSoft ? 'soft ' : ''}invalidation of a connection${reason}`, fieldsOf(record));
-    this.#tell(name, { ...eventOf(record), cause });
+    this.#emitSafely(name, { ...eventOf(record), cause });
   }
 
-  // Where nobody could do anything about it: a connection must come back, whatever its listeners do.
-  #tell<Name extends 'reset' | 'checkin' | 'close' | 'detach' | 'invalidate' | 'softInvalidate'>(
+  // A connection must come back whatever its listeners do, so their errors go to the logger.
+  #emitSafely<Name extends 'reset' | 'checkin' | 'close' | 'detach' | 'invalidate' | 'softInvalidate'>(
     name: Name,
     event: EventOf<PoolEvents, Name>,
   ): void {

@@ -14,8 +14,11 @@ import {
 import { mergeOptions } from '../util/merge-options.js';
 import { OptionTable } from '../util/option-table.js';
 
-/** What happens to a transaction that is still open when its connection comes back. */
-export type ResetOnReturn = 'rollback' | 'commit' | null;
+/**
+ * What happens when a connection comes back: `session` rolls back and undoes what was changed in the session;
+ * `rollback` and `commit` only end an open transaction; `null` sends nothing.
+ */
+export type ResetOnReturn = 'session' | 'rollback' | 'commit' | null;
 
 /** How a pool keeps its connections. Times are milliseconds. */
 export interface PoolOptions {
@@ -31,7 +34,10 @@ export interface PoolOptions {
    * when the pool is full.
    */
   readonly poolTimeout?: number | undefined;
-  /** A connection older than this (ms) is replaced at its checkout. Default -1: never. */
+  /**
+   * A connection older than this (ms), or up to a quarter less so that not all end at once, is replaced at its
+   * checkout. Default -1: never.
+   */
   readonly poolRecycle?: number | undefined;
   /** Asks the server for a sign of life at each checkout, one round trip. Default false. */
   readonly poolPrePing?: boolean | undefined;
@@ -42,8 +48,11 @@ export interface PoolOptions {
   /** Closes connections that have been idle for so long (ms). Default: off. */
   readonly poolIdleTimeout?: number | undefined;
   /**
-   * Ends a transaction that was left open. Nothing is sent when the server is idle. Default `'rollback'`;
-   * with `null` nothing is ever sent and a connection that comes back inside a transaction is dropped.
+   * How a connection that comes back is made ready for the next borrower; a clean one costs nothing. Default
+   * `'session'`: an open transaction is rolled back, and what was seen to change in the session is undone in
+   * the same flight: SET, SET ROLE, `set_config`, LISTEN, PREPARE, temporary tables, advisory locks; the
+   * engine's `settings` are applied again. `'rollback'` (default with `pgbouncer`) and `'commit'` only end the
+   * transaction. With `null` nothing is ever sent, and a connection inside a transaction is dropped.
    */
   readonly poolResetOnReturn?: ResetOnReturn | undefined;
   /**
@@ -52,6 +61,11 @@ export interface PoolOptions {
    * freed. 0: only the second ones. Costs some microseconds for each checkout. Default: off.
    */
   readonly poolLeakThreshold?: number | undefined;
+  /**
+   * Callers that may wait for a connection at once; more are refused with `PoolOverloadError`. Default: 50 for
+   * each connection that a `QueuePool` may have (`poolSize + maxOverflow`).
+   */
+  readonly poolMaxWaiting?: number | undefined;
   /** Where warnings go. Default: the console. */
   readonly logger?: EngineLogger | undefined;
 }
@@ -68,6 +82,7 @@ export interface ResolvedPoolOptions {
   readonly poolIdleTimeout: number | undefined;
   readonly poolResetOnReturn: ResetOnReturn;
   readonly poolLeakThreshold: number | undefined;
+  readonly poolMaxWaiting: number | undefined;
   readonly logger: EngineLogger;
 }
 
@@ -87,8 +102,9 @@ export const POOL_OPTIONS = new OptionTable<ResolvedPoolOptions>(
     poolUseLifo: flagRule,
     poolMinIdle: integerRule(0, 'an integer of at least 0'),
     poolIdleTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
-    poolResetOnReturn: oneOf('rollback', 'commit', null),
+    poolResetOnReturn: oneOf('session', 'rollback', 'commit', null),
     poolLeakThreshold: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}, or undefined (off)`),
+    poolMaxWaiting: integerRule(0, 'an integer of at least 0'),
     logger: { expected: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
   },
   'refused',
@@ -106,8 +122,9 @@ const defaults: ResolvedPoolOptions = {
   poolUseLifo: false,
   poolMinIdle: 0,
   poolIdleTimeout: undefined,
-  poolResetOnReturn: 'rollback',
+  poolResetOnReturn: 'session',
   poolLeakThreshold: undefined,
+  poolMaxWaiting: undefined,
   logger: CONSOLE_LOGGER,
 };
 

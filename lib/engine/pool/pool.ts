@@ -1,16 +1,28 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Driver } from '../driver/driver.js';
+import type { Driver, DriverConnection } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
-import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../errors/errors.js';
+import { WhenEmpty } from '../util/when-empty.js';
+import {
+  IllegalStateError,
+  OperationalError,
+  PoolOverloadError,
+  PoolTimeoutError,
+  ResourceClosedError,
+} from '../errors/errors.js';
 import { ConnectionRecord } from './connection-record.js';
 import { LeakDetector } from './leak-detector.js';
-import type { Loans } from './leak-detector.js';
-import { ListeningPool } from './listening-pool.js';
-import { resolvePoolOptions, type PoolOptions, type ResolvedPoolOptions } from './pool-options.js';
+import type { CheckedOutConnections } from './leak-detector.js';
+import type { PoolEvents } from './pool-events.js';
+import { PoolObserver } from './pool-observer.js';
+import { resolvePoolOptions } from './pool-options.js';
+import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
-import type { Lender } from './pooled-connection.js';
+import type { LoanOwner } from './pooled-connection.js';
 import type { SessionViews } from './session-views.js';
-import type { CheckoutOptions, Waiter } from './waiter.js';
+import type { CheckoutOptions, Waiter, WaitingLine } from './waiting-line.js';
+
+/** How many connections in a row a `checkout` listener may end before the checkout fails. */
+const MAX_REFUSALS = 3;
 
 /**
  * What every pool can do. Opens nothing before the first checkout.
@@ -18,35 +30,31 @@ import type { CheckoutOptions, Waiter } from './waiter.js';
  * Open connections keep the process alive, as those of `pg` do, idle ones too: a script ends after
  * `dispose()` (an engine's `aclose()`), or when `poolIdleTimeout` has closed the last. Timers of the pool
  * never do.
+ *
+ * A subclass that has a constructor of its own takes `(driver, options)`, or overrides `recreate()`.
  */
-export abstract class Pool extends ListeningPool implements AsyncDisposable {
+export abstract class Pool implements AsyncDisposable {
   /** What holds for this pool, defaults included. */
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
-  /** What stands in front of the sessions that are lent; the engine hands it from pool to pool. @internal */
+  /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
   views: SessionViews | undefined;
-  readonly #lender: Lender = {
-    viewOf: (session) => (this.views === undefined ? session : this.views.of(session)),
-    takeBack: (loan, record) => {
+  #observer = new PoolObserver();
+  readonly #owner: LoanOwner = {
+    viewOf: (session) => this.views?.of(session) ?? session,
+    onReturn: (loan, record) => {
       this.#endLoan(loan);
-      return this.observer.isObserved ? this.#takeBackWatched(loan, record) : this.takeBack(loan, record);
+      return this.observer.isObserved ? this.#takeBackObserved(loan, record) : this.takeBack(loan, record);
     },
-    discard: (loan, record) => {
-      this.#endLoan(loan);
-      this.discard(loan, record);
-      if (this.observer.isObserved) this.observer.checkedIn(record, false);
-    },
-    release: (loan, record) => {
+    onInvalidated: (loan, record, cause, isSoft) => this.#onInvalidated(loan, record, cause, isSoft),
+    onDetached: (loan, record) => {
       this.#endLoan(loan);
       this.release(loan, record);
       if (this.observer.isObserved) this.observer.detached(record);
     },
-    invalidated: (record, cause, isSoft) => {
-      if (this.observer.isObserved) this.observer.invalidated(record, cause, isSoft);
-    },
   };
-  readonly #loans: Loans;
-  #onDrained: (() => void) | undefined;
+  readonly #loans: CheckedOutConnections;
+  readonly #whenReturned = new WhenEmpty();
   // A socket or timer that outlives its request must not hold on to the request's async context.
   readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
   #generation = 0;
@@ -54,10 +62,9 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
-    super();
     this.driver = driver;
     this.options = resolvePoolOptions(options);
-    this.#loans = this.#watchOrSet();
+    this.#loans = this.#makeLoans();
   }
 
   /** The name that `status()` begins with. */
@@ -66,33 +73,34 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   /**
    * Lends a connection: an idle one, a new one, or the next that comes back.
    *
-   * @throws PoolTimeoutError, PoolDeadlockError, ResourceClosedError after `dispose()`, the signal's reason,
-   * or what opening a connection failed with.
+   * @throws PoolTimeoutError, PoolOverloadError, PoolDeadlockError, ResourceClosedError after `dispose()`, the
+   * signal's reason, or what opening a connection failed with.
+   * @example
+   * await using pooled = await pool.connect();
    */
   abstract connect(options?: CheckoutOptions): Promise<PooledConnection>;
 
-  /**
-   * Lends an idle connection that is good as it is; undefined where `connect()` would have to wait for
-   * anything.
-   */
+  /** Lends an idle connection that is good as it is; undefined where `connect()` would have to wait. */
   abstract tryConnect(): PooledConnection | undefined;
-
-  /** A pool of the same class and settings that has no connections; this one is left as it is. */
-  abstract recreate(): Pool;
 
   /** How many connections are kept: `poolSize`. */
   abstract size(): number;
   /** How many connections are idle. */
   abstract checkedIn(): number;
-  /** How many connections are on loan. */
-  checkedOut(): number {
-    return this.#loans.size;
-  }
-
   /** How many connections exist above `poolSize`; negative while there are fewer. */
   abstract overflow(): number;
   /** How many callers wait for a connection. */
   abstract waiting(): number;
+
+  protected abstract shutDown(): Promise<void>;
+  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
+  protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
+  protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
+
+  /** How many connections are on loan. */
+  checkedOut(): number {
+    return this.#loans.size;
+  }
 
   /** The figures in one line. */
   status(): string {
@@ -100,6 +108,42 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
       `${this.name}: size ${this.size()}, checked in ${this.checkedIn()}, checked out ${this.checkedOut()}, ` +
       `overflow ${this.overflow()}, waiting ${this.waiting()}`
     );
+  }
+
+  /**
+   * Adds a listener; see {@link PoolEvents}.
+   *
+   * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
+   * event.
+   */
+  on<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#observer.hub.on(event, listener);
+    return this;
+  }
+
+  /** Adds a listener that is called once. */
+  once<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#observer.hub.on(event, listener, true);
+    return this;
+  }
+
+  /** Removes a listener. */
+  off<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
+    this.#observer.hub.off(event, listener);
+    return this;
+  }
+
+  /** Its events and its log; the engine sets the logger. @internal */
+  get observer(): PoolObserver {
+    return this.#observer;
+  }
+
+  /** A pool of the same class and settings that has no connections; this one stays as it is. */
+  recreate(): Pool {
+    const PoolClass = this.constructor as new (driver: Driver, options: PoolOptions) => Pool;
+    const pool = new PoolClass(this.driver, this.options);
+    pool.#observer = this.#observer.renew();
+    return pool;
   }
 
   /**
@@ -126,21 +170,16 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
 
   /**
    * Waits until nothing is on loan, at most `timeout` ms; what is on loan then is cancelled and its session
-   * ended. Resolves to how many sessions were. Does not keep new checkouts from coming: whoever drains stops
-   * them first.
+   * ended. Resolves to how many sessions were. Does not refuse new checkouts: stop them first.
    */
   async drain(timeout: number): Promise<number> {
-    if (this.#loans.size > 0) {
-      const drained = new Promise<void>((resolve) => {
-        this.#onDrained = resolve;
-      });
-      const timer = setTimeout(() => this.#onDrained?.(), timeout);
-      await drained;
-      clearTimeout(timer);
-    }
+    await this.#whenReturned.wait(this.#loans.size === 0, timeout);
     const left = [...this.#loans];
+    if (left.length === 0) return 0;
+    // A statement that is cancelled gives its connection back by itself: that one is closed, too.
+    this.invalidateAll();
     await Promise.all(left.map((loan) => loan.session.cancel().catch(() => undefined)));
-    for (const loan of left) loan.invalidate();
+    for (const loan of left) this.#end(loan);
     return left.length;
   }
 
@@ -149,39 +188,55 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     return this.dispose();
   }
 
+  /** True: it lends no more. */
+  get isDisposed(): boolean {
+    return this.#state === 'disposed';
+  }
+
   /**
-   * Lends to whoever called just now; throws what a listener of `checkout` throws. `trace`: the stack of the
-   * checkout, taken by `checkoutTrace()`.
+   * Lends to the caller of just now, with the stack that `checkoutTrace()` has taken. Undefined where a
+   * listener of `checkout` has ended the connection: the caller is to get another one.
+   *
+   * @throws what a listener of `checkout` throws.
    */
-  protected lend(record: ConnectionRecord, trace?: string): PooledConnection {
+  protected lend(record: ConnectionRecord, trace?: string): PooledConnection | undefined {
     const loan = this.#register(record, trace);
     if (!this.observer.isObserved) return loan;
     try {
       this.observer.checkedOut(record, loan);
-      return loan;
     } catch (error) {
       loan.invalidate(error);
       throw error;
     }
+    if (loan.isValid) return loan;
+    this.#end(loan);
+    return undefined;
   }
 
-  /** Lends to somebody who waits; what a listener of `checkout` throws is for him. */
-  protected hand(record: ConnectionRecord, waiter: Waiter | undefined): void {
-    if (waiter === undefined) return;
+  /** Lends to a waiter, who gets the error that a listener of `checkout` throws. */
+  protected deliver(record: ConnectionRecord, waiter: Waiter): void {
     const loan = this.#register(record, waiter.trace);
     try {
       if (this.observer.isObserved) this.observer.checkedOut(record, loan);
     } catch (error) {
-      // First: what the invalidation frees is not for him.
+      // The rejection comes first: the slot that the invalidation frees must not go to this waiter.
       waiter.reject(error);
       loan.invalidate(error);
       return;
     }
-    waiter.resolve(loan);
+    if (loan.isValid) return waiter.resolve(loan);
+    // The waiter stays in line: the slot that becomes free has another connection for it.
+    if (waiter.countRefusal() >= MAX_REFUSALS) waiter.reject(refusedByListener());
+    this.#end(loan);
+  }
+
+  /** Ends a loan that a listener, or the server, may have ended already. */
+  #end(loan: PooledConnection): void {
+    if (this.isLent(loan)) loan.invalidate();
   }
 
   #register(record: ConnectionRecord, trace: string | undefined): PooledConnection {
-    const loan = new PooledConnection(record, this.#lender);
+    const loan = new PooledConnection(record, this.#owner);
     this.#loans.add(loan, record, trace);
     return loan;
   }
@@ -191,10 +246,31 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     return true;
   }
 
-  async #takeBackWatched(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
-    const mode = this.options.poolResetOnReturn;
-    const isReset = mode !== null && record.session.isOpen && !record.isClean && this.isLastLoanOf(record);
-    this.observer.resetting(record, isReset ? `${mode} on return` : 'nothing to reset on return');
+  /** How many callers may wait. */
+  protected get maxWaiting(): number {
+    return this.options.poolMaxWaiting ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What is undone when a connection comes back. */
+  protected get resetMode(): ResetOnReturn {
+    return this.options.poolResetOnReturn;
+  }
+
+  #onInvalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void {
+    if (this.observer.isObserved) this.observer.invalidated(record, cause, isSoft);
+    if (isSoft) return record.outdate();
+    if (!this.isLent(loan)) return record.terminate();
+    this.#endLoan(loan);
+    this.discard(loan, record);
+    if (this.observer.isObserved) this.observer.checkedIn(record, false);
+  }
+
+  async #takeBackObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+    const mode = this.resetMode;
+    const isReset =
+      mode !== null && record.session.isOpen && !record.isClean(mode) && this.isLastLoanOf(record);
+    const ended = mode === 'session' ? (record.isIdle ? 'session reset' : 'rollback') : mode;
+    this.observer.resetting(record, isReset ? `${ended} on return` : 'nothing to reset on return');
     if (isReset) await record.reset(mode);
     this.observer.checkedIn(record, true);
     await this.takeBack(loan, record);
@@ -210,14 +286,14 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     loan.invalidate();
   }
 
-  #watchOrSet(): Loans {
+  #makeLoans(): CheckedOutConnections {
     const { poolLeakThreshold: threshold, logger } = this.options;
     if (threshold === undefined) return new Set();
     return new LeakDetector({
       threshold,
       logger,
       poolName: () => this.name,
-      reclaim: (record) => this.reclaim(new PooledConnection(record, this.#lender)),
+      reclaim: (record) => this.reclaim(this.#register(record, undefined)),
       outsideOfRequests: (work) => this.outsideOfRequests(work),
     });
   }
@@ -228,21 +304,11 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
 
   #endLoan(loan: PooledConnection): void {
     this.#loans.delete(loan);
-    if (this.#loans.size === 0) this.#onDrained?.();
+    if (this.#loans.size === 0) this.#whenReturned.notify();
   }
-
-  protected abstract shutDown(): Promise<void>;
-  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
-  protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
-  protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
 
   protected get generation(): number {
     return this.#generation;
-  }
-
-  /** True: it lends no more. */
-  get isDisposed(): boolean {
-    return this.#state === 'disposed';
   }
 
   protected outsideOfRequests<T>(work: () => T): T {
@@ -255,15 +321,14 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     // server.
     const generation = this.#generation;
     const session = await this.outsideOfRequests(() => this.driver.connect());
-    // Opened again and again, it would be dropped again and again.
-    if (!session.isOpen)
-      throw new OperationalError(
-        'the server dropped the session as soon as it was open. Its log may say why.',
-      );
+    expectOpen(session);
     const record = new ConnectionRecord(session, generation, this.observer);
-    if (!this.observer.isObserved) return record;
     try {
-      await this.outsideOfRequests(() => this.observer.opened(record));
+      if (this.observer.isObserved) await this.outsideOfRequests(() => this.observer.opened(record));
+      // A transaction that a listener, or the creator of the client, left open is not the borrower's.
+      if (!record.isIdle) await record.reset('rollback');
+      expectOpen(session);
+      session.changes?.settle();
       return record;
     } catch (error) {
       record.terminate();
@@ -277,16 +342,38 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
   }
 
+  /** Puts a caller in `line`; throws where that is full. `timeout`: 0 is no limit. */
+  protected wait(line: WaitingLine, options: CheckoutOptions, timeout: number): Waiter {
+    if (line.size >= this.maxWaiting) throw this.#overloadError();
+    return line.join({
+      timeout,
+      signal: options.signal,
+      waiting: options.waiting,
+      trace: this.checkoutTrace(),
+      holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
+      expired: () => this.timeoutError(timeout),
+    });
+  }
+
   protected disposedError(): ResourceClosedError {
     return new ResourceClosedError(
-      `the ${this.name} was disposed and lends no more connections; use the engine's present pool, or pool.recreate()`,
+      `the ${this.name} was disposed and lends no more connections. Use the engine's present pool, or pool.recreate().`,
     );
   }
 
-  protected timeoutError(timeout: number): PoolTimeoutError {
+  protected timeoutError(timeout: number, cause?: unknown): Error {
     return new PoolTimeoutError(
       `no connection became free within ${timeout} ms (${this.status()}). Look for work that keeps a connection ` +
-        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout; poolLeakThreshold shows who keeps one`,
+        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout. poolLeakThreshold shows ` +
+        `where connections are kept.`,
+      cause === undefined ? undefined : { cause },
+    );
+  }
+
+  #overloadError(): PoolOverloadError {
+    return new PoolOverloadError(
+      `${this.waiting()} callers already wait for a connection, which is poolMaxWaiting (${this.status()}). Nothing was sent. ` +
+        `Try again later, send less work at a time, or raise poolSize, maxOverflow or poolMaxWaiting.`,
     );
   }
 
@@ -298,4 +385,19 @@ export abstract class Pool extends ListeningPool implements AsyncDisposable {
   protected isExpired(record: ConnectionRecord): boolean {
     return this.options.poolRecycle >= 0 && record.isOlderThan(this.options.poolRecycle);
   }
+}
+
+function expectOpen(session: DriverConnection): void {
+  // Opened again and again, it would be dropped again and again.
+  if (session.isOpen) return;
+  throw new OperationalError(
+    'the server dropped the session as soon as it was open, or did not end a transaction that was open on it. ' +
+      'The log of the server may say why.',
+  );
+}
+
+function refusedByListener(): IllegalStateError {
+  return new IllegalStateError(
+    `a listener of 'checkout' ended ${MAX_REFUSALS} connections in a row. Look at the condition under which it does.`,
+  );
 }

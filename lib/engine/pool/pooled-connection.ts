@@ -2,21 +2,19 @@ import type { DriverConnection } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionRecord } from './connection-record.js';
 
-/** Where a borrowed connection goes back to: its pool. */
-export interface Lender {
-  /** What stands in front of a session that is lent: the session itself, outside of tests. */
+/** The pool that a connection was borrowed from. */
+export interface LoanOwner {
+  /** The session as the borrower sees it: the session itself, outside of tests. */
   viewOf(session: DriverConnection): DriverConnection;
   /**
    * Resets the connection if it needs that and keeps it, or ends it. Undefined where that is done at once.
    * Never rejects.
    */
-  takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
-  /** Ends the session at once; the slot is free. */
-  discard(loan: PooledConnection, record: ConnectionRecord): void;
+  onReturn(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
+  /** Ends the session at once, or has it replaced when it comes back. */
+  onInvalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void;
   /** The session leaves the pool and lives on with its borrower; the slot is free. */
-  release(loan: PooledConnection, record: ConnectionRecord): void;
-  /** The connection is about to end, or to be replaced when it comes back. */
-  invalidated(record: ConnectionRecord, cause: unknown, isSoft: boolean): void;
+  onDetached(loan: PooledConnection, record: ConnectionRecord): void;
 }
 
 type LoanState = 'open' | 'detached' | 'invalidated' | 'closed';
@@ -30,17 +28,17 @@ const returned = Promise.resolve();
 export class PooledConnection implements AsyncDisposable {
   /** The generation of the pool that the connection belongs to, for `Pool.invalidateAll(witness)`. */
   readonly generation: number;
-  readonly #lender: Lender;
+  readonly #owner: LoanOwner;
   readonly #record: ConnectionRecord;
   #state: LoanState = 'open';
   #returning: Promise<void> | undefined;
   #cause: unknown;
 
   /** @internal */
-  constructor(record: ConnectionRecord, lender: Lender) {
+  constructor(record: ConnectionRecord, owner: LoanOwner) {
     this.generation = record.generation;
     this.#record = record;
-    this.#lender = lender;
+    this.#owner = owner;
   }
 
   /** The driver's own object: the `pg` Client, or the PGlite instance. */
@@ -51,7 +49,7 @@ export class PooledConnection implements AsyncDisposable {
   /** The session that the engine speaks to. */
   get session(): DriverConnection {
     if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
-    return this.#lender.viewOf(this.#record.session);
+    return this.#owner.viewOf(this.#record.session);
   }
 
   /** Lives as long as the physical connection, from one borrower to the next. */
@@ -72,17 +70,10 @@ export class PooledConnection implements AsyncDisposable {
   invalidate(cause?: unknown, soft = false): void {
     if (this.#state === 'closed') this.#refuse();
     if (this.#state === 'invalidated') return;
-    if (soft) {
-      this.#record.outdate();
-      this.#lender.invalidated(this.#record, cause, true);
-      return;
-    }
-    const wasPooled = this.#state === 'open';
+    if (soft) return this.#owner.onInvalidated(this, this.#record, cause, true);
     this.#state = 'invalidated';
     this.#cause = cause;
-    this.#lender.invalidated(this.#record, cause, false);
-    if (wasPooled) this.#lender.discard(this, this.#record);
-    else this.#record.terminate();
+    this.#owner.onInvalidated(this, this.#record, cause, false);
   }
 
   /** Takes the connection out of the pool, whose place is free at once; `close()` then really closes it. */
@@ -90,7 +81,7 @@ export class PooledConnection implements AsyncDisposable {
     if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
     if (this.#state === 'detached') return;
     this.#state = 'detached';
-    this.#lender.release(this, this.#record);
+    this.#owner.onDetached(this, this.#record);
   }
 
   /** Gives the connection back; resolves when it is reset. Idempotent, never rejects. */
@@ -102,7 +93,7 @@ export class PooledConnection implements AsyncDisposable {
   giveBack(): Promise<void> | undefined {
     const before = this.#state;
     this.#state = 'closed';
-    if (before === 'open') this.#returning = this.#lender.takeBack(this, this.#record);
+    if (before === 'open') this.#returning = this.#owner.onReturn(this, this.#record);
     if (before === 'detached') this.#returning = this.#record.close();
     return this.#returning;
   }
@@ -115,7 +106,7 @@ export class PooledConnection implements AsyncDisposable {
   #refuse(): never {
     const happened = this.#state === 'closed' ? 'was returned to its pool' : 'was invalidated';
     throw new ResourceClosedError(
-      `this connection ${happened}; take another one from the pool`,
+      `this connection ${happened}; take another one from the pool.`,
       this.#cause === undefined ? undefined : { cause: this.#cause },
     );
   }

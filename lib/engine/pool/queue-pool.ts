@@ -1,14 +1,23 @@
 import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors/errors.js';
+import { LinkedList } from '../util/linked-list.js';
+import { ConnectAttempts, isServerFull } from './connect-attempts.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { IdleSweeper } from './idle-sweeper.js';
-import { LinkedList } from '../util/linked-list.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { prePing } from './pre-ping.js';
-import type { CheckoutOptions } from './waiter.js';
 import { WaitingLine } from './waiting-line.js';
+import type { CheckoutOptions, Waiter } from './waiting-line.js';
+
+/** Callers that may wait for each connection that may exist. */
+const WAITING_PER_CONNECTION = 50;
+/**
+ * A suspected deadlock is looked at so often, at such intervals in ms, before it counts as one: a holder that
+ * does not wait for the connection it has asked for goes on meanwhile.
+ */
+const DEADLOCK_LOOKS = 5;
+const DEADLOCK_INTERVAL = 100;
 
 /**
  * Keeps up to `poolSize` idle connections and opens up to `maxOverflow` more; above that callers wait, and
@@ -19,15 +28,16 @@ export class QueuePool extends Pool {
   readonly name: string = 'QueuePool';
   readonly #idle = new LinkedList<ConnectionRecord>();
   readonly #line = new WaitingLine();
+  readonly #attempts = new ConnectAttempts();
   // Resets and closings under way: dispose() waits for them.
   readonly #endings = new Set<Promise<void>>();
   readonly #sweeper: IdleSweeper | undefined;
   readonly #limit: number;
   readonly #keepLimit: number;
-  // Connections that exist or are being opened: connecting + pinging + idle + on loan + in #endings.
+  // Connections that exist or are being opened: attempts + pinging + idle + on loan + in #endings.
   #slots = 0;
-  #connecting = 0;
   #pinging = 0;
+  #retryTimer: NodeJS.Timeout | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
     super(driver, options);
@@ -41,9 +51,9 @@ export class QueuePool extends Pool {
   }
 
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.signal);
-    if (refusal !== undefined) return Promise.reject(refusal.reason);
     try {
+      const refusal = this.refusal(options.signal);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
       const loan = this.tryConnect();
       return loan === undefined ? this.#wait(options) : Promise.resolve(loan);
     } catch (error) {
@@ -53,14 +63,13 @@ export class QueuePool extends Pool {
 
   tryConnect(): PooledConnection | undefined {
     if (this.options.poolPrePing) return undefined;
-    const record = this.options.poolUseLifo ? this.#idle.last : this.#idle.first;
-    if (record === undefined || !this.isCurrent(record) || this.isExpired(record)) return undefined;
-    this.#takeIdle();
-    return this.lend(record, this.checkoutTrace());
-  }
-
-  recreate(): QueuePool {
-    return this.heir(new QueuePool(this.driver, this.options));
+    for (;;) {
+      const record = this.options.poolUseLifo ? this.#idle.last : this.#idle.first;
+      if (record === undefined || !this.isCurrent(record) || this.isExpired(record)) return undefined;
+      this.#takeIdle();
+      const loan = this.lend(record, this.checkoutTrace());
+      if (loan !== undefined) return loan;
+    }
   }
 
   size(): number {
@@ -79,6 +88,10 @@ export class QueuePool extends Pool {
     return this.#line.size;
   }
 
+  protected override get maxWaiting(): number {
+    return this.options.poolMaxWaiting ?? WAITING_PER_CONNECTION * this.#limit;
+  }
+
   protected takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     this.#line.forget(loan);
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
@@ -87,7 +100,7 @@ export class QueuePool extends Pool {
       this.#pump();
       return undefined;
     }
-    return record.isClean ? this.#keep(record) : this.#tracked(this.#resetAndKeep(record));
+    return record.isClean(this.resetMode) ? this.#keep(record) : this.#tracked(this.#resetAndKeep(record));
   }
 
   protected discard(loan: PooledConnection, record: ConnectionRecord): void {
@@ -104,6 +117,7 @@ export class QueuePool extends Pool {
 
   protected async shutDown(): Promise<void> {
     this.#sweeper?.stop();
+    this.#stopTimer();
     this.#line.rejectAll(this.disposedError());
     for (let record = this.#idle.shift(); record !== undefined; record = this.#idle.shift())
       void this.#end(record);
@@ -112,21 +126,14 @@ export class QueuePool extends Pool {
 
   #wait(options: CheckoutOptions): Promise<PooledConnection> {
     const timeout = options.timeout ?? this.options.poolTimeout;
-    const waiter = this.#line.join({
-      timeout,
-      signal: options.signal,
-      waiting: options.waiting,
-      trace: this.checkoutTrace(),
-      holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
-      expired: () => this.timeoutError(timeout),
-    });
+    const waiter = this.wait(this.#line, options, timeout);
     this.#pump();
-    if (waiter.isWaiting && this.#isDeadlocked()) waiter.reject(this.#deadlockError());
-    else if (timeout === 0 && this.#line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
+    if (waiter.isWaiting && this.#isDeadlocked()) this.#watchForDeadlock(waiter);
+    if (timeout === 0 && this.#line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
     return waiter.promise;
   }
 
-  /** Slots that will be free, or have a connection to lend, without anybody returning one. */
+  /** Slots that will be free, or have a connection to lend, without any return. */
   #arriving(): number {
     return this.#slots - this.checkedOut() - this.#idle.size;
   }
@@ -136,48 +143,117 @@ export class QueuePool extends Pool {
     return this.#slots >= this.#limit && onLoan === this.#slots && this.#line.heldConnections === onLoan;
   }
 
+  /** Rejects `waiter` when each connection stays with a caller that waits, and does nothing else. */
+  #watchForDeadlock(waiter: Waiter, looks = DEADLOCK_LOOKS): void {
+    const look = (): void => {
+      if (!waiter.isWaiting || !this.#isDeadlocked()) return;
+      const isStill = [...this.#line.held].every((loan) => loan.isValid && loan.session.isQuiet);
+      if (!isStill) this.#watchForDeadlock(waiter);
+      else if (looks > 1) this.#watchForDeadlock(waiter, looks - 1);
+      else waiter.reject(this.#deadlockError());
+    };
+    this.outsideOfRequests(() => setTimeout(look, DEADLOCK_INTERVAL).unref());
+  }
+
   #deadlockError(): PoolDeadlockError {
     return new PoolDeadlockError(
-      `no connection can ever become free: each of the ${this.checkedOut()} connections of the pool is held by somebody ` +
-        `who waits here for another one. Do not open a second connection inside a transaction ('requires-new', ` +
-        `engine.begin), or raise poolSize or maxOverflow above the number of such transactions that run at once`,
+      `no connection can become free: each of the ${this.checkedOut()} connections of the pool is held by work that ` +
+        `waits here for another one. Do not open a second connection inside a transaction ('requires-new', ` +
+        `engine.begin), or raise poolSize or maxOverflow above the number of such transactions that run at once.`,
     );
   }
 
-  /** Brings together what is free and who waits. */
+  protected override timeoutError(timeout: number): Error {
+    if (timeout > 0 && this.#isDeadlocked()) return this.#deadlockError();
+    return super.timeoutError(timeout, this.#attempts.lastFailure);
+  }
+
+  /** Brings together what is free and the callers that wait. */
   #pump(): void {
-    while (this.#line.size > this.#pinging) {
+    let waiter = this.#line.first;
+    while (waiter !== undefined && this.#line.size > this.#pinging) {
       const record = this.#takeIdle();
       if (record === undefined) break;
       if (!this.isCurrent(record)) this.#drop(record);
       else if (this.isExpired(record)) void this.#end(record);
       else if (this.options.poolPrePing) void this.#pingAndDeliver(record);
-      else this.hand(record, this.#line.first);
+      else this.deliver(record, waiter);
+      waiter = this.#line.first;
     }
-    while (this.#line.size > this.#pinging + this.#connecting && this.#slots < this.#limit) void this.#open();
+    if (waiter !== undefined) this.#openMore();
+    else this.#stopTimer();
+  }
+
+  #openMore(): void {
+    const [line, attempts] = [this.#line, this.#attempts];
+    while (line.size > this.#pinging + attempts.promisingFor(line) && this.#used() < this.#limit) {
+      const delay = attempts.delayFor(line);
+      if (delay !== 0) return this.#pumpLater(delay);
+      void this.#open();
+    }
+    this.#pumpLater(attempts.nextChange);
+  }
+
+  /** Slots, without the attempts that hang and that no caller counts on any more. */
+  #used(): number {
+    const hanging = this.#attempts.size - this.#attempts.promisingFor(this.#line);
+    return this.#slots - Math.min(hanging, this.#limit);
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+  }
+
+  #pumpLater(delay: number | undefined): void {
+    if (delay === undefined || this.#retryTimer !== undefined) return;
+    const pump = (): void => {
+      this.#retryTimer = undefined;
+      this.#pump();
+    };
+    this.#retryTimer = this.outsideOfRequests(() => setTimeout(pump, Math.ceil(delay) + 1).unref());
   }
 
   async #open(): Promise<void> {
     this.#slots += 1;
-    this.#connecting += 1;
     let record: ConnectionRecord;
     try {
-      record = await this.openRecord();
+      record = await this.#attempts.run(() => this.openRecord());
     } catch (error) {
-      this.#connecting -= 1;
       this.#slots -= 1;
-      // Attempts belong to nobody: as long as one is left for each waiter, this failure is nobody's.
-      if (this.#line.size > this.#pinging + this.#connecting) this.#line.first?.reject(error);
+      this.#rejectAfter(error);
       this.#pump();
       return;
     }
-    this.#connecting -= 1;
-    this.#deliver(record);
+    // One that nobody counted on has come at last, and its place is taken.
+    if (this.#used() > this.#limit) void this.#end(record);
+    else this.#deliver(record);
+  }
+
+  /** Connection attempts are not tied to a waiter: one fails only where fewer attempts than waiters remain. */
+  #rejectAfter(error: unknown): void {
+    const existing = this.#slots - this.#attempts.size;
+    if (isServerFull(error) && this.#slots > 0) return this.#makeDo(existing, error);
+    const promising = this.#pinging + this.#attempts.promisingFor(this.#line);
+    // Connections that exist may come back. Without one, an attempt has failed for all that wait for it.
+    const excess = Math.min(this.#line.size - promising, existing > 0 ? 1 : Infinity);
+    for (let left = excess; left > 0; left -= 1) this.#line.first?.reject(error);
+  }
+
+  /** The server takes no more connections: callers wait for one of those that the pool has. */
+  #makeDo(existing: number, error: unknown): void {
+    if (!this.#attempts.pause() || existing === 0) return;
+    this.observer.warn(
+      'full',
+      `the server takes no more connections, so the ${this.name} works with the ${existing} it has and tries again ` +
+        `every second: ${error instanceof Error ? error.message : String(error)}. Lower poolSize and maxOverflow, or ` +
+        `raise max_connections of the server.`,
+    );
   }
 
   async #pingAndDeliver(record: ConnectionRecord): Promise<void> {
     this.#pinging += 1;
-    const failure = await prePing(record, this.observer.pingJudge);
+    const failure = await record.ping(this.observer.classifyPingFailure);
     this.#pinging -= 1;
     if (failure?.invalidatesPool === true) this.invalidateAll(record);
     if (failure?.isDisconnect === false) this.#line.first?.reject(failure.error);
@@ -186,26 +262,23 @@ export class QueuePool extends Pool {
 
   /** A connection that is known to be good as of now goes to the first waiter, whatever its age. */
   #deliver(record: ConnectionRecord): void {
-    if (this.isCurrent(record) && !this.isDisposed && this.#line.first !== undefined) {
-      this.hand(record, this.#line.first);
-      return;
-    }
-    if (this.isCurrent(record)) {
-      void this.#keep(record);
-      return;
-    }
-    this.#drop(record);
-    this.#pump();
+    const waiter = this.#line.first;
+    if (!this.isCurrent(record)) {
+      this.#drop(record);
+      this.#pump();
+    } else if (waiter !== undefined && !this.isDisposed) this.deliver(record, waiter);
+    else void this.#keep(record);
+    if (this.#line.size === 0) this.#stopTimer();
   }
 
   async #resetAndKeep(record: ConnectionRecord): Promise<void> {
-    if (await record.reset(this.options.poolResetOnReturn)) return await this.#keep(record);
+    if (await record.reset(this.resetMode)) return await this.#keep(record);
     this.#drop(record);
     this.#pump();
   }
 
   #keep(record: ConnectionRecord): Promise<void> | undefined {
-    // Where anybody waits for it the idle ones are fewer.
+    // Where callers wait for it, fewer are idle.
     if (this.isDisposed || this.#idle.size >= this.#keepLimit) return this.#end(record);
     this.#idle.push(record);
     this.#pump();

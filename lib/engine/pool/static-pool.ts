@@ -1,44 +1,35 @@
 import type { ConnectionRecord } from './connection-record.js';
 import { Pool } from './pool.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { prePing } from './pre-ping.js';
-import type { CheckoutOptions, Waiter } from './waiter.js';
+import type { ResetOnReturn } from './pool-options.js';
 import { WaitingLine } from './waiting-line.js';
+import type { CheckoutOptions, Waiter } from './waiting-line.js';
 
 /**
- * One connection, shared by everybody at the same time, opened at the first checkout and again when it was
+ * One connection, shared by all borrowers at the same time, opened at the first checkout and again when it was
  * lost. What one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all: for
- * a session that has something no other has, such as temporary tables. An engine on PGlite needs none: its
- * `QueuePool` of one place lends the session to one at a time.
+ * a session that has something no other has, such as temporary tables, which is why `poolResetOnReturn:
+ * 'session'` only rolls back here. An engine on PGlite does not need it: its `QueuePool` of one place lends
+ * the session to one borrower at a time.
  */
 export class StaticPool extends Pool {
   readonly name: string = 'StaticPool';
   readonly #line = new WaitingLine();
-  /** Borrowers of each connection that somebody has: the present one and those that it replaced. */
+  /** Borrowers of each connection that is on loan: the present one and those that it replaced. */
   readonly #borrowers = new Map<ConnectionRecord, number>();
   #current: ConnectionRecord | undefined;
   #serving: Promise<void> | undefined;
   #resetting: Promise<void> | undefined;
 
-  /** `timeout` bounds the opening where it is given; `poolTimeout` has no meaning here. */
-  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+  /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
+  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     const refusal = this.refusal(options.signal);
-    if (refusal !== undefined) return Promise.reject(refusal.reason);
-    try {
-      const loan = this.tryConnect();
-      if (loan !== undefined) return Promise.resolve(loan);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const waiter = this.#line.join({
-      timeout: options.timeout ?? 0,
-      signal: options.signal,
-      waiting: options.waiting,
-      trace: this.checkoutTrace(),
-      expired: (timeout) => this.timeoutError(timeout),
-    });
+    if (refusal !== undefined) throw refusal.reason;
+    const loan = this.tryConnect();
+    if (loan !== undefined) return loan;
+    const waiter = this.wait(this.#line, options, options.timeout ?? 0);
     this.#serve();
-    return waiter.promise;
+    return await waiter.promise;
   }
 
   tryConnect(): PooledConnection | undefined {
@@ -48,10 +39,6 @@ export class StaticPool extends Pool {
     return record !== undefined && this.#isLendable(record)
       ? this.#lend(record, this.checkoutTrace())
       : undefined;
-  }
-
-  recreate(): StaticPool {
-    return this.heir(new StaticPool(this.driver, this.options));
   }
 
   size(): number {
@@ -70,6 +57,12 @@ export class StaticPool extends Pool {
     return this.#line.size;
   }
 
+  /** What is set in the session is there for all. */
+  protected override get resetMode(): ResetOnReturn {
+    const mode = this.options.poolResetOnReturn;
+    return mode === 'session' ? 'rollback' : mode;
+  }
+
   protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const count = this.#borrowers.get(record);
     if (count === undefined) return;
@@ -80,7 +73,7 @@ export class StaticPool extends Pool {
     this.#borrowers.delete(record);
     const isOutlived = record !== this.#current || record.generation !== this.generation;
     if (isOutlived || this.isDisposed) await this.#end(record);
-    else if (record.session.isOpen && !record.isClean) await this.#reset(record);
+    else if (record.session.isOpen && !record.isIdle) await this.#reset(record);
   }
 
   protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
@@ -107,14 +100,14 @@ export class StaticPool extends Pool {
     void loan.close();
   }
 
-  #lend(record: ConnectionRecord, trace: string | undefined): PooledConnection {
+  #lend(record: ConnectionRecord, trace: string | undefined): PooledConnection | undefined {
     this.#addBorrower(record);
     return this.lend(record, trace);
   }
 
   #lendTo(waiter: Waiter, record: ConnectionRecord): void {
     this.#addBorrower(record);
-    this.hand(record, waiter);
+    this.deliver(record, waiter);
   }
 
   #addBorrower(record: ConnectionRecord): void {
@@ -131,7 +124,7 @@ export class StaticPool extends Pool {
     if (this.#current === record) this.#current = undefined;
   }
 
-  /** Serves everybody in line by one opening or ping. */
+  /** Serves the whole line by one opening or ping. */
   #serve(): void {
     this.#serving ??= this.#serveLine().finally(() => {
       this.#serving = undefined;
@@ -155,7 +148,7 @@ export class StaticPool extends Pool {
     const record = this.#current;
     if (record === undefined || !this.#isLendable(record)) return undefined;
     if (!this.options.poolPrePing) return record;
-    const failure = await prePing(record, this.observer.pingJudge);
+    const failure = await record.ping(this.observer.classifyPingFailure);
     if (failure === undefined) return this.#current === record ? record : undefined;
     if (failure.invalidatesPool) this.invalidateAll(record);
     if (!failure.isDisconnect) throw failure.error;
@@ -173,9 +166,9 @@ export class StaticPool extends Pool {
   }
 
   async #reset(record: ConnectionRecord): Promise<void> {
-    // Commands run in the order in which they were handed over: whoever borrows meanwhile comes after the
+    // Commands run in the order in which they were handed over: what is borrowed meanwhile comes after the
     // ROLLBACK.
-    const resetting = record.reset(this.options.poolResetOnReturn).then((isUsable) => {
+    const resetting = record.reset(this.resetMode).then((isUsable) => {
       if (!isUsable && this.#current === record) this.#current = undefined;
       if (this.#resetting === resetting) this.#resetting = undefined;
     });

@@ -1,16 +1,83 @@
+import { onAbort } from '../util/on-abort.js';
 import { LinkedList } from '../util/linked-list.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { Waiter } from './waiter.js';
-import type { CheckoutOptions } from './waiter.js';
 
+/** What a caller may say about one checkout. */
+export interface CheckoutOptions {
+  /** Milliseconds to wait; the pool's `poolTimeout` when not given. 0: fail at once when the pool is full. */
+  readonly timeout?: number | undefined;
+  /** Ends the wait with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** The connections that this caller holds already: what tells a wait that cannot end from one that can. */
+  readonly holding?: readonly PooledConnection[] | undefined;
+  /**
+   * Called where there is a wait, with a function that ends it with a reason: a signal that costs nothing.
+   * @internal
+   */
+  readonly waiting?: ((end: (reason: unknown) => void) => void) | undefined;
+}
+
+/** How one caller waits. */
 export interface Wait extends Pick<CheckoutOptions, 'signal' | 'waiting'> {
-  /** Milliseconds; 0: without end. */
+  /** Milliseconds; 0: no limit. */
   readonly timeout: number;
-  /** Connections on loan from this pool that the caller holds while he waits. */
+  /** Connections on loan from this pool that the caller holds while it waits. */
   readonly holding?: readonly PooledConnection[];
   /** The stack of the checkout. */
   readonly trace?: string | undefined;
-  expired(timeout: number): Error;
+  /** What the wait ends with when its time is over. */
+  expired(): Error;
+}
+
+/** A caller that waits for a connection. Settles once, and then leaves no listener behind. */
+export class Waiter {
+  readonly promise: Promise<PooledConnection>;
+  /** The stack of the checkout, where leaks are looked for. */
+  readonly trace: string | undefined;
+  readonly joinedAt = performance.now();
+  readonly #settled: () => void;
+  readonly #ignoreSignal: (() => void) | undefined;
+  #resolve!: (connection: PooledConnection) => void;
+  #reject!: (reason: unknown) => void;
+  #state: 'waiting' | 'settled' = 'waiting';
+  #refused = 0;
+
+  /** `settled` is called when the wait is over, in whatever way. */
+  constructor(signal: AbortSignal | undefined, trace: string | undefined, settled: () => void) {
+    this.trace = trace;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#settled = settled;
+    this.#ignoreSignal = signal && onAbort(signal, () => this.reject(signal.reason));
+  }
+
+  get isWaiting(): boolean {
+    return this.#state === 'waiting';
+  }
+
+  resolve(connection: PooledConnection): void {
+    if (this.#settle()) this.#resolve(connection);
+  }
+
+  reject(reason: unknown): void {
+    if (this.#settle()) this.#reject(reason);
+  }
+
+  /** A listener of `checkout` has ended the connection that was meant for it; says how often that happened. */
+  countRefusal(): number {
+    this.#refused += 1;
+    return this.#refused;
+  }
+
+  #settle(): boolean {
+    if (this.#state === 'settled') return false;
+    this.#state = 'settled';
+    this.#ignoreSignal?.();
+    this.#settled();
+    return true;
+  }
 }
 
 /** The callers that wait for a connection, in the order in which they came. */
@@ -26,37 +93,52 @@ export class WaitingLine {
     return this.#waiters.first;
   }
 
-  /** How many connections are held by somebody in this line. */
+  /** How many connections are held by callers in this line. */
   get heldConnections(): number {
     return this.#held.size;
   }
 
+  /** The connections that are held by callers in this line. */
+  get held(): Iterable<PooledConnection> {
+    return this.#held.keys();
+  }
+
   join(wait: Wait): Waiter {
     const holding = wait.holding ?? [];
-    for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
     const waiter = new Waiter(wait.signal, wait.trace, () => {
       clearTimeout(timer);
       this.#waiters.remove(place);
-      for (const loan of holding) this.#unhold(loan);
+      for (const loan of holding) this.#release(loan);
     });
-    const { timeout } = wait;
-    const expire = (): void => waiter.reject(wait.expired(timeout));
-    const timer = timeout > 0 ? setTimeout(expire, timeout) : undefined;
+    for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
+    const expire = (): void => waiter.reject(wait.expired());
+    const timer = wait.timeout > 0 ? setTimeout(expire, wait.timeout) : undefined;
     const place = this.#waiters.push(waiter);
     wait.waiting?.((reason) => waiter.reject(reason));
     return waiter;
+  }
+
+  /** How many of the callers, counted up to `limit`, have joined at `time` or before. */
+  countJoinedUntil(time: number, limit: number): number {
+    let count = 0;
+    if (limit === 0) return count;
+    for (const { joinedAt } of this.#waiters) {
+      if (joinedAt > time || count === limit) break;
+      count += 1;
+    }
+    return count;
   }
 
   rejectAll(reason: unknown): void {
     while (this.#waiters.first !== undefined) this.#waiters.first.reject(reason);
   }
 
-  /** `loan` has ended while its borrower may still stand in line. */
+  /** `loan` has ended while its borrower may still wait. */
   forget(loan: PooledConnection): void {
     if (this.#held.size > 0) this.#held.delete(loan);
   }
 
-  #unhold(loan: PooledConnection): void {
+  #release(loan: PooledConnection): void {
     const count = this.#held.get(loan);
     if (count === undefined) return;
     if (count > 1) this.#held.set(loan, count - 1);

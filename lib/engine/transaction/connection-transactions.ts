@@ -145,7 +145,7 @@ export class ConnectionTransactions<Connection> {
     const inside = (): void => {
       this.#inside = root;
     };
-    if (!this.#turns.tryAcquire()) return this.#turns.acquire(signal).then(inside);
+    if (!this.#turns.tryAcquire()) return this.#turns.acquire({ signal }).then(inside);
     inside();
     return undefined;
   }
@@ -164,7 +164,7 @@ export class ConnectionTransactions<Connection> {
           throw error;
         },
       );
-    return this.#turns.tryAcquire() ? pass() : this.#turns.acquire(signal).then(pass);
+    return this.#turns.tryAcquire() ? pass() : this.#turns.acquire({ signal }).then(pass);
   }
 
   /** `isScoped`: it belongs to a function. Begins a root where there is none. */

@@ -65,7 +65,7 @@ export class StatementGate {
     };
     let timer = setTimeout(check, policy.timeout);
     try {
-      await this.#lock.acquire(ending);
+      await this.#lock.acquire({ signal: ending });
     } finally {
       clearTimeout(timer);
     }

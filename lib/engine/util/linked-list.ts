@@ -4,7 +4,7 @@ export interface ListNode<T> {
   next: ListNode<T> | undefined;
 }
 
-/** A queue from whose middle things can leave: every operation takes the same time, however long it is. */
+/** A queue with removal from the middle: every operation takes the same time, however long the queue is. */
 export class LinkedList<T> {
   #first: ListNode<T> | undefined;
   #last: ListNode<T> | undefined;
@@ -20,6 +20,10 @@ export class LinkedList<T> {
 
   get last(): T | undefined {
     return this.#last?.value;
+  }
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    for (let node = this.#first; node !== undefined; node = node.next) yield node.value;
   }
 
   push(value: T): ListNode<T> {

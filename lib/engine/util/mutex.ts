@@ -1,12 +1,19 @@
 import { onAbort } from './on-abort.js';
 
-/**
- * A fair lock: waiters get it in the order in which they came. It has no owner of its own; whoever acquired
- * it releases it once.
- */
+/** What ends a wait for a {@link Mutex} before its turn has come. */
+export interface MutexWait {
+  /** An aborted signal rejects the wait with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds; 0 and undefined: no limit. */
+  readonly timeout?: number | undefined;
+  /** What the wait rejects with when its time is over. */
+  readonly expired?: (() => Error) | undefined;
+}
+
+/** A fair lock: waiters get it in the order in which they came. A holder releases it once. */
 export class Mutex {
   #held = false;
-  readonly #waiters: (() => void)[] = [];
+  readonly #waiters = new Set<() => void>();
 
   get isHeld(): boolean {
     return this.#held;
@@ -19,30 +26,32 @@ export class Mutex {
     return true;
   }
 
-  /**
-   * Resolves when the lock is the caller's. With a signal, an aborted wait rejects and takes no place in the
-   * queue.
-   */
-  acquire(signal?: AbortSignal): Promise<void> {
+  /** Resolves when the lock is the caller's. A wait that was ended takes no place in the queue. */
+  acquire({ signal, timeout = 0, expired }: MutexWait = {}): Promise<void> {
     if (this.tryAcquire()) return Promise.resolve();
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
-      const aborted = (): void => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      const leave = (): void => {
+        this.#waiters.delete(grant);
         ignore?.();
-        reject(signal?.reason as Error);
+        clearTimeout(timer);
       };
-      const ignore = signal && onAbort(signal, aborted);
-      const waiter = (): void => {
-        ignore?.();
+      const grant = (): void => {
+        leave();
         resolve();
       };
-      this.#waiters.push(waiter);
+      const fail = (reason: unknown): void => {
+        leave();
+        reject(reason as Error);
+      };
+      const ignore = signal && onAbort(signal, () => fail(signal.reason));
+      const timer = timeout > 0 ? setTimeout(() => fail(expired?.()), timeout) : undefined;
+      this.#waiters.add(grant);
     });
   }
 
   release(): void {
-    const next = this.#waiters.shift();
+    const [next] = this.#waiters;
     if (next === undefined) this.#held = false;
     else next();
   }

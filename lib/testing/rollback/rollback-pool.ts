@@ -1,12 +1,12 @@
-import { NullPool } from '../../engine/index.js';
-import type { CheckoutOptions, Pool, PooledConnection } from '../../engine/index.js';
+import { Pool } from '../../engine/index.js';
+import type { CheckoutOptions, ConnectionRecord, PooledConnection } from '../../engine/index.js';
 import { recordedSession } from '../record/recording-session.js';
 import type { OuterTransaction } from './outer-transaction.js';
 import { RollbackSession } from './rollback-session.js';
 
-/** Every connection that it lends is the one of the test's transaction. */
-export class RollbackPool extends NullPool {
-  override readonly name: string = 'RollbackPool';
+/** Lends sessions that all are the one of the test's transaction. */
+export class RollbackPool extends Pool {
+  readonly name: string = 'RollbackPool';
   readonly #outer: OuterTransaction;
   readonly #former: Pool;
   #state: 'current' | 'superseded' = 'current';
@@ -23,11 +23,19 @@ export class RollbackPool extends NullPool {
     this.#former = former;
   }
 
-  override async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const loan = await super.connect(options);
+  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
+    const refusal = this.refusal(options.signal);
+    if (refusal !== undefined) throw refusal.reason;
+    const trace = this.checkoutTrace();
+    let loan: PooledConnection | undefined;
+    while (loan === undefined) loan = this.lend(await this.openRecord(), trace);
     const holders = (options.holding ?? []).filter(({ isValid }) => isValid).flatMap(sessionsOf);
     for (const session of sessionsOf(loan)) session.nestIn(holders);
     return loan;
+  }
+
+  tryConnect(): undefined {
+    return undefined;
   }
 
   override recreate(): RollbackPool {
@@ -44,6 +52,36 @@ export class RollbackPool extends NullPool {
     this.#state = 'superseded';
     await this.#outer.end();
     await this.#former.dispose();
+  }
+
+  size(): number {
+    return 0;
+  }
+
+  checkedIn(): number {
+    return 0;
+  }
+
+  overflow(): number {
+    return 0;
+  }
+
+  waiting(): number {
+    return 0;
+  }
+
+  protected takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+    return record.close();
+  }
+
+  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
+    record.terminate();
+  }
+
+  protected release(): void {}
+
+  protected shutDown(): Promise<void> {
+    return Promise.resolve();
   }
 }
 

@@ -41,7 +41,7 @@ describe('Mutex', () => {
     const mutex = new Mutex();
     await mutex.acquire();
     const controller = new AbortController();
-    const aborted = mutex.acquire(controller.signal);
+    const aborted = mutex.acquire({ signal: controller.signal });
     const behind = mutex.acquire();
     const reason = new Error('too long');
     controller.abort(reason);
@@ -54,14 +54,14 @@ describe('Mutex', () => {
     const mutex = new Mutex();
     await mutex.acquire();
     const reason = new Error('before');
-    await expect(mutex.acquire(AbortSignal.abort(reason))).rejects.toBe(reason);
+    await expect(mutex.acquire({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
   it('an abort after the lock was handed over changes nothing', async () => {
     const mutex = new Mutex();
     await mutex.acquire();
     const controller = new AbortController();
-    const next = mutex.acquire(controller.signal);
+    const next = mutex.acquire({ signal: controller.signal });
     mutex.release();
     controller.abort(new Error('too late'));
     await next;

@@ -4,6 +4,7 @@ import { InterfaceError, OperationalError } from '../../../errors/errors.js';
 import { completeTypes, resolveTypes } from '../../types/types.js';
 import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
 import type { Command, CommandResult, DriverConnection } from '../../driver.js';
+import { SessionChanges, settingsCommand } from '../../session-changes.js';
 import { PgConnection } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
 import type { JsonSerializer } from '../session/pg-step.js';
@@ -44,9 +45,10 @@ export async function openSession(
   { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
 ): Promise<DriverConnection> {
   const prepared = new PreparedStatements(options.preparedStatementCacheSize);
+  const changes = new SessionChanges(options.settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
   const { hideParameters, jsonSerializer: serializeJson } = options;
-  const context = { prepared, types: resolveTypes(), hideParameters, serializeJson };
+  const context = { prepared, changes, types: resolveTypes(), hideParameters, serializeJson };
   const connection = new PgConnection(client, context, traits);
   try {
     if (traits.isConnected !== true) await client.connect();
@@ -60,6 +62,7 @@ export async function openSession(
     // Behind the settings: the search_path says what a name stands for.
     const isComplete = options.types.unresolved.size === 0;
     context.types = isComplete ? options.types : await lookUpTypes(connection, options, deadline);
+    changes.clear();
     return connection;
   } catch (error) {
     connection.terminate();
@@ -90,10 +93,8 @@ async function applySettings(
   options: SessionOptions,
   deadline: Deadline,
 ): Promise<void> {
-  const entries = Object.entries(options.settings);
-  if (entries.length === 0) return;
-  const calls = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, FALSE)`);
-  await ask(connection, deadline, { text: `SELECT ${calls.join(', ')}`, values: entries.flat() });
+  const command = settingsCommand(options.settings);
+  if (command !== undefined) await ask(connection, deadline, command);
 }
 
 const LOOK_UP = `

@@ -2,6 +2,8 @@ import type { Submittable } from 'pg';
 import { InterfaceError, StatementError } from '../../../errors/errors.js';
 import type { ResolvedTypes } from '../../types/types.js';
 import type { CommandResult, DriverRow } from '../../driver.js';
+import { changesOf, SESSION_TAGS } from '../../session-changes.js';
+import type { SessionChanges } from '../../session-changes.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import { toEngineError } from './pg-error.js';
 import type { PgPages } from './pg-pages.js';
@@ -20,6 +22,7 @@ export interface StepResult extends CommandResult {
 /** What a session knows that outlives a batch. */
 export interface WireContext {
   readonly prepared: PreparedStatements;
+  readonly changes: SessionChanges;
   readonly types: ResolvedTypes;
   /** Errors of the server show no values, whoever sees them first. */
   readonly hideParameters?: boolean | undefined;
@@ -42,8 +45,6 @@ interface RowDescription {
 export interface ParameterDescription {
   readonly dataTypeIDs: readonly number[];
 }
-
-const NAMES_ARE_GONE: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE ALL']);
 
 /**
  * Statements that leave in one write and share one Sync, given to `client.query()` as pg's documented
@@ -81,7 +82,7 @@ export class PgBatch implements Submittable, MessageTarget {
   ) {
     this.#context = context;
     this.#wire = wire;
-    this.#writer = new PgStepWriter(wire.writer, context.prepared);
+    this.#writer = new PgStepWriter(wire.writer, context);
     this.#steps = steps;
     this.#closePortals = closePortals;
     this.#onReady = onReady;
@@ -135,7 +136,9 @@ export class PgBatch implements Submittable, MessageTarget {
     const { writer } = this.#wire;
     if (this.#isSimple) {
       this.#progress = 'written';
-      return writer.query(this.#steps[0]?.text ?? '');
+      const text = this.#steps[0]?.text ?? '';
+      this.#context.changes.add(changesOf(text));
+      return writer.query(text);
     }
     for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
     for (const name of this.#closePortals) writer.closePortal(name);
@@ -219,8 +222,13 @@ export class PgBatch implements Submittable, MessageTarget {
 
   handleTag(bytes: Buffer, start: number, end: number): void {
     const tag = bytes.toString('latin1', start, end);
-    if (NAMES_ARE_GONE.has(tag)) this.#context.prepared.vanish();
+    if (SESSION_TAGS.has(tag)) this.#noteSessionChange(tag);
     this.#complete(tag, false);
+  }
+
+  #noteSessionChange(tag: string): void {
+    this.#context.changes.noteTag(tag, this.#isSimple ? undefined : this.current?.text);
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.#context.prepared.vanish();
   }
 
   handleEmptyQuery(): void {

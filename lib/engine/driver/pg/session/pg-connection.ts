@@ -9,6 +9,7 @@ import type {
   Portal,
   ServerStatus,
 } from '../../driver.js';
+import type { SessionChanges } from '../../session-changes.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { PgBatch } from './pg-batch.js';
 import type { ParameterDescription, PgBatchParts, WireContext } from './pg-batch.js';
@@ -21,6 +22,11 @@ import { PgWire } from '../wire/pg-wire.js';
 import { watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
 import type { SessionTraits } from './session-traits.js';
+
+interface ParameterStatus {
+  readonly parameterName: string;
+  readonly parameterValue: string;
+}
 
 /** How long a cancelled statement may take to end before the session is dropped. */
 const CANCEL_GRACE = 5_000;
@@ -57,6 +63,9 @@ export class PgConnection implements DriverConnection {
     this.#context = context;
     this.#traits = traits;
     this.#wire = new PgWire(client);
+    client.connection.on('parameterStatus', (message: ParameterStatus) =>
+      this.changes.noteParameter(message.parameterName, message.parameterValue),
+    );
     if (traits.isConnected === true) this.#wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
@@ -70,6 +79,10 @@ export class PgConnection implements DriverConnection {
     connection.on('readyForQuery', () => this.#onReadyForQuery());
     connection.on('parameterDescription', (message: ParameterDescription) =>
       this.#running?.batch.handleParameterDescription(message),
+    );
+    // Of statements that the user of the client sends by itself; those of a batch note their own.
+    connection.on('commandComplete', ({ text }: { readonly text: string }) =>
+      this.changes.noteTag(text, undefined),
     );
     connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
   }
@@ -88,6 +101,10 @@ export class PgConnection implements DriverConnection {
 
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  get changes(): SessionChanges {
+    return this.#context.changes;
   }
 
   get isQuiet(): boolean {

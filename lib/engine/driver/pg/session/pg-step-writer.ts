@@ -1,4 +1,5 @@
 import type { MessageWriter } from '../wire/message-writer.js';
+import type { SessionChanges } from '../../session-changes.js';
 import { sqlOf } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { PreparedStatement } from './prepared-statements.js';
@@ -10,18 +11,26 @@ interface Sent {
   readonly statement: PreparedStatement;
 }
 
+/** What the steps of a session have in common. */
+interface StepContext {
+  readonly prepared: PreparedStatements;
+  readonly changes: SessionChanges;
+}
+
 /** Writes the steps of a batch one behind the other, and knows which statement each of them runs. */
 export class PgStepWriter {
   readonly #writer: MessageWriter;
   readonly #prepared: PreparedStatements;
+  readonly #changes: SessionChanges;
   readonly #statements: (PreparedStatement | undefined)[] = [];
   /** Parsed by the server when it confirms it. */
   readonly #parses: Sent[] = [];
   #last: Sent | undefined;
 
-  constructor(writer: MessageWriter, prepared: PreparedStatements) {
+  constructor(writer: MessageWriter, { prepared, changes }: StepContext) {
     this.#writer = writer;
     this.#prepared = prepared;
+    this.#changes = changes;
   }
 
   /** What the step with the number `index` runs; undefined where its portal is bound already. */
@@ -36,6 +45,8 @@ export class PgStepWriter {
     const statement = step.bound === undefined ? this.#statementFor(step) : undefined;
     this.#statements.push(statement);
     if (statement !== undefined) {
+      // Noted before it runs: a statement that fails may have taken a lock.
+      if (statement.changes.length > 0) this.#changes.add(statement.changes);
       const wasAsked = before === statement && statement.hasStableRows;
       if (step.insert !== undefined) writer.describeStatement(statement.name);
       writer.bind(portal, statement.name, step.values);

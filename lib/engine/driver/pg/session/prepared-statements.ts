@@ -1,3 +1,5 @@
+import { changesOf } from '../../session-changes.js';
+import type { SessionChange } from '../../session-changes.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { RowLayout } from '../wire/row-builder.js';
 
@@ -16,6 +18,8 @@ export class PreparedStatement {
   readonly name: string;
   /** False: its rows may look different each time, so that each execution must ask. */
   readonly hasStableRows: boolean;
+  /** What an execution leaves behind in the session. */
+  readonly changes: readonly SessionChange[];
   /** False until the first execution has told whether there are rows and how they look. */
   isDescribed = false;
   /** Undefined for a statement that returns no rows. */
@@ -26,6 +30,7 @@ export class PreparedStatement {
   constructor(name: string, text: string) {
     this.name = name;
     this.hasStableRows = STABLE_ROWS.test(text);
+    this.changes = changesOf(text);
   }
 
   get isNamed(): boolean {

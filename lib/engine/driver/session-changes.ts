@@ -1,0 +1,142 @@
+import type { Control } from './driver.js';
+
+/** What a borrower can leave behind in a session, each with what undoes it. */
+const UNDO = {
+  settings: ['SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE', 'RESET ALL'],
+  channels: ['UNLISTEN *'],
+  statements: ['DEALLOCATE ALL'],
+  cursors: ['CLOSE ALL'],
+  temporary: ['DISCARD TEMP'],
+  locks: ['SELECT pg_advisory_unlock_all()'],
+} as const;
+
+export type SessionChange = keyof typeof UNDO;
+
+/** By the tag of a command that has succeeded. */
+const BY_TAG: ReadonlyMap<string, SessionChange> = new Map([
+  ['SET', 'settings'],
+  ['RESET', 'settings'],
+  ['DISCARD ALL', 'settings'],
+  ['LISTEN', 'channels'],
+  ['PREPARE', 'statements'],
+  ['DECLARE CURSOR', 'cursors'],
+]);
+
+/** Tags of commands that change the session, or its named statements. */
+export const SESSION_TAGS: ReadonlySet<string> = new Set([...BY_TAG.keys(), 'DEALLOCATE ALL']);
+
+/** A SET that ends with its transaction. */
+const LOCAL_SET = /^\s*SET\s+(?:LOCAL|TRANSACTION|CONSTRAINTS)\b/i;
+/** A cursor that outlives its transaction. */
+const HELD_CURSOR = /\bWITH\s+HOLD\b/i;
+const WORTH_A_LOOK = /set_config|pg_(?:try_)?advisory_lock|\btemp(?:orary)?\b|\bpg_temp\b/i;
+const SET_CONFIG = /\bset_config\s*\(/gi;
+const LOCAL_CONFIG = /,\s*true\s*\)/gi;
+
+/** Reported parameters that change without the borrower, or that no RESET brings back. */
+const NOT_OF_THE_BORROWER: ReadonlySet<string> = new Set([
+  'in_hot_standby',
+  'integer_datetimes',
+  'scram_iterations',
+  'server_encoding',
+  'server_version',
+]);
+
+const NOTHING: readonly SessionChange[] = [];
+
+/** What a statement of this text leaves behind that its command tag does not tell. */
+export function changesOf(text: string): readonly SessionChange[] {
+  if (!WORTH_A_LOOK.test(text)) return NOTHING;
+  const changes: SessionChange[] = [];
+  const calls = text.match(SET_CONFIG)?.length ?? 0;
+  if (calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
+  if (/pg_(?:try_)?advisory_lock/i.test(text)) changes.push('locks');
+  if (/\btemp(?:orary)?\b|\bpg_temp\b/i.test(text) && /\b(?:create|into)\b/i.test(text))
+    changes.push('temporary');
+  return changes;
+}
+
+/**
+ * What a session was seen to change since it was opened or restored. Seen are command tags, reported
+ * parameters, and `set_config`, `pg_advisory_lock` and temporary tables in a text; what a function does inside
+ * is not.
+ */
+export class SessionChanges {
+  /** The engine's own settings, which are applied again behind RESET ALL. */
+  readonly #settings: Readonly<Record<string, string>>;
+  readonly #seen = new Set<SessionChange>();
+  /** What each reported parameter was when the session was opened or restored, and what it is now. */
+  readonly #reported = new Map<string, string>();
+  readonly #present = new Map<string, string>();
+  readonly #differing = new Set<string>();
+  /** `prepared`: it was changed before it was first lent, so that RESET would undo that, too. */
+  #origin: 'opening' | 'plain' | 'prepared';
+
+  /** `isForeign`: something else opened the session, so that its first state is not known. */
+  constructor(settings: Readonly<Record<string, string>> = {}, isForeign = false) {
+    this.#settings = settings;
+    this.#origin = isForeign ? 'prepared' : 'opening';
+  }
+
+  get isEmpty(): boolean {
+    return this.#seen.size === 0 && this.#differing.size === 0;
+  }
+
+  add(changes: readonly SessionChange[]): void {
+    for (const change of changes) this.#seen.add(change);
+  }
+
+  /** A command has succeeded; `text` is undefined where it is not known. */
+  noteTag(tag: string, text: string | undefined): void {
+    const change = BY_TAG.get(tag);
+    if (change === undefined) return;
+    if (tag === 'SET' && text !== undefined && LOCAL_SET.test(text)) return;
+    if (tag === 'DECLARE CURSOR' && text !== undefined && !HELD_CURSOR.test(text)) return;
+    this.#seen.add(change);
+  }
+
+  /** The server has reported the value of a parameter. */
+  noteParameter(name: string, value: string): void {
+    if (NOT_OF_THE_BORROWER.has(name)) return;
+    this.#present.set(name, value);
+    if (this.#reported.get(name) === value) this.#differing.delete(name);
+    else this.#differing.add(name);
+  }
+
+  /**
+   * The session is ready to be lent. What was changed since it was opened, by a listener of `connect` for
+   * example, belongs to it.
+   */
+  settle(): void {
+    if (this.#origin === 'opening') this.#origin = this.isEmpty ? 'plain' : 'prepared';
+    this.clear();
+  }
+
+  /** What undoes the changes; undefined where only a new session is like this one was. */
+  undo(): readonly Control[] | undefined {
+    if (this.#origin === 'prepared') return undefined;
+    const kinds: Iterable<SessionChange> =
+      this.#differing.size > 0 ? new Set([...this.#seen, 'settings' as const]) : this.#seen;
+    const texts = [...kinds].flatMap((change) => UNDO[change]);
+    const undone = texts.map((text): Control => ({ text, prepare: false }));
+    const settings = texts.includes('RESET ALL') ? settingsCommand(this.#settings) : undefined;
+    return settings === undefined ? undone : [...undone, settings];
+  }
+
+  /** The session is as it was. */
+  clear(): void {
+    this.#seen.clear();
+    this.#differing.clear();
+    for (const [name, value] of this.#present) this.#reported.set(name, value);
+  }
+}
+
+/** Sets `settings` for the session; undefined where there are none. */
+export function settingsCommand(
+  settings: Readonly<Record<string, string>>,
+): (Control & { readonly values: readonly unknown[] }) | undefined {
+  const entries = Object.entries(settings);
+  if (entries.length === 0) return undefined;
+  const calls = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, FALSE)`);
+  return { text: `SELECT ${calls.join(', ')}`, values: entries.flat(), prepare: false };
+}

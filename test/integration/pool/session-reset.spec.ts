@@ -1,0 +1,232 @@
+import { createAsyncEngine, text } from 'nest-async-engine/engine';
+import type { AsyncEngine, AsyncEngineOptions, PooledConnection } from 'nest-async-engine/engine';
+import type { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
+import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+
+let database: TestDatabase;
+let proxy: FaultyProxy;
+const engines: AsyncEngine[] = [];
+
+/** One session, so that the next borrower gets what the former left. */
+function engineWith(options: AsyncEngineOptions = {}): AsyncEngine {
+  const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options });
+  engines.push(engine);
+  return engine;
+}
+
+const processOf = async (engine: AsyncEngine) => {
+  await using pooled = await engine.rawConnection();
+  return pooled.session.processId;
+};
+
+beforeAll(async () => {
+  database = await createDatabase('reset');
+  await database.query('CREATE ROLE reset_reader; GRANT reset_reader TO CURRENT_USER; CREATE SCHEMA other');
+});
+beforeEach(async () => {
+  proxy = await startFaultyProxy(database.url);
+});
+afterEach(async () => {
+  for (const { pool } of engines) expect([pool.checkedOut(), pool.waiting()]).toEqual([0, 0]);
+  await Promise.all(engines.splice(0).map((engine) => engine.aclose()));
+  await proxy[Symbol.asyncDispose]();
+});
+afterAll(async () => {
+  await database.query('REVOKE reset_reader FROM CURRENT_USER; DROP ROLE reset_reader');
+  await database.drop();
+});
+
+/** What a borrower does, and the question whose answer must be what it was before. */
+const leftovers: readonly (readonly [string, string, string])[] = [
+  ['SET', "SET search_path = 'other'", 'SHOW search_path'],
+  ['SET of a setting that is not reported', 'SET work_mem = 123456', 'SHOW work_mem'],
+  [
+    'SET behind a comment',
+    "/* tenant */ SET app.tenant = 'red'",
+    "SELECT nullif(current_setting('app.tenant', true), '')",
+  ],
+  [
+    'SET SESSION CHARACTERISTICS',
+    'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
+    'SHOW transaction_read_only',
+  ],
+  ['SET TIME ZONE', "SET TIME ZONE 'Asia/Tokyo'", 'SHOW TimeZone'],
+  ['SET ROLE', 'SET ROLE reset_reader', 'SELECT current_user::text'],
+  ['SET SESSION AUTHORIZATION', 'SET SESSION AUTHORIZATION reset_reader', 'SELECT session_user::text'],
+  [
+    'set_config(…, false)',
+    "SELECT set_config('app.tenant', 'red', false)",
+    "SELECT nullif(current_setting('app.tenant', true), '')",
+  ],
+  [
+    'set_config whose last argument is not written out',
+    "SELECT set_config('app.tenant', 'red', 1 = 2)",
+    "SELECT nullif(current_setting('app.tenant', true), '')",
+  ],
+  [
+    'set_config in a DO block',
+    "DO $$ BEGIN PERFORM set_config('work_mem', '77777', false); END $$",
+    'SHOW work_mem',
+  ],
+  ['LISTEN', 'LISTEN news', 'SELECT count(*)::int FROM pg_listening_channels()'],
+  [
+    'PREPARE',
+    'PREPARE mine AS SELECT 1',
+    "SELECT count(*)::int FROM pg_prepared_statements WHERE name = 'mine'",
+  ],
+  [
+    'a held cursor',
+    'DECLARE mine CURSOR WITH HOLD FOR SELECT 1',
+    'SELECT count(*)::int FROM pg_cursors WHERE is_holdable',
+  ],
+  ['CREATE TEMP TABLE', 'CREATE TEMP TABLE mine (a int)', "SELECT to_regclass('pg_temp.mine')::text"],
+  ['SELECT INTO TEMPORARY', 'SELECT 1 AS a INTO TEMPORARY mine', "SELECT to_regclass('pg_temp.mine')::text"],
+  [
+    'pg_advisory_lock',
+    'SELECT pg_advisory_lock(7)',
+    "SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+  ],
+  [
+    'pg_try_advisory_lock_shared',
+    'SELECT pg_try_advisory_lock_shared(7)',
+    "SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+  ],
+  ['DISCARD ALL', 'DISCARD ALL', 'SHOW application_name'],
+  ['RESET ALL', 'RESET ALL', 'SHOW application_name'],
+  ['RESET', 'RESET application_name', 'SHOW application_name'],
+];
+
+describe.each([
+  ['an autocommitted statement', (engine: AsyncEngine, sql: string) => engine.execDriverSql(sql)],
+  [
+    'a transaction',
+    (engine: AsyncEngine, sql: string) => engine.transaction(() => engine.execDriverSql(sql)),
+  ],
+  [
+    'an AsyncConnection that ends in its transaction',
+    (engine: AsyncEngine, sql: string) => engine.connect(async (connection) => connection.execDriverSql(sql)),
+  ],
+  [
+    "the driver's client",
+    async (engine: AsyncEngine, sql: string) => {
+      await using pooled = await engine.rawConnection();
+      await (pooled.driverConnection as Client).query(sql);
+    },
+  ],
+])('what is left behind by %s', (way, run) => {
+  it.each(leftovers)('%s is undone, and the session is kept', async (what, leave, question) => {
+    if (what === 'DISCARD ALL' && (way.includes('transaction') || way.includes('Async'))) return;
+    // pg's own client does not tell its statements, but for their tags and the parameters they change.
+    const isUnseen = /set_config|temp|advisory/i.test(leave);
+    if (way.includes('client') && isUnseen) return;
+    const engine = engineWith({ applicationName: 'orders', logger: silent });
+    const before = await engine.execDriverSql(question).scalar();
+    const process = await processOf(engine);
+    await run(engine, leave);
+    expect(await engine.execDriverSql(question).scalar()).toEqual(before);
+    expect(await processOf(engine)).toBe(process);
+  });
+});
+
+const silent = { log() {}, warn() {}, error() {}, debug() {}, verbose() {} };
+
+describe('a reset', () => {
+  const engineOf = (settings: Record<string, string>) => engineWith({ settings });
+  const tenant = text("SELECT current_setting('app.tenant', true)");
+
+  it("applies the engine's own settings again", async () => {
+    const engine = engineOf({ 'app.tenant': 'A', search_path: 'other' });
+    await engine.execDriverSql("SET app.tenant = 'B'");
+    await engine.execDriverSql('DISCARD ALL');
+    expect(await engine.scalar(tenant)).toBe('A');
+    expect(await engine.execDriverSql('SHOW search_path').scalar()).toBe('other');
+  });
+
+  it('of an open transaction and of the session is one round trip', async () => {
+    const engine = engineOf({ 'app.tenant': 'A' });
+    const pooled = await engine.rawConnection();
+    for (const sql of ['BEGIN', "SET app.tenant = 'B'"]) await pooled.session.execute([], { text: sql });
+    proxy.reset();
+    await pooled.close();
+    expect(proxy.roundTrips).toBe(1);
+    expect(await engine.scalar(tenant)).toBe('A');
+  });
+
+  it('costs a clean session nothing', async () => {
+    const engine = engineOf({ 'app.tenant': 'A' });
+    const work = async (): Promise<void> => {
+      await engine.transaction(() => engine.scalar(tenant), { settings: { TimeZone: 'Asia/Tokyo' } });
+      await engine.scalar(tenant);
+      await engine.transaction(() => engine.execDriverSql("SET LOCAL app.tenant = 'B'"));
+    };
+    await work();
+    proxy.reset();
+    await work();
+    // Two transactions of a statement and a COMMIT, and one autocommitted statement.
+    expect(proxy.roundTrips).toBe(5);
+  });
+
+  it('happens once: the next return of the session sends nothing', async () => {
+    const engine = engineOf({});
+    await engine.execDriverSql("SET TimeZone = 'Asia/Tokyo'");
+    await processOf(engine);
+    proxy.reset();
+    await processOf(engine);
+    expect(proxy.roundTrips).toBe(0);
+  });
+
+  it('that cannot bring back what a connect listener has set replaces the session', async () => {
+    const engine = engineOf({});
+    engine.on('connect', async ({ driverConnection }) => {
+      await (driverConnection as Client).query("SET app.tenant = 'listener'");
+    });
+    const first = await processOf(engine);
+    expect(await engine.scalar(tenant)).toBe('listener');
+    expect(await processOf(engine)).toBe(first);
+    await engine.execDriverSql("SET app.tenant = 'B'");
+    expect(await engine.scalar(tenant)).toBe('listener');
+    expect(await processOf(engine)).not.toBe(first);
+  });
+});
+
+describe('poolResetOnReturn', () => {
+  const setting = (engine: AsyncEngine) => engine.execDriverSql('SHOW work_mem').scalar();
+
+  it.each([
+    ['rollback', {}],
+    ['rollback', { pgbouncer: true }],
+  ] as const)("'%s' leaves the session as it is (%o)", async (_, options) => {
+    const engine = engineWith('pgbouncer' in options ? options : { poolResetOnReturn: 'rollback' });
+    await engine.execDriverSql("SET work_mem = '123456kB'");
+    expect(await setting(engine)).toBe('123456kB');
+  });
+
+  it('null sends nothing', async () => {
+    const engine = engineWith({ poolResetOnReturn: null });
+    await engine.execDriverSql("SET work_mem = '123456kB'");
+    expect(await setting(engine)).toBe('123456kB');
+  });
+});
+
+describe('a session that is lent', () => {
+  it.each(['connect', 'firstConnect'] as const)(
+    'is not in a transaction that a %s listener left open',
+    async (event) => {
+      const engine = engineWith();
+      const lent: string[] = [];
+      engine.on(event, async ({ driverConnection }) => {
+        await (driverConnection as Client).query('BEGIN');
+      });
+      engine.on(
+        'checkout',
+        ({ pooled }: { readonly pooled: PooledConnection }) => void lent.push(pooled.session.status),
+      );
+      await database.query('CREATE TABLE IF NOT EXISTS note (v text)');
+      await engine.execDriverSql("INSERT INTO note VALUES ('kept')");
+      expect(lent).toEqual(['idle']);
+      expect(await database.query("DELETE FROM note WHERE v = 'kept' RETURNING v")).toEqual([{ v: 'kept' }]);
+    },
+  );
+});
