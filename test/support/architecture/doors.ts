@@ -10,7 +10,7 @@ export interface Door {
 }
 
 interface Target {
-  readonly types?: string;
+  readonly import?: { readonly types: string };
 }
 
 /** The entries of package.json "exports" whose source is there, with `dist/x.d.ts` read as `lib/x.ts`. */
@@ -18,8 +18,8 @@ export function readDoors(): Door[] {
   const text = readFileSync(path.join(ROOT, 'package.json'), 'utf8');
   const { exports } = JSON.parse(text) as { exports: Readonly<Record<string, Target | string>> };
   return Object.entries(exports).flatMap(([name, target]) => {
-    if (typeof target === 'string' || target.types === undefined) return [];
-    const file = target.types.replace(/^\.\/dist\//, 'lib/').replace(/\.d\.ts$/, '.ts');
+    if (typeof target === 'string' || target.import === undefined) return [];
+    const file = target.import.types.replace(/^\.\/dist\//, 'lib/').replace(/\.d\.ts$/, '.ts');
     if (!existsSync(path.join(ROOT, file))) return [];
     return [{ name, file: parseSource(file, readFileSync(path.join(ROOT, file), 'utf8')) }];
   });

