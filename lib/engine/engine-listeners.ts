@@ -1,4 +1,4 @@
-import type { AsyncConnection } from './connection/connection.js';
+import type { AsyncConnection, ConnectionEngine } from './connection/connection.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import type { EngineShared } from './engine-runner.js';
 import { InvalidRequestError } from './errors/errors.js';
@@ -6,9 +6,8 @@ import { ENGINE_CONNECTION_TIMINGS } from './execution/connection-events.js';
 import type { ConnectionEvents } from './execution/connection-events.js';
 import { ObserverFactory } from './execution/connection-observer.js';
 import type { PoolObserver } from './pool/pool-observer.js';
-import { publish } from './util/channels.js';
-import { EventHub } from './util/events.js';
-import type { EventOf, ListenerTally } from './util/events.js';
+import { EventHub } from './util/event-hub.js';
+import type { EventOf, ListenerOptions } from './util/event-hub.js';
 import { EchoLog } from './util/logger.js';
 import type { Echo } from './util/logger.js';
 
@@ -19,25 +18,24 @@ export class EngineListeners<Engine> {
   /** Makes the observers of this engine's connections. */
   readonly observers: ObserverFactory<AsyncConnection>;
   readonly log: EchoLog;
-  readonly #tally: ListenerTally;
+  /** Set by the engine, which is made after them. */
+  engine!: ConnectionEngine;
   readonly #connections: EventHub<ConnectionEvents<AsyncConnection>>;
   readonly #own: EventHub<EngineOwnEvents<Engine>>;
   readonly #pool: PoolObserver;
 
   constructor(shared: EngineShared, echo: Echo, parent?: EngineListeners<Engine>) {
     const { slowStatementThreshold, hideParameters, replacements } = shared;
-    this.#tally = parent === undefined ? { count: 0 } : parent.#tally;
     this.#connections =
-      parent === undefined
-        ? new EventHub(ENGINE_CONNECTION_TIMINGS, this.#tally)
-        : parent.#connections.child();
-    // A tally of its own: no statement has to look at these.
-    this.#own = parent === undefined ? new EventHub(OWN_TIMINGS, { count: 0 }) : parent.#own.child();
+      parent === undefined ? new EventHub(ENGINE_CONNECTION_TIMINGS) : parent.#connections.child();
+    // A family of its own: no statement has to look at these.
+    this.#own = parent === undefined ? new EventHub(OWN_TIMINGS) : parent.#own.child();
     this.#pool = shared.pool.observer;
     // A slow statement is found by looking at every statement.
-    if (slowStatementThreshold !== undefined) this.#tally.count += 1;
-    this.log = new EchoLog(shared.logger, shared.loggerName, echo, this.#tally);
-    this.observers = new ObserverFactory(this.#tally, {
+    if (slowStatementThreshold !== undefined) this.#connections.tally.count += 1;
+    this.log = new EchoLog(shared.logger, shared.loggerName, echo, this.#connections.tally);
+    this.observers = new ObserverFactory({
+      owner: this,
       hub: this.#connections,
       log: this.log,
       hideParameters,
@@ -50,7 +48,6 @@ export class EngineListeners<Engine> {
     name: Name,
     event: EventOf<EngineOwnEvents<Engine>, Name>,
   ): void {
-    publish(name, event);
     this.#own.emit(name, event);
   }
 
@@ -66,6 +63,6 @@ export class EngineListeners<Engine> {
 
 /** A hub, whatever its events are. */
 interface ListenerPlace {
-  on(name: PropertyKey, listener: unknown, isOnce?: boolean): void;
+  on(name: PropertyKey, listener: unknown, options?: ListenerOptions & { readonly once?: boolean }): void;
   off(name: PropertyKey, listener: unknown): void;
 }

@@ -3,7 +3,7 @@ import type { OpenScopes } from './ambient/open-scopes.js';
 import type { TransactionalOptions } from './ambient/open-transaction.js';
 import { StandaloneStream } from './ambient/standalone-stream.js';
 import { makeConnection } from './connection/connection.js';
-import type { AsyncConnection, AsyncTransaction } from './connection/connection.js';
+import type { AsyncConnection, AsyncTransaction, ConnectionEngine } from './connection/connection.js';
 import type { ConnectionHost, Dialect } from './connection/connection-host.js';
 import type { CommandResult, Control } from './driver/driver.js';
 import type { DatabaseUrl } from './driver/url/url.js';
@@ -60,6 +60,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     this.#shared = shared;
     this.observers = observers;
     this.options = options;
+  }
+
+  get engine(): ConnectionEngine {
+    return this.observers.parts.owner.engine;
   }
 
   get cache(): CompiledCache {

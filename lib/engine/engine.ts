@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util';
 import { Ambient } from './ambient/ambient.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
@@ -24,10 +25,16 @@ import type { TransactionOptions } from './transaction/isolation.js';
 import { expectArgument, expectFunction } from './util/argument.js';
 import { flagRule, timeRule } from './util/option-rule.js';
 import { OptionTable } from './util/option-table.js';
+import type { ListenerOptions } from './util/event-hub.js';
 import type { Echo, EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
 
 type Events = EngineEvents<AsyncEngine>;
+
+// A connection shows its engine, which stands on a higher step.
+declare module './connection/connection.js' {
+  interface ConnectionEngine extends AsyncEngine {}
+}
 
 /** How long a ping may take, in ms. */
 export interface PingOptions {
@@ -62,6 +69,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     super(() => runner);
     this.#shared = shared;
     this.#listeners = listeners;
+    listeners.engine = this;
     this.#runner = runner;
     this.#ambient = new Ambient({
       host: runner,
@@ -264,6 +272,16 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.aclose();
   }
 
+  /** What `JSON.stringify()` and the console show: nothing of its inside, and no password. */
+  toJSON(): { readonly url: string; readonly pool: string } {
+    return { url: String(this.url), pool: this.pool.status() };
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `AsyncEngine ${inspect(this.toJSON(), options)}`;
+  }
+
   /** Whether statements are written to the log; with `'debug'`, their rows too. May be set at any time. */
   get echo(): Echo {
     return this.#listeners.log.echo;
@@ -284,14 +302,14 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
    * event.
    */
-  on<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
-    this.#listeners.hubOf(event).on(event, listener);
+  on<Name extends keyof Events>(event: Name, listener: Events[Name], options?: ListenerOptions): this {
+    this.#listeners.hubOf(event).on(event, listener, options);
     return this;
   }
 
   /** Adds a listener that is called once. */
-  once<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
-    this.#listeners.hubOf(event).on(event, listener, true);
+  once<Name extends keyof Events>(event: Name, listener: Events[Name], options?: ListenerOptions): this {
+    this.#listeners.hubOf(event).on(event, listener, { ...options, once: true });
     return this;
   }
 

@@ -9,10 +9,16 @@ export { AsyncEngine } from './engine.js';
 export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
 export { AsyncConnection } from './connection/connection.js';
 export type { AsyncTransaction, ConnectionEngine } from './connection/connection.js';
-export type { DriverClient, DriverQuery, DriverQueryResult } from './connection/driver-client.js';
+export type {
+  DriverCallback,
+  DriverClient,
+  DriverQuery,
+  DriverQueryResult,
+} from './connection/driver-client.js';
 export type { ConnectionState } from './connection/connection-session.js';
 export type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
 export type { StatementParameters } from './execution/invocation.js';
+export type { ListenerOptions } from './util/event-hub.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';
 export type { Dialect } from './connection/connection-host.js';
 export type { DisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
@@ -63,16 +69,16 @@ export type { Parameters, Row } from './statement/row.js';
 export type { SchemaTranslateMap } from './statement/sql-fragment.js';
 export type { SqlTag } from './statement/sql.js';
 export type { BindParameterOptions } from './statement/text.js';
-export { AsyncMappingResult } from './result/async-mapping-result.js';
-export { AsyncResult } from './result/async-result.js';
-export { AsyncScalarResult } from './result/async-scalar-result.js';
-export { AsyncTupleResult } from './result/async-tuple-result.js';
-export { CursorResult } from './result/cursor-result.js';
-export { MappingResult } from './result/mapping-result.js';
+export {
+  AsyncMappingResult,
+  AsyncResult,
+  AsyncScalarResult,
+  AsyncTupleResult,
+} from './result/async-result.js';
+export { CursorResult, MappingResult, ScalarResult, TupleResult } from './result/cursor-result.js';
 export { PendingResult } from './result/pending-result.js';
-export { ScalarResult } from './result/scalar-result.js';
+export type { PendingView } from './result/pending-result.js';
 export { RowTextStream } from './result/text/row-text-stream.js';
-export { TupleResult } from './result/tuple-result.js';
 export type { FrozenResult } from './result/cursor-result.js';
 export type { InteropObservable, RowObserver, RowSubscription } from './result/observable-interop.js';
 export type { ColumnReference } from './result/projection.js';

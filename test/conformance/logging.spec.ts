@@ -68,7 +68,7 @@ describe('parameters in the log', () => {
 
   it('LG-10: rows of echo debug are cut the same way', async () => {
     engine.echo = 'debug';
-    await engine.execute(text("SELECT repeat('x', 5000) AS long"));
+    await engine.execute(text("SELECT repeat('x', 5000) AS long")).all();
     expect(logger.take().at(-1)).toBe(
       `Row ('${'x'.repeat(149)} … (4702 characters left out) … ${'x'.repeat(149)}')`,
     );
@@ -164,7 +164,7 @@ describe('transactions in the log', () => {
   it('LG-17: BEGIN, SQL, its mark, columns, rows and ROLLBACK, in that order', async () => {
     engine.echo = 'debug';
     const connection = await engine.connect();
-    await connection.execDriverSql('SELECT 1 AS one');
+    await connection.execDriverSql('SELECT 1 AS one').all();
     await connection.rollback();
     await connection.close();
     expect(logger.take()).toEqual([

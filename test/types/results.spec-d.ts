@@ -1,11 +1,11 @@
 import { describe, expectTypeOf, it } from 'vitest';
 import { from, type Observable } from 'rxjs';
 import type { AsyncResult } from '../../lib/engine/result/async-result.js';
-import type { AsyncScalarResult } from '../../lib/engine/result/async-scalar-result.js';
+import type { AsyncScalarResult } from '../../lib/engine/result/async-result.js';
 import type { CursorResult, FrozenResult } from '../../lib/engine/result/cursor-result.js';
-import type { MappingResult } from '../../lib/engine/result/mapping-result.js';
+import type { MappingResult } from '../../lib/engine/result/cursor-result.js';
 import type { PendingResult } from '../../lib/engine/result/pending-result.js';
-import type { ScalarResult } from '../../lib/engine/result/scalar-result.js';
+import type { ScalarResult } from '../../lib/engine/result/cursor-result.js';
 
 interface User {
   id: number;

@@ -76,8 +76,8 @@ export class ConnectionCore<Connection>
     return invocation.wait((signal) => this.#dispatch(run, signal));
   }
 
-  openStream(invocation: Invocation): StreamSource {
-    return new ConnectionStream(this, invocation);
+  openStream(invocation: Invocation, isAlone = false): StreamSource {
+    return new ConnectionStream(this, invocation, isAlone);
   }
 
   owner(): TransactionOwner<Connection> {
@@ -165,8 +165,10 @@ export class ConnectionCore<Connection>
     return await lendDriverClient(this, (client) => work(client, ...args));
   }
 
-  execute(query: QueryConfig): Promise<CommandResult> {
-    return sendStatement(this, { statement: query, isRaw: true });
+  async execute(query: QueryConfig): Promise<CommandResult> {
+    const answer = await sendStatement(this, { statement: query, isRaw: true });
+    if (answer.onFetch !== undefined) answer.rows.forEach(answer.onFetch);
+    return answer;
   }
 
   async executeScript(text: string): Promise<readonly CommandResult[]> {

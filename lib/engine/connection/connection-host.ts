@@ -1,4 +1,5 @@
 import type { ObserverFactory } from '../execution/connection-observer.js';
+import type { EngineOf } from '../execution/connection-events.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -17,6 +18,7 @@ export interface Dialect {
 
 /** What a connection needs of its engine. Times in ms. */
 export interface ConnectionHost<Connection> {
+  readonly engine: EngineOf<Connection>;
   readonly pool: Pool;
   readonly compiledCache: CompiledCache;
   readonly logger: EngineLogger;

@@ -4,7 +4,7 @@ import { InvalidRequestError } from '../errors/errors.js';
 import { CONNECTION_TIMINGS } from '../execution/connection-events.js';
 import type { ConnectionEvents } from '../execution/connection-events.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
-import type { EventHub } from '../util/events.js';
+import type { EventHub } from '../util/event-hub.js';
 
 /** The listeners of one connection, and the observer that tells them and those of its engine what happens. */
 export class ConnectionListeners<Connection> {

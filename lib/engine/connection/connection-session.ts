@@ -1,5 +1,6 @@
 import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
 import type {
+  Batch,
   Command,
   CommandOptions,
   CommandResult,
@@ -242,18 +243,16 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     const all = [...deferred, ...control];
     const written = (): void => this.#forget(deferred);
     const told = deferred.length === 0 ? options : { ...options, written };
-    const portal = this.#session().openPortal(all, command, told);
-    return {
-      get shape() {
-        return portal.shape;
-      },
-      fetch: (count) => this.#guard(() => portal.fetch(count)),
-      close: () => this.#closePortal(portal),
-    };
+    return this.#session().openPortal(all, command, told);
+  }
+
+  /** Fetches from a portal of this session. */
+  fetch(portal: Portal, count: number): Promise<Batch> {
+    return this.#guard(() => portal.fetch(count));
   }
 
   /** Closing has as little to do as ROLLBACK, and as long. */
-  async #closePortal(portal: Portal): Promise<void> {
+  async closePortal(portal: Portal): Promise<void> {
     const pooled = this.#pooled;
     if (pooled === undefined) return await portal.close();
     const unwatch = this.#host.watchdog.watch(ROLLBACK_DEADLINE, () => pooled.session.terminate());

@@ -1,5 +1,5 @@
 import type { ConnectionSession } from './connection-session.js';
-import type { Batch, Control, Portal, RowShape } from '../driver/driver.js';
+import type { Batch, Command, Control, Portal, RowShape } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
@@ -21,9 +21,12 @@ export class ConnectionStream implements StreamSource {
   readonly #invocation: Invocation;
   // Read at once: a stream is often consumed elsewhere, in another context.
   readonly #active: Transaction | undefined;
+  readonly #isAlone: boolean;
   #begun: Transaction | undefined;
 
-  constructor(parts: StreamParts, invocation: Invocation) {
+  /** `isAlone`: nothing else uses the connection, so that closing may cancel the fetch that runs. */
+  constructor(parts: StreamParts, invocation: Invocation, isAlone: boolean) {
+    this.#isAlone = isAlone;
     this.#parts = parts;
     this.#invocation = invocation;
     const active = parts.transactions.current();
@@ -31,10 +34,9 @@ export class ConnectionStream implements StreamSource {
   }
 
   async open(): Promise<Portal> {
+    this.#parts.session.expectNotClosed();
     const transaction = this.#active ?? this.#begin();
-    return new TransactionPortal(transaction, this.#invocation, (control) =>
-      this.#invocation.openPortal(this.#parts.session, control, transaction.deadline),
-    );
+    return new TransactionPortal(transaction, this.#parts.session, this.#invocation, this.#isAlone);
   }
 
   #begin(): Transaction {
@@ -50,33 +52,41 @@ export class ConnectionStream implements StreamSource {
   }
 }
 
-/**
- * A cursor whose every fetch is a statement of its transaction: it waits its turn, and a failure fails it.
- */
+/** A cursor whose fetches are statements of its transaction: each waits its turn, and a failure fails it. */
 class TransactionPortal implements Portal {
   readonly #transaction: Transaction;
+  readonly #session: ConnectionSession<unknown>;
   readonly #invocation: Invocation;
-  readonly #open: (control: readonly Control[]) => Portal;
+  readonly #isAlone: boolean;
   #portal: Portal | undefined;
   #state: 'open' | 'closed' = 'open';
+  #fetches = 0;
 
   constructor(
     transaction: Transaction,
+    session: ConnectionSession<unknown>,
     invocation: Invocation,
-    open: (control: readonly Control[]) => Portal,
+    isAlone: boolean,
   ) {
     this.#transaction = transaction;
+    this.#session = session;
     this.#invocation = invocation;
-    this.#open = open;
+    this.#isAlone = isAlone;
   }
 
   get shape(): RowShape | undefined {
     return this.#portal?.shape;
   }
 
-  fetch(count: number): Promise<Batch> {
-    if (this.#portal !== undefined) return this.#fetch(count);
-    return this.#invocation.waitForPortal((signal) => this.#fetch(count, signal));
+  async fetch(count: number): Promise<Batch> {
+    this.#session.expectNotClosed();
+    this.#fetches += 1;
+    try {
+      if (this.#portal !== undefined) return await this.#fetch(count);
+      return await this.#invocation.waitForPortal((signal) => this.#fetch(count, signal));
+    } finally {
+      this.#fetches -= 1;
+    }
   }
 
   #fetch(count: number, signal?: AbortSignal): Promise<Batch> {
@@ -84,14 +94,31 @@ class TransactionPortal implements Portal {
       // Closed while the fetch waited for its turn or for a connection.
       if (this.#state === 'closed')
         throw new ResourceClosedError('the cursor is closed. Run the statement again.');
-      this.#portal ??= this.#open(control);
-      return this.#portal.fetch(count);
+      return this.#portal === undefined
+        ? this.#fetchFirst(control, count)
+        : this.#session.fetch(this.#portal, count);
     }, signal);
+  }
+
+  /** Sends the statement with its first fetch, which is what observers are told of. */
+  async #fetchFirst(control: readonly Control[], count: number): Promise<Batch> {
+    const { command, observer, options } = this.#invocation;
+    const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
+    const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
+      this.#portal = this.#session.openPortal(control, sent, limits);
+      return this.#session.fetch(this.#portal, count);
+    };
+    if (observer === undefined) return await send([]);
+    const batch = await observer.run([command], send);
+    observer.finished(-1, this.shape);
+    return batch;
   }
 
   // Where the transaction has ended, the server has closed the portal with it.
   async close(): Promise<void> {
     this.#state = 'closed';
-    if (this.#transaction.isActive) await this.#portal?.close();
+    if (this.#isAlone && this.#fetches > 0) await this.#session.cancel();
+    if (this.#transaction.isActive && this.#portal !== undefined)
+      await this.#session.closePortal(this.#portal);
   }
 }

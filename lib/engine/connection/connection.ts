@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util';
 import { ConnectionCore } from './connection-core.js';
 import type { ConnectionHost, ConnectionSettings, Dialect } from './connection-host.js';
 import type { ConnectionState } from './connection-session.js';
@@ -10,6 +11,7 @@ import type { IsolationLevel, TransactionOptions } from '../transaction/isolatio
 import type { NestedTransaction } from '../transaction/nested-transaction.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
+import type { ListenerOptions } from '../util/event-hub.js';
 import { expectFunction } from '../util/argument.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
@@ -20,7 +22,7 @@ type Root = RootTransaction<AsyncConnection>;
 type Nested = NestedTransaction<AsyncConnection>;
 type Events = ConnectionEvents<AsyncConnection>;
 
-/** An engine, as far as a connection is made of it. */
+/** An engine, as far as a connection is made of it. The hall of the engine adds all of an `AsyncEngine`. */
 export interface ConnectionEngine {
   readonly dialect: Dialect;
   /** @internal */
@@ -72,6 +74,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   /** Whether it has a connection of the pool, and whether that one was lost. */
   get state(): ConnectionState {
     return this.#core().session.state;
+  }
+
+  /** The engine that it was made by. */
+  get engine(): ConnectionEngine {
+    return this.#core().host.engine;
   }
 
   /** The database and the driver, by name. */
@@ -248,6 +255,16 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     await this.#core().transactions.currentRoot?.rollback();
   }
 
+  /** What `JSON.stringify()` and the console show: nothing of its inside. */
+  toJSON(): { readonly state: ConnectionState; readonly inTransaction: boolean } {
+    return { state: this.state, inTransaction: this.inTransaction() };
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `AsyncConnection ${inspect(this.toJSON(), options)}`;
+  }
+
   /**
    * Adds a listener for what happens on this connection; it is called before those of the engine. See
    * {@link ConnectionEvents}.
@@ -255,14 +272,16 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    * @throws ArgumentError for an async listener, InvalidRequestError for an event that a connection does not
    * have.
    */
-  on<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
-    this.#core().listeners.hubOf(event).on(event, listener);
+  on<Name extends keyof Events>(event: Name, listener: Events[Name], options?: ListenerOptions): this {
+    this.#core().listeners.hubOf(event).on(event, listener, options);
     return this;
   }
 
   /** Adds a listener that is called once. */
-  once<Name extends keyof Events>(event: Name, listener: Events[Name]): this {
-    this.#core().listeners.hubOf(event).on(event, listener, true);
+  once<Name extends keyof Events>(event: Name, listener: Events[Name], options?: ListenerOptions): this {
+    this.#core()
+      .listeners.hubOf(event)
+      .on(event, listener, { ...options, once: true });
     return this;
   }
 

@@ -1,5 +1,6 @@
 import type { CommandResult } from '../driver/driver.js';
 import { ArgumentError, IllegalStateError, ResourceClosedError } from '../errors/errors.js';
+import { describeValue } from '../util/describe-value.js';
 import { Mutex } from '../util/mutex.js';
 import { splitScript } from '../statement/split-script.js';
 import type { ScriptStatement } from '../statement/split-script.js';
@@ -30,6 +31,9 @@ export interface DriverQueryResult<R = Row> {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
 }
 
+/** Called with an error, or with null and the result. */
+export type DriverCallback<R = Row> = (error: unknown, result?: DriverQueryResult<R>) => void;
+
 /** What code that was written for a `pg` client is handed by `connection.run()`. */
 export interface DriverClient {
   /**
@@ -41,6 +45,9 @@ export interface DriverClient {
    * are refused with `IllegalStateError`.
    */
   query<R = Row>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>>;
+  /** The same, answered to a callback. */
+  query<R = Row>(query: string | DriverQuery, values: readonly unknown[], callback: DriverCallback<R>): void;
+  query<R = Row>(query: string | DriverQuery, callback: DriverCallback<R>): void;
 }
 
 /** What the client's BEGIN begins. */
@@ -93,16 +100,30 @@ class LentClient implements DriverClient {
     this.#host = host;
   }
 
-  async query<R>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>> {
+  query<R>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>>;
+  query<R>(query: string | DriverQuery, values: readonly unknown[], callback: DriverCallback<R>): void;
+  query<R>(query: string | DriverQuery, callback: DriverCallback<R>): void;
+  // What this client does not support is refused by a throw: pg answers a cursor with no promise to await.
+  query<R>(
+    query: string | DriverQuery,
+    ...rest: readonly (readonly unknown[] | DriverCallback<R> | undefined)[]
+  ): Promise<DriverQueryResult<R>> | undefined {
+    const { callback, ...asked } = checkedQuery<R>(query, rest);
+    const answer = this.#answer<R>(asked);
+    if (callback === undefined) return answer;
+    void answer.then((result) => callback(null, result), callback);
+    return undefined;
+  }
+
+  async #answer<R>({ text, values, rowMode }: DriverQuery): Promise<DriverQueryResult<R>> {
     if (this.#state === 'taken back') {
       throw new ResourceClosedError(
-        'the client of connection.run() was used after its function had ended. Is a promise not awaited?',
+        'the client of connection.run() was used after its function had ended. Check for a promise that is not awaited.',
       );
     }
-    const { text, values: bound, rowMode } = checkedQuery(query, values);
     await this.#turns.acquire();
     try {
-      const results = await this.#run(text, bound ?? []);
+      const results = await this.#run(text, values ?? []);
       const answers = results.map((result) => toDriverResult(result, rowMode === 'array'));
       // pg answers a text of several statements with an array and leaves that out of its types, too.
       return (answers.length === 1 ? answers[0] : answers) as DriverQueryResult<R>;
@@ -191,20 +212,33 @@ function transactionWordOf({ words: firstWords }: ScriptStatement): TransactionW
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   submit: 'cursors, query streams and COPY need the client of getRawConnection()',
   types: "values are parsed as the engine's option types says",
-  callback: 'await the promise instead',
 };
 
-function checkedQuery(query: string | DriverQuery, values: readonly unknown[] | undefined): DriverQuery {
-  const config: DriverQuery = typeof query === 'string' ? { text: query } : query;
-  const asked = typeof values === 'function' ? { ...config, callback: values } : config;
+/** Fields are read one by one: those of a class may be getters. */
+function checkedQuery<R>(
+  query: string | DriverQuery,
+  rest: readonly (readonly unknown[] | DriverCallback<R> | undefined)[],
+): DriverQuery & { readonly callback: DriverCallback<R> | undefined } {
+  const config: DriverQuery & { readonly callback?: DriverCallback<R> } =
+    typeof query === 'string' ? { text: query } : query;
+  if (typeof config !== 'object' || config === null) {
+    throw new ArgumentError(
+      `query() must be given a text, or an object with a text; got ${describeValue(config)}.`,
+    );
+  }
   for (const [name, reason] of Object.entries(UNSUPPORTED)) {
-    if ((asked as unknown as Record<string, unknown>)[name] === undefined) continue;
-    throw new ArgumentError(`query() of connection.run() takes no ${name}: ${reason}.`);
+    if ((config as unknown as Record<string, unknown>)[name] === undefined) continue;
+    throw new ArgumentError(`query() of connection.run() does not support ${name}: ${reason}.`);
   }
-  if (typeof config.text !== 'string') {
-    throw new ArgumentError('query() takes a text, or an object with a text and values.');
+  const { text, rowMode } = config;
+  if (typeof text !== 'string') {
+    throw new ArgumentError(
+      `query() must be given a text, or an object with a text; got ${describeValue(text)}.`,
+    );
   }
-  return { ...config, values: values ?? config.values };
+  const values = rest.find((argument) => Array.isArray(argument)) ?? config.values;
+  const callback = rest.find((argument) => typeof argument === 'function') ?? config.callback;
+  return { text, values, rowMode, callback };
 }
 
 /** Where two columns share a name, the last one is in the object, as with pg. */

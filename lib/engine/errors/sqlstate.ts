@@ -4,6 +4,7 @@ import {
   DataError,
   DBAPIError,
   DeadlockDetectedError,
+  EngineError,
   ExclusionViolationError,
   ForeignKeyViolationError,
   IntegrityError,
@@ -17,8 +18,15 @@ import {
   SerializationFailureError,
   UniqueViolationError,
 } from './errors.js';
+import type { DBAPIErrorOptions } from './errors.js';
 
 export type DBAPIErrorClass = typeof DBAPIError;
+
+/** An error that the server sent, as its driver throws it. */
+interface ServerError extends Error {
+  readonly severity: string;
+  readonly code: string;
+}
 
 const BY_STATE: Readonly<Record<string, DBAPIErrorClass>> = {
   '23502': NotNullViolationError,
@@ -68,4 +76,22 @@ export function sqlStateOf(error: unknown): string | undefined {
   if (error instanceof DBAPIError) return error.sqlState;
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** An error that a driver made of the server's message, in our own class; undefined for any other error. */
+export function serverErrorOf(
+  error: unknown,
+  statement: string,
+  parameters: unknown,
+): DBAPIError | undefined {
+  if (!isServerError(error)) return undefined;
+  const type = errorClassOf(error.code);
+  const { constraint, schema, table, column, detail, hint } = error as ServerError & DBAPIErrorOptions;
+  const facts = { constraint, schema, table, column, detail, hint };
+  return new type(error.message, { ...facts, sqlState: error.code, cause: error, statement, parameters });
+}
+
+function isServerError(error: unknown): error is ServerError {
+  if (!(error instanceof Error) || error instanceof EngineError || !('severity' in error)) return false;
+  return sqlStateOf(error) !== undefined;
 }

@@ -31,7 +31,8 @@ export async function runAutocommitted(
     const run = (): Promise<CommandResult> => invocation.run(pooled.session, control, undefined);
     return await (profile?.time(run) ?? run());
   } catch (error) {
-    const { isDisconnect, invalidatesPool } = classifyFailure(error, host.engineObserver());
+    const { isDisconnect, invalidatesPool } =
+      invocation.observer?.failure ?? classifyFailure(error, host.engineObserver());
     if (isDisconnect && invalidatesPool) pool.invalidateAll(pooled);
     if (isDisconnect || invocation.observer?.isInterrupted === true) pooled.invalidate(error);
     throw error;

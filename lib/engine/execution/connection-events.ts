@@ -1,12 +1,15 @@
-import type { ConnectionEventName } from '../util/channels.js';
-import type { EventTiming } from '../util/events.js';
+import type { EventTiming } from '../util/event-hub.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
 
+/** The engine of a connection. */
+export type EngineOf<Connection> = Connection extends { readonly engine: infer Engine } ? Engine : unknown;
+
 /** Where something happens. */
 export interface ConnectionEvent<Connection> {
-  /** Undefined for a statement of the engine that commits itself, on no connection of anybody's. */
+  readonly engine: EngineOf<Connection>;
+  /** Undefined for a statement that the engine runs outside of transactions. */
   readonly connection: Connection | undefined;
 }
 
@@ -128,6 +131,8 @@ export interface ConnectionEvents<Connection> {
   /** An AsyncConnection has got its first session. */
   engineConnect: (event: ConnectionEvent<Connection>) => void;
 }
+
+type ConnectionEventName = keyof ConnectionEvents<unknown>;
 
 /** The events of a connection alone. */
 export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'handleError'>, EventTiming>> =

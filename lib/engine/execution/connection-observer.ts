@@ -1,13 +1,19 @@
-import { isConnectionTraced, publish } from '../util/channels.js';
-import type { ConnectionEvents, HandleErrorEvent, OptionsEvent } from './connection-events.js';
+import type {
+  ConnectionEvent,
+  ConnectionEvents,
+  EngineOf,
+  HandleErrorEvent,
+  OptionsEvent,
+} from './connection-events.js';
 import { DBAPIError } from '../errors/errors.js';
-import type { AnswerOf, EventHub, EventOf, ListenerTally } from '../util/events.js';
+import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
 import type { ExecutionOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
 import type { TransactionObserver } from '../transaction/transaction-host.js';
 
 /** What an engine and its observed connections have in common. */
 export interface ObserverParts<Connection> {
+  readonly owner: { readonly engine: EngineOf<Connection> };
   readonly hub: EventHub<ConnectionEvents<Connection>>;
   readonly log: EchoLog;
   readonly hideParameters: boolean;
@@ -27,10 +33,8 @@ export interface ObservedSubject<Connection> {
 /** The events, the log and the channels of an engine. Costs one check while nothing observes the engine. */
 export class ObserverFactory<Connection> {
   readonly parts: ObserverParts<Connection>;
-  readonly #tally: ListenerTally;
 
-  constructor(tally: ListenerTally, parts: ObserverParts<Connection>) {
-    this.#tally = tally;
+  constructor(parts: ObserverParts<Connection>) {
     this.parts = parts;
   }
 
@@ -41,7 +45,7 @@ export class ObserverFactory<Connection> {
   }
 
   get isObserved(): boolean {
-    return this.#tally.count > 0 || isConnectionTraced();
+    return this.parts.hub.isObserved;
   }
 
   /** What a listener of `handleError` wants to be thrown for `error`; `error` itself where none does. */
@@ -110,8 +114,9 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     this.#subject = subject;
   }
 
-  get connection(): Connection | undefined {
-    return this.#subject.connection;
+  /** What each event says of where it happened. */
+  get place(): ConnectionEvent<Connection> {
+    return { engine: this.parts.owner.engine, connection: this.#subject.connection };
   }
 
   /** Listeners of the connection first, those of the engine behind them. */
@@ -120,7 +125,6 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     event: EventOf<ConnectionEvents<Connection>, Name>,
     take?: (answer: AnswerOf<ConnectionEvents<Connection>, Name>) => void,
   ): void {
-    publish(name, event);
     this.#subject.hub.emit(name, event, take);
   }
 
@@ -142,36 +146,36 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
   }
 
   begin(): void {
-    this.emit('begin', { connection: this.connection });
+    this.emit('begin', this.place);
   }
 
   commit(): void {
-    this.emit('commit', { connection: this.connection });
+    this.emit('commit', this.place);
   }
 
   rollback(): void {
-    this.emit('rollback', { connection: this.connection });
+    this.emit('rollback', this.place);
   }
 
   savepoint(): void {
-    this.emit('savepoint', { connection: this.connection, name: undefined });
+    this.emit('savepoint', { ...this.place, name: undefined });
   }
 
   rollbackSavepoint(name: string | undefined): void {
-    this.emit('rollbackSavepoint', { connection: this.connection, name });
+    this.emit('rollbackSavepoint', { ...this.place, name });
   }
 
   releaseSavepoint(name: string | undefined): void {
-    this.emit('releaseSavepoint', { connection: this.connection, name });
+    this.emit('releaseSavepoint', { ...this.place, name });
   }
 
   engineConnect(): void {
-    this.emit('engineConnect', { connection: this.connection });
+    this.emit('engineConnect', this.place);
   }
 
   /** The options as the listeners leave them. */
   setOptions(options: ExecutionOptions): ExecutionOptions {
-    const event: OptionsEvent<Connection> = { connection: this.connection, options: { ...options } };
+    const event: OptionsEvent<Connection> = { ...this.place, options: { ...options } };
     this.emit('setConnectionExecutionOptions', event);
     return event.options;
   }
@@ -198,7 +202,7 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     const event: {
       -readonly [Name in keyof HandleErrorEvent<Connection>]: HandleErrorEvent<Connection>[Name];
     } = {
-      connection: this.connection,
+      ...this.place,
       error,
       originalError: error instanceof DBAPIError ? (error.cause ?? error) : error,
       chainedError: undefined,
@@ -209,6 +213,7 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
       isDisconnect,
       invalidatesPool: true,
     };
+    if (this.#subject.options().skipUserErrorEvents === true) return event;
     try {
       this.emit('handleError', event, (answer) => {
         if (answer instanceof Error) event.chainedError = answer;

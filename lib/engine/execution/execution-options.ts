@@ -64,6 +64,8 @@ export interface ExecutionOptions extends StatementOptions {
   readonly deferrable?: boolean | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** True: listeners of `handleError` are not called. */
+  readonly skipUserErrorEvents?: boolean | undefined;
 }
 
 /** What the options say about BEGIN; undefined: nothing. */
@@ -132,7 +134,14 @@ const { readOnly, deferrable, settings } = transactionOptionRules;
 /** What each option of an engine's or a connection's statements may be. */
 export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
   'execution',
-  { ...STATEMENT_RULES, isolationLevel: isolationLevelRule, readOnly, deferrable, settings },
+  {
+    ...STATEMENT_RULES,
+    isolationLevel: isolationLevelRule,
+    readOnly,
+    deferrable,
+    settings,
+    skipUserErrorEvents: flagRule,
+  },
   'taken',
 );
 

@@ -1,15 +1,17 @@
 import type { CommandResult } from '../driver/driver.js';
-import { AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
+import { ArgumentError, AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
 import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
-import { MappedErrorSource } from './mapped-error-source.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
+import { describeValue } from '../util/describe-value.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { AsyncResult } from '../result/async-result.js';
+import type { AsyncScalarResult } from '../result/async-result.js';
 import { PendingResult } from '../result/pending-result.js';
-import type { AsyncScalarResult } from '../result/async-scalar-result.js';
-import type { ScalarResult } from '../result/scalar-result.js';
+import type { PendingView } from '../result/pending-result.js';
+import type { ScalarResult } from '../result/cursor-result.js';
+import type { ObservedAnswer } from '../result/row-buffer.js';
 import type { StreamSource } from '../result/stream-source.js';
 import { ParameterBatch, isListOfSets } from '../statement/parameter-batch.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
@@ -75,7 +77,7 @@ export abstract class Executor {
     statement: Executable<unknown>,
     parameters?: StatementParameters,
     options?: StatementOptions,
-  ): Promise<ScalarResult<T>> {
+  ): PendingView<T, ScalarResult<T>> {
     return this.execute<Record<string, T>>(
       statement as Executable<Record<string, T>>,
       parameters,
@@ -95,8 +97,10 @@ export abstract class Executor {
   ): AsyncResult<R> {
     const runner = this.#runner();
     const invocation = streamed(runner, { statement, parameters, options });
-    const source = new MappedErrorSource(runner.openStream(invocation), (error) => answerTo(runner, error));
-    return new AsyncResult<R>(source, invocation.options);
+    return new AsyncResult<R>(runner.openStream(invocation), invocation.options, {
+      mapError: (error) => mapError(runner, error),
+      onFetch: invocation.observer?.onFetch,
+    });
   }
 
   /** The first column of all rows, over a server-side cursor. */
@@ -118,11 +122,23 @@ export abstract class Executor {
     parameters: readonly unknown[] = [],
     options?: StatementOptions,
   ): PendingResult<R> {
-    const statement = isListOfSets(parameters)
-      ? new ParameterBatch(sql, parameters)
-      : { text: sql, values: parameters };
-    return new PendingResult<R>(send(this.#runner, { statement, options, isRaw: true }));
+    try {
+      const statement = driverStatement(sql, parameters);
+      return new PendingResult<R>(send(this.#runner, { statement, options, isRaw: true }));
+    } catch (error) {
+      return new PendingResult<R>(Promise.reject(error));
+    }
   }
+}
+
+/** SQL of the driver with its values, or one for each of several lists of them. */
+function driverStatement(sql: string, parameters: readonly unknown[]): Executable<unknown> {
+  if (!Array.isArray(parameters)) {
+    throw new ArgumentError(
+      `the parameters of execDriverSql() must be a list, such as [1, 'a']; got ${describeValue(parameters)}.`,
+    );
+  }
+  return isListOfSets(parameters) ? new ParameterBatch(sql, parameters) : { text: sql, values: parameters };
 }
 
 function send(find: () => StatementRunner, call: StatementCall): Promise<CommandResult> {
@@ -135,15 +151,15 @@ function send(find: () => StatementRunner, call: StatementCall): Promise<Command
 
 /** Runs a statement where `runner` says. Rejects with whatever fails; nothing is thrown. */
 // No promise of its own between the caller and the driver: each costs more than the rest of this.
-export function sendStatement(runner: StatementRunner, call: StatementCall): Promise<CommandResult> {
+export function sendStatement(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
   try {
     const options = optionsOf(runner, call.options);
     expectBuffered(options);
-    const watch = runner.observer();
+    const observer = runner.observer();
     const sent =
-      watch === undefined
+      observer === undefined
         ? runner.send(new Invocation(call.statement, call.parameters, options, cacheOf(runner, options)))
-        : sendWatched(runner, watch, call, options);
+        : sendObserved(runner, observer, call, options);
     if (runner.observers.shownParameters === undefined) return sent;
     return sent.catch((error: unknown) => {
       throw described(runner, error);
@@ -153,40 +169,41 @@ export function sendStatement(runner: StatementRunner, call: StatementCall): Pro
   }
 }
 
-async function sendWatched(
+async function sendObserved(
   runner: StatementRunner,
-  watch: ConnectionObserver<unknown>,
+  observer: ConnectionObserver<unknown>,
   call: StatementCall,
   options: StatementOptions,
-): Promise<CommandResult> {
-  const watched = new StatementObserver(watch, call, options);
-  const invocation = watched.prepare(cacheOf(runner, options));
+): Promise<ObservedAnswer> {
+  const observed = new StatementObserver(observer, call, options);
+  const invocation = observed.prepare(cacheOf(runner, options));
   let result: CommandResult;
   try {
     result = await runner.send(invocation);
   } catch (error) {
     described(runner, error);
-    throw watch.replacementOf(error);
+    throw observer.replacementOf(error);
   }
-  watched.finished(result.rowCount);
-  return result;
+  observed.finished(result.rowCount, result.shape);
+  const { onFetch } = observed;
+  return onFetch === undefined ? result : { ...result, onFetch };
 }
 
 function streamed(runner: StatementRunner, call: StatementCall): Invocation {
   try {
     const options = optionsOf(runner, call.options);
-    const watch = runner.observer();
+    const observer = runner.observer();
     const cache = cacheOf(runner, options);
-    return watch === undefined
+    return observer === undefined
       ? new Invocation(call.statement, call.parameters, options, cache)
-      : new StatementObserver(watch, call, options).prepare(cache);
+      : new StatementObserver(observer, call, options).prepare(cache);
   } catch (error) {
     throw described(runner, error);
   }
 }
 
 // A listener may have come after the statement was made, and may have gone before it fails.
-function answerTo(runner: StatementRunner, error: unknown): unknown {
+function mapError(runner: StatementRunner, error: unknown): unknown {
   described(runner, error);
   return runner.observers.replacementOf(error);
 }

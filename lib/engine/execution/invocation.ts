@@ -1,4 +1,13 @@
-import type { Command, CommandOptions, CommandResult, Control, Portal } from '../driver/driver.js';
+import type { FailureClass } from './connection-observer.js';
+import type {
+  Command,
+  CommandOptions,
+  CommandResult,
+  Control,
+  DriverConnection,
+  DriverRow,
+  RowShape,
+} from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
@@ -10,25 +19,24 @@ import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
 import { StatementTimeout } from './statement-timeout.js';
-import { ObservedPortal } from './watched-portal.js';
-import type { CommandObserver } from './watched-portal.js';
 
 /** One set of values, or many for an executemany. */
 export type StatementParameters = Parameters | readonly Parameters[];
 
 /** Where an invocation is sent: a session, or a connection's borrowed one. */
-export interface CommandTarget {
-  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
-  executeMany(
-    control: readonly Control[],
-    commands: readonly Command[],
-    options?: CommandOptions,
-  ): Promise<CommandResult[]>;
-}
+export type CommandTarget = Pick<DriverConnection, 'execute' | 'executeMany'>;
 
-/** Where a stream's statement is sent. */
-export interface PortalTarget {
-  openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
+/** Sends commands in its own way, and is told how they end. */
+export interface CommandObserver {
+  run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T>;
+  /** True: a listener was stopped from outside, which leaves the session in an unknown state. */
+  readonly isInterrupted: boolean;
+  /** What `handleError` made of an error of the driver that a listener has thrown. */
+  readonly failure: FailureClass | undefined;
+  /** The statement has succeeded. */
+  finished(rowCount: number, shape: RowShape | undefined): void;
+  /** Told of each row that is handed out; undefined where rows are not logged. */
+  readonly onFetch: ((row: DriverRow) => void) | undefined;
 }
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
@@ -117,14 +125,6 @@ export class Invocation {
     options: CommandOptions | undefined,
   ): Promise<CommandResult> {
     return merge(await target.executeMany(control, commands, { ...options, pageSize: this.pageSize }));
-  }
-
-  /** A cursor of the only statement. Observed, its first fetch emits the events. */
-  openPortal(target: PortalTarget, control: readonly Control[], deadline: AbortSignal | undefined): Portal {
-    const options = this.commandOptions(deadline, this.options.timeout);
-    const open = (command: Command): Portal => target.openPortal(control, command, options);
-    const { observer } = this;
-    return observer === undefined ? open(this.command) : new ObservedPortal(observer, this.command, open);
   }
 
   /**

@@ -1,16 +1,16 @@
 import { CallSite } from '../util/call-site.js';
 import type { BeforeCursorExecuteEvent, BeforeExecuteEvent } from './connection-events.js';
-import type { Command, CommandResult } from '../driver/driver.js';
+import type { Command, CommandResult, DriverRow, RowShape } from '../driver/driver.js';
 import { InvalidRequestError, StatementError } from '../errors/errors.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
-import type { StatementParameters } from './invocation.js';
+import type { CommandObserver, StatementParameters } from './invocation.js';
 import { HIDDEN_PARAMETERS, parameterSetsText, parametersText, valueText } from '../errors/parameter-text.js';
+import { serverErrorOf } from '../errors/sqlstate.js';
 import { cachedSince } from '../statement/executable.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
-import type { ConnectionObserver } from './connection-observer.js';
-import type { CommandObserver } from './watched-portal.js';
+import type { ConnectionObserver, FailureClass } from './connection-observer.js';
 
 type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -25,21 +25,23 @@ export interface StatementCall {
 
 /** One statement on its way, from the call to the answer, with all that is told of it. */
 export class StatementObserver<Connection> implements CommandObserver {
-  readonly #watch: ConnectionObserver<Connection>;
+  readonly #observer: ConnectionObserver<Connection>;
   readonly #isRaw: boolean;
   readonly #site: CallSite | undefined;
   readonly #startedAt = performance.now();
+  /** What `handleError` made of an error of the driver that a listener has thrown. */
+  failure: FailureClass | undefined;
   #event: Changeable<BeforeExecuteEvent<Connection>>;
   #mark = 'raw sql';
   #progress: 'regular' | 'interrupted' = 'regular';
 
   /** `options`: those of the call, with the defaults of where it runs. */
-  constructor(watch: ConnectionObserver<Connection>, call: StatementCall, options: StatementOptions) {
+  constructor(observer: ConnectionObserver<Connection>, call: StatementCall, options: StatementOptions) {
     const { statement, parameters, isRaw = false } = call;
-    this.#watch = watch;
+    this.#observer = observer;
     this.#isRaw = isRaw;
-    this.#event = { connection: watch.connection, statement, parameters, options };
-    this.#site = watch.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
+    this.#event = { ...observer.place, statement, parameters, options };
+    this.#site = observer.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
   }
 
   get isInterrupted(): boolean {
@@ -59,14 +61,14 @@ export class StatementObserver<Connection> implements CommandObserver {
       return invocation;
     } catch (error) {
       if (error instanceof StatementError)
-        this.#watch.failed(error, { statement: error.statement, parameters });
-      throw this.#watch.replacementOf(error);
+        this.#observer.failed(error, { statement: error.statement, parameters });
+      throw this.#observer.replacementOf(error);
     }
   }
 
   #askBeforeExecute(): void {
     const event = this.#event;
-    this.#watch.emit('beforeExecute', event, (answer) => {
+    this.#observer.emit('beforeExecute', event, (answer) => {
       expectFields('beforeExecute', answer, ['statement', 'parameters']);
       if (answer.statement !== undefined) event.statement = answer.statement;
       if ('parameters' in answer) event.parameters = answer.parameters;
@@ -76,48 +78,51 @@ export class StatementObserver<Connection> implements CommandObserver {
   /** Sends the commands as the listeners leave them. */
   async run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T> {
     const event = this.#cursorEvent(commands);
-    try {
-      this.#watch.emit('beforeCursorExecute', event, (answer) => {
+    this.#tellOfCursor(event, () =>
+      this.#observer.emit('beforeCursorExecute', event, (answer) => {
         expectFields('beforeCursorExecute', answer, ['sql', 'parameters']);
         if (answer.sql !== undefined) event.sql = answer.sql;
         if (answer.parameters !== undefined) event.parameters = answer.parameters;
-      });
-    } catch (error) {
-      this.#interrupt(error);
-      throw error;
-    }
+      }),
+    );
     this.#logStatement(event);
     const start = performance.now();
     const result = await send(commandsOf(event, commands));
     const duration = performance.now() - start;
     this.#warnIfSlow(event, duration);
     const rowCount = rowCountOf(result);
-    if (isCommandResult(result)) this.#logRows(result);
-    try {
-      this.#watch.emit('afterCursorExecute', { ...event, rowCount, duration });
-    } catch (error) {
-      this.#interrupt(error);
-      throw error;
-    }
+    this.#tellOfCursor(event, () =>
+      this.#observer.emit('afterCursorExecute', { ...event, rowCount, duration }),
+    );
     return result;
   }
 
-  #interrupt(error: unknown): void {
-    if (this.#watch.interrupted(error)) this.#progress = 'interrupted';
+  /** What a listener of the cursor throws counts as the driver's own, where it is an error of the driver. */
+  #tellOfCursor({ sql, parameters }: BeforeCursorExecuteEvent<Connection>, emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      if (this.#observer.interrupted(error)) this.#progress = 'interrupted';
+      const wrapped = serverErrorOf(error, sql, parameters);
+      if (wrapped === undefined) throw error;
+      this.failure = this.#observer.failed(wrapped);
+      throw wrapped;
+    }
   }
 
   /** The statement has succeeded. */
-  finished(rowCount: number): void {
+  finished(rowCount: number, shape: RowShape | undefined): void {
+    if (shape !== undefined && this.#observer.parts.log.isDebug) this.#logColumns(shape);
     if (this.#isRaw) return;
     const duration = performance.now() - this.#startedAt;
-    this.#watch.emit('afterExecute', { ...this.#event, rowCount, duration });
+    this.#observer.emit('afterExecute', { ...this.#event, rowCount, duration });
   }
 
   #cursorEvent(commands: readonly Command[]): Changeable<BeforeCursorExecuteEvent<Connection>> {
     const isMany = commands.length > 1;
     const sets = commands.map(({ values }) => values ?? []);
     return {
-      connection: this.#watch.connection,
+      ...this.#observer.place,
       sql: commands[0]?.text ?? '',
       parameters: isMany ? sets : (sets[0] ?? []),
       isMany,
@@ -126,29 +131,32 @@ export class StatementObserver<Connection> implements CommandObserver {
   }
 
   #logStatement({ sql, parameters, isMany }: BeforeCursorExecuteEvent<Connection>): void {
-    const { log, hideParameters } = this.#watch.parts;
+    const { log, hideParameters } = this.#observer.parts;
     if (!log.isOn) return;
     const token = this.#event.options.loggingToken ?? undefined;
     const shown = isMany ? parameterSetsText(parameters) : parametersText(parameters);
     const text = hideParameters ? HIDDEN_PARAMETERS : shown;
     const fields = { sql, ...(!hideParameters && { parameters }) };
-    this.#watch.line('statement', sql, { sql }, token);
-    this.#watch.line('parameters', `[${this.#mark}] ${text}`, { mark: this.#mark, ...fields }, token);
+    this.#observer.line('statement', sql, { sql }, token);
+    this.#observer.line('parameters', `[${this.#mark}] ${text}`, { mark: this.#mark, ...fields }, token);
   }
 
-  #logRows({ shape, rows }: CommandResult): void {
-    const { log, hideParameters } = this.#watch.parts;
-    if (!log.isDebug || shape === undefined) return;
-    this.#watch.debugLine('columns', `Col (${shape.fields.map(({ name }) => name).join(', ')})`);
-    if (hideParameters) return;
-    for (const row of rows) {
-      const values = Array.isArray(row) ? row : Object.values(row);
-      this.#watch.debugLine('row', `Row (${values.map(valueText).join(', ')})`);
-    }
+  #logColumns({ fields }: RowShape): void {
+    this.#observer.debugLine('columns', `Col (${fields.map(({ name }) => name).join(', ')})`);
+  }
+
+  get onFetch(): ((row: DriverRow) => void) | undefined {
+    const { log, hideParameters } = this.#observer.parts;
+    return log.isDebug && !hideParameters ? (row) => this.#logRow(row) : undefined;
+  }
+
+  #logRow(row: DriverRow): void {
+    const values = Array.isArray(row) ? row : Object.values(row);
+    this.#observer.debugLine('row', `Row (${values.map(valueText).join(', ')})`);
   }
 
   #warnIfSlow({ sql }: BeforeCursorExecuteEvent<Connection>, duration: number): void {
-    const { log, slowStatementThreshold: threshold } = this.#watch.parts;
+    const { log, slowStatementThreshold: threshold } = this.#observer.parts;
     if (threshold === undefined || duration < threshold) return;
     const site = String(this.#site);
     const message = `slow statement: ${Math.round(duration)} ms (slowStatementThreshold is ${threshold}), executed at ${site}: ${sql}`;
@@ -192,9 +200,7 @@ function expectFields(event: string, answer: unknown, names: readonly string[]):
 }
 
 function wrongAnswer(event: string, takes: string): InvalidRequestError {
-  return new InvalidRequestError(
-    `a listener of '${event}' returned something else than it may: it takes ${takes}.`,
-  );
+  return new InvalidRequestError(`a listener of '${event}' returned an invalid value; expected ${takes}.`);
 }
 
 function isCommandResult(result: unknown): result is CommandResult {

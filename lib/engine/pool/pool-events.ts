@@ -1,5 +1,4 @@
-import type { PoolEventName } from '../util/channels.js';
-import type { EventTiming } from '../util/events.js';
+import type { EventTiming } from '../util/event-hub.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** A physical connection in the pool. */
@@ -61,7 +60,7 @@ export interface PoolEvents {
   softInvalidate: (event: InvalidateEvent) => void;
 }
 
-export const POOL_TIMINGS: Readonly<Record<PoolEventName, EventTiming>> = {
+export const POOL_TIMINGS: Readonly<Record<keyof PoolEvents, EventTiming>> = {
   firstConnect: 'awaited',
   connect: 'awaited',
   checkout: 'sync',

@@ -1,6 +1,5 @@
-import { isPoolTraced, publish } from '../util/channels.js';
-import { EventHub } from '../util/events.js';
-import type { EventOf, ListenerTally } from '../util/events.js';
+import { EventHub } from '../util/event-hub.js';
+import type { EventOf, ListenerTally } from '../util/event-hub.js';
 import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
 import type { ConnectionRecord, PingFailureClassifier } from './connection-record.js';
 import { POOL_TIMINGS } from './pool-events.js';
@@ -12,9 +11,8 @@ import type { PooledConnection } from './pooled-connection.js';
  * it.
  */
 export class PoolObserver {
-  readonly #tally: ListenerTally = { count: 0 };
-  readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS, this.#tally);
-  #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.#tally);
+  readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS);
+  #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.hub.tally);
   /** A promise, which never rejects, while listeners of `firstConnect` run. */
   #first: 'to come' | 'emitted' | Promise<void> = 'to come';
   /** Asks the engine's listeners what a failed ping means; undefined for a pool without an engine. */
@@ -23,7 +21,7 @@ export class PoolObserver {
   /** Sends the pool's lines and the failures of its listeners elsewhere. */
   logTo(make: (tally: ListenerTally) => EchoLog): void {
     this.#log.echo = false;
-    this.#log = make(this.#tally);
+    this.#log = make(this.hub.tally);
   }
 
   /** For the pool that replaces another one: its first connection is a first one again. */
@@ -33,7 +31,7 @@ export class PoolObserver {
   }
 
   get isObserved(): boolean {
-    return this.#tally.count > 0 || isPoolTraced();
+    return this.hub.isObserved;
   }
 
   get log(): EchoLog {
@@ -44,14 +42,12 @@ export class PoolObserver {
   async opened(record: ConnectionRecord): Promise<void> {
     const event = eventOf(record);
     while (this.#first !== 'emitted') await (this.#first === 'to come' ? this.#beFirst(event) : this.#first);
-    publish('connect', event);
     this.#log.debug('connect', 'created a connection', fieldsOf(record));
     await this.hub.emitAwaited('connect', event);
   }
 
   // The others wait until the first is ready; when it fails, one of them is the first.
   async #beFirst(event: PoolEvent): Promise<void> {
-    publish('firstConnect', event);
     const emission = this.hub.emitAwaited('firstConnect', event);
     const turn = emission.catch(() => undefined);
     this.#first = turn;
@@ -68,7 +64,6 @@ export class PoolObserver {
   /** Throws what a listener throws. */
   checkedOut(record: ConnectionRecord, pooled: PooledConnection): void {
     const event = { ...eventOf(record), pooled };
-    publish('checkout', event);
     this.#log.debug('checkout', 'lent a connection', fieldsOf(record));
     this.hub.emit('checkout', event);
   }
@@ -110,7 +105,6 @@ export class PoolObserver {
     name: Name,
     event: EventOf<PoolEvents, Name>,
   ): void {
-    publish(name, event);
     try {
       this.hub.emit(name, event);
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Driver, DriverConnection } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
@@ -116,14 +117,22 @@ export abstract class Pool implements AsyncDisposable {
    * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
    * event.
    */
-  on<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#observer.hub.on(event, listener);
+  on<Name extends keyof PoolEvents>(
+    event: Name,
+    listener: PoolEvents[Name],
+    options?: ListenerOptions,
+  ): this {
+    this.#observer.hub.on(event, listener, options);
     return this;
   }
 
   /** Adds a listener that is called once. */
-  once<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#observer.hub.on(event, listener, true);
+  once<Name extends keyof PoolEvents>(
+    event: Name,
+    listener: PoolEvents[Name],
+    options?: ListenerOptions,
+  ): this {
+    this.#observer.hub.on(event, listener, { ...options, once: true });
     return this;
   }
 

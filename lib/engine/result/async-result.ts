@@ -1,14 +1,45 @@
 import type { DriverRow } from '../driver/driver.js';
-import { AsyncMappingResult } from './async-mapping-result.js';
-import { AsyncScalarResult } from './async-scalar-result.js';
-import { AsyncTupleResult } from './async-tuple-result.js';
-import { CursorResult, type FrozenResult } from './cursor-result.js';
-import { freezeRows } from './frozen-result.js';
+import { CursorResult, freezeRows, type FrozenResult } from './cursor-result.js';
 import type { ColumnReference } from './projection.js';
 import { RowReader } from './row-reader.js';
 import { RowStream } from './row-stream.js';
-import type { StreamOptions, StreamSource } from './stream-source.js';
-import { StreamedRows } from './streamed-rows.js';
+import type { StreamHooks, StreamOptions, StreamSource } from './stream-source.js';
+import { StreamedResult, StreamedRows } from './streamed-result.js';
+
+/**
+ * The values of one column over a server-side cursor; made by `scalars()`. NULL is a value like any other:
+ * `null`.
+ */
+export class AsyncScalarResult<T = unknown> extends StreamedResult<T> {}
+
+/**
+ * Rows over a server-side cursor as plain objects by column name; made by `mappings()`. Where columns share a
+ * name the last wins.
+ */
+export class AsyncMappingResult<R = Record<string, unknown>> extends StreamedRows<R> {
+  /** Keeps only these columns, in this order; see `AsyncResult.columns()`. */
+  columns<K extends keyof R & string>(...columns: readonly K[]): AsyncMappingResult<Pick<R, K>>;
+  columns<S = Record<string, unknown>>(...columns: readonly ColumnReference[]): AsyncMappingResult<S>;
+  columns(...columns: readonly ColumnReference[]): unknown {
+    this.narrow(columns);
+    return this;
+  }
+}
+
+/**
+ * Rows over a server-side cursor as arrays by position; made by `tuples()`. Columns that share a name all
+ * keep their values.
+ */
+export class AsyncTupleResult<T extends readonly unknown[] = unknown[]> extends StreamedRows<T> {
+  /** Keeps only these columns, in this order; see `AsyncResult.columns()`. */
+  columns<S extends readonly unknown[] = unknown[]>(
+    ...columns: readonly ColumnReference[]
+  ): AsyncTupleResult<S>;
+  columns(...columns: readonly ColumnReference[]): unknown {
+    this.narrow(columns);
+    return this;
+  }
+}
 
 /**
  * What a statement returns, row by row over a server-side cursor, as plain objects by column name.
@@ -20,8 +51,8 @@ import { StreamedRows } from './streamed-rows.js';
  */
 export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
   /** @internal */
-  constructor(source: StreamSource, options: StreamOptions = {}) {
-    super(new RowStream(source, options), new RowReader<R>('object'));
+  constructor(source: StreamSource, options?: StreamOptions, hooks?: StreamHooks) {
+    super(new RowStream(source, options, hooks), new RowReader<R>('object'));
   }
 
   /**

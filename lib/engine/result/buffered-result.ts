@@ -1,5 +1,7 @@
+import { inspect } from 'node:util';
 import type { DriverRow } from '../driver/driver.js';
-import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './refusals.js';
+import type { ColumnReference } from './projection.js';
+import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './result-errors.js';
 import type { RowBuffer } from './row-buffer.js';
 import type { RowReader } from './row-reader.js';
 
@@ -113,6 +115,24 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
     this.close();
   }
 
+  /**
+   * What `JSON.stringify()` writes: the remaining elements, which stay where they are. Of a statement that
+   * returns no rows, its count.
+   *
+   * @throws ResourceClosedError once the result is closed.
+   */
+  toJSON(): T[] | { readonly rowCount: number } {
+    if (!this.cursor.returnsRows) return { rowCount: this.cursor.rowCount };
+    return this.reader.peek(this.cursor, this.cursor.expectOpen());
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    const { isClosed, returnsRows, rowCount, rowsLeft } = this.cursor;
+    const content = returnsRows ? `${rowsLeft} rows left` : `rowCount ${rowCount}`;
+    return `${this.constructor.name} { ${isClosed ? 'closed' : content} }`;
+  }
+
   protected read(row: DriverRow): T {
     return this.reader.project(this.cursor.shape).read(row);
   }
@@ -137,5 +157,26 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
 
   *#partitions(size: number): IterableIterator<T[]> {
     for (let list = this.fetchMany(size); list.length > 0; list = this.fetchMany(size)) yield list;
+  }
+}
+
+/** What buffered results answer whose elements are rows, and not single values. */
+export abstract class BufferedRows<R> extends BufferedResult<R> {
+  /** The column names in order, also after the end; names that occur twice are there twice. */
+  keys(): string[] {
+    return this.reader.project(this.cursor.shape).fields.map(({ name }) => name);
+  }
+
+  /** The next row or undefined; does not close the result. */
+  fetchOne(): R | undefined {
+    const row = this.takeRow();
+    return row && this.read(row);
+  }
+
+  /** Reads only `columns` from here on. A column that the rows do not have is refused and changes nothing. */
+  protected narrow(columns: readonly ColumnReference[]): void {
+    const narrowed = this.reader.select<R>(columns);
+    narrowed.project(this.cursor.shape);
+    this.reader = narrowed;
   }
 }

@@ -1,13 +1,38 @@
-import type { CommandResult, Field } from '../driver/driver.js';
-import { BufferedRows } from './buffered-rows.js';
-import { freezeRows } from './frozen-result.js';
-import { MappingResult } from './mapping-result.js';
+import { BufferedResult, BufferedRows } from './buffered-result.js';
+import type { CommandResult, DriverRow, Field, RowShape } from '../driver/driver.js';
 import type { ColumnReference } from './projection.js';
-import { noRowFound } from './refusals.js';
+import { noRowFound } from './result-errors.js';
 import { RowBuffer } from './row-buffer.js';
 import { RowReader } from './row-reader.js';
-import { ScalarResult } from './scalar-result.js';
-import { TupleResult } from './tuple-result.js';
+
+/** The values of one column, in memory; made by `scalars()`. NULL is a value like any other: `null`. */
+export class ScalarResult<T = unknown> extends BufferedResult<T> {}
+
+/**
+ * Rows in memory as plain objects by column name; made by `mappings()`. Where columns share a name the last
+ * wins.
+ */
+export class MappingResult<R = Record<string, unknown>> extends BufferedRows<R> {
+  /** Keeps only these columns, in this order; see `CursorResult.columns()`. */
+  columns<K extends keyof R & string>(...columns: readonly K[]): MappingResult<Pick<R, K>>;
+  columns<S = Record<string, unknown>>(...columns: readonly ColumnReference[]): MappingResult<S>;
+  columns(...columns: readonly ColumnReference[]): unknown {
+    this.narrow(columns);
+    return this;
+  }
+}
+
+/**
+ * Rows in memory as arrays by position; made by `tuples()`. Columns that share a name all keep their values.
+ */
+export class TupleResult<T extends readonly unknown[] = unknown[]> extends BufferedRows<T> {
+  /** Keeps only these columns, in this order; see `CursorResult.columns()`. */
+  columns<S extends readonly unknown[] = unknown[]>(...columns: readonly ColumnReference[]): TupleResult<S>;
+  columns(...columns: readonly ColumnReference[]): unknown {
+    this.narrow(columns);
+    return this;
+  }
+}
 
 /**
  * Rows that were taken from a result: each call gives a fresh result over all of them. The row objects are
@@ -109,4 +134,28 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
     const rows = this.reader.takeRest(this.cursor, shape);
     return freezeRows(this.cursor.command, shape, this.reader, rows, (result) => new CursorResult<R>(result));
   }
+}
+
+/**
+ * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is
+ * lost where two have one name. The rows can't be changed: each result of it shows the same ones.
+ */
+export function freezeRows<R, Result>(
+  command: string,
+  shape: RowShape,
+  reader: RowReader<R>,
+  rows: readonly DriverRow[],
+  thaw: (result: CommandResult) => Result,
+): () => Result {
+  const projection = reader.project(shape);
+  const frozen = projection.isIdentity
+    ? { shape, rows }
+    : {
+        shape: { fields: projection.fields, keyed: false },
+        rows: rows.map((row) => projection.valuesOf(row)),
+      };
+  for (const row of frozen.rows) Object.freeze(row);
+  // Each result gets an array of its own, because all() hands the array to the user.
+  return () =>
+    thaw({ command, rowCount: frozen.rows.length, shape: frozen.shape, rows: frozen.rows.slice() });
 }

@@ -7,12 +7,18 @@ export type KeyReader = (row: DriverRow) => unknown;
 
 /** Remembers which rows were handed out. Lives as long as the result: rows fetched earlier count as seen. */
 export class Distinct {
-  readonly #seen = new Set<unknown>();
+  readonly #seen: Set<unknown>;
   readonly #readKey: KeyReader | undefined;
 
   /** Without `readKey`, rows are equal when their selected values are. */
-  constructor(readKey?: KeyReader) {
+  constructor(readKey?: KeyReader, seen: Iterable<unknown> = []) {
     this.#readKey = readKey;
+    this.#seen = new Set(seen);
+  }
+
+  /** The same rows seen, for a look that does not count. */
+  copy(): Distinct {
+    return new Distinct(this.#readKey, this.#seen);
   }
 
   /**

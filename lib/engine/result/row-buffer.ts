@@ -1,6 +1,11 @@
 import type { CommandResult, DriverRow, RowShape } from '../driver/driver.js';
-import { resultIsClosed, returnsNoRows } from './refusals.js';
+import { resultIsClosed, returnsNoRows } from './result-errors.js';
 import type { RowQueue } from './row-reader.js';
+
+/** The answer to a statement whose rows are observed as they are fetched. */
+export interface ObservedAnswer extends CommandResult {
+  readonly onFetch?: ((row: DriverRow) => void) | undefined;
+}
 
 /** The cursor over rows that are in memory; shared by a result and its views. */
 export class RowBuffer implements RowQueue {
@@ -9,15 +14,17 @@ export class RowBuffer implements RowQueue {
   /** Rows per `fetchMany()` and `partitions()` without a number. */
   rowsPerFetch = 1;
   readonly #shape: RowShape | undefined;
+  readonly #onFetch: ((row: DriverRow) => void) | undefined;
   #rows: DriverRow[];
   #position = 0;
   #state: 'open' | 'closed' = 'open';
 
-  constructor(result: CommandResult) {
+  constructor(result: ObservedAnswer) {
     this.command = result.command;
     this.rowCount = result.rowCount;
     this.#shape = result.shape;
     this.#rows = result.rows;
+    this.#onFetch = result.onFetch;
   }
 
   get isClosed(): boolean {
@@ -44,12 +51,25 @@ export class RowBuffer implements RowQueue {
     return shape;
   }
 
+  get rowsLeft(): number {
+    return this.#rows.length - this.#position;
+  }
+
   next(): DriverRow | undefined {
-    return this.#position < this.#rows.length ? this.#rows[this.#position++] : undefined;
+    if (this.#position >= this.#rows.length) return undefined;
+    const row = this.#rows[this.#position++];
+    if (row !== undefined) this.#onFetch?.(row);
+    return row;
+  }
+
+  /** The remaining rows, which stay. */
+  peek(): DriverRow[] {
+    return this.#rows.slice(this.#position);
   }
 
   rest(): DriverRow[] {
-    const rows = this.#position === 0 ? this.#rows : this.#rows.slice(this.#position);
+    const rows = this.#position === 0 ? this.#rows : this.peek();
+    if (this.#onFetch !== undefined) rows.forEach(this.#onFetch);
     this.#rows = [];
     this.#position = 0;
     return rows;

@@ -72,6 +72,15 @@ export class RowReader<T> {
     return queue.rest().filter((row) => distinct.admits(row, projection));
   }
 
+  /** The remaining rows of a buffer, projected; they stay there, and do not count as seen. */
+  peek(buffer: { peek(): DriverRow[] }, shape: RowShape): T[] {
+    const projection = this.project(shape);
+    const distinct = this.#distinct?.copy();
+    const rows = buffer.peek();
+    const left = distinct === undefined ? rows : rows.filter((row) => distinct.admits(row, projection));
+    return left.map(projection.read);
+  }
+
   /** All rows at hand, projected. */
   readRest(queue: RowQueue, shape: RowShape): T[] {
     const projection = this.project(shape);

@@ -1,13 +1,13 @@
 import type { Batch, DriverRow, Portal, RowShape } from '../driver/driver.js';
-import { expectCount, resultIsClosed, returnsNoRows } from './refusals.js';
+import { expectCount, resultIsClosed, returnsNoRows } from './result-errors.js';
 import type { RowQueue } from './row-reader.js';
-import { ROWS_PER_FETCH, type StreamOptions, type StreamSource } from './stream-source.js';
+import { ROWS_PER_FETCH, type StreamHooks, type StreamOptions, type StreamSource } from './stream-source.js';
 
 /**
  * `unopened`: nothing was sent; `open`: the server may have more; `drained`: it has not, but rows may be at
  * hand; `closed`: given up, or failed.
  */
-type StreamState = 'unopened' | 'open' | 'drained' | 'closed';
+export type StreamState = 'unopened' | 'open' | 'drained' | 'closed';
 
 /** What a fetch brought; undefined when the stream was closed before it came. */
 type Arrival = Batch | { readonly failure: unknown } | undefined;
@@ -23,6 +23,7 @@ interface Fetch {
  */
 export class RowStream implements RowQueue {
   readonly #source: StreamSource;
+  readonly #hooks: StreamHooks;
   #rowsPerFetch: number;
   #state: StreamState = 'unopened';
   #portal: Promise<Portal> | undefined;
@@ -36,11 +37,20 @@ export class RowStream implements RowQueue {
   /** The first failure of closing and releasing that nobody was told of yet. */
   #unreported: unknown;
 
-  constructor(source: StreamSource, { yieldPer, maxRowBuffer = ROWS_PER_FETCH }: StreamOptions = {}) {
+  constructor(
+    source: StreamSource,
+    { yieldPer, maxRowBuffer = ROWS_PER_FETCH }: StreamOptions = {},
+    hooks: StreamHooks = {},
+  ) {
     expectCount('maxRowBuffer', maxRowBuffer);
     this.#source = source;
+    this.#hooks = hooks;
     this.#rowsPerFetch =
       yieldPer === undefined ? Math.min(maxRowBuffer, ROWS_PER_FETCH) : expectCount('yieldPer', yieldPer);
+  }
+
+  get state(): StreamState {
+    return this.#state;
   }
 
   get isClosed(): boolean {
@@ -75,11 +85,15 @@ export class RowStream implements RowQueue {
   }
 
   next(): DriverRow | undefined {
-    return this.hasRows ? this.#rows[this.#position++] : undefined;
+    if (!this.hasRows) return undefined;
+    const row = this.#rows[this.#position++];
+    if (row !== undefined) this.#hooks.onFetch?.(row);
+    return row;
   }
 
   rest(): DriverRow[] {
     const rows = this.#position === 0 ? this.#rows : this.#rows.slice(this.#position);
+    if (this.#hooks.onFetch !== undefined) rows.forEach(this.#hooks.onFetch);
     this.#discard();
     return rows;
   }
@@ -168,7 +182,8 @@ export class RowStream implements RowQueue {
       // at.
       if (batch.done) this.#end();
       return batch;
-    } catch (failure) {
+    } catch (error) {
+      const failure = this.#hooks.mapError?.(error) ?? error;
       this.#end(failure);
       return { failure };
     }

@@ -1,4 +1,4 @@
-import type { Portal } from '../driver/driver.js';
+import type { DriverRow, Portal } from '../driver/driver.js';
 
 /** Where a stream gets its cursor from: what an `AsyncResult` needs of a connection. */
 export interface StreamSource {
@@ -30,4 +30,12 @@ export interface StreamOptions {
    * Default 1000.
    */
   readonly maxRowBuffer?: number | undefined;
+}
+
+/** What is done with the failures and the rows of a stream. */
+export interface StreamHooks {
+  /** What the user gets for a failure of the source or of a fetch. */
+  readonly mapError?: (error: unknown) => unknown;
+  /** Told of each row that is handed out. */
+  readonly onFetch?: ((row: DriverRow) => void) | undefined;
 }

@@ -1,8 +1,16 @@
+import { inspect } from 'node:util';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
 import type { DriverRow } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
+import type { ColumnReference } from './projection.js';
 import { PullIterator, type Found } from './pull-iterator.js';
-import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './refusals.js';
+import {
+  expectCount,
+  noRowFound,
+  severalRowsFound,
+  streamIsNoJson,
+  type OneRowQuestion,
+} from './result-errors.js';
 import type { RowReader } from './row-reader.js';
 import type { RowStream } from './row-stream.js';
 
@@ -180,6 +188,16 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     });
   }
 
+  /** @throws AsyncMethodRequiredError: rows that are on the server cannot be written as JSON at once. */
+  toJSON(): never {
+    throw streamIsNoJson();
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return `${this.constructor.name} { ${this.stream.state} }`;
+  }
+
   /** Runs a question; when it fails, the stream is closed and the failure stays the first one. */
   protected async guard<Answer>(question: () => Promise<Answer>): Promise<Answer> {
     try {
@@ -247,5 +265,32 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
       elements.push(this.read(row));
     }
     return elements;
+  }
+}
+
+/** What streamed results answer whose elements are rows, and not single values. */
+export abstract class StreamedRows<R> extends StreamedResult<R> {
+  /**
+   * The column names in order, also after the end; names that occur twice are there twice. Opens the stream
+   * if need be.
+   */
+  async keys(): Promise<string[]> {
+    return await this.guard(async () => {
+      if (!this.stream.isOpened) await this.stream.open();
+      return this.reader.project(this.stream.shape).fields.map(({ name }) => name);
+    });
+  }
+
+  /** The next row or undefined; does not close the stream. */
+  fetchOne(): Promise<R | undefined> {
+    return this.guard(async () => {
+      const row = await this.takeRow();
+      return row && this.read(row);
+    });
+  }
+
+  /** Reads only `columns` from here on. */
+  protected narrow(columns: readonly ColumnReference[]): void {
+    this.reader = this.reader.select<R>(columns);
   }
 }

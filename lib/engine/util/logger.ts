@@ -1,4 +1,4 @@
-import type { ListenerTally } from './events.js';
+import type { ListenerTally } from './event-hub.js';
 
 /** What a line is about, for loggers that store fields rather than texts. */
 export interface LogFields {

@@ -11,7 +11,7 @@ import {
   ResourceClosedError,
   UniqueViolationError,
 } from 'nest-async-engine/engine';
-import type { DriverClient, DriverQuery, EngineLogger } from 'nest-async-engine/engine';
+import type { DriverCallback, DriverClient, DriverQuery, EngineLogger } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
 import { failureOf, insert, LogBook, outcomeOf, TransactionWorkshop } from '../../support/items.js';
 
@@ -100,12 +100,51 @@ describe('connection.run', () => {
     });
 
     it.each([
-      ['a callback', (client: DriverClient) => client.query(ADD_ONE, (() => undefined) as never)],
-      ['parsers', (client: DriverClient) => client.query({ text: ADD_ONE, types: {} } as DriverQuery)],
-      ['a cursor', (client: DriverClient) => client.query({ text: ADD_ONE, submit: () => 1 } as DriverQuery)],
-      ['no text', (client: DriverClient) => client.query({} as DriverQuery)],
-    ])('with %s is refused', async (_, work) => {
+      ['parsers', { text: ADD_ONE, types: {} } as DriverQuery],
+      ['a cursor', { text: ADD_ONE, submit: () => 1 } as DriverQuery],
+      ['no text', {} as DriverQuery],
+      ['nothing', undefined as unknown as DriverQuery],
+    ])('with %s is refused by a throw, also where no promise is awaited', async (_, query) => {
+      const work = async (client: DriverClient): Promise<void> => {
+        void client.query(query);
+      };
       expect(await outcomeOf(run(work))).toBe(ArgumentError);
+    });
+
+    it('reads the fields of a class that are getters', async () => {
+      class Statement {
+        readonly values = [1];
+        get text(): string {
+          return 'SELECT $1::int AS one';
+        }
+        get rowMode(): string {
+          return 'array';
+        }
+      }
+      const { rows } = await run((client) => client.query(new Statement()));
+      expect(rows).toEqual([[1]]);
+    });
+
+    it.each<[string, (client: DriverClient, done: DriverCallback) => void]>([
+      ['a text', (client, done) => client.query('SELECT 1 AS one', done)],
+      ['a text and values', (client, done) => client.query('SELECT $1::int AS one', [1], done)],
+      ['an object', (client, done) => client.query({ text: 'SELECT 1 AS one' }, done)],
+    ])('answers %s to a callback', async (_, ask) => {
+      const rows = await run(
+        (client) =>
+          new Promise((resolve, reject) =>
+            ask(client, (error, result) => (error === null ? resolve(result?.rows) : reject(error))),
+          ),
+      );
+      expect(rows).toEqual([{ one: 1 }]);
+    });
+
+    it('tells a callback of the failure', async () => {
+      const error = await run(
+        (client) => new Promise((resolve) => client.query('SELECT nothing', (failure) => resolve(failure))),
+        { isolationLevel: 'AUTOCOMMIT' },
+      );
+      expect(error).toBeInstanceOf(DBAPIError);
     });
 
     it('after the function has ended is refused', async () => {

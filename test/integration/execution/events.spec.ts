@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ArgumentError,
+  DataError,
   InvalidRequestError,
   SerializationFailureError,
   text,
@@ -62,6 +63,15 @@ describe('listeners', () => {
     expect(seen).toEqual(['twice', 'once', 'twice']);
   });
 
+  it('calls one that is prepended before those that were added to the same object earlier', async () => {
+    engine.on('afterExecute', () => void seen.push('first'));
+    engine.on('afterExecute', () => void seen.push('prepended'), { prepend: true });
+    engine.once('afterExecute', () => void seen.push('prepended once'), { prepend: true });
+    await engine.execute(one);
+    await engine.execute(one);
+    expect(seen).toEqual(['prepended once', 'prepended', 'first', 'prepended', 'first']);
+  });
+
   it('gives an engine made of another the listeners of that one, behind its own, and not the reverse', async () => {
     const child = engine.executionOptions({ timeout: 5_000 });
     child.on('afterExecute', () => void seen.push('child'));
@@ -72,6 +82,99 @@ describe('listeners', () => {
   });
 });
 
+describe('the engine of an event', () => {
+  it.each(['beforeExecute', 'afterExecute', 'beforeCursorExecute', 'afterCursorExecute'] as const)(
+    'is in %s also for a statement that commits itself',
+    async (name) => {
+      const engines: unknown[] = [];
+      engine.on(name, (event: { readonly engine: AsyncEngine }) => void engines.push(event.engine));
+      await engine.execute(one);
+      await engine.connect((connection) => connection.execute(one));
+      expect(engines).toEqual([engine, engine]);
+    },
+  );
+
+  it('is the one that the connection was made by, where engines are made of each other', async () => {
+    const child = engine.executionOptions({ timeout: 5_000 });
+    const engines: unknown[] = [];
+    engine.on('begin', (event) => void engines.push(event.engine));
+    await engine.transaction(() => child.connect((connection) => connection.begin(async () => undefined)));
+    expect(engines).toEqual([engine, child]);
+    await child.connect(async (connection) => expect(connection.engine).toBe(child));
+  });
+});
+
+describe('an error of the driver that a listener throws', () => {
+  const driverError = async (): Promise<Error> => {
+    const error = (await failureOf(engine.execute(text('SELECT 1 / 0')))) as Error;
+    return error.cause as Error;
+  };
+
+  it.each(['beforeCursorExecute', 'afterCursorExecute'] as const)(
+    'in %s arrives wrapped, and handleError hears of it once',
+    async (name) => {
+      const thrown = await driverError();
+      const heard: unknown[] = [];
+      engine.on('handleError', ({ error }) => void heard.push(error));
+      engine.on(name, () => {
+        throw thrown;
+      });
+      for (const run of [
+        () => engine.execute(one),
+        () => engine.stream(one).all(),
+        () => engine.connect((connection) => connection.execute(one)),
+      ]) {
+        heard.length = 0;
+        const error = await failureOf(run());
+        expect(error).toBeInstanceOf(DataError);
+        expect(error).toMatchObject({ cause: thrown, sqlState: '22012', statement: 'SELECT 1 AS one' });
+        expect(heard).toEqual([error]);
+      }
+    },
+  );
+
+  it('is what handleError makes of it', async () => {
+    const thrown = await driverError();
+    engine.on('handleError', () => new RangeError('replaced'));
+    engine.on('beforeCursorExecute', () => {
+      throw thrown;
+    });
+    expect(await failureOf(engine.execute(one))).toBeInstanceOf(RangeError);
+  });
+});
+
+describe('skipUserErrorEvents', () => {
+  it('keeps failures of its connections from handleError', async () => {
+    engine.on('handleError', () => void seen.push('heard'));
+    const quiet = engine.executionOptions({ skipUserErrorEvents: true });
+    await failureOf(quiet.execute(text('SELECT 1 / 0')));
+    await failureOf(quiet.connect((connection) => connection.execute(text('SELECT 1 / 0'))));
+    expect(seen).toEqual([]);
+    await failureOf(engine.execute(text('SELECT 1 / 0')));
+    expect(seen).toEqual(['heard']);
+  });
+});
+
+describe('the lines of echo debug', () => {
+  const rows = text('SELECT g FROM generate_series(1, 100) g');
+
+  it.each([
+    ['first() of a result', 1, () => engine.execute(rows).first()],
+    ['fetchMany(7) of a result', 7, () => engine.execute(rows).fetchMany(7)],
+    ['all() of a result', 100, () => engine.execute(rows).all()],
+    ['all() of a stream', 100, () => engine.stream(rows).all()],
+    ['all rows of a stream, fetched by sevens', 100, () => engine.stream(rows, {}, { yieldPer: 7 }).all()],
+    ['first() of a stream', 1, () => engine.stream(rows).first()],
+  ])('show the columns and, for %s, %i rows', async (_, count, read) => {
+    const lines: string[] = [];
+    const log = (message: string): void => void lines.push(message);
+    engine = workshop.engine({ echo: 'debug', logger: { log, warn: log, error: log } });
+    await read();
+    expect(lines.filter((line) => line.startsWith('Col ('))).toEqual(['Col (g)']);
+    expect(lines.filter((line) => line.startsWith('Row ('))).toHaveLength(count);
+  });
+});
+
 describe('statements', () => {
   it('AE-64: beforeCursorExecute gets the SQL, the values and that there is one set', async () => {
     const events: unknown[] = [];
@@ -79,7 +182,7 @@ describe('statements', () => {
     await engine.connect(async (connection) => {
       await connection.execute(text('SELECT :n::int'), { n: 1 });
       expect(events).toEqual([
-        { connection, sql: 'SELECT $1::int', parameters: [1], isMany: false, options: undefined },
+        { engine, connection, sql: 'SELECT $1::int', parameters: [1], isMany: false, options: undefined },
       ]);
     });
   });

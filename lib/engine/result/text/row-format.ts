@@ -1,6 +1,6 @@
 import { ArgumentError } from '../../errors/errors.js';
 import type { AsyncResult } from '../async-result.js';
-import type { AsyncTupleResult } from '../async-tuple-result.js';
+import type { AsyncTupleResult } from '../async-result.js';
 import { flagRule, oneOf } from '../../util/option-rule.js';
 import { OptionTable, type OptionRules } from '../../util/option-table.js';
 import { csvField, toJson } from './row-text.js';

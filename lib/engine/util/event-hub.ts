@@ -1,4 +1,6 @@
+import { channel, type Channel } from 'node:diagnostics_channel';
 import { types } from 'node:util';
+import { describeValue } from './describe-value.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
 
 /** Names of events, each with the type of its listeners. */
@@ -21,11 +23,15 @@ export type EventTiming = 'sync' | 'awaited';
 /** The events that a hub has. */
 export type EventTimings<Events> = Readonly<Partial<Record<keyof Events, EventTiming>>>;
 
-/**
- * How many listeners there are in a family of hubs: the one number that is looked at while nobody listens.
- */
+/** Counts what observes a family of hubs: its listeners, and logs that are switched on. */
 export interface ListenerTally {
   count: number;
+}
+
+/** How a listener is added. */
+export interface ListenerOptions {
+  /** True: it is called before the listeners that were added to the same object earlier. */
+  readonly prepend?: boolean | undefined;
 }
 
 interface Entry {
@@ -34,24 +40,34 @@ interface Entry {
 }
 
 /**
- * The listeners of one object. Those of its parent hear the same, after its own, also when they are added
- * later.
+ * The listeners of one object. Those of its parent are called after its own. Each event also goes, once, to
+ * the subscribers of the diagnostics channel `nest-async-engine:<name>`.
  */
 export class EventHub<Events extends EventTable<Events>> {
+  /** Shared with its children. */
+  readonly tally: ListenerTally;
   readonly #timings: EventTimings<Events>;
-  readonly #tally: ListenerTally;
   readonly #parent: EventHub<Events> | undefined;
+  readonly #channels: ReadonlyMap<PropertyKey, Channel>;
   readonly #entries = new Map<keyof Events, readonly Entry[]>();
 
-  constructor(timings: EventTimings<Events>, tally: ListenerTally, parent?: EventHub<Events>) {
+  constructor(timings: EventTimings<Events>, parent?: EventHub<Events>) {
     this.#timings = timings;
-    this.#tally = tally;
     this.#parent = parent;
+    this.tally = parent === undefined ? { count: 0 } : parent.tally;
+    this.#channels = parent === undefined ? channelsOf(timings) : parent.#channels;
   }
 
   /** A hub whose events this one's listeners hear too; with `timings`, for these events alone. */
   child(timings: EventTimings<Events> = this.#timings): EventHub<Events> {
-    return new EventHub(timings, this.#tally, this);
+    return new EventHub(timings, this);
+  }
+
+  /** True while a listener, a log or a subscriber of a channel may hear an event. */
+  get isObserved(): boolean {
+    if (this.tally.count > 0) return true;
+    for (const channel of this.#channels.values()) if (channel.hasSubscribers) return true;
+    return false;
   }
 
   /** True: this hub has such an event. */
@@ -60,11 +76,15 @@ export class EventHub<Events extends EventTable<Events>> {
   }
 
   /** Adds a listener; one that is there already stays where it is. */
-  on<Name extends keyof Events>(name: Name, listener: Events[Name], isOnce = false): void {
+  on<Name extends keyof Events>(
+    name: Name,
+    listener: Events[Name],
+    { prepend = false, once: isOnce = false }: ListenerOptions & { readonly once?: boolean } = {},
+  ): void {
     this.#expectKnown(name);
     if (typeof listener !== 'function') {
       throw new ArgumentError(
-        `the listener of '${String(name)}' is ${typeof listener}: it takes a function.`,
+        `the listener of '${String(name)}' must be a function; got ${describeValue(listener)}.`,
       );
     }
     if (this.#timings[name] === 'sync' && types.isAsyncFunction(listener)) {
@@ -74,7 +94,8 @@ export class EventHub<Events extends EventTable<Events>> {
     }
     const entries = this.#entriesOf(name);
     if (entries.some((entry) => entry.listener === listener)) return;
-    this.#set(name, [...entries, { listener, isOnce }]);
+    const entry = { listener, isOnce };
+    this.#set(name, prepend ? [entry, ...entries] : [...entries, entry]);
   }
 
   /**
@@ -87,7 +108,7 @@ export class EventHub<Events extends EventTable<Events>> {
     const left = entries.filter((entry) => entry.listener !== listener);
     if (left.length === entries.length) {
       throw new InvalidRequestError(
-        `this listener does not listen to '${String(name)}' here. Take it from the object that it was added to.`,
+        `this listener is not registered for '${String(name)}' on this object. Remove it from the object it was added to.`,
       );
     }
     this.#set(name, left);
@@ -108,18 +129,38 @@ export class EventHub<Events extends EventTable<Events>> {
     event: EventOf<Events, Name>,
     take?: (answer: AnswerOf<Events, Name>) => void,
   ): void {
+    this.#publish(name, event);
+    this.#callAll(name, event, take);
+  }
+
+  #callAll<Name extends keyof Events>(
+    name: Name,
+    event: EventOf<Events, Name>,
+    take: ((answer: AnswerOf<Events, Name>) => void) | undefined,
+  ): void {
     for (const entry of this.#entriesOf(name)) {
       const answer = this.#call(name, entry, event);
       if (types.isPromise(answer)) throw refusedPromise(name, answer);
       if (answer !== undefined && answer !== null) take?.(answer as AnswerOf<Events, Name>);
     }
-    this.#parent?.emit(name, event, take);
+    if (this.#parent !== undefined) this.#parent.#callAll(name, event, take);
   }
 
   /** Calls the listeners of an awaited event, each after the one before it has settled. */
   async emitAwaited<Name extends keyof Events>(name: Name, event: EventOf<Events, Name>): Promise<void> {
+    this.#publish(name, event);
+    await this.#callAllAwaited(name, event);
+  }
+
+  async #callAllAwaited<Name extends keyof Events>(name: Name, event: EventOf<Events, Name>): Promise<void> {
     for (const entry of this.#entriesOf(name)) await this.#call(name, entry, event);
-    await this.#parent?.emitAwaited(name, event);
+    if (this.#parent !== undefined) await this.#parent.#callAllAwaited(name, event);
+  }
+
+  // What a subscriber throws, Node reports.
+  #publish(name: keyof Events, event: object): void {
+    const channel = this.#channels.get(name);
+    if (channel?.hasSubscribers === true) channel.publish(event);
   }
 
   #call<Name extends keyof Events>(name: Name, entry: Entry, event: EventOf<Events, Name>): unknown {
@@ -137,16 +178,20 @@ export class EventHub<Events extends EventTable<Events>> {
 
   // Replaced, never changed: an emission that is under way goes on with the listeners that it began with.
   #set(name: keyof Events, entries: readonly Entry[]): void {
-    this.#tally.count += entries.length - this.#entriesOf(name).length;
+    this.tally.count += entries.length - this.#entriesOf(name).length;
     this.#entries.set(name, entries);
   }
 
   #expectKnown(name: keyof Events): void {
     if (this.has(name)) return;
     throw new InvalidRequestError(
-      `there is no event '${String(name)}' here. It takes ${Object.keys(this.#timings).join(', ')}.`,
+      `there is no event '${String(name)}' here. The events are ${Object.keys(this.#timings).join(', ')}.`,
     );
   }
+}
+
+function channelsOf(timings: object): ReadonlyMap<PropertyKey, Channel> {
+  return new Map(Object.keys(timings).map((name) => [name, channel(`nest-async-engine:${name}`)]));
 }
 
 function refusedPromise(name: PropertyKey, promise: Promise<unknown>): InvalidRequestError {

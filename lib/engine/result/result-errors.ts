@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  AsyncMethodRequiredError,
   MultipleResultsFoundError,
   NoResultFoundError,
   ResourceClosedError,
@@ -45,5 +46,14 @@ export function resultIsClosed(cause?: unknown): ResourceClosedError {
  */
 export function expectCount(question: string, count: number): number {
   if (Number.isSafeInteger(count) && count >= 1) return count;
-  throw new ArgumentError(`${question} takes a whole number of rows, at least 1; it got ${String(count)}.`);
+  throw new ArgumentError(
+    `${question} must be given a whole number of rows, at least 1; got ${String(count)}.`,
+  );
+}
+
+/** A stream is asked for its JSON. */
+export function streamIsNoJson(): AsyncMethodRequiredError {
+  return new AsyncMethodRequiredError(
+    'a streamed result cannot be written as JSON: its rows are still on the server. Await .all(), or answer with streamRows().',
+  );
 }
