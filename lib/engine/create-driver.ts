@@ -5,17 +5,31 @@ import type { AsyncEngineOptions } from './engine-options.js';
 import type { ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
+import { StatementRegistry } from './driver/pg/session/statement-registry.js';
 import { resolveTypes } from './driver/types/types.js';
+import type { ResolvedTypes } from './driver/types/types.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 
 type MakeDriver = (url: DatabaseUrl, options: ResolvedEngineOptions) => Driver;
 
 const DRIVERS: Readonly<Record<string, MakeDriver>> = {
-  pg: (url, options) =>
-    new PgDriver(url, { ...options, types: resolveTypes(options.types, options.jsonDeserializer) }),
-  pglite: (url, options) =>
-    new PgliteDriver(url, { ...options, types: resolveTypes(options.types, options.jsonDeserializer) }),
+  pg: (url, options) => new PgDriver(url, { ...options, ...sharedBySessions(options) }),
+  pglite: (url, options) => new PgliteDriver(url, { ...options, ...sharedBySessions(options) }),
 };
+
+/** What all sessions of one engine know together. */
+function sharedBySessions(options: ResolvedEngineOptions): {
+  types: ResolvedTypes;
+  statements: StatementRegistry;
+} {
+  const { preparedStatementMaxAge: maxAge, logger } = options;
+  return {
+    types: resolveTypes(options.types, options.jsonDeserializer),
+    statements: new StatementRegistry(maxAge === 0 ? Number.POSITIVE_INFINITY : maxAge, (message) =>
+      logger.warn(message),
+    ),
+  };
+}
 
 /**
  * The options that a URL may hold: `?pgbouncer=true`, as providers of poolers write it.

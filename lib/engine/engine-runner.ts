@@ -142,7 +142,8 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     const active = this.#active;
     if (active !== undefined) return active.connection.core.send(invocation);
     if (this.#needsTransaction(invocation)) return this.#sendInTransaction(invocation);
-    const { settings } = this.options;
+    const { settings, isolationLevel } = this.options;
+    invocation.isAtomic = isolationLevel !== 'AUTOCOMMIT';
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
     const { multiplexer } = this.#shared;
     return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);

@@ -82,6 +82,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     deadHostMemory: timeRule,
     queryCacheSize: count,
     preparedStatementCacheSize: count,
+    preparedStatementMaxAge: timeRule,
     pgbouncer: flagRule,
     multiplex: flagRule,
     statementTimeout: timeRule,
@@ -112,6 +113,8 @@ export interface ResolvedEngineOptions {
   readonly deadHostMemory: number | undefined;
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
+  readonly preparedStatementMaxAge: number;
+  readonly pgbouncer: boolean;
   readonly multiplex: boolean;
   readonly settings: Readonly<Record<string, string>>;
   /** Settings that leave with the startup message. */
@@ -162,6 +165,8 @@ export function resolveEngineOptions(
     deadHostMemory: options.deadHostMemory,
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
+    preparedStatementMaxAge: options.preparedStatementMaxAge ?? 300_000,
+    pgbouncer: options.pgbouncer === true,
     multiplex: options.multiplex ?? options.pgbouncer !== true,
     ...sessionSettings(options),
     types: options.types,

@@ -79,7 +79,7 @@ export interface Portal {
   close(): Promise<void>;
 }
 
-/** `idle`: no transaction is open; `open`: one is; `failed`: one is, and takes nothing but ROLLBACK. */
+/** `idle`: no transaction is open; `open`: one is; `failed`: one is, and accepts only ROLLBACK. */
 export type ServerStatus = 'idle' | 'open' | 'failed';
 
 /** What ends a command before its time. */
@@ -99,6 +99,11 @@ export interface CommandOptions {
    * can't be sent, the pages before its own have run. Default: all.
    */
   readonly pageSize?: number | undefined;
+  /**
+   * True: `executeMany()` outside of a transaction has BEGIN and COMMIT in its flight, so that its commands are
+   * stored together or not at all, whatever is between here and the server. Default false.
+   */
+  readonly isAtomic?: boolean | undefined;
 }
 
 /**
@@ -147,11 +152,11 @@ export interface DriverConnection {
 export interface DriverFacts {
   readonly name: string;
   /**
-   * How many sessions the database has room for; `Infinity` where that is the server's affair. 1: the whole
-   * database is one session, and the engine's pool gets one place, so that its borrowers take turns.
+   * How many sessions the database has room for; `Infinity` where only the server limits them. 1: the whole
+   * database is one session, and the engine's pool has one connection, which its borrowers use in turn.
    */
   readonly maxConnections: number;
-  /** Settings that the server takes and does not heed. */
+  /** Settings the server accepts but ignores. */
   readonly ignoredSettings?: readonly string[];
 }
 

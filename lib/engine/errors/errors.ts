@@ -18,7 +18,7 @@
  */
 
 import { hideValues, hideValuesOfCause } from './hidden-values.js';
-import { HIDDEN_PARAMETERS, parametersText } from './parameter-text.js';
+import { HIDDEN_PARAMETERS, parametersText, statementText } from './parameter-text.js';
 
 /**
  * The root of every error that this library throws. `code` is stable; `docs/errors.md` has a section for
@@ -171,26 +171,37 @@ export interface StatementErrorOptions {
   readonly cause?: unknown;
   readonly statement?: string | undefined;
   readonly parameters?: unknown;
+  /** Where in `statement` the error is, in characters from 1. */
+  readonly position?: number | undefined;
 }
 
 /** A statement could not be prepared or run. */
 export class StatementError extends EngineError {
   override readonly code: string = 'STATEMENT';
   override readonly name: string = 'StatementError';
-  /** The SQL as it was sent, or as it was written where it never was. */
+  /** The SQL as it was sent, or as it was written where it never was; whole, where the message shows a part. */
   readonly statement: string | undefined;
+  /** Where in `statement` the server saw the error, in characters from 1; undefined where it did not say. */
+  readonly position: number | undefined;
   /** Its values; not enumerable, so that loggers which serialize errors do not spread them. */
   readonly parameters: unknown;
   #shown: 'not yet' | 'shown' = 'not yet';
 
   constructor(message: string, options: StatementErrorOptions = {}) {
     super(
-      withStatement(message, options.statement),
+      withStatement(message, options.statement, options.position),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.statement = options.statement;
+    this.position = options.position;
     // Not enumerable: a logger that serializes the error must not spread what users typed.
     Object.defineProperty(this, 'parameters', { value: options.parameters, enumerable: false });
+  }
+
+  /** The line of `position`, from 1. */
+  get line(): number | undefined {
+    if (this.position === undefined || this.statement === undefined) return undefined;
+    return this.statement.slice(0, this.position - 1).split('\n').length;
   }
 
   /**
@@ -219,8 +230,8 @@ export class StatementError extends EngineError {
   }
 }
 
-function withStatement(message: string, statement: string | undefined): string {
-  return statement === undefined ? message : `${message}\n[SQL: ${statement}]`;
+function withStatement(message: string, statement: string | undefined, position?: number): string {
+  return statement === undefined ? message : `${message}\n[SQL: ${statementText(statement, position)}]`;
 }
 
 function isWithoutValues(parameters: unknown): boolean {
@@ -236,6 +247,9 @@ export interface DBAPIErrorOptions extends StatementErrorOptions {
   readonly column?: string | undefined;
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
+  readonly severity?: string | undefined;
+  readonly where?: string | undefined;
+  readonly routine?: string | undefined;
   readonly connectionInvalidated?: boolean;
 }
 
@@ -243,7 +257,8 @@ export interface DBAPIErrorOptions extends StatementErrorOptions {
  * The driver or the server refused; `cause` is the driver's own error.
  *
  * `constraint`, `schema`, `table` and `column` name what it is about, `detail` and `hint` are the server's
- * own words; each is undefined where the server sent none.
+ * own words, `where` is the call stack of a function, `severity` and `routine` are the server's; each is
+ * undefined where the server sent none.
  */
 export class DBAPIError extends StatementError {
   override readonly code: string = 'DBAPI';
@@ -257,6 +272,9 @@ export class DBAPIError extends StatementError {
   /** With `hideParameters` a notice in its place: it quotes rows and keys. */
   readonly detail: string | undefined;
   readonly hint: string | undefined;
+  readonly severity: string | undefined;
+  readonly where: string | undefined;
+  readonly routine: string | undefined;
   /** The physical connection is gone and a transaction on it with it. */
   connectionInvalidated: boolean;
   readonly #said: string;
@@ -271,13 +289,17 @@ export class DBAPIError extends StatementError {
     this.column = options.column;
     this.detail = options.detail;
     this.hint = options.hint;
+    this.severity = options.severity;
+    this.where = options.where;
+    this.routine = options.routine;
     this.connectionInvalidated = options.connectionInvalidated ?? false;
   }
 
   protected override hideValues(): void {
     const said = hideValues(this.#said, this.sqlState, this.parameters);
-    this.rewrite(withStatement(said, this.statement));
+    this.rewrite(withStatement(said, this.statement, this.position));
     if (this.detail !== undefined) Object.assign(this, { detail: HIDDEN_PARAMETERS });
+    if (this.where !== undefined) Object.assign(this, { where: HIDDEN_PARAMETERS });
     if (this.hint !== undefined) {
       Object.assign(this, { hint: hideValues(this.hint, undefined, this.parameters) });
     }

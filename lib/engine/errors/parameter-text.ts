@@ -67,3 +67,17 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
+
+/** How much of a long statement a message shows. */
+const LONGEST_STATEMENT = 4_000;
+const SHOWN_STATEMENT = 1_000;
+
+/** A statement as a message shows it: of a long one, what is around `position`, or its start. */
+export function statementText(statement: string, position = 1): string {
+  if (statement.length <= LONGEST_STATEMENT) return statement;
+  const start = Math.max(0, Math.min(position - 1, statement.length) - SHOWN_STATEMENT / 2);
+  const end = Math.min(statement.length, start + SHOWN_STATEMENT);
+  const before = start === 0 ? '' : `(${start} characters left out) … `;
+  const after = end === statement.length ? '' : ` … (${statement.length - end} characters left out)`;
+  return `${before}${statement.slice(start, end)}${after}`;
+}

@@ -45,6 +45,8 @@ export class Invocation {
   readonly options: StatementOptions;
   /** Set where the statement is observed. */
   observer: CommandObserver | undefined;
+  /** Set where an executemany has no transaction around it, and is stored as a whole. */
+  isAtomic = false;
   readonly #limit: StatementTimeout | undefined;
 
   constructor(
@@ -124,7 +126,13 @@ export class Invocation {
     control: readonly Control[],
     options: CommandOptions | undefined,
   ): Promise<CommandResult> {
-    return merge(await target.executeMany(control, commands, { ...options, pageSize: this.pageSize }));
+    return merge(
+      await target.executeMany(control, commands, {
+        ...options,
+        pageSize: this.pageSize,
+        isAtomic: this.isAtomic,
+      }),
+    );
   }
 
   /**

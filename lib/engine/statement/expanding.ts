@@ -41,7 +41,8 @@ class ExpandingRenderer {
       skipped = this.#slot(slot);
     }
     this.#text += (pieces.at(-1) ?? '').slice(skipped);
-    return { text: this.#text, values: this.#values };
+    // Each length of a list is another text.
+    return { text: this.#text, values: this.#values, prepare: false };
   }
 
   /** Writes one slot and says how much of the piece behind it is written with it. */

@@ -1,5 +1,5 @@
-/** A type that every server has, by its oid and the oid of its array; fixed in the server's catalogue. */
-interface BuiltinType {
+/** A type that every server has, by its OID and the OID of its array; both are fixed in the server's catalog. */
+export interface BuiltinType {
   readonly oid: number;
   /** Undefined where there is no array, or one whose text has another separator than a comma (`box`). */
   readonly arrayOid?: number;
@@ -74,6 +74,37 @@ export const BUILTIN_TYPES: Readonly<Record<string, BuiltinType>> = {
   datemultirange: type(4535, 6155),
   int8multirange: type(4536, 6157),
 };
+
+/** The SQL names of types whose name in `pg_type` is another one. */
+const ALIASES: Readonly<Record<string, string>> = {
+  bigint: 'int8',
+  smallint: 'int2',
+  int: 'int4',
+  integer: 'int4',
+  boolean: 'bool',
+  real: 'float4',
+  'double precision': 'float8',
+  decimal: 'numeric',
+  character: 'bpchar',
+  'character varying': 'varchar',
+  'bit varying': 'varbit',
+  'timestamp without time zone': 'timestamp',
+  'timestamp with time zone': 'timestamptz',
+  'time without time zone': 'time',
+  'time with time zone': 'timetz',
+};
+
+/** A type by its name in any case, its SQL name, either behind `pg_catalog.`, or its OID. */
+export function builtinType(name: string): BuiltinType | undefined {
+  if (/^\d+$/.test(name)) return Object.values(BUILTIN_TYPES).find(({ oid }) => oid === Number(name));
+  const plain = name
+    .trim()
+    .toLowerCase()
+    .replace(/^pg_catalog\./, '')
+    .replaceAll(/\s+/g, ' ');
+  const known = Object.hasOwn(ALIASES, plain) ? ALIASES[plain] : plain;
+  return known !== undefined && Object.hasOwn(BUILTIN_TYPES, known) ? BUILTIN_TYPES[known] : undefined;
+}
 
 /** The type of the elements of an array, by the array's oid. */
 export const ELEMENT_OIDS: ReadonlyMap<number, number> = new Map(

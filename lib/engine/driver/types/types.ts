@@ -1,21 +1,20 @@
-import { BUILTIN_TYPES } from './builtin-types.js';
 import { ArgumentError } from '../../errors/errors.js';
+import { builtinType } from './builtin-types.js';
+import { TypeCatalog } from './type-catalog.js';
 
 /** Turns the server's text for one value into what the user sees. Never called for NULL. */
 export type TypeParser = (text: string) => unknown;
 
 /**
- * What values of a type become, by the type's name or oid: a parser, `'text'` (the server's text as it is),
- * and for `int8` also `'string'` (the default), `'number'` or `'bigint'`. Arrays of the type follow. A name
- * that PostgreSQL does not come with, such as an enum's or a composite's, is looked up in the database when a
- * connection is opened.
+ * What values of a type become, by the type's name (`int8`, `bigint`) or OID (`20`): a parser, `'text'` (the
+ * server's text), and for `int8` also `'string'` (the default), `'number'` or `'bigint'`. Arrays of the type
+ * follow. A name that PostgreSQL does not come with, such as that of an enum or a composite type, is looked up
+ * in the database when a connection is opened.
  */
 export type TypeOptions = Readonly<Record<string, TypeParser | 'text' | 'string' | 'number' | 'bigint'>>;
 
-/** Types whose text is the value: no parser is called for them. */
-export const TEXT_OIDS: ReadonlySet<number> = new Set([
-  18, 19, 20, 25, 1042, 1043, 1082, 1083, 1266, 1700, 2950,
-]);
+/** Types whose text is the value: they need no parser. */
+export const TEXT_OIDS: ReadonlySet<number> = new Set([18, 19, 20, 25, 1042, 1043, 1083, 1266, 1700, 2950]);
 
 const INT8_PARSERS: Readonly<Record<string, TypeParser>> = {
   number: (text) => {
@@ -38,6 +37,8 @@ export interface ResolvedTypes {
   readonly arrays: ReadonlyMap<number, TypeParser>;
   /** By a name or oid that only the database knows. */
   readonly unresolved: ReadonlyMap<string, TypeParser>;
+  /** The database's own types that were met so far; shared by all sessions of an engine. */
+  readonly catalog: TypeCatalog;
 }
 
 /** What the database says of a type; nulls where it has none of that name. */
@@ -51,24 +52,48 @@ export interface TypeEntry {
 }
 
 /**
- * Checks `types` of the engine's options. A wrong value is an {@link ArgumentError}.
+ * Checks `types` of the engine's options.
  *
- * @param parseJson What becomes of json and jsonb where `types` does not say it.
+ * @param parseJson Reads json and jsonb where `types` says nothing of them.
+ * @throws ArgumentError for a wrong rule, and for one type under two names.
  */
 export function resolveTypes(options: TypeOptions = {}, parseJson?: TypeParser): ResolvedTypes {
-  const json = parseJson === undefined ? {} : { json: parseJson, jsonb: parseJson };
   const scalars = new Map<number, TypeParser>();
   const arrays = new Map<number, TypeParser>();
   const unresolved = new Map<string, TypeParser>();
-  for (const [name, choice] of Object.entries<TypeOptions[string]>({ ...json, ...options })) {
-    const parser = parserOf(name, choice);
-    if (parser === undefined) continue;
+  const names = new Map<number, string>();
+  for (const [name, choice] of Object.entries<TypeOptions[string]>(options)) {
     const builtin = builtinType(name);
+    const parser = parserOf(name, builtin?.oid, choice);
+    if (builtin !== undefined) expectOnce(names, builtin.oid, name);
+    if (parser === undefined) continue;
     if (builtin === undefined) unresolved.set(name, parser);
     else scalars.set(builtin.oid, parser);
     if (builtin?.arrayOid !== undefined) arrays.set(builtin.arrayOid, parser);
   }
-  return { scalars, arrays, unresolved };
+  if (parseJson !== undefined) addJson(parseJson, scalars, arrays);
+  return { scalars, arrays, unresolved, catalog: new TypeCatalog() };
+}
+
+function expectOnce(names: Map<number, string>, oid: number, name: string): void {
+  const other = names.get(oid);
+  names.set(oid, name);
+  if (other === undefined) return;
+  throw new ArgumentError(
+    `option types: '${other}' and '${name}' are two names of one type. Leave one of them out.`,
+  );
+}
+
+function addJson(
+  parseJson: TypeParser,
+  scalars: Map<number, TypeParser>,
+  arrays: Map<number, TypeParser>,
+): void {
+  for (const type of [builtinType('json'), builtinType('jsonb')]) {
+    if (type === undefined || scalars.has(type.oid)) continue;
+    scalars.set(type.oid, parseJson);
+    if (type.arrayOid !== undefined) arrays.set(type.arrayOid, parseJson);
+  }
 }
 
 /**
@@ -85,36 +110,37 @@ export function completeTypes(types: ResolvedTypes, entries: readonly TypeEntry[
     if (parser === undefined) continue;
     if (oid === null) {
       throw new ArgumentError(
-        `option types: the database has no type '${wanted}'. Correct the name (with its schema, where that is not in the ` +
-          `search_path), or create the type before, by an engine without this option.`,
+        `option types: the database has no type '${wanted}'. Correct the name (with its schema, where that is not in ` +
+          `the search_path), or create the type first, with an engine that has no rule for it.`,
       );
     }
     if (kind === 'd') {
       throw new ArgumentError(
-        `option types: '${wanted}' is a domain, and its values arrive as those of the type under it. Name that type.`,
+        `option types: '${wanted}' is a domain, and its values arrive as values of its base type. Name that type.`,
       );
     }
     scalars.set(oid, parser);
     if (arrayOid !== null && arrayOid !== 0) arrays.set(arrayOid, parser);
   }
-  return { scalars, arrays, unresolved: new Map() };
+  return { scalars, arrays, unresolved: new Map(), catalog: types.catalog };
 }
 
-function builtinType(name: string): { readonly oid: number; readonly arrayOid?: number } | undefined {
-  if (Object.hasOwn(BUILTIN_TYPES, name)) return BUILTIN_TYPES[name];
-  if (!/^\d+$/.test(name)) return undefined;
-  return Object.values(BUILTIN_TYPES).find(({ oid }) => oid === Number(name));
-}
+const INT8_OID = 20;
 
-function parserOf(name: string, choice: TypeOptions[string]): TypeParser | undefined {
+function parserOf(
+  name: string,
+  oid: number | undefined,
+  choice: TypeOptions[string],
+): TypeParser | undefined {
   if (typeof choice === 'function') return choice;
   if (choice === 'text') return (text) => text;
-  if (name === 'int8' && choice === 'string') return undefined;
-  const parser = name === 'int8' ? INT8_PARSERS[choice] : undefined;
+  const isInt8 = oid === INT8_OID;
+  if (isInt8 && choice === 'string') return undefined;
+  const parser = isInt8 && Object.hasOwn(INT8_PARSERS, choice) ? INT8_PARSERS[choice] : undefined;
   if (parser === undefined) {
     throw new ArgumentError(
-      `option types.${name} is ${JSON.stringify(choice)}: it takes a function from text to value, or 'text'` +
-        (name === 'int8' ? `, 'string', 'number' or 'bigint'.` : '.'),
+      `option types.${name} must be a function from text to value, or 'text'` +
+        `${isInt8 ? ", 'string', 'number' or 'bigint'" : ''}; got ${JSON.stringify(choice)}.`,
     );
   }
   return parser;

@@ -54,6 +54,20 @@ describe.concurrent('on a half-open socket', () => {
       expect(await time).toBeLessThan(100 + GRACE);
     }));
 
+  it('a stream that is left ends within the grace, although its cursor cannot be closed', () =>
+    onALineThatDies(async ({ proxy, engine }) => {
+      const work = engine.transaction(async () => {
+        for await (const { n } of engine.stream(text('SELECT generate_series(1, 10) AS n'))) {
+          if (n !== 10) continue;
+          proxy.stall();
+          break;
+        }
+      });
+      const time = timeOf(work);
+      await expect(work).rejects.toMatchObject({ connectionInvalidated: true });
+      expect(await time).toBeLessThan(GRACE);
+    }));
+
   it('a transaction with a timeout ends within that and the grace', () =>
     onALineThatDies(async ({ proxy, engine }) => {
       const work = engine.transaction(

@@ -182,12 +182,45 @@ describe('DDL that changes what a statement returns', () => {
     expect(Object.keys((await run(all).one()) as object)).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
-  it('is reported once inside a transaction and healed for the next one', async () => {
+  it('is healed in the first statement of a transaction, which has done nothing yet', async () => {
     await run(all);
     await alter('c');
-    const work = () => engine.transaction(() => rowsOf(all));
+    expect(await engine.transaction(() => rowsOf(all))).toEqual([{ a: 1, b: 'x', c: 5 }]);
+  });
+
+  it('is healed in the first statement of a nested transaction that opens the outer one', async () => {
+    await run(all);
+    await alter('c');
+    const rows = await engine.transaction(() =>
+      engine.transaction(async () => {
+        const read = await rowsOf(all);
+        await run('INSERT INTO item VALUES (2)');
+        return read;
+      }),
+    );
+    expect([rows, await rowsOf('SELECT a FROM item ORDER BY a')]).toEqual([
+      [{ a: 1, b: 'x', c: 5 }],
+      [{ a: 1 }, { a: 2 }],
+    ]);
+  });
+
+  it('is reported once behind another statement of its transaction and healed for the next one', async () => {
+    await run(all);
+    await alter('c');
+    const work = () =>
+      engine.transaction(async () => {
+        await run('SELECT 1');
+        return await rowsOf(all);
+      });
     await expect(work()).rejects.toMatchObject({ sqlState: '0A000', statement: all });
     expect(await work()).toEqual([{ a: 1, b: 'x', c: 5 }]);
+  });
+
+  it('is healed in the first fetch of a stream', async () => {
+    const stream = () => engine.stream(text(all)).all();
+    await stream();
+    await alter('c');
+    expect(await stream()).toEqual([{ a: 1, b: 'x', c: 5 }]);
   });
 
   it('is healed where the statement ran with settings of its own', async () => {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import {
+  ArgumentError,
   CheckViolationError,
   createAsyncEngine,
   DataError,
@@ -346,7 +347,7 @@ describe('odd texts', () => {
 
   it('a zero byte in it is refused and the connection works on', async () => {
     const sql = 'SELECT 1 \0 AS a';
-    expect(await failureOf(run(sql))).toBeInstanceOf(StatementError);
+    expect(await failureOf(run(sql))).toBeInstanceOf(ArgumentError);
     expect(await keepsSession(() => run(sql))).toBe(true);
   });
 
@@ -415,5 +416,41 @@ describe('two callers on one connection', () => {
     await Promise.all([1, 2, 3].map((id) => connection.execDriverSql('INSERT INTO owner VALUES ($1)', [id])));
     await connection.commit();
     expect(await database.query('SELECT * FROM owner')).toHaveLength(3);
+  });
+});
+
+describe('an error of a script', () => {
+  const script = (sql: string) =>
+    engine.connect((connection) => connection.run((client) => client.query(sql)));
+  const long = Array.from({ length: 3_000 }, (_, n) => `SELECT ${n};`).join('\n');
+
+  it('says on which line it is, and shows the text around it only', async () => {
+    const error = (await failureOf(script(`${long}\nSELECT * FROM nowhere;`))) as DBAPIError;
+    expect({ line: error.line, position: error.position, sqlState: error.sqlState }).toEqual({
+      line: 3_001,
+      position: long.length + 2 + 'SELECT * FROM '.length,
+      sqlState: '42P01',
+    });
+    expect(error.message).toContain('line 3001 of the script');
+    expect(error.message.length).toBeLessThan(2_000);
+  });
+
+  it.each([
+    ['CREATE TABLE copied (a int); COPY copied FROM stdin;\n1\n\\.\n', /--inserts/],
+    ['SELECT 1; VACUUM', /AUTOCOMMIT/],
+  ])('explains what a script cannot have: %o', async (sql, advice) => {
+    await expect(script(sql)).rejects.toThrow(advice);
+  });
+});
+
+it('says where in a function, and how grave, an error is', async () => {
+  await database.query(
+    "CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
+  );
+  expect(await failureOf(run('SELECT refuse()'))).toMatchObject({
+    where: expect.stringContaining('PL/pgSQL function refuse() line 1 at RAISE'),
+    severity: 'ERROR',
+    routine: 'exec_stmt_raise',
+    position: undefined,
   });
 });

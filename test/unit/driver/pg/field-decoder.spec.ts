@@ -71,7 +71,6 @@ const cases: readonly (readonly [name: string, oid: number, texts: readonly stri
     1114,
     ['2024-02-29 12:34:56', '2024-03-31 02:30:00.123456', '0044-03-15 10:00:00', 'infinity'],
   ],
-  ['timestamp, another DateStyle', 1114, ['29/02/2024 12:34:56']],
 ];
 
 describe('values are those of pg', () => {

@@ -7,9 +7,12 @@ import type { Command, CommandResult, DriverConnection } from '../../driver.js';
 import { SessionChanges, settingsCommand } from '../../session-changes.js';
 import { PgConnection } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
-import type { JsonSerializer } from '../session/pg-step.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
+import { arrayLiteral } from '../wire/arrays.js';
+import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../session/prepared-statements.js';
-import type { SessionTraits } from '../session/session-traits.js';
+import type { SessionTraits } from '../session/pg-connection.js';
+import { StatementRegistry } from '../session/statement-registry.js';
 import type { Deadline } from './deadline.js';
 
 export const CONNECT_TIMEOUT = 10_000;
@@ -22,6 +25,10 @@ export interface SessionOptions {
   readonly socketTimeout?: number | undefined;
   /** Named statements per session; 0: none. */
   readonly preparedStatementCacheSize: number;
+  /** What the sessions of an engine know of each other's statements. Default: nothing. */
+  readonly statements?: StatementRegistry | undefined;
+  /** True: a pooler in transaction mode is in front of the server. Default false. */
+  readonly pgbouncer?: boolean | undefined;
   readonly types: ResolvedTypes;
   /** `set_config` of each, once a session is open: poolers refuse startup parameters. */
   readonly settings: Readonly<Record<string, string>>;
@@ -44,12 +51,14 @@ export async function openSession(
   deadline: Deadline,
   { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
 ): Promise<DriverConnection> {
-  const prepared = new PreparedStatements(options.preparedStatementCacheSize);
-  const changes = new SessionChanges(options.settings, traits.isConnected === true);
+  const { preparedStatementCacheSize: size, statements = new StatementRegistry() } = options;
+  const prepared = new PreparedStatements(size, statements);
+  const settings = { ...options.settings };
+  const changes = new SessionChanges(settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
   const { hideParameters, jsonSerializer: serializeJson } = options;
   const context = { prepared, changes, types: resolveTypes(), hideParameters, serializeJson };
-  const connection = new PgConnection(client, context, traits);
+  const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) await client.connect();
   } catch (cause) {
@@ -58,7 +67,9 @@ export async function openSession(
   }
   endSilence(client, connection, options.socketTimeout);
   try {
-    await applySettings(connection, options, deadline);
+    addStyles(settings, connection);
+    const command = settingsCommand(settings);
+    if (command !== undefined) await ask(connection, deadline, command);
     // Behind the settings: the search_path says what a name stands for.
     const isComplete = options.types.unresolved.size === 0;
     context.types = isComplete ? options.types : await lookUpTypes(connection, options, deadline);
@@ -88,13 +99,18 @@ function endSilence(client: Client, connection: DriverConnection, socketTimeout 
   });
 }
 
-async function applySettings(
-  connection: DriverConnection,
-  options: SessionOptions,
-  deadline: Deadline,
-): Promise<void> {
-  const command = settingsCommand(options.settings);
-  if (command !== undefined) await ask(connection, deadline, command);
+/** Where a database or a role has other styles, values would come in a form that is not read. */
+function addStyles(settings: Record<string, string>, connection: PgConnection): void {
+  const names = new Set(Object.keys(settings).map((name) => name.toLowerCase()));
+  for (const [name, style] of READ_STYLES) {
+    const isOther = isOtherStyle(connection.reported(name), style);
+    if (isOther && !names.has(name.toLowerCase())) settings[name] = style;
+  }
+}
+
+/** `ISO, DMY` is the style ISO; its order of day and month is for reading only. */
+function isOtherStyle(reported: string | undefined, style: string): boolean {
+  return reported !== undefined && reported.split(',')[0] !== style;
 }
 
 const LOOK_UP = `
@@ -108,7 +124,7 @@ async function lookUpTypes(
   deadline: Deadline,
 ): Promise<ResolvedTypes> {
   const wanted = [...options.types.unresolved.keys()];
-  const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [wanted] });
+  const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [arrayLiteral(wanted)] });
   return completeTypes(options.types, rows as unknown as readonly TypeEntry[]);
 }
 

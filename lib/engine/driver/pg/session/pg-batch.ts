@@ -1,22 +1,30 @@
 import type { Submittable } from 'pg';
-import { InterfaceError, StatementError } from '../../../errors/errors.js';
+import { DBAPIError, InterfaceError, InternalError, StatementError } from '../../../errors/errors.js';
 import type { ResolvedTypes } from '../../types/types.js';
 import type { CommandResult, DriverRow } from '../../driver.js';
 import { changesOf, SESSION_TAGS } from '../../session-changes.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { MessageTarget } from '../wire/message-reader.js';
-import { toEngineError } from './pg-error.js';
-import type { PgPages } from './pg-pages.js';
-import type { JsonSerializer, Step } from './pg-step.js';
-import { PgStepWriter } from './pg-step-writer.js';
+import { dependsOnType } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import type { PreparedStatements } from './prepared-statements.js';
-import { RowLayout } from '../wire/row-builder.js';
+import { malformedRow, RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
+import type { Executemany } from './executemany.js';
+import { ExecutemanyPages } from './executemany-pages.js';
+import { toEngineError } from './pg-error.js';
+import { toStep } from './pg-step.js';
+import type { Step } from './pg-step.js';
+import { PgStepWriter } from './pg-step-writer.js';
+import type { WriterTask } from './pg-step-writer.js';
+import type { PreparedStatement, PreparedStatements } from './prepared-statements.js';
 
 export interface StepResult extends CommandResult {
   /** The portal has more rows. */
   readonly isSuspended: boolean;
-  readonly layout: RowLayout | undefined;
+  layout: RowLayout | undefined;
+  shape: RowLayout | undefined;
+  /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
+  readonly unread: Buffer[];
 }
 
 /** What a session knows that outlives a batch. */
@@ -32,18 +40,34 @@ export interface WireContext {
 
 /** What is sent; once more where it has to be repeated. */
 export interface PgBatchParts {
+  /** Control first, then the commands. */
   readonly steps: readonly Step[];
-  readonly closePortals: readonly string[];
   /** More steps, made and written while those before them run, under the same Sync. */
-  readonly pages: PgPages | undefined;
+  readonly many: { readonly executemany: Executemany; readonly pageSize: number } | undefined;
+  /** True: more than one statement has BEGIN and COMMIT around it, in its flight. */
+  readonly isAtomic: boolean;
+  readonly closePortals: readonly string[];
 }
 
 interface RowDescription {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
 }
 
-export interface ParameterDescription {
-  readonly dataTypeIDs: readonly number[];
+const BEGIN = toStep({ text: 'BEGIN' }, undefined, true);
+const COMMIT = toStep({ text: 'COMMIT' }, undefined, true);
+
+/** A statement whose types the server is asked for. */
+interface Question {
+  readonly step: Step;
+  readonly statement: PreparedStatement;
+}
+
+/** Who hears of a batch. */
+export interface BatchListener {
+  /** ReadyForQuery. */
+  finished(): void;
+  /** What the server sends can't be trusted: the session ends. */
+  broken(error: DBAPIError): void;
 }
 
 /**
@@ -60,34 +84,39 @@ export class PgBatch implements Submittable, MessageTarget {
 
   readonly #context: WireContext;
   readonly #wire: PgWire;
+  readonly #parts: PgBatchParts;
+  readonly #listener: BatchListener;
+  readonly #writer: PgStepWriter;
   #steps: readonly Step[];
   /** How many are done and dropped, page by page. */
   #done = 0;
-  readonly #pages: PgPages | undefined;
-  readonly #closePortals: readonly string[];
-  readonly #onReady: (batch: PgBatch) => void;
-  readonly #writer: PgStepWriter;
+  #pages: ExecutemanyPages | undefined;
+  /** Texts whose types are asked for, in the order of the answers; nothing but control is run then. */
+  readonly #asked: Question[] = [];
   #rows: DriverRow[] = [];
+  #unread: Buffer[] = [];
   #layout: RowLayout | undefined;
-  /** `open`: there are more pages to come before the Sync. */
-  #progress: 'unwritten' | 'open' | 'written' = 'unwritten';
-  /** What can't be given to the user although the server has no complaint; the first one counts. */
+  /** `open`: there are more pages to come before the Sync. `asking`: it ends before the commands. */
+  #isWrapped = false;
+  /** COMMIT was sent behind the last step. */
+  #isCommitted = false;
+  #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
+  /** What can't be given to the application although the server has not refused it; the first one counts. */
   #refusal: Error | undefined;
 
   constructor(
     context: WireContext,
     wire: PgWire,
-    { steps, closePortals, pages }: PgBatchParts,
-    onReady: (batch: PgBatch) => void,
+    parts: PgBatchParts,
+    task: WriterTask,
+    listener: BatchListener,
   ) {
     this.#context = context;
     this.#wire = wire;
-    this.#writer = new PgStepWriter(wire.writer, context);
-    this.#steps = steps;
-    this.#closePortals = closePortals;
-    this.#onReady = onReady;
-    this.#pages = pages;
-    pages?.rewind();
+    this.#writer = new PgStepWriter(wire.writer, { ...context, catalog: context.types.catalog }, task);
+    this.#steps = parts.steps;
+    this.#parts = parts;
+    this.#listener = listener;
   }
 
   /** Those that are on their way, and perhaps some that have been answered. */
@@ -97,9 +126,36 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** The step that the server is answering now; the one that failed, when there is a failure. */
   get current(): Step | undefined {
-    // All answered and yet a failure: it came with the Sync, as a deferred constraint does outside a
-    // transaction.
-    return this.#stepAt(Math.min(this.results.length, this.#done + this.#steps.length - 1));
+    const { length } = this.results;
+    const asked = this.#progress === 'asking' ? this.#asked[0]?.step : undefined;
+    // All answered and yet a failure: it came with the Sync or the COMMIT, as a deferred constraint does.
+    return this.#stepAt(length) ?? asked ?? this.#stepAt(this.#done + this.#steps.length - 1);
+  }
+
+  /** The statement that failed was parsed for an earlier task, and has not run in this one. */
+  get isOutdated(): boolean {
+    const { length } = this.results;
+    const statement = this.#writer.statementOf(length);
+    if (statement?.hasStableRows !== true || this.#writer.statementOf(length - 1) === statement) return false;
+    return this.#writer.wasParsedBefore(statement);
+  }
+
+  /** Its first result is that of BEGIN, and its last one that of COMMIT. */
+  get isWrapped(): boolean {
+    return this.#isWrapped;
+  }
+
+  /** Its answer is what the server says of types; the commands are still to be sent. */
+  get isQuestion(): boolean {
+    return this.#progress === 'asking';
+  }
+
+  /** Types that the database has to be asked about before the batch can go on, or its rows can be read. */
+  get unknownTypes(): readonly number[] {
+    const unread = this.results.flatMap(({ unread: rows, layout }) =>
+      rows.length === 0 ? [] : (layout?.unknownTypes ?? []),
+    );
+    return [...this.#writer.unknownTypes, ...unread];
   }
 
   #stepAt(index: number): Step | undefined {
@@ -113,23 +169,34 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** Each step has its result, or one has failed; a script has as many as the server says. */
   get isAnswered(): boolean {
-    const isWhole = this.results.length === this.#done + this.#steps.length;
-    return isWhole || this.failure !== undefined || this.#isSimple;
+    if (this.failure !== undefined || this.#isSimple) return true;
+    const isWhole = this.results.length === this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
+    return isWhole && this.#asked.length === 0;
   }
 
   /** What the caller is told instead of a result. */
   get error(): Error | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
     if (this.failure === undefined) return this.#pages?.failure;
-    const error = toEngineError(this.failure, this.current?.text, this.current?.parameters);
+    const error = toEngineError(this.failure, this.current);
     if (this.#context.hideParameters === true) error.showParameters('hidden');
     return error;
   }
 
-  /** Sends it behind others; the answers come when those to what was sent before have come. */
+  /**
+   * Writes everything up to the Sync, or the first pages. What can't be sent throws here, and nothing of it is
+   * on the wire.
+   */
   write(): void {
-    this.#write();
-    this.#wire.sendSoon();
+    const { writer } = this.#wire;
+    const mark = writer.mark;
+    try {
+      this.#write();
+    } catch (error) {
+      writer.rewind(mark);
+      this.#context.prepared.settings.changeLocally();
+      throw error;
+    }
   }
 
   #write(): void {
@@ -140,37 +207,82 @@ export class PgBatch implements Submittable, MessageTarget {
       this.#context.changes.add(changesOf(text));
       return writer.query(text);
     }
+    for (const step of this.#steps) this.#writer.applySettings(step);
+    const questions = this.#questions();
+    if (questions.length > 0) return this.#ask(questions);
+    const page = this.#firstPage();
     for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
-    for (const name of this.#closePortals) writer.closePortal(name);
+    for (const name of this.#parts.closePortals) writer.closePortal(name);
+    if (page.length > 0) this.#steps = [...this.#steps, ...page];
+    this.#isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
+    if (this.#isWrapped) this.#steps = [BEGIN, ...this.#steps];
     this.#writeSteps(this.#steps);
     this.#writePages();
+  }
+
+  /** What has to be asked before values can be written. */
+  #questions(): readonly Step[] {
+    const steps = this.#steps.filter((step) => !step.isControl && !this.#writer.isReady(step));
+    const { many } = this.#parts;
+    if (many?.executemany.needsTypes !== true) return steps;
+    const [first] = many.executemany.commands;
+    if (first === undefined || this.#knownOf(many.executemany) !== undefined) return steps;
+    // Refused before anything is sent, as any first page is.
+    for (const command of many.executemany.commands.slice(0, many.pageSize))
+      toStep(command, this.#context.serializeJson);
+    return [...steps, toStep(first, this.#context.serializeJson)];
+  }
+
+  #knownOf(executemany: Executemany): PreparedStatement | undefined {
+    const text = executemany.commands[0]?.text ?? '';
+    return this.#writer.known(text, (index) => executemany.dependsOnType(index));
+  }
+
+  #ask(questions: readonly Step[]): void {
+    for (const step of this.#steps) if (step.isControl) this.#writer.write(step);
+    for (const step of questions) {
+      const statement = this.#writer.ask(step);
+      if (statement !== undefined) this.#asked.push({ step, statement });
+    }
+    this.#steps = this.#steps.filter(({ isControl }) => isControl);
+    this.#progress = 'asking';
+    this.#wire.writer.sync();
+  }
+
+  #firstPage(): readonly Step[] {
+    const { many } = this.#parts;
+    if (many === undefined) return [];
+    const known = many.executemany.needsTypes ? this.#knownOf(many.executemany) : undefined;
+    const { executemany, pageSize } = many;
+    const { serializeJson, types } = this.#context;
+    const isJson = (index: number): boolean => types.catalog.isJson(known?.typeOids?.[index] ?? 0);
+    this.#pages = new ExecutemanyPages(executemany, known, pageSize, { serializeJson, isJson });
+    const page = this.#pages.take();
+    if (this.#pages.failure !== undefined) throw this.#pages.failure;
+    return page;
   }
 
   /** From now on the answers are its own. */
   submit(): void {
     this.#wire.target = this;
-    if (this.#progress === 'unwritten') this.#write();
     this.#wire.send();
     this.#begin();
   }
 
-  /**
-   * Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made.
-   */
+  /** Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made. */
   #writeSteps(steps: readonly Step[]): void {
     for (const step of steps) this.#writer.write(step);
     if (this.#pages?.hasMore !== true) return this.#sync();
     this.#progress = 'open';
     this.#pages.sent(this.#done + this.#steps.length);
     this.#wire.writer.flush();
-    this.#wire.send();
   }
 
   #writePages(): void {
     const pages = this.#pages;
     while (this.#progress === 'open' && pages?.hasRoom === true) {
-      const page = this.#refusal === undefined ? pages.take() : undefined;
-      if (page === undefined) return this.#sync();
+      const page = this.#refusal === undefined ? pages.take() : [];
+      if (page.length === 0) return this.#sync();
       this.#steps = [...this.#steps.slice(this.results.length - this.#done), ...page];
       this.#done = this.results.length;
       this.#writeSteps(page);
@@ -180,6 +292,10 @@ export class PgBatch implements Submittable, MessageTarget {
   /** There is nothing more to come. */
   #sync(): void {
     this.#progress = 'written';
+    // Behind a page that can't be made, COMMIT would store the pages before it.
+    const isWhole = this.failure === undefined && this.error === undefined;
+    this.#isCommitted = isWhole && this.#isWrapped;
+    if (this.#isCommitted) this.#writer.write(COMMIT);
     this.#wire.writer.sync();
   }
 
@@ -187,6 +303,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #begin(): void {
     const index = this.results.length;
     this.#rows = [];
+    this.#unread = [];
     this.#layout = this.#stepAt(index)?.bound ?? this.#writer.statementOf(index)?.layout;
   }
 
@@ -194,12 +311,15 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#writer.handleParseComplete();
   }
 
-  handleParameterDescription({ dataTypeIDs: typeOids }: ParameterDescription): void {
-    const statement = this.#writer.statementOf(this.results.length);
-    const insert = this.current?.insert;
-    if (statement === undefined || insert === undefined) return;
-    const sql = insert.sqlFor(typeOids);
-    statement.many = sql === undefined ? 'none' : { sql, typeOids };
+  handleParameterDescription(typeOids: readonly number[]): void {
+    const asked = this.#asked.shift();
+    if (asked === undefined) return;
+    const { executemany } = this.#parts.many ?? {};
+    this.#writer.handleTypes(asked.statement, typeOids, (index) =>
+      executemany === undefined
+        ? dependsOnType(asked.step.parameters[index])
+        : executemany.dependsOnType(index),
+    );
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -209,26 +329,70 @@ export class PgBatch implements Submittable, MessageTarget {
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
     if (this.#refusal !== undefined || this.#layout === undefined) return;
+    if (this.#unread.length > 0) return void this.#unread.push(Buffer.from(bytes.subarray(start, end)));
     try {
       this.#rows.push(this.#layout.build(bytes, start, end));
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      this.#refusal = new StatementError(
-        `the statement has run, but a value of its result could not be decoded: ${reason}`,
-        { cause, statement: this.current?.text, parameters: this.current?.parameters },
-      );
+      if (cause instanceof UnknownTypeSignal) this.#unread.push(Buffer.from(bytes.subarray(start, end)));
+      else this.#refuseRow(cause);
+    }
+  }
+
+  #refuseRow(cause: unknown): void {
+    const { text: statement, parameters } = this.current ?? {};
+    if (cause instanceof DBAPIError && cause.connectionInvalidated) {
+      this.#refusal = malformedRow();
+      return this.#listener.broken(cause);
+    }
+    if (cause instanceof InterfaceError) {
+      const message = `the statement has run, but its result could not be read: ${cause.message}`;
+      this.#refusal = new InterfaceError(message, { cause, statement, parameters });
+      return;
+    }
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `the statement has run, but a value of its result could not be decoded: ${reason}`;
+    this.#refusal = new StatementError(message, { cause, statement, parameters });
+  }
+
+  /** Reads the rows that had to wait until their types were known. */
+  readRest(): void {
+    for (const [index, result] of this.results.entries()) {
+      if (result.unread.length === 0 || result.layout === undefined) continue;
+      const layout = result.layout.renewed();
+      result.layout = layout;
+      result.shape = layout;
+      const statement = this.#writer.statementOf(index);
+      if (statement?.layout !== undefined) statement.layout = layout;
+      try {
+        for (const row of result.unread) result.rows.push(layout.build(row, 0, row.length));
+      } catch (cause) {
+        this.#refuseRow(cause);
+      }
     }
   }
 
   handleTag(bytes: Buffer, start: number, end: number): void {
     const tag = bytes.toString('latin1', start, end);
-    if (SESSION_TAGS.has(tag)) this.#noteSessionChange(tag);
+    if (this.failure !== undefined) return this.#condemn(tag);
+    const index = this.results.length;
+    const step = this.#isSimple ? this.#steps[0] : this.#stepAt(index);
+    const { prepared, changes } = this.#context;
+    if (SESSION_TAGS.has(tag)) changes.noteTag(tag, this.#isSimple ? undefined : step?.text);
+    if (step?.isControl === false && this.#writer.statementOf(index)?.configures === true)
+      prepared.settings.change();
+    prepared.handleTag(tag, step?.text ?? '', this.#layout !== undefined);
     this.#complete(tag, false);
   }
 
-  #noteSessionChange(tag: string): void {
-    this.#context.changes.noteTag(tag, this.#isSimple ? undefined : this.current?.text);
-    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.#context.prepared.vanish();
+  /** The server skips what is behind an error; something between us and it has not. */
+  #condemn(tag: string): void {
+    this.#listener.broken(
+      new InternalError(
+        `a statement was run behind one that had failed (${tag}), so that nothing says what is stored. A pooler that ` +
+          `breaks a flight into its statements does that: set pgbouncer: true. The connection was closed.`,
+        { connectionInvalidated: true, cause: this.failure },
+      ),
+    );
   }
 
   handleEmptyQuery(): void {
@@ -254,6 +418,7 @@ export class PgBatch implements Submittable, MessageTarget {
       shape: this.#layout,
       layout: this.#layout,
       rows: this.#rows,
+      unread: this.#unread,
       isSuspended,
     });
     this.#stepAt(index)?.acknowledged?.();
@@ -265,7 +430,11 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleCopyInResponse(): void {
-    this.#refuseCopy('COPY FROM STDIN has no rows to send');
+    this.#refuseCopy(
+      this.#isSimple
+        ? "a script can't hold the rows of a COPY … FROM stdin: dump it with --inserts, or run it with psql"
+        : 'COPY FROM STDIN has no rows to send',
+    );
     this.#wire.failCopy('no rows to send', !this.#isSimple);
   }
 
@@ -292,6 +461,6 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleReadyForQuery(): void {
-    this.#onReady(this);
+    this.#listener.finished();
   }
 }

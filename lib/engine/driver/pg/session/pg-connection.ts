@@ -1,5 +1,7 @@
 import type { Client } from 'pg';
 import { InterfaceError, OperationalError, ResourceClosedError } from '../../../errors/errors.js';
+import { onAbort } from '../../../util/on-abort.js';
+import { LONGEST_TIMER } from '../../../util/option-rule.js';
 import type {
   Command,
   CommandOptions,
@@ -10,32 +12,64 @@ import type {
   ServerStatus,
 } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
-import { sendCancelRequest } from './cancel-request.js';
-import { PgBatch } from './pg-batch.js';
-import type { ParameterDescription, PgBatchParts, WireContext } from './pg-batch.js';
-import { cancelledUnsent, isEndOfSession, lostError, staleness } from './pg-error.js';
-import { PgPages } from './pg-pages.js';
-import { PgPortal } from './pg-portal.js';
-import { sqlOf, toStep } from './pg-step.js';
-import type { WireCommand } from './pg-step.js';
+import { CATALOG_QUERY } from '../../types/type-catalog.js';
+import type { CatalogEntry } from '../../types/type-catalog.js';
 import { PgWire } from '../wire/pg-wire.js';
-import { watchTask } from './pg-task.js';
-import type { PgTask } from './pg-task.js';
-import type { SessionTraits } from './session-traits.js';
+import { Cancellation } from './cancellation.js';
+import { Executemany } from './executemany.js';
+import { PgBatch } from './pg-batch.js';
+import type { PgBatchParts, StepResult, WireContext } from './pg-batch.js';
+import { cancelledUnsent, isEndOfSession, lostError } from './pg-error.js';
+import { PgPortal } from './pg-portal.js';
+import { toStep } from './pg-step.js';
+import type { WireCommand } from './pg-step.js';
+import { isRepeatable } from './repetition.js';
+import type { WriterTask } from './pg-step-writer.js';
 
-interface ParameterStatus {
-  readonly parameterName: string;
-  readonly parameterValue: string;
-}
-
-/** How long a cancelled statement may take to end before the session is dropped. */
-const CANCEL_GRACE = 5_000;
-/** How long until it is asked once more to cancel a statement that runs on. */
-const CANCEL_AGAIN = 100;
-/** How long the server may take to hear a goodbye. */
+/** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
+const PORTAL_GRACE = 5_000;
 
 const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
+
+/** In what a session differs from one over a socket to a server. */
+export interface SessionTraits {
+  /** What the user of `rawConnection()` gets. Default: the client. */
+  readonly driverConnection?: unknown;
+  /** False: the server can't be asked to cancel; what runs ends by itself. Default true. */
+  readonly takesCancel?: boolean;
+  /** True: the client was connected elsewhere. Default false. */
+  readonly isConnected?: boolean;
+  /** True: a flight of several statements says BEGIN and COMMIT, for poolers that take it apart. Default false. */
+  readonly isPooled?: boolean;
+}
+
+/** A batch on its way: written at once or when those before it have been answered to the end. */
+export interface PgTask extends WriterTask {
+  readonly parts: PgBatchParts;
+  readonly settle: (failure: Error | undefined, batch: PgBatch) => void;
+  /** When it is too late to begin, by `performance.now()`: a blocked event loop lets the timer wait. */
+  readonly deadline: number;
+  /** May be written while others that are so have no answer yet. */
+  readonly isPipelined: boolean;
+  written: (() => void) | undefined;
+  batch: PgBatch;
+  startedIn: ServerStatus;
+  /** How often it was sent again because its statements were outdated. */
+  repetitions: number;
+  /** What was answered to the control that was sent with a question. */
+  before: StepResult[];
+}
+
+/** What leaves as one task. */
+interface Flight {
+  readonly control: readonly Control[];
+  readonly commands: readonly WireCommand[];
+  readonly many?: PgBatchParts['many'];
+  readonly closePortals?: readonly string[];
+  readonly options?: CommandOptions | undefined;
+  readonly isAtomic?: boolean;
+}
 
 type State = 'open' | 'closing' | 'gone';
 
@@ -45,17 +79,15 @@ export class PgConnection implements DriverConnection {
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
   readonly #wire: PgWire;
+  readonly #cancellation: Cancellation;
   readonly #waiting: PgTask[] = [];
   #running: PgTask | undefined;
   /** Written behind the running one, in this order. */
   readonly #written: PgTask[] = [];
+  readonly #reported = new Map<string, string>();
   #state: State = 'open';
-  /**
-   * Cancel requests under way. Nothing is written until they are delivered: they would hit the next
-   * statement.
-   */
-  #cancels = 0;
   #names = 0;
+  #tasks = 0;
   #lossCause: unknown;
 
   constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
@@ -63,9 +95,15 @@ export class PgConnection implements DriverConnection {
     this.#context = context;
     this.#traits = traits;
     this.#wire = new PgWire(client);
-    client.connection.on('parameterStatus', (message: ParameterStatus) =>
-      this.changes.noteParameter(message.parameterName, message.parameterValue),
-    );
+    this.#cancellation = new Cancellation(client, {
+      onDelivered: () => this.#next(),
+      onFailed: (cause) => this.#lose(cause),
+    });
+    client.connection.on('parameterStatus', (message: { parameterName: string; parameterValue: string }) => {
+      this.#reported.set(message.parameterName, message.parameterValue);
+      context.prepared.settings.report(message.parameterName, message.parameterValue);
+      context.changes.noteParameter(message.parameterName, message.parameterValue);
+    });
     if (traits.isConnected === true) this.#wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
@@ -73,18 +111,20 @@ export class PgConnection implements DriverConnection {
     client.on('end', () => this.#lose(new Error('the server closed the connection')));
   }
 
-  // Behind pg's own listeners, which it attaches while it connects: they bring the client's state up to date.
+  // After pg's own listeners, which it attaches while it connects: they bring the client's state up to date.
   #listen(): void {
     const { connection } = this.#client;
+    this.#context.prepared.ready('idle');
     connection.on('readyForQuery', () => this.#onReadyForQuery());
-    connection.on('parameterDescription', (message: ParameterDescription) =>
-      this.#running?.batch.handleParameterDescription(message),
-    );
-    // Of statements that the user of the client sends by itself; those of a batch note their own.
-    connection.on('commandComplete', ({ text }: { readonly text: string }) =>
-      this.changes.noteTag(text, undefined),
+    connection.on('parameterDescription', (message: { dataTypeIDs: readonly number[] }) =>
+      this.#running?.batch.handleParameterDescription(message.dataTypeIDs),
     );
     connection.on('copyOutResponse', () => this.#running?.batch.handleCopyOutResponse());
+    // Of statements that were given to the client itself; those of a batch note their own.
+    connection.on('commandComplete', ({ text }: { text: string }) => {
+      this.#context.prepared.handleTag(text, 'SET ALL', true);
+      this.changes.noteTag(text, undefined);
+    });
   }
 
   get driverConnection(): unknown {
@@ -108,12 +148,21 @@ export class PgConnection implements DriverConnection {
   }
 
   get isQuiet(): boolean {
-    return this.#running === undefined && this.#waiting.length === 0 && this.#cancels === 0;
+    return this.#running === undefined && this.#waiting.length === 0 && !this.#cancellation.isPending;
+  }
+
+  /** What the server has reported of a setting, by its name as PostgreSQL writes it. */
+  reported(name: string): string | undefined {
+    return this.#reported.get(name);
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
-    const last = control.length;
-    return this.#run([...control, command], [], options, (batch) => batch.results[last] as CommandResult);
+    // Settings that end with the Sync are lost to the command where a pooler takes the flight apart.
+    const isAtomic = this.#traits.isPooled === true && control.length > 0 && this.#isOutside(control);
+    return this.#run(
+      { control, commands: [command], options, isAtomic },
+      (results) => results[0] as CommandResult,
+    );
   }
 
   async executeMany(
@@ -123,20 +172,29 @@ export class PgConnection implements DriverConnection {
   ): Promise<CommandResult[]> {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
-    const pages = new PgPages(commands, options?.pageSize ?? commands.length, this.#context);
-    const first = [...control, ...pages.first];
-    return await this.#run(first, [], options, (batch) => batch.results.slice(control.length), pages);
+    const executemany = Executemany.of(commands, this.#context.serializeJson);
+    const isAtomic = options?.isAtomic === true && this.#isOutside(control);
+    const pageSize = options?.pageSize ?? commands.length;
+    const many = executemany && { executemany, pageSize };
+    return await this.#run(
+      { control, commands: many === undefined ? commands : [], many, options, isAtomic },
+      (results) => [...results],
+    );
   }
 
-  // A Query message can't share a Sync with others: what must be in front of it travels, and is confirmed,
-  // before.
+  /** No transaction is open, and `control` opens none. */
+  #isOutside(control: readonly Control[]): boolean {
+    return this.status === 'idle' && control[0]?.text.startsWith('BEGIN') !== true;
+  }
+
+  // A Query message can't share a Sync with others: what must be in front of it is sent and confirmed before.
   async #runScript(
     control: readonly Control[],
     script: Command,
     options: CommandOptions | undefined,
   ): Promise<CommandResult[]> {
-    if (control.length > 0) await this.#run(control, [], options, () => undefined);
-    return await this.#run([script], [], options, (batch) => batch.results);
+    if (control.length > 0) await this.#run({ control, commands: [], options }, () => undefined);
+    return await this.#run({ control: [], commands: [script], options }, (results) => [...results]);
   }
 
   uniqueName(prefix: string): string {
@@ -146,39 +204,27 @@ export class PgConnection implements DriverConnection {
 
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
     return new PgPortal(this.uniqueName('nae_portal'), control, command, {
-      fetch: (commands) => this.#run(commands, [], options, (batch) => batch.results),
-      closePortal: (name) => this.#run([], [name], undefined, () => undefined),
+      fetch: (before, fetch) =>
+        this.#run({ control: before, commands: [fetch], options }, (results) => results[0] as StepResult),
+      closePortal: (name) => this.#closePortal(name),
       isOpen: () => this.isOpen,
     });
   }
 
-  async cancel(): Promise<void> {
-    const task = this.#running;
-    if (task === undefined || !this.isOpen || this.#traits.takesCancel === false) return;
-    const deadline = setTimeout(() => this.#giveUp(task), CANCEL_GRACE);
-    deadline.unref();
-    await this.#requestCancel(task);
-  }
-
-  async #requestCancel(task: PgTask): Promise<void> {
-    if (this.#running !== task || !this.isOpen) return;
-    this.#cancels += 1;
+  async #closePortal(name: string): Promise<void> {
+    const deadline = setTimeout(() => {
+      this.#lose(new OperationalError(`the server did not close a cursor within ${PORTAL_GRACE} ms`));
+    }, PORTAL_GRACE);
     try {
-      await sendCancelRequest(this.#client, CANCEL_GRACE);
-      // The server has no ear for it before it has begun with the statement.
-      setTimeout(() => void this.#requestCancel(task), CANCEL_AGAIN).unref();
-    } catch (error) {
-      // Whoever waits for the statement would wait for as long as it likes to run.
-      if (this.#running === task) this.#lose(error);
+      await this.#run({ control: [], commands: [], closePortals: [name] }, () => undefined);
     } finally {
-      this.#cancels -= 1;
-      this.#next();
+      clearTimeout(deadline);
     }
   }
 
-  #giveUp(task: PgTask): void {
-    if (this.#running !== task) return;
-    this.#lose(new OperationalError(`a cancelled statement did not end within ${CANCEL_GRACE} ms`));
+  async cancel(): Promise<void> {
+    if (this.#running === undefined || !this.isOpen || this.#traits.takesCancel === false) return;
+    await this.#cancellation.start();
   }
 
   async close(): Promise<void> {
@@ -195,33 +241,20 @@ export class PgConnection implements DriverConnection {
     this.#client.connection.stream.destroy();
   }
 
-  #run<T>(
-    commands: readonly WireCommand[],
-    closePortals: readonly string[],
-    options: CommandOptions | undefined,
-    answer: (batch: PgBatch) => T,
-    pages?: PgPages,
-  ): Promise<T> {
+  /** `answer` makes of the results of the commands what the caller gets. */
+  #run<T>(flight: Flight, answer: (results: readonly StepResult[]) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#refusal();
-      const steps = commands.map((command) => toStep(command, this.#context.serializeJson));
-      if (options?.signal?.aborted === true) throw cancelledUnsent(steps);
-      const task: PgTask = {
-        steps,
-        closePortals,
-        pages,
-        settle: (failure, batch) => {
-          unwatch?.();
-          if (failure === undefined) resolve(answer(batch));
-          else reject(failure);
-        },
-        deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
-        batch: this.#batchOf({ steps, closePortals, pages }),
-        startedIn: 'idle',
-        isPipelined: options?.isPipelined === true && pages === undefined,
-        isRetried: false,
-        written: options?.written,
-      };
+      const parts = this.#partsOf(flight);
+      const { options } = flight;
+      if (options?.signal?.aborted === true) throw cancelledUnsent(parts.steps);
+      const task = this.#taskOf(parts, options, (failure, batch) => {
+        unwatch?.();
+        if (failure !== undefined) return reject(failure);
+        const around = batch.isWrapped ? 1 : 0;
+        const results = task.before.length === 0 ? batch.results : [...task.before, ...batch.results];
+        resolve(answer(results.slice(flight.control.length + around, results.length - around)));
+      });
       const unwatch = watchTask(options, () => this.#interrupt(task));
       if (this.#pipeline(task)) return;
       this.#waiting.push(task);
@@ -229,18 +262,64 @@ export class PgConnection implements DriverConnection {
     });
   }
 
-  /** Writes behind those that are under way; false where it has to wait for their answers. */
+  #partsOf({ control, commands, many, closePortals = [], isAtomic = false }: Flight): PgBatchParts {
+    const { serializeJson } = this.#context;
+    if (control.length + commands.length > 0) this.#expectUtf8(commands);
+    const steps = control.map((one) => toStep(one, serializeJson, true));
+    for (const command of commands) steps.push(toStep(command, serializeJson));
+    return { steps, many, isAtomic, closePortals };
+  }
+
+  #expectUtf8(commands: readonly WireCommand[]): void {
+    const encoding = this.#reported.get('client_encoding');
+    if (encoding === undefined || encoding === 'UTF8' || encoding === 'SQL_ASCII') return;
+    if (commands.every(({ text }) => /^\s*(?:SET|RESET|DISCARD|COMMIT|ROLLBACK|RELEASE)\b/i.test(text)))
+      return;
+    throw new InterfaceError(
+      `the session's client_encoding is ${encoding} and values are read and written in UTF8. ` +
+        `Run RESET client_encoding, or leave that setting out.`,
+      { statement: commands[0]?.text },
+    );
+  }
+
+  #taskOf(
+    parts: PgBatchParts,
+    options: CommandOptions | undefined,
+    settle: (failure: Error | undefined, batch: PgBatch) => void,
+  ): PgTask {
+    this.#tasks += 1;
+    const task: Omit<PgTask, 'batch'> = {
+      number: this.#tasks,
+      parts,
+      settle,
+      deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
+      startedIn: 'idle',
+      isPipelined: options?.isPipelined === true && parts.many === undefined,
+      written: options?.written,
+      repetitions: 0,
+      asked: new Map(),
+      before: [],
+    };
+    return Object.assign(task, { batch: this.#batchOf(parts, task) });
+  }
+
+  /** Writes after those that are under way; false where it has to wait for their answers. */
   #pipeline(task: PgTask): boolean {
-    const isFree = this.#waiting.length === 0 && this.#cancels === 0;
+    const isFree = this.#waiting.length === 0 && !this.#cancellation.isPending;
     if (!task.isPipelined || this.#running?.isPipelined !== true || !isFree) return false;
-    this.#written.push(task);
+    // What throws here has left nothing on the wire.
     task.batch.write();
-    task.written?.();
+    this.#written.push(task);
+    this.#wire.sendSoon();
+    tellWritten(task);
     return true;
   }
 
-  #batchOf(parts: PgBatchParts): PgBatch {
-    return new PgBatch(this.#context, this.#wire, parts, () => this.#finish());
+  #batchOf(parts: PgBatchParts, task: WriterTask): PgBatch {
+    return new PgBatch(this.#context, this.#wire, parts, task, {
+      finished: () => this.#finish(),
+      broken: (error) => this.#lose(error),
+    });
   }
 
   #refusal(): Error {
@@ -251,25 +330,39 @@ export class PgConnection implements DriverConnection {
   #next(): void {
     if (this.#running !== undefined || !this.isOpen) return;
     // What is on the wire already is answered whatever else there is.
-    const task = this.#written.shift() ?? (this.#cancels > 0 ? undefined : this.#waiting.shift());
+    const written = this.#written.shift();
+    const task = written ?? (this.#cancellation.isPending ? undefined : this.#waiting.shift());
     if (task === undefined) return;
-    if (task.deadline !== Infinity && performance.now() > task.deadline) {
-      task.settle(cancelledUnsent(task.steps), task.batch);
+    const isLate = task.deadline !== Infinity && performance.now() > task.deadline;
+    const refusal = isLate ? cancelledUnsent(task.parts.steps) : written === undefined && this.#write(task);
+    if (refusal instanceof Error) {
+      task.settle(refusal, task.batch);
       return this.#next();
     }
     this.#running = task;
-    task.startedIn = this.status;
     try {
       this.#client.query(task.batch);
       task.written?.();
     } catch (error) {
-      // Half a batch is on the wire and nothing can be put behind it.
       this.#lose(error);
+    }
+  }
+
+  /** Gives the reason why nothing of it could be written. */
+  #write(task: PgTask): Error | undefined {
+    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = this.status;
+    try {
+      task.batch.write();
+      tellWritten(task);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
     }
   }
 
   // pg passes ReadyForQuery to the batch after a success; after an error it has forgotten the batch by then.
   #onReadyForQuery(): void {
+    this.#context.prepared.ready(this.status);
     if (this.#running?.batch.failure !== undefined) this.#finish();
   }
 
@@ -278,27 +371,78 @@ export class PgConnection implements DriverConnection {
     if (task === undefined) return;
     if (!task.batch.isAnswered) return this.#lose(unanswered());
     this.#running = undefined;
-    if (this.#startsAgain(task)) return;
-    task.settle(task.batch.error, task.batch);
+    this.#cancellation.end();
+    if (!this.#goesOn(task)) task.settle(task.batch.error, task.batch);
     this.#next();
   }
 
+  /** True: the task has more to send before it has an answer. */
+  #goesOn(task: PgTask): boolean {
+    const { batch } = task;
+    if (batch.failure !== undefined && this.#repeats(task)) return true;
+    if (batch.isWrapped && batch.error !== undefined && this.status !== 'idle') {
+      this.#rollBack(() => task.settle(batch.error, batch));
+      return true;
+    }
+    if (batch.error !== undefined) return false;
+    const unknown = batch.unknownTypes;
+    if (unknown.length > 0) this.#first(this.#lookUp(unknown, task));
+    else if (batch.isQuestion) this.#continue(task);
+    return unknown.length > 0 || batch.isQuestion;
+  }
+
+  /** Sends the commands whose types are known by now; the control is in force already, unless it ended with its Sync. */
+  #continue(task: PgTask): void {
+    const isKept = this.status !== 'idle';
+    const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
+    if (isKept) task.before.push(...task.batch.results);
+    task.batch = this.#batchOf({ ...task.parts, steps, closePortals: [] }, task);
+    this.#first(task);
+  }
+
+  /** Asks the database about types, and lets the task go on. */
+  #lookUp(typeOids: readonly number[], task: PgTask): PgTask {
+    const step = toStep({ text: CATALOG_QUERY, values: [`{${typeOids.join(',')}}`], prepare: false });
+    const parts = { steps: [step], many: undefined, isAtomic: false, closePortals: [] };
+    return this.#taskOf(parts, undefined, (failure, { results }) => {
+      if (failure !== undefined) return task.settle(failure, task.batch);
+      this.#context.types.catalog.add(typeOids, (results[0]?.rows ?? []) as unknown as CatalogEntry[]);
+      if (task.batch.isQuestion) return this.#continue(task);
+      task.batch.readRest();
+      task.settle(task.batch.error, task.batch);
+    });
+  }
+
   /**
-   * A plan that DDL made invalid (0A000) or a name that DISCARD ALL or a pooler took away (26000): the
-   * statement is parsed anew. Inside a transaction the server has failed it already, so there the error is
-   * the user's.
+   * A failure of what was parsed against something else than what is there now: it is parsed anew, where nothing
+   * has happened yet. A flight that has begun a transaction leaves it failed, and it is rolled back first.
    */
-  #startsAgain(task: PgTask): boolean {
-    const stale = staleness(task.batch.failure);
-    if (stale === 'none') return false;
-    if (stale === 'names') this.#context.prepared.forgetAll();
-    else for (const step of task.batch.steps) this.#context.prepared.forget(sqlOf(step));
-    if (task.isRetried || task.startedIn !== 'idle' || this.status !== 'idle') return false;
-    task.isRetried = true;
-    task.batch = this.#batchOf(task);
-    this.#waiting.unshift(task);
-    this.#next();
+  #repeats(task: PgTask): boolean {
+    const isOutdated = isRepeatable(task, this.#context.prepared);
+    if (!isOutdated || task.startedIn !== 'idle' || this.status === 'open' || !this.isOpen) return false;
+    task.repetitions += 1;
+    task.before.length = 0;
+    task.asked.clear();
+    task.batch = this.#batchOf({ ...task.parts, closePortals: [] }, task);
+    this.#first(task);
+    if (this.status === 'failed') this.#rollBack(() => undefined);
     return true;
+  }
+
+  /** Ends, before anything else is sent, the transaction that a flight has left open. */
+  #rollBack(onDone: () => void): void {
+    const steps = [toStep({ text: 'ROLLBACK', prepare: false }, undefined, true)];
+    const parts = { steps, many: undefined, isAtomic: false, closePortals: [] };
+    this.#first(
+      this.#taskOf(parts, undefined, (failure) => {
+        onDone();
+        if (failure !== undefined) this.#lose(failure);
+      }),
+    );
+  }
+
+  #first(task: PgTask): void {
+    this.#waiting.unshift(task);
   }
 
   #interrupt(task: PgTask): void {
@@ -309,12 +453,14 @@ export class PgConnection implements DriverConnection {
     const index = this.#waiting.indexOf(task);
     if (index === -1) return;
     this.#waiting.splice(index, 1);
-    task.settle(cancelledUnsent(task.steps), task.batch);
+    task.settle(cancelledUnsent(task.parts.steps), task.batch);
   }
 
   #lose(cause: unknown): void {
     if (this.#state === 'gone') return;
     this.#state = 'gone';
+    this.#cancellation.end();
+    this.#context.prepared.end();
     // What the server said last (57P01, for instance) tells more than the end of the stream.
     const farewell = this.#running?.batch.failure;
     this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
@@ -325,9 +471,28 @@ export class PgConnection implements DriverConnection {
   }
 }
 
+/** Once, however often it is sent. */
+function tellWritten(task: PgTask): void {
+  task.written?.();
+  task.written = undefined;
+}
+
 function unanswered(): InterfaceError {
   return new InterfaceError(
     'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
     { connectionInvalidated: true },
   );
+}
+
+/** Calls `interrupt` when the command's time has passed or its signal is aborted; returns what ends the watch. */
+function watchTask(options: CommandOptions | undefined, interrupt: () => void): (() => void) | undefined {
+  const { timeout, signal } = options ?? {};
+  if (timeout === undefined && signal === undefined) return undefined;
+  const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
+  const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
+  const ignore = signal && onAbort(signal, interrupt);
+  return () => {
+    clearTimeout(timer);
+    ignore?.();
+  };
 }

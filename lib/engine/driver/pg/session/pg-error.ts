@@ -3,34 +3,61 @@ import {
   ConnectError,
   ConnectionLostError,
   InterfaceError,
+  InternalError,
   QueryCanceledError,
 } from '../../../errors/errors.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
 import { errorClassOf, sqlStateOf } from '../../../errors/sqlstate.js';
 import type { Step } from './pg-step.js';
+import { NAME_PREFIX } from './prepared-statements.js';
 
-/** What the server said, in the class that its SQLSTATE stands for. */
-export function toEngineError(error: unknown, statement: string | undefined, values: unknown): DBAPIError {
+/** What the server said of `step`, in the class that its SQLSTATE stands for. */
+export function toEngineError(error: unknown, step: Step | undefined): DBAPIError {
+  const { text: statement, parameters } = step ?? {};
   if (!(error instanceof pg.DatabaseError)) {
     const message = error instanceof Error ? error.message : String(error);
-    return new InterfaceError(message, { cause: error, statement, parameters: values });
+    return new InterfaceError(message, { cause: error, statement, parameters });
   }
   const type = errorClassOf(error.code);
-  return new type(error.message, { ...factsOf(error), statement, parameters: values });
+  const facts = factsOf(error);
+  // It counts in what the server got.
+  const isOfText = step !== undefined && step.sql === undefined && error.position !== undefined;
+  const position = isOfText ? Number(error.position) : undefined;
+  const hint = (step?.simple === true ? scriptHint(error, step.text) : undefined) ?? facts.hint;
+  const advice = hint === facts.hint ? '' : `. ${hint}`;
+  const place = step?.simple === true && position !== undefined ? ` (${lineOf(step.text, position)})` : '';
+  return new type(`${error.message}${place}${advice}`, { ...facts, position, hint, statement, parameters });
+}
+
+function lineOf(script: string, position: number): string {
+  return `line ${script.slice(0, position - 1).split('\n').length} of the script`;
+}
+
+/** What a script can't have, although its statements work one by one. */
+function scriptHint({ code }: pg.DatabaseError, script: string): string | undefined {
+  if (code === '25001') {
+    return (
+      'Statements of one script share a transaction: run this one alone, on a connection whose isolationLevel is ' +
+      'AUTOCOMMIT.'
+    );
+  }
+  return code === '42601' && /\bCOPY\b[^;]*\bFROM\s+STDIN\b/i.test(script)
+    ? "A script can't hold the rows of a COPY … FROM stdin: dump it with --inserts, or run it with psql."
+    : undefined;
 }
 
 /** The session is gone; `cause` is what was seen of it last. */
 export function lostError(cause: unknown, statement?: string): DBAPIError {
   // We ended it, because what the server sent could not be believed.
-  if (cause instanceof InterfaceError) {
-    return new InterfaceError(cause.message, { cause, statement, connectionInvalidated: true });
-  }
+  const facts = { cause, statement, connectionInvalidated: true } as const;
+  if (cause instanceof InterfaceError) return new InterfaceError(cause.message, facts);
+  if (cause instanceof InternalError) return new InternalError(cause.message, facts);
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const facts = cause instanceof pg.DatabaseError ? factsOf(cause) : { cause };
+  const said = cause instanceof pg.DatabaseError ? factsOf(cause) : {};
   return new ConnectionLostError(
     `the connection to the server was lost: ${reason}. A transaction that was open is undone; ` +
       `a statement that ran outside of one may have been stored.`,
-    { ...facts, statement, connectionInvalidated: true },
+    { ...facts, ...said },
   );
 }
 
@@ -40,13 +67,17 @@ export function isEndOfSession(failure: unknown): boolean {
 }
 
 /**
- * `plan`: DDL has changed what a statement returns. `names`: the server has lost a name, and maybe others.
+ * What a failure says of the statement's parse. `plan`: its rows have changed. `name`: its name is gone from the
+ * session. `doubtful`: it may fail because a type or a function that it was parsed against was replaced.
  */
-export function staleness(failure: unknown): 'none' | 'plan' | 'names' {
+export function staleness(failure: unknown): 'none' | 'doubtful' | 'plan' | 'name' {
   const state = sqlStateOf(failure);
-  if (state === '26000') return 'names';
-  const { routine } = (failure ?? {}) as { routine?: unknown };
-  return state === '0A000' && routine === 'RevalidateCachedQuery' ? 'plan' : 'none';
+  if (state === undefined) return 'none';
+  const { routine, message } = failure as { routine?: unknown; message?: unknown };
+  // An application may have names of its own, for PREPARE and EXECUTE.
+  if (state === '26000') return String(message).includes(NAME_PREFIX) ? 'name' : 'none';
+  if (state === '0A000') return routine === 'RevalidateCachedQuery' ? 'plan' : 'doubtful';
+  return /^(?:22|42|XX)/.test(state) ? 'doubtful' : 'none';
 }
 
 /**
@@ -90,12 +121,15 @@ function factsOf(error: pg.DatabaseError): DBAPIErrorOptions {
     column: error.column,
     detail: error.detail,
     hint: error.hint,
+    severity: error.severity,
+    where: error.where,
+    routine: error.routine,
   };
 }
 
 /**
- * Without a SQLSTATE, since the server knows nothing of it: a transaction goes on as if it had not been
- * asked.
+ * Without a SQLSTATE, since the server has not seen the statement: its transaction goes on as if it had not
+ * been issued.
  */
 export function cancelledUnsent(steps: readonly Step[]): QueryCanceledError {
   const last = steps[steps.length - 1];

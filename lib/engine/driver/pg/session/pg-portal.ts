@@ -1,14 +1,17 @@
-import { DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
+import { ArgumentError, DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
 import type { Batch, Command, Control, Portal, RowShape } from '../../driver.js';
 import type { StepResult } from './pg-batch.js';
 import type { WireCommand } from './pg-step.js';
 
 /** What a portal needs of its connection. */
 export interface PortalHost {
-  fetch(commands: readonly WireCommand[]): Promise<StepResult[]>;
+  fetch(control: readonly Control[], command: WireCommand): Promise<StepResult>;
   closePortal(name: string): Promise<void>;
   isOpen(): boolean;
 }
+
+/** Execute counts rows in 31 bits. */
+const MOST_ROWS = 2 ** 31 - 1;
 
 /**
  * `new`: nothing was sent. `bound`: the server has the portal. `unreadable`: it has it, and a row could not
@@ -45,17 +48,22 @@ export class PgPortal implements Portal {
   }
 
   async #fetch(count: number): Promise<Batch> {
+    if (!Number.isInteger(count) || count < 1 || count > MOST_ROWS) {
+      throw new ArgumentError(
+        `a fetch must be of 1 to ${MOST_ROWS} rows, as yieldPer and maxRowBuffer say; got ${String(count)}.`,
+      );
+    }
     if (this.#state === 'done' || this.#state === 'unreadable')
       throw new ResourceClosedError('the cursor is closed. Run the statement again.');
     const portal = { name: this.#name, rows: count };
-    const commands =
-      this.#state === 'new'
-        ? [...this.#control, { ...this.#command, portal }]
-        : [{ text: this.#command.text, portal, ...(this.#last?.layout && { bound: this.#last.layout }) }];
+    const isFirst = this.#state === 'new';
+    const bound = this.#last?.layout;
+    const command: WireCommand = isFirst
+      ? { ...this.#command, portal }
+      : { text: this.#command.text, portal, ...(bound && { bound }) };
     this.#state = 'bound';
     try {
-      const results = await this.#host.fetch(commands);
-      const result = results[results.length - 1] as StepResult;
+      const result = await this.#host.fetch(isFirst ? this.#control : [], command);
       this.#last = result;
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
       return { rows: result.rows, done: !result.isSuspended };

@@ -1,36 +1,55 @@
-import type { MessageWriter } from '../wire/message-writer.js';
 import type { SessionChanges } from '../../session-changes.js';
-import { sqlOf } from './pg-step.js';
+import type { TypeCatalog } from '../../types/type-catalog.js';
+import { dependsOnType } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
+import type { MessageWriter } from '../wire/message-writer.js';
+import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
-import { PreparedStatement } from './prepared-statements.js';
-import type { PreparedStatements } from './prepared-statements.js';
+import { mayConfigure } from './parse-settings.js';
+import type { PreparedStatement, PreparedStatements } from './prepared-statements.js';
+import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
 interface Sent {
-  readonly sql: string;
+  /** What it is kept by. */
+  readonly key: string | undefined;
   readonly statement: PreparedStatement;
 }
 
-/** What the steps of a session have in common. */
-interface StepContext {
+/** What a session knows that outlives a batch. */
+export interface StatementContext {
   readonly prepared: PreparedStatements;
   readonly changes: SessionChanges;
+  readonly catalog: TypeCatalog;
+  /** Default: `JSON.stringify`. */
+  readonly serializeJson?: JsonSerializer | undefined;
+}
+
+/** The task that a batch is a part of. */
+export interface WriterTask {
+  readonly number: number;
+  /** The server's state before anything of it was sent. */
+  readonly startedIn: ServerStatus;
+  /** Statements whose types it has asked for, by their text. */
+  readonly asked: Map<string, PreparedStatement>;
 }
 
 /** Writes the steps of a batch one behind the other, and knows which statement each of them runs. */
 export class PgStepWriter {
+  /** Types that have to be looked up before the values of a step can be written. */
+  readonly unknownTypes: number[] = [];
   readonly #writer: MessageWriter;
-  readonly #prepared: PreparedStatements;
-  readonly #changes: SessionChanges;
+  readonly #context: StatementContext;
+  readonly #task: WriterTask;
   readonly #statements: (PreparedStatement | undefined)[] = [];
   /** Parsed by the server when it confirms it. */
   readonly #parses: Sent[] = [];
-  #last: Sent | undefined;
+  #last: PreparedStatement | undefined;
 
-  constructor(writer: MessageWriter, { prepared, changes }: StepContext) {
+  constructor(writer: MessageWriter, context: StatementContext, task: WriterTask) {
     this.#writer = writer;
-    this.#prepared = prepared;
-    this.#changes = changes;
+    this.#context = context;
+    this.#task = task;
   }
 
   /** What the step with the number `index` runs; undefined where its portal is bound already. */
@@ -38,45 +57,111 @@ export class PgStepWriter {
     return this.#statements[index];
   }
 
+  /** True: it was parsed for an earlier task, and may be outdated. */
+  wasParsedBefore(statement: PreparedStatement | undefined): boolean {
+    return statement !== undefined && statement.parsedIn < this.#task.number;
+  }
+
+  /** Writes Parse where the server does not have the text, Bind, Describe where its rows are not known, Execute. */
   write(step: Step): void {
     const writer = this.#writer;
     const portal = step.portal?.name ?? '';
-    const before = this.#last?.statement;
+    const before = this.#last;
     const statement = step.bound === undefined ? this.#statementFor(step) : undefined;
     this.#statements.push(statement);
     if (statement !== undefined) {
       // Noted before it runs: a statement that fails may have taken a lock.
-      if (statement.changes.length > 0) this.#changes.add(statement.changes);
+      if (statement.changes.length > 0) this.#context.changes.add(statement.changes);
       const wasAsked = before === statement && statement.hasStableRows;
-      if (step.insert !== undefined) writer.describeStatement(statement.name);
-      writer.bind(portal, statement.name, step.values);
-      const isAsked = statement.isDescribed || wasAsked || step.insert !== undefined;
-      if (!isAsked) writer.describePortal(portal);
+      const typed = step.needsTypes ? this.#typed(step, statement) : step;
+      writer.bind(portal, statement.name, typed.values);
+      if (!statement.isDescribed && !wasAsked) writer.describePortal(portal);
     }
     writer.execute(portal, step.portal?.rows ?? 0);
   }
 
-  #statementFor(step: Step): PreparedStatement {
-    const sql = sqlOf(step);
-    const isNamed = step.prepare && this.#prepared.isEnabled;
-    const last = this.#last;
-    // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
-    if (last?.sql === sql && last.statement.isNamed === isNamed) return last.statement;
-    const statement = (isNamed ? this.#prepared.find(sql) : undefined) ?? this.#parse(sql, isNamed);
-    this.#last = { sql, statement };
+  /** What Control sets is in force for all that is parsed behind it. */
+  applySettings(step: Step): void {
+    const { settings } = this.#context.prepared;
+    if (step.settings !== undefined)
+      settings.setLocally(step.settings, step.parameters, this.#task.startedIn);
+    else if (step.isControl && mayConfigure(step.text)) settings.changeLocally();
+  }
+
+  /**
+   * What is known of the text that was asked about; undefined where the server has to be asked first. `needed`
+   * says of which values it must be known whether they are json.
+   */
+  known(text: string, needed: (index: number) => boolean): PreparedStatement | undefined {
+    const statement = this.#asked(text);
+    if (statement?.typeOids === undefined) return undefined;
+    const { catalog } = this.#context;
+    const unknown = statement.typeOids.filter((oid, index) => needed(index) && catalog.needs(oid));
+    this.unknownTypes.push(...unknown);
+    return unknown.length === 0 ? statement : undefined;
+  }
+
+  #asked(text: string): PreparedStatement | undefined {
+    return this.#task.asked.get(text) ?? this.#context.prepared.findAsked(text);
+  }
+
+  /** True: the values of the step can be written. */
+  isReady(step: Step): boolean {
+    if (!step.needsTypes) return true;
+    return this.known(sqlOf(step), (index) => dependsOnType(step.parameters[index])) !== undefined;
+  }
+
+  /** Asks the server for the types of a text's values, unless it has said them and they have to be looked up. */
+  ask(step: Step): PreparedStatement | undefined {
+    if (this.unknownTypes.length > 0) return undefined;
+    const statement = this.#statementFor(step);
+    this.#writer.describeStatement(statement.name);
     return statement;
   }
 
-  #parse(sql: string, isNamed: boolean): PreparedStatement {
-    const statement = isNamed ? this.#prepared.create(sql) : new PreparedStatement('', sql);
+  /** The answer to that. */
+  handleTypes(
+    statement: PreparedStatement,
+    typeOids: readonly number[],
+    needed: (index: number) => boolean,
+  ): void {
+    statement.typeOids = typeOids;
+    const { catalog } = this.#context;
+    this.unknownTypes.push(...typeOids.filter((oid, index) => needed(index) && catalog.needs(oid)));
+    this.#task.asked.set(statement.text, statement);
+    this.#context.prepared.keepAsked(statement);
+  }
+
+  #typed(step: Step, statement: PreparedStatement): Step {
+    const { catalog, serializeJson } = this.#context;
+    const typeOids = this.#asked(statement.text)?.typeOids ?? [];
+    const isJson = (index: number): boolean => catalog.isJson(typeOids[index] ?? 0);
+    return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, isJson);
+  }
+
+  #statementFor(step: Step): PreparedStatement {
+    const sql = sqlOf(step);
+    const { prepared } = this.#context;
+    const last = this.#last;
+    // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
+    if (last?.text === sql && (step.prepare || !last.isNamed)) return last;
+    const statement =
+      (step.prepare ? prepared.find(sql, step.isControl) : undefined) ?? this.#parse(step, sql);
+    this.#last = statement;
+    return statement;
+  }
+
+  #parse(step: Step, sql: string): PreparedStatement {
+    const { prepared } = this.#context;
+    const statement = prepared.create(step, sql, this.#task.number);
     this.#writer.parse(statement.name, sql);
-    this.#parses.push({ sql, statement });
+    this.#parses.push({ key: prepared.keyOf(sql, step.isControl), statement });
     return statement;
   }
 
   /** The server has confirmed the first Parse that it had not. */
   handleParseComplete(): void {
     const parsed = this.#parses.shift();
-    if (parsed?.statement.isNamed === true) this.#prepared.keep(parsed.sql, parsed.statement);
+    if (parsed?.statement.isNamed === true) this.#context.prepared.keep(parsed.key, parsed.statement);
   }
 }

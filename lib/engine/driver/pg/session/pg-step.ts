@@ -1,15 +1,9 @@
-import { prepareValue } from 'pg/lib/utils.js';
-import { ArgumentError, StatementError } from '../../../errors/errors.js';
-import type { InsertMany } from '../../../statement/insert-many.js';
+import { ArgumentError } from '../../../errors/errors.js';
 import type { Command } from '../../driver.js';
+import { dependsOnType, encodeValues } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
 import type { WireValue } from '../wire/message-writer.js';
 import type { RowLayout } from '../wire/row-builder.js';
-
-/** Bind counts its values in 16 bits. */
-const MAX_VALUES = 65_535;
-
-/** Makes the text of a value that is sent as JSON. */
-export type JsonSerializer = (value: unknown) => string;
 
 /**
  * A command, a control statement in front of one, or one more fetch from a portal that an earlier batch
@@ -17,6 +11,8 @@ export type JsonSerializer = (value: unknown) => string;
  */
 export interface WireCommand extends Command {
   readonly acknowledged?: (() => void) | undefined;
+  /** The names of the settings that it changes until the transaction ends. */
+  readonly settings?: readonly string[] | undefined;
   /** A named portal and how many rows to take from it; without it, all rows through the unnamed one. */
   readonly portal?: { readonly name: string; readonly rows: number } | undefined;
   /** Set for a fetch from a portal that is bound already. */
@@ -25,8 +21,6 @@ export interface WireCommand extends Command {
   readonly sql?: string | undefined;
   /** The values as they were given, for errors, where `values` are others. */
   readonly parameters?: readonly unknown[] | undefined;
-  /** Asks the server for the types of the binds, and keeps with the statement how it inserts many rows. */
-  readonly insert?: InsertMany | undefined;
 }
 
 /** A command whose values are ready for the wire. */
@@ -35,6 +29,10 @@ export interface Step extends WireCommand {
   /** The values as they were given, for errors. */
   readonly parameters: readonly unknown[];
   readonly prepare: boolean;
+  /** A value is written by the type of its parameter, which has to be known first. */
+  readonly needsTypes: boolean;
+  /** A statement of ours around that of the application. */
+  readonly isControl: boolean;
 }
 
 /** What the server gets of a command. */
@@ -44,74 +42,36 @@ export function sqlOf({ sql, text }: WireCommand): string {
 
 const NO_VALUES: readonly WireValue[] = [];
 
-/** Encodes the values before anything is written, so that one that fails leaves no half batch on the wire. */
-export function toStep(command: WireCommand, serializeJson?: JsonSerializer): Step {
+/**
+ * Encodes the values before anything is written, so that one that fails leaves no half batch on the wire.
+ * `isJson` says of a position whether its parameter is json; without it, values that need to know are encoded
+ * once more when the server has said it.
+ */
+export function toStep(
+  command: WireCommand,
+  serializeJson?: JsonSerializer,
+  isControl = false,
+  isJson?: (index: number) => boolean,
+): Step {
+  const { text } = command;
+  if (text.includes('\0'))
+    throw new ArgumentError('the text of a statement has a NUL character, which PostgreSQL does not take.');
   const given = command.values ?? NO_VALUES;
-  const values = given.length === 0 ? NO_VALUES : encode(command.text, given, serializeJson);
+  const values =
+    given.length === 0 ? NO_VALUES : encodeValues({ text, values: given, serializeJson }, isJson);
   // Written out: all steps have one hidden class, and a copy by spreading is slow.
   return {
-    text: command.text,
+    text,
     values,
     parameters: command.parameters ?? given,
     prepare: command.prepare ?? true,
     simple: command.simple,
     acknowledged: command.acknowledged,
+    settings: command.settings,
     portal: command.portal,
     bound: command.bound,
     sql: command.sql,
-    insert: command.insert,
+    needsTypes: isJson === undefined && given.some(dependsOnType),
+    isControl,
   };
-}
-
-/**
- * @throws StatementError for a value that has no text, ArgumentError for more values than the protocol takes.
- */
-export function encode(
-  statement: string,
-  values: readonly unknown[],
-  serializeJson?: JsonSerializer,
-): WireValue[] {
-  if (values.length > MAX_VALUES) {
-    throw new ArgumentError(
-      `the statement has ${values.length} parameters; the protocol takes ${MAX_VALUES}. ` +
-        `Pass arrays (unnest) or several parameter sets.`,
-    );
-  }
-  return values.map((value, index) => encodeValue(statement, values, value, index, serializeJson));
-}
-
-/** One value, the one at `index` of `values`. @throws StatementError for a value that has no text. */
-export function encodeValue(
-  statement: string,
-  values: readonly unknown[],
-  value: unknown,
-  index: number,
-  serializeJson: JsonSerializer | undefined,
-): WireValue {
-  if (typeof value === 'string') return value;
-  try {
-    if (value instanceof Date && Number.isNaN(value.getTime()))
-      throw new ArgumentError('it is an invalid Date');
-    if (typeof value === 'function' || typeof value === 'symbol')
-      throw new ArgumentError(`it is a ${typeof value}`);
-    return prepareValue(serializeJson === undefined ? value : withJson(value, serializeJson));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `parameter $${index + 1} cannot be sent: ${reason}`;
-    throw new StatementError(message, { cause, statement, parameters: values });
-  }
-}
-
-/**
- * Objects become their JSON, also those in arrays; a list that is JSON itself has to be serialized by its
- * sender.
- */
-function withJson(value: unknown, serializeJson: JsonSerializer): unknown {
-  if (Array.isArray(value)) return value.map((element) => withJson(element, serializeJson));
-  return isJson(value) ? serializeJson(value) : value;
-}
-
-function isJson(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return !(value instanceof Date || ArrayBuffer.isView(value) || 'toPostgres' in value);
 }

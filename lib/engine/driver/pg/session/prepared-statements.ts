@@ -1,36 +1,71 @@
+import { randomBytes } from 'node:crypto';
 import { changesOf } from '../../session-changes.js';
 import type { SessionChange } from '../../session-changes.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { RowLayout } from '../wire/row-builder.js';
+import { mayConfigure, ParseSettings } from './parse-settings.js';
+import type { StatementRegistry } from './statement-registry.js';
 
 /**
  * Texts whose rows the server promises to keep as they were described: for a planned statement it refuses a
  * change (0A000), and these commands have none. EXECUTE, FETCH, CALL and SHOW return what the moment has.
  */
-const STABLE_ROWS =
-  /^\s*(?:\(|(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE|BEGIN|START|COMMIT|END|ROLLBACK)\b)/i;
+const STABLE_ROWS = /^\s*(?:\(|(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)\b)/i;
 
-/**
- * A statement that was parsed on the server, and what is known of its rows. The unnamed one has an empty
- * name.
- */
+/** Commands without rows and values: parsing them is nothing, and a COMMIT must not depend on a name. */
+const CONTROL =
+  /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION|DISCARD|DEALLOCATE)\b/i;
+
+/** A literal that PostgreSQL evaluates while it parses: a named statement would keep the moment. */
+const MOMENT = /['$][^'$]*\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()[^'$]*['$]/i;
+
+/** A longer text, or one of more values, is hardly ever the same again, and costs the server's session memory. */
+const LONGEST_NAMED = 8_192;
+const MOST_VALUES = 100;
+
+/** Texts without a name of which it is remembered what types their values have. */
+const MOST_ASKED = 200;
+
+/** What all names of ours start with. */
+export const NAME_PREFIX = 'nae_';
+
+/** Rows that one INSERT stores from arrays, one for each bind. */
+export interface ArrayInsert {
+  readonly sql: string;
+  readonly typeOids: readonly number[];
+}
+
+/** A text that was parsed on the server, and what is known of it. The unnamed one has an empty name. */
 export class PreparedStatement {
   readonly name: string;
+  readonly text: string;
   /** False: its rows may look different each time, so that each execution must ask. */
   readonly hasStableRows: boolean;
   /** What an execution leaves behind in the session. */
   readonly changes: readonly SessionChange[];
+  /** It may change a setting that parsing reads. */
+  readonly configures: boolean;
+  /** The number of the task that parsed it. */
+  readonly parsedIn: number;
+  readonly parsedAt: number;
   /** False until the first execution has told whether there are rows and how they look. */
-  isDescribed = false;
+  isDescribed: boolean;
   /** Undefined for a statement that returns no rows. */
   layout: RowLayout | undefined;
-  /** How it inserts many rows at once; undefined until the server was asked for the types of its binds. */
-  many: { readonly sql: string; readonly typeOids: readonly number[] } | 'none' | undefined;
+  /** The types of its values; undefined until the server was asked. */
+  typeOids: readonly number[] | undefined;
+  /** How it inserts many rows at once; undefined until it is known whether it can. */
+  arrayInsert: ArrayInsert | 'none' | undefined;
 
-  constructor(name: string, text: string) {
+  constructor(name: string, text: string, parsedIn: number) {
     this.name = name;
+    this.text = text;
+    this.parsedIn = parsedIn;
+    this.parsedAt = name === '' ? 0 : performance.now();
     this.hasStableRows = STABLE_ROWS.test(text);
     this.changes = changesOf(text);
+    this.configures = mayConfigure(text);
+    this.isDescribed = !this.hasStableRows && CONTROL.test(text);
   }
 
   get isNamed(): boolean {
@@ -39,58 +74,168 @@ export class PreparedStatement {
 }
 
 /**
- * The named statements of one session: the least recently used one makes room. Names are never used twice, so
- * that a name can't stand for two texts; what was evicted is closed on the server by the next batch.
+ * The named statements of one session: the least recently used one makes room. No name is ever used twice, in
+ * no session, so that a name can't stand for two texts, also behind a pooler; what was evicted is closed on the
+ * server by the next batch.
  */
 export class PreparedStatements {
-  readonly #byText: LruCache<string, PreparedStatement>;
+  readonly settings = new ParseSettings();
+  readonly #registry: StatementRegistry;
+  readonly #named: LruCache<string, PreparedStatement>;
+  /** Without a name, kept for the types of their values. */
+  readonly #asked = new LruCache<string, PreparedStatement>(MOST_ASKED);
+  readonly #prefix = `${NAME_PREFIX}${randomBytes(8).toString('hex')}_`;
   #evicted: string[] = [];
   #count = 0;
+  /** Where in its transaction the session has run DDL. */
+  #hasDdl = false;
 
-  constructor(size: number) {
-    this.#byText = new LruCache(size);
+  constructor(size: number, registry: StatementRegistry) {
+    this.#named = new LruCache(size);
+    this.#registry = registry;
+    registry.add(this);
   }
 
-  get isEnabled(): boolean {
-    return this.#byText.limit > 0;
+  /** The session has ended. */
+  end(): void {
+    this.#registry.remove(this);
   }
 
-  find(text: string): PreparedStatement | undefined {
-    return this.#byText.get(text);
+  /** What a text is kept by; undefined: it can't be kept. Control means the same under all settings. */
+  keyOf(text: string, isControl = false): string | undefined {
+    return isControl ? text : this.settings.keyOf(text);
   }
 
-  /** A fresh name for a Parse that is about to be sent. */
-  create(text: string): PreparedStatement {
+  find(text: string, isControl = false): PreparedStatement | undefined {
+    const key = this.keyOf(text, isControl);
+    const found = key === undefined ? undefined : this.#named.get(key);
+    if (found === undefined) return undefined;
+    if (performance.now() - found.parsedAt < this.#registry.maxAge) return found;
+    this.#drop(this.#named, key ?? '');
+    return undefined;
+  }
+
+  /** What is known of the values of a text that was asked about, with or without a name. */
+  findAsked(text: string): PreparedStatement | undefined {
+    const key = this.settings.keyOf(text) ?? '';
+    const found = this.find(text);
+    return found?.typeOids === undefined ? this.#asked.peek(key) : found;
+  }
+
+  keepAsked(statement: PreparedStatement): void {
+    const key = this.settings.keyOf(statement.text);
+    if (key !== undefined) this.#asked.set(key, statement);
+  }
+
+  /** A statement for a Parse that is about to be sent; with a fresh name where the text may have one. */
+  create(
+    step: { readonly prepare: boolean; readonly isControl: boolean; readonly values: readonly unknown[] },
+    text: string,
+    task: number,
+  ): PreparedStatement {
+    const isShort = step.values.length <= MOST_VALUES && text.length <= LONGEST_NAMED;
+    const isNamed =
+      step.prepare &&
+      isShort &&
+      this.#named.limit > 0 &&
+      this.keyOf(text, step.isControl) !== undefined &&
+      this.#registry.allows(text) &&
+      !CONTROL.test(text) &&
+      !MOMENT.test(text);
+    if (!isNamed) return new PreparedStatement('', text, task);
     this.#count += 1;
-    return new PreparedStatement(`nae_${this.#count}`, text);
+    return new PreparedStatement(`${this.#prefix}${this.#count}`, text, task);
   }
 
   /** The server confirmed the Parse. */
-  keep(text: string, statement: PreparedStatement): void {
-    // Two batches can parse one text side by side: the later name stays.
-    this.forget(text);
-    const oldest = this.#byText.set(text, statement);
+  keep(key: string | undefined, statement: PreparedStatement): void {
+    // Of two batches that parse one text side by side, the later name stays.
+    if (key === undefined) return void this.#evicted.push(statement.name);
+    this.#drop(this.#named, key);
+    const oldest = this.#named.set(key, statement);
     if (oldest !== undefined) this.#evicted.push(oldest.name);
   }
 
-  /** Drops the text; its name is closed with the next batch. */
+  /** Forgets the text under whatever settings it was parsed; its names are closed with the next batch. */
   forget(text: string): void {
-    const statement = this.#byText.delete(text);
-    if (statement !== undefined) this.#evicted.push(statement.name);
+    for (const cache of [this.#named, this.#asked]) {
+      for (const key of cache.keys()) {
+        if (cache.peek(key)?.text === text) this.#drop(cache, key);
+      }
+    }
   }
 
-  /**
-   * One name has vanished, so others may have: all are closed, which the server allows for a name that it
-   * lacks.
-   */
+  /** All names are closed; the server allows that for a name that it does not have. */
   forgetAll(): void {
-    for (const text of this.#byText.keys()) this.forget(text);
+    for (const cache of [this.#named, this.#asked]) for (const key of cache.keys()) this.#drop(cache, key);
   }
 
-  /** The server has dropped every name: DISCARD ALL, DEALLOCATE ALL. */
-  vanish(): void {
-    this.#byText.clear();
+  #drop(cache: LruCache<string, PreparedStatement>, key: string): void {
+    const statement = cache.delete(key);
+    if (statement?.isNamed === true) this.#evicted.push(statement.name);
+  }
+
+  /** What a statement of the application means for those that are parsed already. */
+  handleTag(tag: string, text: string, hasRows: boolean): void {
+    const space = tag.indexOf(' ');
+    switch (space === -1 ? tag : tag.slice(0, space)) {
+      case 'SELECT':
+        // SELECT INTO and CREATE TABLE AS have this tag, and no rows.
+        if (!hasRows) this.#changeSchema(text);
+        return;
+      case 'CREATE':
+      case 'ALTER':
+      case 'DROP':
+      case 'IMPORT':
+        return this.#changeSchema(text);
+      case 'DO':
+        this.#changeSchema(text);
+        return this.settings.change();
+      case 'DISCARD':
+      case 'DEALLOCATE':
+        if (!tag.endsWith(' ALL')) return this.forgetAll();
+        if (tag === 'DISCARD ALL') this.settings.change();
+        return this.#vanish();
+      case 'SET':
+      case 'RESET':
+        return this.settings.handleSet(text);
+      case 'ROLLBACK':
+        return this.settings.handleRollback();
+    }
+  }
+
+  /** The server has dropped every name. */
+  #vanish(): void {
+    this.#named.clear();
+    this.#asked.clear();
     this.#evicted = [];
+  }
+
+  #changeSchema(text: string): void {
+    this.forgetAll();
+    // A temporary table is seen by its own session alone.
+    if (!/^\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\b/i.test(text)) this.#hasDdl = true;
+  }
+
+  /** ReadyForQuery: what the transaction has changed is seen by all sessions from now on. */
+  ready(status: 'idle' | 'open' | 'failed'): void {
+    if (this.settings.ready(status)) this.forgetAll();
+    if (status !== 'idle' || !this.#hasDdl) return;
+    this.#hasDdl = false;
+    this.#registry.forgetAll();
+  }
+
+  /** The statement has failed in a way that an outdated parse of it may fail; `state` is its SQLSTATE. */
+  distrust(text: string): void {
+    this.#registry.forget(text);
+  }
+
+  refuseName(text: string): void {
+    this.#registry.refuse(text);
+  }
+
+  turnOff(): void {
+    this.#registry.turnOff();
   }
 
   /** The names to close now; each is given out once. */

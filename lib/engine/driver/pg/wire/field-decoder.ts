@@ -2,8 +2,8 @@ import type { TypeParser } from '../../types/types.js';
 
 /**
  * Makes the value of one field from the bytes between `start` and `end`. `line` is the whole row as Latin-1,
- * which begins at `lineStart`, or empty where the row is long: to cut a piece off a string costs a tenth of
- * making one of bytes.
+ * which starts at `lineStart`, or empty where the row is long: a slice of a string costs a tenth of a string
+ * made of bytes.
  */
 export type FieldDecoder = (
   bytes: Buffer,
@@ -13,22 +13,20 @@ export type FieldDecoder = (
   lineStart: number,
 ) => unknown;
 
-/** A row up to this long is made a line. */
+/** Rows up to this length are decoded as one line. */
 const LONGEST_LINE = 1_024;
-/** V8 copies shorter pieces of a string; a longer one is a view that keeps the whole line alive. */
+/** V8 copies shorter slices of a string; a longer one is a view that keeps the whole line alive. */
 const SHORTEST_VIEW = 13;
-/**
- * How many times its own length a piece may keep alive: who keeps an id of each row shall not keep the rows.
- */
+/** How many times its own length a slice may keep alive: keeping one id per row must not keep whole rows. */
 const MOST_KEPT = 8;
-/** Above it, asking byte by byte whether a text is ASCII costs more than decoding it. */
+/** Above it, checking byte by byte whether a text is ASCII costs more than decoding it. */
 const LONGEST_ASCII = 64;
 
 export function lineOf(bytes: Buffer, start: number, end: number): string {
   return end - start > LONGEST_LINE ? '' : bytes.toString('latin1', start, end);
 }
 
-/** For types whose text is ASCII always. */
+/** For types whose text is always ASCII. */
 export const decodeAscii = (
   bytes: Buffer,
   start: number,
@@ -131,10 +129,7 @@ function fractionEnd(bytes: Buffer, start: number, end: number): number {
   return at;
 }
 
-/**
- * Days from 1970-01-01 in the Gregorian calendar, with the year beginning in March, so that the leap day is
- * its last.
- */
+/** Days from 1970-01-01 in the Gregorian calendar. The year starts in March, so that the leap day is its last. */
 function daysSinceEpoch(year: number, month: number, day: number): number {
   const shifted = month > 2 ? year : year - 1;
   const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;
@@ -142,7 +137,7 @@ function daysSinceEpoch(year: number, month: number, day: number): number {
   return 365 * shifted + leapDays + dayOfYear - 719_468;
 }
 
-/** `+00`, `-03:30`; in milliseconds, NaN where it is none. */
+/** `+00`, `-03:30`; in milliseconds, NaN for anything else. */
 function zoneOffset(bytes: Buffer, at: number, end: number): number {
   const sign = bytes[at] === PLUS ? 1 : bytes[at] === MINUS ? -1 : Number.NaN;
   if (end - at === 3) return sign * twoDigits(bytes, at + 1) * 60 * MINUTE;
@@ -150,10 +145,7 @@ function zoneOffset(bytes: Buffer, at: number, end: number): number {
   return sign * (twoDigits(bytes, at + 1) * 60 + twoDigits(bytes, at + 4)) * MINUTE;
 }
 
-/**
- * `2024-01-02 03:04:05`; anything else (infinity, BC, a year of five digits, another DateStyle) is the
- * parser's.
- */
+/** `2024-01-02 03:04:05`; infinity, BC, a year of five digits and another DateStyle are left to the parser. */
 function hasPlainDate(bytes: Buffer, start: number, end: number): boolean {
   return (
     end - start >= SECONDS_END &&
@@ -165,7 +157,25 @@ function hasPlainDate(bytes: Buffer, start: number, end: number): boolean {
   );
 }
 
-/** timestamptz. `parser` is for what is not in the usual form. */
+/** How long a plain date is: `2024-01-02`. */
+const DATE_LENGTH = 10;
+
+/** date, as its text. `parser` reads what is not in the usual form, and refuses another DateStyle. */
+export function decodeDate(parser: TypeParser): FieldDecoder {
+  const decodeRest = decodeWith(parser);
+  return (bytes, start, end, line, lineStart) => {
+    const isUsual =
+      end - start === DATE_LENGTH &&
+      bytes[start + 4] === MINUS &&
+      bytes[start + 7] === MINUS &&
+      (bytes[start + 9] as number) <= NINE;
+    return isUsual
+      ? decodeAscii(bytes, start, end, line, lineStart)
+      : decodeRest(bytes, start, end, line, lineStart);
+  };
+}
+
+/** timestamptz. `parser` reads what is not in the usual form. */
 export function decodeInstant(parser: TypeParser): FieldDecoder {
   const decodeRest = decodeWith(parser);
   return (bytes, start, end, line, lineStart) => {
@@ -184,12 +194,12 @@ export function decodeInstant(parser: TypeParser): FieldDecoder {
   };
 }
 
-/** timestamp: by the clock of this process. `parser` is for what is not in the usual form. */
+/** timestamp: by the clock of this process. `parser` reads what is not in the usual form. */
 export function decodeLocalTime(parser: TypeParser): FieldDecoder {
   const decodeRest = decodeWith(parser);
   return (bytes, start, end, line, lineStart) => {
     const year = twoDigits(bytes, start) * 100 + twoDigits(bytes, start + 2);
-    // Date takes the years below 100 for those of the last century.
+    // For Date, years below 100 are years of the last century.
     const isUsual = hasPlainDate(bytes, start, end) && year >= 100;
     if (!isUsual || fractionEnd(bytes, start + SECONDS_END, end) !== end)
       return decodeRest(bytes, start, end, line, lineStart);

@@ -1,5 +1,3 @@
-import { putText, roomOf } from './wire-text.js';
-
 /** A value as Bind takes it: text, bytes in binary form, or NULL. */
 export type WireValue = string | Buffer | null;
 
@@ -25,13 +23,13 @@ const STATEMENT = 0x53;
 export class MessageWriter {
   /** What was taken is never written again: the socket may still have to send it. */
   #slab = Buffer.allocUnsafeSlow(SLAB);
-  /** Where the first message that was not taken begins. */
+  /** Where the first message that was not taken starts. */
   #start = 0;
   #at = 0;
-  /** Where the length of the present message stands. */
+  /** Where the length of the current message stands. */
   #length = 0;
 
-  /** Everything written since the last time. */
+  /** Everything written since the last call. */
   take(): Buffer {
     const bytes = this.#slab.subarray(this.#start, this.#at);
     if (this.#slab.length > SLAB) this.#forgetLarge();
@@ -46,6 +44,16 @@ export class MessageWriter {
     this.#at = 0;
   }
 
+  /** How much was written and not taken; {@link rewind} goes back to it. */
+  get mark(): number {
+    return this.#at - this.#start;
+  }
+
+  /** Drops what was written behind `mark`, as after a batch that could not be written to its end. */
+  rewind(mark: number): void {
+    this.#at = this.#start + mark;
+  }
+
   parse(name: string, text: string): void {
     this.#begin(CODE.parse);
     this.#text(name);
@@ -54,7 +62,7 @@ export class MessageWriter {
     this.#end();
   }
 
-  /** Values come as text, and bytes as they are; so does every result, as text. */
+  /** Strings are sent as text and bytes in binary form; every result column is asked for as text. */
   bind(portal: string, statement: string, values: readonly WireValue[]): void {
     this.#begin(CODE.bind);
     this.#text(portal);
@@ -114,7 +122,7 @@ export class MessageWriter {
     this.#end();
   }
 
-  // None: all are text.
+  // No formats at all: all values are text.
   #formats(values: readonly WireValue[]): void {
     if (!values.some(isBytes)) return this.#int16(0);
     this.#int16(values.length);
@@ -183,4 +191,26 @@ export class MessageWriter {
 
 function isBytes(value: WireValue): boolean {
   return typeof value === 'object' && value !== null;
+}
+
+/** A longer text is measured in bytes; a shorter one is given the most that its characters may need. */
+const LONG_TEXT = 1_024;
+/** Up to it, copying characters one by one is quicker than a call out of JavaScript. */
+const SHORT_TEXT = 32;
+
+/** Bytes that are enough for `text`. */
+export function roomOf(text: string): number {
+  return text.length > LONG_TEXT ? Buffer.byteLength(text) : 3 * text.length;
+}
+
+/** Writes `text` where there is room for it, and returns where it ends. */
+export function putText(bytes: Buffer, start: number, text: string): number {
+  const { length } = text;
+  if (length > SHORT_TEXT) return start + bytes.write(text, start, 'utf8');
+  for (let index = 0; index < length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return start + bytes.write(text, start, 'utf8');
+    bytes[start + index] = code;
+  }
+  return start + length;
 }

@@ -1,14 +1,33 @@
+import { putText, roomOf } from './message-writer.js';
 import type { WireValue } from './message-writer.js';
-import { putText, roomOf } from './wire-text.js';
 
-/** In front of the elements: number of dimensions, whether there are NULLs, type, length, first index. */
+/** An element of an array: a value, or an array of the next dimension. */
+export type ArrayElement = WireValue | readonly ArrayElement[];
+
+const NEEDS_ESCAPE = /["\\]/;
+
+/** The text of an array. Every element is quoted, so that each keeps its blanks, commas and letter case. */
+export function arrayLiteral(elements: readonly ArrayElement[]): string {
+  return `{${elements.map(elementText).join(',')}}`;
+}
+
+function elementText(element: ArrayElement): string {
+  if (element === null) return 'NULL';
+  if (typeof element === 'string')
+    return `"${NEEDS_ESCAPE.test(element) ? element.replaceAll(/["\\]/g, String.raw`\$&`) : element}"`;
+  return Buffer.isBuffer(element)
+    ? `"\\\\x${element.toString('hex')}"`
+    : arrayLiteral(element as readonly ArrayElement[]);
+}
+
+/** Before the elements: number of dimensions, whether there are NULLs, type, length, first index. */
 const HEAD = 20;
-/** In front of each element: its length, or -1 for NULL. */
+/** Before each element: its length, or -1 for NULL. */
 const LENGTH = 4;
 
 const BYTEA_OID = 17;
 
-/** A type whose elements all have one length. `put` answers false for a value that has to go as text. */
+/** A type whose elements all have one length. `put` returns false for a value that must be sent as text. */
 interface FixedType {
   readonly width: number;
   put(view: DataView, at: number, value: unknown): boolean;
@@ -23,7 +42,7 @@ const FIXED_TYPES: ReadonlyMap<number, FixedType> = new Map([
   [701, { width: 8, put: putFloat64 }],
 ]);
 
-/** Types whose bytes are their text, and what stands in front of it. */
+/** Types whose binary form is their text, and the bytes before it. */
 const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
   [25, []],
   [114, []],
@@ -32,10 +51,7 @@ const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
   [3802, [1]],
 ]);
 
-/**
- * The values of one column as an array in binary form; undefined where its type has none, or not of these
- * values.
- */
+/** The values of one column as a binary array; undefined where the type, or one of the values, has no such form. */
 export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
   const type = FIXED_TYPES.get(typeOid);
   if (type === undefined) return undefined;
@@ -54,7 +70,7 @@ export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer 
   return bytes.subarray(0, at);
 }
 
-/** The same of values that are encoded already. */
+/** The same for values that are already encoded. */
 export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
   const prefix = TEXT_TYPES.get(typeOid);
   if (prefix !== undefined) return textArray(typeOid, prefix, values);

@@ -1,0 +1,78 @@
+import { EngineError, StatementError } from '../../../errors/errors.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
+import type { Executemany } from './executemany.js';
+import { toStep } from './pg-step.js';
+import type { Step } from './pg-step.js';
+import type { PreparedStatement } from './prepared-statements.js';
+
+/** One runs on the server while the next one is made. */
+const IN_FLIGHT = 2;
+
+/** How values are written. */
+interface PageEncoding {
+  readonly serializeJson: JsonSerializer | undefined;
+  readonly isJson: (index: number) => boolean;
+}
+
+/** The commands of an executemany, page by page: each is made when there is room for it. */
+export class ExecutemanyPages {
+  readonly #many: Executemany;
+  readonly #known: PreparedStatement | undefined;
+  readonly #size: number;
+  readonly #encoding: PageEncoding;
+  /** The first command of the next page. */
+  #next = 0;
+  /** How many results there are when each page in flight is done. */
+  readonly #ends: number[] = [];
+  #failure: EngineError | undefined;
+
+  /** `known` is what the server said of the text, where it was asked. */
+  constructor(many: Executemany, known: PreparedStatement | undefined, size: number, encoding: PageEncoding) {
+    this.#many = many;
+    this.#known = known;
+    this.#size = size;
+    this.#encoding = encoding;
+  }
+
+  get hasMore(): boolean {
+    return this.#failure === undefined && this.#next < this.#many.commands.length;
+  }
+
+  /** The next page can be made and sent. */
+  get hasRoom(): boolean {
+    return this.hasMore && this.#ends.length < IN_FLIGHT;
+  }
+
+  /** Why a page could not be made. The pages before it have run then, as if they had been sent alone. */
+  get failure(): EngineError | undefined {
+    return this.#failure;
+  }
+
+  /** Makes the next page; empty where a value of it can't be sent. */
+  take(): readonly Step[] {
+    const commands = this.#many.commands.slice(this.#next, this.#next + this.#size);
+    this.#next += this.#size;
+    try {
+      const { serializeJson, isJson } = this.#encoding;
+      return this.#many
+        .page(commands, this.#known)
+        .map((command) => toStep(command, serializeJson, false, isJson));
+    } catch (error) {
+      this.#failure =
+        error instanceof EngineError ? error : new StatementError(String(error), { cause: error });
+      return [];
+    }
+  }
+
+  /** A page is on its way; it is done when there are `end` results. */
+  sent(end: number): void {
+    this.#ends.push(end);
+  }
+
+  /** True: with the last of `count` results, a page is done. */
+  isDone(count: number): boolean {
+    if (this.#ends[0] !== count) return false;
+    this.#ends.shift();
+    return true;
+  }
+}

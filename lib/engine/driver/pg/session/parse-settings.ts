@@ -1,0 +1,126 @@
+import type { ServerStatus } from '../../driver.js';
+
+/** What PostgreSQL reads while it parses: the same text under another value of one is another statement. */
+const PARSE_SETTINGS = [
+  'search_path',
+  'timezone',
+  'datestyle',
+  'intervalstyle',
+  'standard_conforming_strings',
+] as const;
+
+const NAMES: ReadonlySet<string> = new Set(PARSE_SETTINGS);
+
+const NAMED = new RegExp(PARSE_SETTINGS.join('|'), 'i');
+const MENTIONED = new RegExp(String.raw`\b(?:${PARSE_SETTINGS.join('|')}|schema|time\s+zone|all)\b`, 'i');
+
+/** What SET or RESET sets: the first word of `TIME ZONE`. */
+const SET_COMMAND = /^\s*(?:RE)?SET\s+(?:(LOCAL)\s+|SESSION\s+)?"?(\w+)/i;
+
+/** Words behind SET that stand for one of them. */
+const SYNONYMS: ReadonlySet<string> = new Set(['schema', 'time', 'all']);
+
+/**
+ * What a session's statements are parsed under. Its own settings need no key, because a change of them
+ * forgets every parsed statement; what Control sets for a transaction becomes a part of the key.
+ */
+export class ParseSettings {
+  /** By name in lower case: what the server reported last, and when the session was idle last. */
+  readonly #reported = new Map<string, string>();
+  readonly #base = new Map<string, string>();
+  readonly #local = new Map<string, string>();
+  #localKey = '';
+  /** `unknown`: nothing can be said before the transaction has ended. */
+  #state: 'own' | 'local' | 'unknown' = 'own';
+  /** Settings were set behind a SAVEPOINT, whose ROLLBACK takes them back. */
+  #isNested = false;
+  /** The session's own settings may differ from those under which its statements were parsed. */
+  #isChanged = false;
+
+  /** What a parsed statement is kept by; undefined: it can't be kept. */
+  keyOf(text: string): string | undefined {
+    if (this.#state === 'own') return text;
+    return this.#state === 'local' ? `${text}\0${this.#localKey}` : undefined;
+  }
+
+  /**
+   * Control changes these for the rest of the transaction. `values` are names and values in turn, unless they are
+   * brought back from where they were kept.
+   */
+  setLocally(names: readonly string[], values: readonly unknown[], startedIn: ServerStatus): void {
+    for (const [index, name] of names.entries()) {
+      const known = name.toLowerCase();
+      if (!NAMES.has(known)) continue;
+      if (values.length !== 2 * names.length) return this.changeLocally();
+      this.#local.set(known, String(values[2 * index + 1]));
+      this.#isNested ||= startedIn !== 'idle';
+      this.#localKey = [...this.#local]
+        .map((entry) => entry.join('='))
+        .sort()
+        .join('\0');
+      if (this.#state === 'own') this.#state = 'local';
+    }
+  }
+
+  /** SET or RESET, or a script with one. */
+  handleSet(text: string): void {
+    const [, local, word] = SET_COMMAND.exec(text) ?? [];
+    const name = word?.toLowerCase();
+    // A script, or a SET behind a comment, may set whatever it names.
+    const isOne = name === undefined ? MENTIONED.test(text) : NAMES.has(name) || SYNONYMS.has(name);
+    if (!isOne) return;
+    if (local === undefined) this.change();
+    else this.changeLocally();
+  }
+
+  /** ROLLBACK TO SAVEPOINT takes back what was set behind the savepoint. */
+  handleRollback(): void {
+    if (this.#isNested) this.changeLocally();
+  }
+
+  /** Some setting was changed, for the session or for the transaction. */
+  change(): void {
+    this.#isChanged = true;
+    this.#state = 'unknown';
+  }
+
+  /** The same, and the end of the transaction changes it back. */
+  changeLocally(): void {
+    this.#state = 'unknown';
+  }
+
+  /** ParameterStatus. */
+  report(name: string, value: string): void {
+    const known = name.toLowerCase();
+    if (!NAMES.has(known)) return;
+    this.#reported.set(known, value);
+    // What Control has set is reported as well, as is its end.
+    if (this.#state !== 'unknown' && !this.#local.has(known) && this.#base.get(known) !== value)
+      this.#state = 'unknown';
+  }
+
+  /** ReadyForQuery. True: what was parsed before has to be forgotten. */
+  ready(status: ServerStatus): boolean {
+    if (status !== 'idle') return false;
+    if (this.#state === 'own' && !this.#isChanged) return false;
+    this.#state = 'own';
+    this.#isNested = false;
+    this.#localKey = '';
+    this.#local.clear();
+    let isChanged = this.#isChanged;
+    this.#isChanged = false;
+    for (const [name, value] of this.#reported) {
+      if (this.#base.get(name) === value) continue;
+      this.#base.set(name, value);
+      isChanged = true;
+    }
+    return isChanged;
+  }
+}
+
+/** True: the text may call set_config() for a setting that parsing reads. */
+export function mayConfigure(text: string): boolean {
+  if (!text.includes('set_config')) return false;
+  // A name that is bound as a value can be any.
+  return NAMED.test(text) || /set_config\s*\(\s*[^'\s]/i.test(text);
+}

@@ -1,0 +1,212 @@
+import pg from 'pg';
+import { ArgumentError, StatementError } from '../../../errors/errors.js';
+import { arrayLiteral } from './arrays.js';
+import type { ArrayElement } from './arrays.js';
+import type { WireValue } from './message-writer.js';
+
+/** Makes the text of a value that is sent as JSON. */
+export type JsonSerializer = (value: unknown) => string;
+
+/** The statement that a value belongs to. */
+export interface Binding {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Default: `JSON.stringify`. */
+  readonly serializeJson: JsonSerializer | undefined;
+}
+
+/** Bind counts its values in 16 bits. */
+const MAX_VALUES = 65_535;
+/** The server ends a session that sends it a longer message. */
+const MAX_MESSAGE = 0x3fff_0000;
+/** Texts of fewer characters in all fit into a message, whatever they are made of. */
+const SURELY_SHORT = MAX_MESSAGE / 4;
+
+/** True: how the value is written depends on the type of its parameter: a JSON list, or an array. */
+export function dependsOnType(value: unknown): boolean {
+  return Array.isArray(value);
+}
+
+/**
+ * The values of one execution. `isJson` says of a position whether its parameter is json or jsonb.
+ *
+ * @throws StatementError for a value that can't be sent, ArgumentError for more than the protocol can count.
+ */
+export function encodeValues(binding: Binding, isJson?: (index: number) => boolean): WireValue[] {
+  const { values } = binding;
+  if (values.length > MAX_VALUES) {
+    throw new ArgumentError(
+      `the statement has ${values.length} parameters and PostgreSQL takes ${MAX_VALUES}. ` +
+        `Pass a list as one array (= ANY(:ids), unnest) or rows as a list of parameter sets.`,
+    );
+  }
+  const encoded = values.map((value, index) => encodeValue(binding, value, index, isJson?.(index) ?? false));
+  const length = encoded.reduce((sum, value) => sum + (value?.length ?? 0), binding.text.length);
+  if (length > SURELY_SHORT) expectShort(binding, encoded);
+  return encoded;
+}
+
+function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): void {
+  const bytes = encoded.reduce((sum, value) => sum + (value === null ? 0 : Buffer.byteLength(value)), 0);
+  if (Math.max(bytes, Buffer.byteLength(text)) <= MAX_MESSAGE) return;
+  throw new StatementError(
+    'the statement and its values are longer than the 1 GB that PostgreSQL takes. Send them in parts.',
+    { statement: text.slice(0, 1_000), parameters: values.map((value) => typeof value) },
+  );
+}
+
+/** One value, the one at `index`. @throws StatementError for a value that can't be sent. */
+export function encodeValue(binding: Binding, value: unknown, index: number, isJson: boolean): WireValue {
+  if (typeof value === 'string') return value;
+  if (value === null || value === undefined) return null;
+  try {
+    if (isJson && Array.isArray(value)) return jsonOf(value, binding.serializeJson);
+    const encoded = encode(value, binding.serializeJson, []);
+    return isList(encoded) ? arrayLiteral(encoded) : encoded;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StatementError(`parameter $${index + 1} cannot be sent: ${reason}`, {
+      cause,
+      statement: binding.text,
+      parameters: binding.values,
+    });
+  }
+}
+
+function isList(encoded: ArrayElement): encoded is readonly ArrayElement[] {
+  return Array.isArray(encoded);
+}
+
+function encode(
+  value: unknown,
+  serializeJson: JsonSerializer | undefined,
+  seen: readonly unknown[],
+): ArrayElement {
+  switch (typeof value) {
+    case 'string':
+      return value;
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value);
+    case 'undefined':
+      return null;
+    case 'object':
+      return value === null ? null : encodeObject(value, serializeJson, seen);
+    default:
+      throw new ArgumentError(`it is a ${typeof value}.`);
+  }
+}
+
+function encodeObject(
+  value: object,
+  serializeJson: JsonSerializer | undefined,
+  seen: readonly unknown[],
+): ArrayElement {
+  if (Buffer.isBuffer(value)) return value;
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (isBuffer(value)) return Buffer.from(value);
+  if (value instanceof Date) return dateText(value);
+  if (seen.includes(value)) throw new ArgumentError('it contains itself.');
+  if (Array.isArray(value)) {
+    // A hole is NULL, as undefined is.
+    return Array.from(value, (element: unknown) => encode(element, serializeJson, [...seen, value]));
+  }
+  if ('toPostgres' in value && typeof value.toPostgres === 'function') {
+    const prepare = (inner: unknown): ArrayElement => flat(encode(inner, serializeJson, [...seen, value]));
+    return encode(value.toPostgres(prepare), serializeJson, [...seen, value]);
+  }
+  if (value instanceof String || value instanceof Number || value instanceof Boolean)
+    return String(value.valueOf());
+  return jsonOf(value, serializeJson);
+}
+
+/** What `toPostgres(prepare)` of an object gets of a value, as pg gives it. */
+function flat(encoded: ArrayElement): WireValue {
+  return isList(encoded) ? arrayLiteral(encoded) : encoded;
+}
+
+function isBuffer(value: object): value is ArrayBuffer | SharedArrayBuffer {
+  return value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
+}
+
+/** JSON shows these as `{}`, or as a part of what they are. */
+const WITHOUT_JSON = [Map, Set, WeakMap, WeakSet, WeakRef, RegExp, Error] as const;
+
+function jsonOf(value: object, serializeJson: JsonSerializer | undefined): string {
+  if (isThenable(value)) throw new ArgumentError('it is a promise. Await it.');
+  // The application's own serializer may know what to do with a Map.
+  if (serializeJson !== undefined) return serializeJson(value);
+  expectData(value);
+  const json: unknown = JSON.stringify(value);
+  if (typeof json !== 'string') throw new ArgumentError('its toJSON() returned nothing that can be sent.');
+  // Whatever JSON drops in silence leaves this behind; so does an empty object, which is then looked at in vain.
+  if (json.includes('{}')) expectDataInside(value, 0);
+  return json;
+}
+
+function isThenable(value: object): boolean {
+  return 'then' in value && typeof value.then === 'function';
+}
+
+function expectData(value: object): void {
+  if ('toJSON' in value && typeof value.toJSON === 'function') return;
+  const kind = WITHOUT_JSON.find((type) => value instanceof type);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || prototype === Object.prototype || Array.isArray(value);
+  if (kind === undefined && (isPlain || Object.keys(value).length > 0)) return;
+  const name = (value.constructor as { readonly name?: unknown } | undefined)?.name;
+  throw new ArgumentError(
+    `it is an object of class ${String(kind?.name ?? name)}, which JSON can't hold. ` +
+      `Convert it to a plain object, an array or a string.`,
+  );
+}
+
+/** Deeper than that, JSON.stringify has run out of stack already. */
+const DEEPEST = 5_000;
+
+function expectDataInside(value: unknown, depth: number): void {
+  if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
+  if ('toJSON' in value && typeof value.toJSON === 'function') return;
+  if (isThenable(value)) throw new ArgumentError('a promise is inside it. Await it.');
+  expectData(value);
+  for (const inner of Object.values(value)) expectDataInside(inner, depth + 1);
+}
+
+const MINUTE = 60_000;
+
+/**
+ * The date by the clock of this process with its distance from UTC, so that a timestamp without time zone gets
+ * the local time. Before standard time that distance has seconds, which PostgreSQL reads.
+ */
+function dateText(date: Date): string {
+  if (Number.isNaN(date.getTime())) throw new ArgumentError('it is an invalid Date.');
+  if (pg.defaults.parseInputDatesAsUTC) return dateTimeText(date, '+00:00');
+  const clock = new Date(0);
+  clock.setUTCFullYear(date.getFullYear(), date.getMonth(), date.getDate());
+  clock.setUTCHours(date.getHours(), date.getMinutes(), date.getSeconds(), date.getMilliseconds());
+  const offset = Number.isNaN(clock.getTime()) ? 0 : clock.getTime() - date.getTime();
+  return dateTimeText(offset === 0 ? date : clock, offsetText(offset));
+}
+
+function offsetText(offset: number): string {
+  const distance = Math.abs(offset);
+  const seconds = Math.floor((distance % MINUTE) / 1_000);
+  const minutes = Math.floor(distance / MINUTE);
+  const text = `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+  return `${offset < 0 ? '-' : '+'}${text}${seconds === 0 ? '' : `:${two(seconds)}`}`;
+}
+
+/** By the UTC fields of `date`. Years before 1 are counted as PostgreSQL does it: there is no year 0. */
+function dateTimeText(date: Date, offset: string): string {
+  const year = date.getUTCFullYear();
+  const isBC = year < 1;
+  const digits = String(isBC ? 1 - year : year).padStart(4, '0');
+  // Behind the year: -01-02T03:04:05.678
+  const rest = date.toISOString().slice(-20, -1);
+  return `${digits}${rest}${offset}${isBC ? ' BC' : ''}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
+}

@@ -1,0 +1,65 @@
+/** What the database says of a type that PostgreSQL does not come with. */
+export interface CatalogEntry {
+  readonly oid: number;
+  /** The type under a domain; null for any other type. */
+  readonly baseOid: number | null;
+  /** The type of an array's elements; null where it is not an array, or one without commas between its elements. */
+  readonly elementOid: number | null;
+}
+
+/** A look-up that has no answer for an OID is not repeated: it asks for the whole way down at once. */
+const UNKNOWN: Omit<CatalogEntry, 'oid'> = { baseOid: null, elementOid: null };
+
+/**
+ * Every type that can be reached from the wanted ones: domains over domains, arrays of domains, domains over
+ * arrays. The list is text, so that this statement needs no look-up itself.
+ */
+export const CATALOG_QUERY = `
+  WITH RECURSIVE known(oid, "baseOid", "elementOid") AS (
+    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid
+    FROM pg_catalog.pg_type t
+    LEFT JOIN pg_catalog.pg_type e
+      ON e.oid = t.typelem AND t.typtype = 'b' AND t.typcategory = 'A' AND e.typdelim = ','
+    WHERE t.oid = ANY (CAST(CAST($1 AS pg_catalog.text) AS pg_catalog.oid[]))
+    UNION
+    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid
+    FROM known
+    JOIN pg_catalog.pg_type t ON t.oid IN (known."baseOid", known."elementOid")
+    LEFT JOIN pg_catalog.pg_type e
+      ON e.oid = t.typelem AND t.typtype = 'b' AND t.typcategory = 'A' AND e.typdelim = ','
+  )
+  SELECT oid, "baseOid", "elementOid" FROM known`;
+
+const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
+/** The first OID that a server gives to types of its users. */
+const FIRST_USER_OID = 16_384;
+
+/** The types of a database's users, as far as an engine has met them: domains, and arrays of domains and enums. */
+export class TypeCatalog {
+  readonly #entries = new Map<number, Omit<CatalogEntry, 'oid'>>();
+
+  /** True: the database has to be asked before it is known whether the type is an array or a domain. */
+  needs(oid: number): boolean {
+    return oid >= FIRST_USER_OID && !this.#entries.has(oid);
+  }
+
+  /** Keeps the answer to {@link CATALOG_QUERY} about `wanted`. */
+  add(wanted: Iterable<number>, entries: readonly CatalogEntry[]): void {
+    for (const oid of wanted) this.#entries.set(oid, UNKNOWN);
+    for (const entry of entries) this.#entries.set(entry.oid, entry);
+  }
+
+  baseOf(oid: number): number | undefined {
+    return this.#entries.get(oid)?.baseOid ?? undefined;
+  }
+
+  elementOf(oid: number): number | undefined {
+    return this.#entries.get(oid)?.elementOid ?? undefined;
+  }
+
+  /** json, jsonb, and domains over them. */
+  isJson(oid: number): boolean {
+    const base = this.baseOf(oid);
+    return base === undefined ? JSON_OIDS.has(oid) : this.isJson(base);
+  }
+}

@@ -1,0 +1,313 @@
+import {
+  bindparam,
+  createAsyncEngine,
+  text,
+  type AsyncEngine,
+  type AsyncEngineOptions,
+} from 'nest-async-engine/engine';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
+import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+
+let database: TestDatabase;
+let proxy: FaultyProxy;
+const engines: AsyncEngine[] = [];
+
+/** One session, unless it is said otherwise, so that every statement finds what the one before it has left. */
+function open(options: AsyncEngineOptions = {}): AsyncEngine {
+  const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options });
+  engines.push(engine);
+  return engine;
+}
+
+const inSchema = <T>(engine: AsyncEngine, schema: string, work: () => Promise<T>): Promise<T> =>
+  engine.transaction(work, { settings: { search_path: schema } });
+const parsesSent = (): number =>
+  proxy.messages.filter(({ from, type }) => from === 'client' && type === 'Parse').length;
+const namesOf = async (engine: AsyncEngine): Promise<string[]> => {
+  const sql = 'SELECT name FROM pg_prepared_statements WHERE statement NOT LIKE $1 ORDER BY prepare_time';
+  const rows = await engine.execute<{ name: string }>({ text: sql, values: ['%pg_prepared%'] }).all();
+  return rows.map(({ name }) => name);
+};
+
+beforeAll(async () => {
+  database = await createDatabase('outdated');
+  proxy = await startFaultyProxy(database.url);
+  for (const schema of ['a', 'b']) {
+    await database.query(
+      `CREATE SCHEMA ${schema}; CREATE TYPE ${schema}.mood AS ENUM ('glad'); CREATE TABLE ${schema}.person (m ${schema}.mood)`,
+    );
+  }
+  await database.query('ALTER TABLE b.person ADD COLUMN age int DEFAULT 7');
+});
+
+afterEach(async () => {
+  for (const engine of engines.splice(0)) {
+    expect(engine.pool.checkedOut()).toBe(0);
+    await engine.aclose();
+  }
+  proxy.reset();
+});
+
+afterAll(async () => {
+  await proxy.close();
+  await database.drop();
+});
+
+describe('a schema for each tenant', () => {
+  const put = text('INSERT INTO person (m) VALUES (:m)');
+  const read = text('SELECT * FROM person');
+
+  it('writes to the types and reads the rows of its own, in any order on one session', async () => {
+    const engine = open();
+    const columns: string[] = [];
+    for (const schema of ['a', 'b', 'b', 'a', 'b', 'a']) {
+      await inSchema(engine, schema, async () => {
+        await engine.execute(put, { m: 'glad' });
+        const [row] = await engine.execute(read).all();
+        columns.push(Object.keys(row ?? {}).join());
+      });
+    }
+    expect(columns).toEqual(['m', 'm,age', 'm,age', 'm', 'm,age', 'm']);
+  });
+
+  it('is as fast as one schema: each tenant has names of its own, which stay', async () => {
+    const engine = open();
+    const round = async () => {
+      for (const schema of ['a', 'b']) await inSchema(engine, schema, () => engine.execute(read).all());
+    };
+    await round();
+    const before = await namesOf(engine);
+    proxy.reset();
+    await round();
+    // BEGIN and COMMIT have no name.
+    expect([parsesSent(), await namesOf(engine)]).toEqual([4, before]);
+  });
+
+  it('holds for the autocommitted statements of an engine with settings', async () => {
+    const engine = open();
+    const [a, b] = ['a', 'b'].map((schema) => engine.executionOptions({ settings: { search_path: schema } }));
+    const counts: number[] = [];
+    for (const tenant of [a, b, a, b]) counts.push((await tenant?.execute(read))?.keys().length ?? 0);
+    expect(counts).toEqual([1, 2, 1, 2]);
+  });
+
+  it('holds where a nested transaction has another one, however it ends', async () => {
+    const engine = open();
+    const keys = async () => (await engine.execute(read)).keys().length;
+    const nested = (isUndone: boolean) =>
+      inSchema(engine, 'b', async () => {
+        const count = await keys();
+        if (isUndone) throw new Error(String(count));
+        return count;
+      }).catch((error: Error) => Number(error.message));
+    for (const isUndone of [true, false, true]) {
+      const counts = await inSchema(engine, 'a', async () => [
+        await keys(),
+        await nested(isUndone),
+        await keys(),
+      ]);
+      expect(counts).toEqual([1, 2, 1]);
+    }
+  });
+
+  it.each([
+    ["SET search_path = 'b'", 2],
+    ["SET LOCAL search_path = 'b'", 2],
+    ["SELECT set_config('search_path', 'b', FALSE)", 2],
+    ["DO $$ BEGIN PERFORM set_config('search_path', 'b', FALSE); END $$", 2],
+  ])('holds where a statement changes it: %s', async (sql, count) => {
+    const engine = open({ settings: { search_path: 'a' } });
+    const keys = async () => (await engine.execute(read)).keys().length;
+    await keys();
+    const inside = await engine.transaction(async () => {
+      const before = await keys();
+      await engine.execute(text(sql));
+      return [before, await keys()];
+    });
+    expect(inside).toEqual([1, count]);
+  });
+});
+
+describe('what DDL replaces', () => {
+  it('an enum that was dropped and made again in the same process is written to', async () => {
+    const engine = open();
+    const up = async () => {
+      await engine.execute(text("CREATE TYPE color AS ENUM ('red')"));
+      await engine.execute(text('CREATE TABLE paint (c color)'));
+    };
+    const put = () => engine.execute(text('INSERT INTO paint VALUES (:c)'), { c: 'red' });
+    const putMany = () =>
+      engine.execute(text('INSERT INTO paint (c) VALUES (:c)'), [{ c: 'red' }, { c: 'red' }]);
+    for (const _ of [1, 2]) {
+      await up();
+      await put();
+      await putMany();
+      expect(await engine.scalar(text('SELECT count(*)::int FROM paint'))).toBe(3);
+      await engine.execute(text('DROP TABLE paint'));
+      await engine.execute(text('DROP TYPE color'));
+    }
+  });
+
+  it('a type that another process has changed is met by one more try', async () => {
+    const engine = open();
+    await database.query('DROP TABLE IF EXISTS counter; CREATE TABLE counter (n int4)');
+    const put = (n: number) => engine.execute(text('INSERT INTO counter (n) VALUES (:n)'), { n });
+    const putMany = (n: number) =>
+      engine.execute(text('INSERT INTO counter (n) VALUES (:n)'), [{ n }, { n: n + 1 }]);
+    await put(1);
+    await putMany(1);
+    await database.query('ALTER TABLE counter ALTER n TYPE int8');
+    await put(3_000_000_000);
+    await putMany(3_000_000_000);
+    expect(await engine.scalar(text('SELECT count(*)::int FROM counter'))).toBe(6);
+  });
+
+  it('is parsed anew by all sessions of the engine, also where it would not fail', async () => {
+    const engine = open({ poolSize: 2 });
+    await database.query('DROP TABLE IF EXISTS later; CREATE SCHEMA IF NOT EXISTS later_schema');
+    const [first, second] = [await engine.connect(), await engine.connect()];
+    const read = (connection: typeof first) =>
+      connection.execute(text("SELECT 'x'::regtype::oid::int AS oid")).one();
+    await first.execute(text("CREATE TYPE x AS ENUM ('old')"));
+    await first.commit();
+    const before = await read(second);
+    await second.rollback();
+    await first.execute(text('DROP TYPE x'));
+    await first.execute(text("CREATE TYPE x AS ENUM ('new')"));
+    await first.commit();
+    expect(await read(second)).not.toEqual(before);
+    await first.close();
+    await second.close();
+  });
+
+  it('is not run again where a statement of its transaction was answered', async () => {
+    const engine = open();
+    await database.query('DROP TABLE IF EXISTS counter; CREATE TABLE counter (n int4)');
+    const put = (n: number) => engine.execute(text('INSERT INTO counter VALUES (:n)'), { n });
+    await put(1);
+    const work = engine.transaction(async () => {
+      await put(2);
+      await put(3_000_000_000);
+    });
+    await expect(work).rejects.toMatchObject({ sqlState: '22003' });
+    expect(await engine.scalar(text('SELECT count(*)::int FROM counter'))).toBe(1);
+  });
+
+  it('a procedure that has committed a part of its work is never run twice', async () => {
+    const engine = open();
+    await database.query(`DROP TABLE IF EXISTS done; CREATE TABLE done (n int);
+      CREATE OR REPLACE PROCEDURE step() LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO done VALUES (1); COMMIT; PERFORM 1 / 0; END $$`);
+    for (const _ of [1, 2])
+      await expect(engine.execute(text('CALL step()'))).rejects.toMatchObject({ sqlState: '22012' });
+    expect(await engine.scalar(text('SELECT count(*)::int FROM done'))).toBe(2);
+  });
+});
+
+describe('a statement has no name', () => {
+  it.each([
+    "SELECT extract(epoch FROM clock_timestamp() - 'now'::timestamptz)::float8",
+    "SELECT date 'today'",
+    "SELECT ' Tomorrow 10:00'::timestamptz",
+    "SELECT '{yesterday}'::date[]",
+  ])('where it has a literal that is evaluated while it is parsed: %s', async (sql) => {
+    const engine = open();
+    await engine.execute(text(sql));
+    expect(await namesOf(engine)).toEqual([]);
+  });
+
+  it('for a moment that is a function or a value', async () => {
+    const engine = open();
+    await engine.execute(text("SELECT 'a' WHERE now() > :then AND 'b' = 'b'"), { then: 'yesterday' });
+    expect(await namesOf(engine)).toHaveLength(1);
+  });
+
+  it('where it has an expanding list, more than 100 values, or 8 kB', async () => {
+    const engine = open();
+    const list = text('SELECT 1 WHERE 1 IN :ids').bindparams(bindparam('ids', { expanding: true }));
+    for (const ids of [[1], [1, 2], [1, 2, 3]]) await engine.execute(list, { ids });
+    await engine.execDriverSql(
+      `SELECT ARRAY[${Array.from({ length: 101 }, (_, n) => `$${n + 1}`).join()}]::int[]`,
+      Array.from({ length: 101 }, (_, n) => n),
+    );
+    await engine.execute(text(`SELECT 1 /* ${'x'.repeat(8_200)} */`));
+    expect(await namesOf(engine)).toEqual([]);
+  });
+
+  it('where it controls a transaction', async () => {
+    const engine = open();
+    await engine.transaction(() => engine.transaction(() => engine.execute(text('SELECT 1'))));
+    const rows = await engine
+      .execute<{ statement: string }>(
+        text('SELECT statement FROM pg_prepared_statements ORDER BY prepare_time'),
+      )
+      .all();
+    expect(rows.map(({ statement }) => statement)).toEqual(['SELECT 1', expect.any(String)]);
+  });
+});
+
+it('gives names to two sessions that never meet', async () => {
+  const names = [];
+  for (const engine of [open(), open()]) {
+    await engine.execute(text('SELECT 1'));
+    names.push(...(await namesOf(engine)));
+  }
+  expect(new Set(names).size).toBe(2);
+  for (const name of names) expect(name).toMatch(/^nae_[0-9a-f]{16}_\d+$/);
+});
+
+it('parses a statement anew when it is older than preparedStatementMaxAge', async () => {
+  const engine = open({ preparedStatementMaxAge: 1 });
+  await engine.execute(text('SELECT 1'));
+  const start = performance.now();
+  while (performance.now() - start < 3);
+  proxy.reset();
+  await engine.execute(text('SELECT 1'));
+  expect(parsesSent()).toBe(1);
+});
+
+describe('a name that is gone', () => {
+  /** As behind a pooler that gives the client another server session: nothing says so. */
+  const lose = (engine: AsyncEngine) =>
+    engine.execute(text('SELECT drop_names()'), undefined, { prepare: false });
+
+  it('turns names off for the engine, with one warning, and no statement fails', async () => {
+    await database.query(`CREATE OR REPLACE FUNCTION drop_names() RETURNS void LANGUAGE plpgsql AS
+      $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$`);
+    const warnings: string[] = [];
+    const logger = {
+      log: () => undefined,
+      warn: (line: string) => warnings.push(line),
+      error: () => undefined,
+    };
+    const engine = open({ logger, poolSize: 2 });
+    await engine.execute(text('SELECT 1 AS n'));
+    await lose(engine);
+    expect(await engine.execute(text('SELECT 1 AS n')).all()).toEqual([{ n: 1 }]);
+    expect(await engine.transaction(() => engine.scalar(text('SELECT 1 AS n')))).toBe(1);
+    expect([warnings.length, await namesOf(engine)]).toEqual([1, []]);
+    expect(warnings[0]).toContain('pgbouncer: true');
+  });
+
+  it('of the application, for EXECUTE, is its own error', async () => {
+    const engine = open();
+    await expect(engine.execute(text('EXECUTE mine'))).rejects.toMatchObject({ sqlState: '26000' });
+    await engine.execute(text('SELECT 1'));
+    // That of EXECUTE, and the next one.
+    expect(await namesOf(engine)).toHaveLength(2);
+  });
+
+  it('is of no consequence for COMMIT', async () => {
+    const engine = open();
+    await database.query('DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)');
+    const work = () =>
+      engine.transaction(async () => {
+        await engine.execute(text('INSERT INTO kept VALUES (1)'));
+        await engine.execute(text("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"));
+      });
+    await work();
+    await work();
+    expect(await engine.scalar(text('SELECT count(*)::int FROM kept'))).toBe(2);
+  });
+});
