@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OperationalError } from '../../errors/errors.js';
+import { reasonOf } from './reason.js';
 
 /**
- * Who holds a lock: the start tells a process from a later one with the same id, as every container's first
+ * The process that holds a lock: the start tells a process from a later one with the same id, as every container's first
  * has.
  */
 interface Holder {
@@ -24,17 +25,29 @@ export class FolderLock {
     this.#file = file;
   }
 
-  /** @throws OperationalError when another engine, of this process or another one, has the folder open. */
+  /**
+   * @throws OperationalError when another engine, of this process or another one, has the folder open, and when
+   * the lock can't be written.
+   */
   static async acquire(folder: string): Promise<FolderLock> {
     const file = `${folder}.lock`;
-    await mkdir(path.dirname(folder), { recursive: true });
-    const content = JSON.stringify(await holderOf(process.pid));
-    if (await tryCreate(file, content)) return new FolderLock(file);
-    const found = await readFile(file, 'utf8').catch(() => '');
-    if (!(await isAbandoned(found))) throw inUse(folder, found);
-    await takeAway(file, found);
-    if (await tryCreate(file, content)) return new FolderLock(file);
-    throw inUse(folder, await readFile(file, 'utf8').catch(() => ''));
+    try {
+      await mkdir(path.dirname(folder), { recursive: true });
+      const content = JSON.stringify(await holderOf(process.pid));
+      if (await tryCreate(file, content)) return new FolderLock(file);
+      const found = await readLock(file);
+      if (!(await isAbandoned(found))) throw folderInUse(folder, found);
+      await takeAway(file, found);
+      if (await tryCreate(file, content)) return new FolderLock(file);
+      throw folderInUse(folder, await readLock(file));
+    } catch (cause) {
+      if (cause instanceof OperationalError) throw cause;
+      throw new OperationalError(
+        `the data folder ${folder} cannot be locked by ${file}: ${reasonOf(cause)}. ` +
+          'Give a folder that this process may make and write beside.',
+        { cause },
+      );
+    }
   }
 
   async release(): Promise<void> {
@@ -42,7 +55,15 @@ export class FolderLock {
   }
 }
 
-/** By a link, so that nobody ever sees a lock without its content. */
+/** Empty where the lock has just gone; a folder in its place is left as it is. */
+async function readLock(file: string): Promise<string> {
+  const found = await lstat(file).catch(() => undefined);
+  if (found === undefined) return '';
+  if (!found.isFile()) throw new OperationalError(`${file} is not a lock: it is not a file. Remove it.`);
+  return await readFile(file, 'utf8').catch(() => '');
+}
+
+/** By a link, so that a lock is never seen without its content. */
 async function tryCreate(file: string, content: string): Promise<boolean> {
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, content, { mode: 0o600 });
@@ -90,7 +111,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It lives and belongs to somebody else.
+    // It lives and belongs to another user.
     return hasCode(error, 'EPERM');
   }
 }
@@ -103,12 +124,12 @@ async function holderOf(pid: number): Promise<Holder> {
   return { pid, startedAt };
 }
 
-function inUse(folder: string, content: string): OperationalError {
+function folderInUse(folder: string, content: string): OperationalError {
   const holder = holderIn(content);
   const who =
     holder?.pid === process.pid ? 'another engine of this process' : `process ${holder?.pid ?? '?'}`;
   return new OperationalError(
-    `the data folder ${folder} is in use by ${who}: a PGlite database takes one engine at a time. ` +
+    `the data folder ${folder} is in use by ${who}: a PGlite database belongs to one engine at a time. ` +
       `Close that engine with aclose(), or share it.`,
   );
 }

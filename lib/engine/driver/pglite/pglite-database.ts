@@ -1,7 +1,9 @@
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors/errors.js';
 import { FolderLock } from './folder-lock.js';
+import { reasonOf } from './reason.js';
 
 /** The part of the package that is used. */
 export interface PgliteModule {
@@ -47,7 +49,7 @@ export class PgliteDatabase {
       throw new ResourceClosedError(`${this.place} is closed. Make a new engine.`);
     if (this.#state === 'lost') {
       throw new OperationalError(
-        `${this.place} has ended (${String(this.#lossCause)}), and its data with it. Make a new engine.`,
+        `${this.place} has ended (${reasonOf(this.#lossCause)}), and its data with it. Make a new engine.`,
         { cause: this.#lossCause },
       );
     }
@@ -69,7 +71,7 @@ export class PgliteDatabase {
     this.#lossCause = cause;
   }
 
-  /** For good. Never rejects: what a broken instance has to say about its end helps nobody. */
+  /** For good. Never rejects: the errors of a broken instance would have no caller. */
   async close(): Promise<void> {
     this.#state = 'closed';
     const instance = await this.#opening?.catch(() => undefined);
@@ -83,17 +85,27 @@ export class PgliteDatabase {
     const { PGlite: server } = await this.#load().catch((cause: unknown) => {
       throw notLoaded(cause);
     });
-    if (this.#folder !== undefined) this.#lock ??= await FolderLock.acquire(this.#folder);
+    const folder = this.#folder === undefined ? undefined : await realFolder(this.#folder);
+    if (folder !== undefined) this.#lock ??= await FolderLock.acquire(folder);
     try {
-      return await (this.#folder === undefined
+      return await (folder === undefined
         ? server.create(this.#settings)
-        : server.create(this.#folder, this.#settings));
+        : server.create(folder, this.#settings));
     } catch (cause) {
       await this.#lock?.release();
       this.#lock = undefined;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new OperationalError(`cannot open ${this.place}: ${reason}`, { cause });
+      throw new OperationalError(`cannot open ${this.place}: ${reasonOf(cause)}`, { cause });
     }
+  }
+}
+
+/** Without links: the WASM server can't open one, and two names of a folder have one lock. */
+async function realFolder(folder: string): Promise<string> {
+  try {
+    return await realpath(folder);
+  } catch {
+    const parent = path.dirname(folder);
+    return parent === folder ? folder : path.join(await realFolder(parent), path.basename(folder));
   }
 }
 

@@ -1,18 +1,19 @@
 import { Duplex } from 'node:stream';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { PGlite } from '@electric-sql/pglite';
+import { OperationalError } from '../../errors/errors.js';
+import { AnswerEnd, messageOf, splitMessages, StatementGuard } from './pglite-messages.js';
+import type { ClientMessage } from './pglite-messages.js';
 
-/** The messages of the protocol that the stream looks at, by their first byte. */
-const STARTUP = 0x00;
-const TERMINATE = 0x58;
+const GOODBYE = messageOf('X');
 
 /**
- * Behind every write: a COPY FROM STDIN waits for rows until the end of what was written, which ends the
- * whole server. The server ignores this message where no COPY waits for it.
+ * Behind a COPY FROM STDIN, which waits for rows until the end of what was written: that would end the whole
+ * server. The server ignores it where no COPY waits.
  */
-const COPY_FAIL = message('f', 'no rows to send');
-const ROLLBACK = message('Q', 'ROLLBACK');
-const DISCARD = message('Q', 'DISCARD ALL');
+const COPY_FAIL = messageOf('f', 'no rows to send');
+const SYNC = messageOf('S');
+const ENDINGS = [messageOf('Q', 'ROLLBACK'), messageOf('Q', 'DISCARD ALL')];
 
 export interface PgliteStreamEvents {
   /** The server has ended: nothing can be run on the instance any more. */
@@ -29,8 +30,11 @@ type Done = (error?: Error | null) => void;
 export class PgliteStream extends Duplex {
   readonly #instance: PGlite;
   readonly #events: PgliteStreamEvents;
+  readonly #guard = new StatementGuard();
   /** `lost`: the server has ended, and whatever is run on it now would never return. */
   #state: 'alive' | 'lost' = 'alive';
+  /** A message has failed, and the server ignores what comes before the next Sync. */
+  #isSkipping = false;
 
   constructor(instance: PGlite, events: PgliteStreamEvents) {
     super({ allowHalfOpen: false });
@@ -38,7 +42,7 @@ export class PgliteStream extends Duplex {
     this.#events = events;
   }
 
-  /** There is nobody to reach: the instance is open already. */
+  /** At once: the instance is open already. */
   connect(): this {
     process.nextTick(() => this.emit('connect'));
     return this;
@@ -65,11 +69,11 @@ export class PgliteStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.#run([chunk], done);
+    this.#send([chunk], done);
   }
 
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: Done): void {
-    this.#run(
+    this.#send(
       chunks.map(({ chunk }) => chunk),
       done,
     );
@@ -86,11 +90,12 @@ export class PgliteStream extends Duplex {
   }
 
   #endSession(): void {
-    // The instance runs one thing after the other: whoever connects next comes behind this.
+    // The instance runs one thing after the other: the next session comes behind this.
     void this.#instance
       .runExclusive(async () => {
-        await this.#instance.execProtocolRaw(ROLLBACK);
-        await this.#instance.execProtocolRaw(DISCARD);
+        const ignore = (): void => undefined;
+        if (this.#isSkipping) await this.#run({ type: 'S', bytes: SYNC }, SYNC, ignore);
+        for (const bytes of ENDINGS) await this.#run({ type: 'Q', bytes }, bytes, ignore);
       })
       .catch((cause: unknown) => this.#lose(cause));
   }
@@ -100,24 +105,35 @@ export class PgliteStream extends Duplex {
     this.#events.onLoss(cause);
   }
 
-  #run(chunks: readonly Buffer[], done: Done): void {
+  #send(chunks: readonly Buffer[], done: Done): void {
     // A goodbye would end the instance, not the session.
-    const messages = chunks.filter((chunk) => !isGoodbye(chunk));
-    if (messages.length === 0) return done();
-    const [first] = messages;
-    if (first?.[0] !== STARTUP) messages.push(COPY_FAIL);
-    this.#execute(Buffer.concat(messages)).then(() => done(), done);
+    const written = Buffer.concat(chunks.filter((chunk) => !chunk.equals(GOODBYE)));
+    if (written.length === 0) return done();
+    this.#execute(splitMessages(written)).then(() => done(), done);
   }
 
-  async #execute(messages: Buffer): Promise<void> {
+  /**
+   * Runs one message after the other: a server that has ended does not say so, and never returns when it is
+   * asked for the next one.
+   */
+  async #execute(messages: readonly ClientMessage[]): Promise<void> {
     // Timers and sockets get their turn between two statements; promises alone would leave them none.
     await immediate();
     try {
       await this.#instance.runExclusive(async () => {
         if (this.destroyed) return;
-        await this.#instance.execProtocolRawStream(messages, {
-          onRawData: (data) => this.push(Buffer.from(data)),
-        });
+        for (const [index, message] of messages.entries()) {
+          const bytes = this.#guard.admit(message);
+          if (this.#guard.waitsForRows(message)) {
+            const rest = messages.slice(index + 1).map((each) => each.bytes);
+            return await this.#run(
+              { type: 'f', bytes },
+              Buffer.concat([bytes, ...rest, COPY_FAIL]),
+              this.#answer,
+            );
+          }
+          await this.#run(message, bytes, this.#answer, index === messages.length - 1);
+        }
       });
     } catch (cause) {
       // The server reports errors of statements in its answers. What is thrown is its end.
@@ -125,16 +141,32 @@ export class PgliteStream extends Duplex {
       throw cause;
     }
   }
-}
 
-function isGoodbye(chunk: Buffer): boolean {
-  return chunk[0] === TERMINATE && chunk.length === 5;
-}
+  readonly #answer = (data: Uint8Array): void => {
+    this.push(Buffer.from(data));
+  };
 
-function message(type: string, text: string): Buffer {
-  const body = Buffer.from(`${text}\0`);
-  const head = Buffer.alloc(5);
-  head.write(type);
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
+  /** @throws OperationalError when the answer stops before its end. */
+  async #run(
+    message: ClientMessage,
+    bytes: Buffer,
+    take: (data: Uint8Array) => void,
+    syncToFs = true,
+  ): Promise<void> {
+    const end = new AnswerEnd();
+    await this.#instance.execProtocolRawStream(bytes, {
+      syncToFs,
+      onRawData: (data) => {
+        end.read(data);
+        take(data);
+      },
+    });
+    if (!end.isEndOf(message, this.#isSkipping)) {
+      throw new OperationalError(
+        'the server of PGlite has ended while it ran a statement, as it does when its stack is full',
+      );
+    }
+    if (message.type === 'S') this.#isSkipping = false;
+    else if (end.isError && message.type !== 'Q') this.#isSkipping = true;
+  }
 }

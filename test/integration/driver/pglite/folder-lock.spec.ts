@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, mkdir, readdir, readFile, rm, writeFile, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -82,12 +82,41 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
     expect(await names(engine)).toEqual(['stored']);
   });
 
+  it('may be named by a symbolic link, which has the same lock', async () => {
+    const link = path.join(workshop, `${path.basename(folder)}-link`);
+    await symlink(folder, link);
+    const engine = open(link);
+    expect(await names(engine)).toEqual(['stored']);
+    expect(await failureOf(names(open()))).toMatchObject({
+      message: expect.stringMatching(/in use by another engine/) as string,
+    });
+    await engine.aclose();
+  });
+
+  it.each([
+    ['below a file', 'below-a-file', async (place: string) => await writeFile(path.dirname(place), '')],
+    [
+      'whose lock is a folder',
+      'locked',
+      async (place: string) => void (await mkdir(`${place}.lock`, { recursive: true })),
+    ],
+  ])('%s is an OperationalError that names it, and leaves nothing beside it', async (_, name, prepare) => {
+    const place = path.join(workshop, name, 'data');
+    await mkdir(path.dirname(path.dirname(place)), { recursive: true });
+    await prepare(place);
+    const failure = await failureOf(names(open(place)));
+    expect(failure).toBeInstanceOf(OperationalError);
+    expect(failure).toMatchObject({ message: expect.stringContaining(place) as string });
+    const beside = await readdir(path.dirname(place)).catch(() => []);
+    expect(beside.filter((file) => file !== 'data.lock')).toEqual([]);
+  });
+
   it('that cannot be opened is an error, and leaves no lock', async () => {
     const file = path.join(workshop, 'file');
     await writeFile(file, '');
     expect(await failureOf(names(open(file)))).toMatchObject({
       code: 'OPERATIONAL',
-      message: expect.stringContaining(`cannot open PGlite in ${file}`) as string,
+      message: expect.stringContaining(`cannot open PGlite in ${file}: it is not a folder`) as string,
     });
     await expect(readFile(`${file}.lock`)).rejects.toMatchObject({ code: 'ENOENT' });
   });

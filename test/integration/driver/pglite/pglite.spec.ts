@@ -3,6 +3,7 @@ import {
   type AsyncEngine,
   ConnectionLostError,
   createAsyncEngine,
+  NotSupportedError,
   NullPool,
   OperationalError,
   PoolDeadlockError,
@@ -207,4 +208,48 @@ describe('the end of PGlite', { timeout: PATIENCE }, () => {
     expect(then).toBeInstanceOf(OperationalError);
     expect(then).toMatchObject({ message: expect.stringMatching(/has ended .*Make a new engine/) as string });
   });
+
+  it.each([
+    ['SELECT again(1)', 'a function that calls itself without end'],
+    ["DO $$ BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''cat'''; END $$", 'a COPY … PROGRAM out of sight'],
+  ])('by %s, which returns without an answer, is an error for its caller and for all others', async (sql) => {
+    const other = createAsyncEngine(MEMORY, { poolTimeout: 5_000 });
+    await other.execute(
+      text(
+        'CREATE FUNCTION again(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN again(i + 1); END $$',
+      ),
+    );
+    const answers = await Promise.all(
+      [other.execute(text(sql)), other.execute(text('SELECT 1'))].map(failureOf),
+    );
+    await other.aclose();
+    expect(answers[0]).toBeInstanceOf(ConnectionLostError);
+    expect(answers[0]).toMatchObject({
+      message: expect.stringContaining('the server of PGlite has ended') as string,
+    });
+    expect(answers[1]).toBeInstanceOf(OperationalError);
+  });
+});
+
+describe('COPY over PGlite', { timeout: PATIENCE }, () => {
+  it.each(["COPY (SELECT 1) TO PROGRAM 'cat'", "/* all */ copy item from program 'cat'"])(
+    '%s is refused before it runs, and the next statement works',
+    async (sql) => {
+      const other = createAsyncEngine(MEMORY);
+      const failure = await failureOf(other.execute(text(sql)));
+      const inside = await failureOf(
+        other.transaction(async () => {
+          await other.execute(text('CREATE TABLE lost (id int)'));
+          await other.execute(text(sql));
+        }),
+      );
+      const next = await other.scalar(text("SELECT to_regclass('lost') IS NULL AND 'copy to program' <> ''"));
+      await other.aclose();
+      for (const error of [failure, inside]) {
+        expect(error).toBeInstanceOf(NotSupportedError);
+        expect(error).toMatchObject({ sqlState: '0A000', hint: 'Use postgresql:// with a server.' });
+      }
+      expect(next).toBe(true);
+    },
+  );
 });
