@@ -140,7 +140,9 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     const connection = await makeConnection(this.#runner).start();
     if (work === undefined) return connection;
     try {
-      return await work(connection);
+      const result = await work(connection);
+      connection.core.warnOfUncommitted();
+      return result;
     } finally {
       await connection.close();
     }

@@ -81,14 +81,16 @@ export class OpenTransaction {
     return this.isOwn && this.#frame.transaction?.nested === false;
   }
 
-  /** Runs `work` in the transaction. May be called many times before the end: generators and Observables do. */
+  /**
+   * Runs `work` in the transaction. May be called many times before the end: generators and Observables do.
+   */
   run<T>(work: () => T): T {
     return this.#ambient.run(this.#frame, work);
   }
 
   /**
-   * Runs `work` to its end, then commits what it did or, when it throws, undoes it. When the transaction's time
-   * has passed it is undone and rejects, whatever `work` is waiting for.
+   * Runs `work` to its end, then commits what it did or, when it throws, undoes it. When the transaction's
+   * time has passed it is undone and rejects, whatever `work` is waiting for.
    */
   async complete<T>(work: () => Promise<T> | T): Promise<T> {
     const { transaction } = this;

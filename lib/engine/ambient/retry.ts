@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { AfterCommitError } from '../errors/errors.js';
+import { AfterCommitError, CommitOutcomeUnknownError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
 import {
   functionRule,
@@ -19,21 +19,46 @@ export interface RetryOptions {
   readonly baseDelay?: number;
   /** No wait is longer. Default 2000. */
   readonly maxDelay?: number;
-  /** Which failures are worth it. Default: 40001 (serialization) and 40P01 (deadlock). */
+  /** Which failures are worth it; asked of the error, then of its causes. Default: {@link isRetryable}. */
   readonly retryOn?: (error: unknown) => boolean;
   /** Called before each retry. */
   readonly onRetry?: (error: unknown, attempt: number) => void;
 }
 
 const RETRYABLE = new Set(['40001', '40P01']);
+/** A statement prepared before a migration: in the next run it is prepared anew. */
+const STALE_PLAN = 'cached plan must not change result type';
+/** Deeper chains of causes are not looked through. */
+const MOST_CAUSES = 10;
 
 /**
- * Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization) and
- * 40P01 (deadlock).
+ * Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization),
+ * 40P01 (deadlock) and a cached plan that a migration made invalid. An error that wraps such a one counts as
+ * well: the statement's error may have been caught, so that the COMMIT failed.
  */
 export function isRetryable(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  return state !== undefined && RETRYABLE.has(state);
+  return withCauses(error).some((each) => {
+    const state = sqlStateOf(each);
+    if (state === '0A000') return String(each).includes(STALE_PLAN);
+    return state !== undefined && RETRYABLE.has(state);
+  });
+}
+
+function withCauses(error: unknown): unknown[] {
+  const chain: unknown[] = [];
+  let each = error;
+  while (each !== undefined && each !== null && chain.length < MOST_CAUSES) {
+    chain.push(each);
+    each = (each as { cause?: unknown }).cause;
+  }
+  return chain;
+}
+
+/** What is stored, or may be, would be done twice. */
+function mayBeStored(error: unknown): boolean {
+  return withCauses(error).some(
+    (each) => each instanceof AfterCommitError || each instanceof CommitOutcomeUnknownError,
+  );
 }
 
 const BASE_DELAY = 50;
@@ -88,17 +113,22 @@ export class RetryPolicy {
       retryOn = isRetryable,
       onRetry,
     } = this.#options;
-    // What is committed would be done twice.
-    if (attempt > retries || error instanceof AfterCommitError || !retryOn(error)) return undefined;
-    onRetry?.(error, attempt);
-    // Full jitter: whoever collided does not collide again in step.
+    if (attempt > retries || mayBeStored(error)) return undefined;
+    try {
+      if (!withCauses(error).some((each) => retryOn(each))) return undefined;
+      onRetry?.(error, attempt);
+    } catch {
+      // The work's own error is the one that is thrown.
+      return undefined;
+    }
+    // Full jitter: transactions that collided must not collide again in step.
     return Math.random() * Math.min(maxDelay, baseDelay * 2 ** (attempt - 1));
   }
 }
 
 /**
  * Runs `work` until it succeeds or fails for good; then the last error is thrown. `mayRepeat` is asked after
- * a failure: only whoever began the whole may run it again.
+ * a failure: only the call that began the whole may run it again.
  */
 export async function withRetry<T>(
   work: () => Promise<T>,

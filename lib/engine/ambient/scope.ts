@@ -93,7 +93,9 @@ export class Scope {
   #leases = 0;
   #connection: AsyncConnection | undefined;
   #unit: UnitOfWork | undefined;
-  /** It was one transaction, or its connection the application's to commit: late work must not commit itself. */
+  /**
+   * It was one transaction, or its connection the application's to commit: late work must not commit itself.
+   */
   #hadTransaction = false;
 
   /** @internal */
@@ -161,7 +163,8 @@ export class Scope {
     if (this.#connection !== undefined) this.#beginTransaction(this.#connection);
   }
 
-  // AUTOCOMMIT promises that each statement is stored once it was answered: such a scope is not a transaction.
+  // AUTOCOMMIT promises that each statement is stored once it was answered: such a scope is not a
+  // transaction.
   #beginTransaction({ core }: AsyncConnection): void {
     if (!core.options.isLate && core.options.isAutocommit) return;
     this.#hadTransaction = true;

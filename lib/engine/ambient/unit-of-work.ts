@@ -10,8 +10,8 @@ interface UnitScope {
 
 /**
  * One run of a scope's work: of a handler, a job, a message. Its end commits or rolls back the scope's
- * transaction. From then on, what the run left behind, such as a step of a `Promise.all`, is refused; what runs
- * in the scope beside it, such as an exception filter, commits each statement by itself.
+ * transaction. From then on, what the run left behind, such as a step of a `Promise.all`, is refused; what
+ * runs in the scope beside it, such as an exception filter, commits each statement by itself.
  */
 export class UnitOfWork {
   readonly #scope: UnitScope;

@@ -139,6 +139,16 @@ export class ConnectionCore<Connection>
     }
   }
 
+  /** Warns that what was written will be rolled back, where that is so. */
+  warnOfUncommitted(): void {
+    const root = this.explicitRoot;
+    if (root?.isActive !== true || !root.hasWritten) return;
+    this.host.logger.warn(
+      `a connection was returned with a transaction that was not committed (started at ${root.origin}): what it wrote is ` +
+        `rolled back. Call connection.commit(), or use engine.begin().`,
+    );
+  }
+
   invalidate(cause: unknown): void {
     this.session.expectOpenable();
     if (this.session.state === 'unstarted') this.session.expectPooled();

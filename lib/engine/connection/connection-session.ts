@@ -208,8 +208,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#sendDeferred(control, options, send);
   }
 
-  // What was deferred stays queued until it is written: a batch may be refused before. Until then those behind
-  // it wait, since they would have to carry it.
+  // What was deferred stays queued until it is written: a batch may be refused before. Until then those
+  // behind it wait, since they would have to carry it.
   async #sendDeferred<T>(
     control: readonly Control[],
     options: CommandOptions | undefined,

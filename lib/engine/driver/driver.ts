@@ -87,7 +87,10 @@ export interface CommandOptions {
   /** Milliseconds until the command is cancelled; the connection stays usable. */
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called when the command, with the control in front of it, leaves for the server; not where it is refused before. */
+  /**
+   * Called when the command, with the control in front of it, leaves for the server; not where it is refused
+   * before.
+   */
   readonly written?: (() => void) | undefined;
   /**
    * True: `execute()` may send it while others that are so run, without waiting for their answers; with

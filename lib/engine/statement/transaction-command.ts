@@ -29,12 +29,16 @@ const FORMS: readonly (readonly [RegExp, TransactionCommandKind])[] = [
 const PLAIN =
   /^(?:START TRANSACTION|(?:BEGIN|COMMIT|END|ROLLBACK|ABORT)(?: WORK| TRANSACTION)?(?: AND NO CHAIN)?)$/;
 
-/** What a text may begin with that is, or hides, transaction control: a comment, a semicolon or one of these words. */
+/**
+ * What a text may begin with that is, or hides, transaction control: a comment, a semicolon or one of these
+ * words.
+ */
 const CANDIDATE = /^[\s;]*(?:--|\/\*|BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE)/i;
 
 /**
- * What a statement does to the transaction around it: undefined where its first words are not transaction control.
- * Comments in front of it are looked through. Of a text with several statements only the first counts.
+ * What a statement does to the transaction around it: undefined where its first words are not transaction
+ * control. Comments in front of it are looked through. Of a text with several statements only the first
+ * counts.
  */
 export function transactionCommand(sql: string): TransactionCommand | undefined {
   return CANDIDATE.test(sql) ? transactionCommandOf(splitScript(sql)[0]?.words ?? []) : undefined;
@@ -58,7 +62,8 @@ const FIRST_CHARACTERS = /[\s;\-/bceraps]/i;
  * @throws IllegalStateError for BEGIN, COMMIT, ROLLBACK and their like.
  */
 export function refuseTransactionControl(sql: string): void {
-  // Most statements are SELECT, INSERT, UPDATE and DELETE: a look at one or two characters is enough for them.
+  // Most statements are SELECT, INSERT, UPDATE and DELETE: a look at one or two characters is enough for
+  // them.
   const first = sql[0];
   if (first === undefined || !FIRST_CHARACTERS.test(first) || /^s[^t]/i.test(sql)) return;
   const command = transactionCommand(sql);

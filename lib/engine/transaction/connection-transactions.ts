@@ -70,8 +70,8 @@ export class ConnectionTransactions<Connection> {
   }
 
   /**
-   * The transaction that a statement of this caller runs in, begun where there is none; undefined: AUTOCOMMIT,
-   * it commits itself.
+   * The transaction that a statement of this caller runs in, begun where there is none; undefined:
+   * AUTOCOMMIT, it commits itself.
    */
   forStatement(): Transaction<Connection> | undefined {
     const current = this.current();
@@ -100,8 +100,8 @@ export class ConnectionTransactions<Connection> {
     if (block?.isActive === false) block.expectUsable();
   }
   /**
-   * Begins the holder's root. It waits, at its first statement, where a frame's root is in progress. `isForced`:
-   * BEGIN is sent with AUTOCOMMIT, too.
+   * Begins the holder's root. It waits, at its first statement, where a frame's root is in progress.
+   * `isForced`: BEGIN is sent with AUTOCOMMIT, too.
    */
   begin(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
     this.#expectBlock();
@@ -140,7 +140,8 @@ export class ConnectionTransactions<Connection> {
 
   /** Undefined where no other root is inside. */
   #enter(root: RootTransaction<Connection>, signal: AbortSignal | undefined): Promise<void> | undefined {
-    // Between the statements of a root that is no transaction of the server, the session is free for a stream.
+    // Between the statements of a root that is no transaction of the server, the session is free for a
+    // stream.
     if (root === this.#stream && this.#inside?.isAutocommit === true) return undefined;
     const inside = (): void => {
       this.#inside = root;
@@ -150,7 +151,10 @@ export class ConnectionTransactions<Connection> {
     return undefined;
   }
 
-  /** Runs a statement that commits itself: between two roots, never inside one. `signal` ends the wait for that. */
+  /**
+   * Runs a statement that commits itself: between two roots, never inside one. `signal` ends the wait for
+   * that.
+   */
   runBetween<T>(
     statement: () => Promise<T>,
     last: () => Promise<void> | undefined,

@@ -1,4 +1,5 @@
 import { TransactionTimeoutError } from '../errors/errors.js';
+import { onAbort } from '../util/on-abort.js';
 
 /** The end of a transaction's time, whatever its work is waiting for. */
 export class Deadline {
@@ -25,4 +26,29 @@ export class Deadline {
   clear(): void {
     clearTimeout(this.#timer);
   }
+}
+
+/** Aborted when one of both is. */
+export function eitherSignal(
+  first: AbortSignal | undefined,
+  second: AbortSignal | undefined,
+): AbortSignal | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return AbortSignal.any([first, second]);
+}
+
+/**
+ * What `work` gives; once `signal` is aborted, its reason as soon as `undo` has ended, whatever `work` does.
+ */
+export function untilAborted<T>(
+  signal: AbortSignal,
+  work: Promise<T>,
+  undo: () => Promise<void>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const forget = onAbort(signal, () => {
+      void undo().then(() => reject(signal.reason as Error));
+    });
+    work.then(resolve, reject).finally(forget);
+  });
 }

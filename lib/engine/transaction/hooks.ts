@@ -50,7 +50,9 @@ export class TransactionHooks {
     for (let hook = hooks.shift(); hook !== undefined; hook = hooks.shift()) await hook();
   }
 
-  /** Runs all of them with no active transaction, then throws {@link AfterCommitError} for the first failure. */
+  /**
+   * Runs all of them with no active transaction, then throws {@link AfterCommitError} for the first failure.
+   */
   async runAfterCommit(): Promise<void> {
     if (this.isEmpty) return;
     this.#take('afterRollback');

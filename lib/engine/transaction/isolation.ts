@@ -15,7 +15,8 @@ const LEVELS: readonly IsolationLevel[] = [
 ];
 
 /**
- * `AUTOCOMMIT`, of an engine or a connection: no BEGIN is ever sent, each statement commits itself. `begin()` and
+ * `AUTOCOMMIT`, of an engine or a connection: no BEGIN is ever sent, each statement commits itself. `begin()`
+ * and
  * `commit()` keep their meaning for the code around them and send nothing, so that VACUUM runs in a block; a
  * savepoint is refused. A stream has a transaction of its own, beside which no statement runs.
  */

@@ -38,7 +38,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     if (parent.isAutocommit) throw savepointInAutocommit();
     const options = TRANSACTION_OPTIONS.parse(given);
     checkNestedOptions(options, parent);
-    super(parent.owner, options, parent);
+    super(parent, options, parent);
     this.#own = options;
     this.#depth = depthOf(parent) + 1;
     this.#isScoped = isScoped;

@@ -46,7 +46,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.#place.isForced !== true && isAutocommit(this.#options);
   }
 
-  /** Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal */
+  /**
+   * Tells of the beginning. What a listener throws ends the transaction, in which nothing was sent. @internal
+   */
   announce(): void {
     this.#told = 'begin';
     try {
@@ -112,7 +114,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   async #beforeStore(): Promise<void> {
     try {
       this.expectActive();
-      this.expectOnServer();
+      if (this.state === 'active') this.expectOnServer();
       if (!this.hooks.isEmpty) await this.prepareCommit();
       if (this.rollbackReason === undefined) this.#tellEnd('commit');
     } catch (error) {

@@ -14,7 +14,7 @@ export interface WaitPolicy {
 /** What a statement's end is told to. */
 export interface StatementEnd {
   /** May throw: the statement fails with that. */
-  answered(): void;
+  answered(result: unknown): void;
   /** Gives what is thrown for `error`. */
   failed(error: unknown): unknown;
 }
@@ -86,7 +86,7 @@ export class StatementGate {
     return promiseTry(work).then(
       (result) => {
         try {
-          end.answered();
+          end.answered(result);
         } finally {
           this.#leave(holdsLock);
         }

@@ -85,7 +85,10 @@ export function savepointInAutocommit(): IllegalStateError {
   );
 }
 
-/** A stream on an AUTOCOMMIT connection has a transaction of its own, which other statements must not be part of. */
+/**
+ * A stream on an AUTOCOMMIT connection has a transaction of its own, which other statements must not be part
+ * of.
+ */
 export function streamIsOpen(origin: string): IllegalStateError {
   return new IllegalStateError(
     `a stream is open on this AUTOCOMMIT connection (started at ${origin}), in a transaction of its own: read it to its ` +

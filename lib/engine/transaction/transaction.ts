@@ -1,19 +1,21 @@
 import type { Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
 import { CallSite } from '../util/call-site.js';
-import { onAbort } from '../util/on-abort.js';
-import { Deadline } from './deadline.js';
+import { isWrite } from './command-tag.js';
+import { Deadline, eitherSignal, untilAborted } from './deadline.js';
 import { TransactionHooks } from './hooks.js';
 import type { TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
+import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
-import type { StatementEnd, WaitPolicy } from './statement-gate.js';
+import type { StatementEnd } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 
 /**
  * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others.
- * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the server.
+ * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the
+ * server.
  */
 export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
 
@@ -43,19 +45,21 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
   abstract readonly options: TransactionOptions;
   /** @internal */
   readonly hooks: TransactionHooks;
-  protected readonly host: TransactionHost;
+  /** @internal */
+  readonly host: TransactionHost;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
+  readonly #inner: InnerTransactions<Transaction<Connection>>;
   readonly #deadline: Deadline | undefined;
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
-  #child: Transaction<Connection> | undefined;
-  #handle: Transaction<Connection> | undefined;
   #firstError: unknown;
-  #rollbackReason: RollbackReason | undefined;
-  /** Its time ran out and its owner has not heard of it: statements of the owner are refused. */
-  #isExpired = false;
+  protected rollbackReason: RollbackReason | undefined;
+  /** Its time ran out and its owner has yet to end it: statements of the owner are refused. @internal */
+  isExpired = false;
+  /** A statement in it has changed rows or the schema, as far as command tags tell. @internal */
+  hasWritten = false;
 
   constructor(
     { connection, host }: TransactionOwner<Connection>,
@@ -66,15 +70,11 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     this.host = host;
     this.parent = parent;
     this.hooks = new TransactionHooks(host);
+    this.#inner = new InnerTransactions<Transaction<Connection>>(this, this.#gate, host);
     this.#label = label ?? new CallSite();
     if (timeout === undefined) return;
-    const origin = (): string => this.origin;
-    this.#deadline = new Deadline(timeout, origin, () => this.#expire(), parent?.deadline);
-  }
-
-  /** @internal */
-  get owner(): TransactionOwner<Connection> {
-    return { connection: this.connection, host: this.host };
+    const expire = (): void => this.#expire();
+    this.#deadline = new Deadline(timeout, () => this.origin, expire, parent?.deadline);
   }
 
   /** Where it is between its beginning and its end; see {@link TransactionState}. */
@@ -118,19 +118,14 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     return String(this.#label);
   }
 
-  /** The nested transaction that is inside now; its siblings wait. */
-  get child(): Transaction<Connection> | undefined {
-    return this.#child;
-  }
-
   /** This transaction, or the handle opened inside it: where statements of its owner run. @internal */
   get innermost(): Transaction<Connection> {
-    return this.#handle?.innermost ?? this;
+    return this.#inner.handle?.innermost ?? this;
   }
 
   /** Statements of this transaction's owner run in `handle` until that has ended. @internal */
   setCurrentHandle(handle: Transaction<Connection>): void {
-    this.#handle = handle;
+    this.#inner.enter(handle);
   }
 
   /** The statement error, or the loss, that made this transaction fail. */
@@ -147,23 +142,14 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     return this.deadline?.aborted === true;
   }
 
-  /** Its time ran out and its owner has yet to end it. @internal */
-  get isExpired(): boolean {
-    return this.#isExpired;
-  }
-
-  protected get rollbackReason(): RollbackReason | undefined {
-    return this.#rollbackReason;
-  }
-
   /** Makes the end of this transaction a rollback; nothing is thrown for it, since it was asked for. */
   setRollbackOnly(reason?: unknown): void {
-    this.#rollbackReason ??= { cause: reason, isExpected: true };
+    this.rollbackReason ??= { cause: reason, isExpected: true };
   }
 
   /** A method that took part in it failed: it may not commit, and a commit throws. @internal */
   markRollbackOnly(cause: unknown): void {
-    if (this.#rollbackReason?.isExpected !== false) this.#rollbackReason = { cause, isExpected: false };
+    if (this.rollbackReason?.isExpected !== false) this.rollbackReason = { cause, isExpected: false };
   }
 
   /** Runs before COMMIT, may write, and vetoes by throwing. */
@@ -200,13 +186,14 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
 
   /** Undoes what was done in it; one around it goes on. No effect once it has ended. */
   async rollback(): Promise<void> {
-    this.#isExpired = false;
+    this.isExpired = false;
     try {
       await this.finish(() => this.undo());
     } catch (error) {
       throw this.host.observer?.replacementOf(error) ?? error;
     } finally {
-      if (this.state !== 'committed') await this.hooks.runAfterRollback();
+      if (this.#firstError instanceof IllegalStateError) await this.hooks.runAfterUnknown();
+      else if (this.state !== 'committed') await this.hooks.runAfterRollback();
     }
   }
 
@@ -230,12 +217,12 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     await this.rollbackQuietly();
   }
 
-  /** Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement. */
-  start(): Promise<this> {
-    return new Promise((resolve) => {
-      this.expectUsable();
-      resolve(this);
-    });
+  /**
+   * Refuses a transaction that has ended. There is nothing to send: BEGIN travels with the first statement.
+   */
+  async start(): Promise<this> {
+    this.expectUsable();
+    return this;
   }
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
@@ -249,31 +236,21 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
    */
   untilDeadline<T>(work: Promise<T>): Promise<T> {
     const { deadline } = this;
-    if (deadline === undefined) return work;
-    return new Promise((resolve, reject) => {
-      const forget = onAbort(deadline, () => {
-        void this.rollbackQuietly().then(() => reject(deadline.reason as Error));
-      });
-      work.then(resolve, reject).finally(forget);
-    });
+    return deadline === undefined ? work : untilAborted(deadline, work, () => this.rollbackQuietly());
   }
 
-  /** Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal */
+  /**
+   * Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal
+   */
   execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
     this.expectUsable();
     if (this.#state !== 'pending' && !this.#gate.isHeld) return this.#attempt(send);
-    const waits = this.#waitSignal(signal);
+    const waits = eitherSignal(signal, this.deadline);
     return this.#gate.tryAcquire() ? this.#executeFirst(send, waits) : this.#executeInTurn(send, waits);
   }
 
-  #waitSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-    const { deadline } = this;
-    if (deadline === undefined || signal === undefined) return signal ?? deadline;
-    return AbortSignal.any([signal, deadline]);
-  }
-
   async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    await this.#gate.acquire(this.#waitPolicy(), signal);
+    await this.#gate.acquire(this.#inner.waitPolicy(), signal);
     if (this.isActive && this.#state === 'pending') return await this.#executeFirst(send, signal);
     this.#gate.release();
     // It was issued before the end began, so that the end waits for it.
@@ -290,14 +267,19 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
   }
 
   #attempt<T>(send: Send<T>, holdsLock = false): Promise<T> {
-    if (holdsLock) return this.#gate.run(() => send(NO_CONTROL), this, true);
-    this.#expectOnServer();
-    return this.#gate.run(() => send(NO_CONTROL), this);
+    if (!holdsLock) this.expectOnServer();
+    return this.#gate.run(() => send(NO_CONTROL), this, holdsLock);
   }
 
   /** @internal */
-  answered(): void {
-    this.#expectOnServer();
+  answered(result: unknown): void {
+    this.expectOnServer();
+    if (!this.hasWritten && isWrite(result)) this.noteWrite();
+  }
+
+  protected noteWrite(): void {
+    this.hasWritten = true;
+    this.parent?.noteWrite();
   }
 
   /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. @internal */
@@ -331,8 +313,11 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     return this.#state === 'active' && this.host.serverStatus === 'idle' && this.host.isConnected;
   }
 
-  // The server says with each answer whether it is in a transaction: outside of it a statement commits itself.
-  #expectOnServer(): void {
+  /**
+   * Refuses where the server is in no transaction any more, which it says with each answer: a statement would
+   * commit itself. @internal
+   */
+  expectOnServer(): void {
     if (this.#isEndedElsewhere) throw this.#endElsewhere();
     if (this.#state !== 'failed' || this.host.serverStatus !== 'idle') return;
     throw refused.transactionAborted({ sqlState: '25P02' }, this.#firstError);
@@ -345,64 +330,20 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     return error;
   }
 
-  /** Refuses an end of ours where the server is in no transaction any more. */
-  protected expectOnServer(): void {
-    if (this.#isEndedElsewhere) throw this.#endElsewhere();
-  }
-
-  /**
-   * A nested transaction holds the lock for its whole life, from its first statement on; `signal` ends the
-   * wait for it. @internal
-   */
+  /** Lets a nested one in for its whole life; `signal` ends its wait for those in front of it. @internal */
   admitChild(child: Transaction<Connection>, signal?: AbortSignal): Promise<void> | undefined {
-    this.expectUsable();
-    if (this.#child === child) return undefined;
-    if (!this.#gate.tryAcquire())
-      return this.#gate.acquire(this.#waitPolicy(child), signal).then(() => this.#startChild(child));
-    this.#startChild(child);
-    return undefined;
-  }
-
-  /** `child` has the lock, unless it must give it back. */
-  #startChild(child: Transaction<Connection>): void {
-    try {
-      this.expectUsable();
-      this.#expectOnServer();
-      child.expectActive();
-    } catch (error) {
-      this.#gate.release();
-      throw error;
-    }
-    this.#child = child;
+    return this.#inner.admit(child, signal);
   }
 
   /** @internal */
   releaseChild(child: Transaction<Connection>): void {
-    if (this.#handle === child) this.#handle = undefined;
-    if (this.#child !== child) return;
-    this.#child = undefined;
-    this.#gate.release();
-  }
-
-  // Siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.
-  #waitPolicy(waiting?: Transaction<Connection>): WaitPolicy {
-    const timeout = this.host.nestedWaitTimeout;
-    return {
-      timeout,
-      progress: () => this.host.commandMark,
-      refusal: () =>
-        refused.nestedBusy(timeout, {
-          waiting: waiting?.origin,
-          parent: this.origin,
-          holder: this.#child?.origin,
-        }),
-    };
+    this.#inner.release(child);
   }
 
   /** Ends it where nothing was sent in it and nothing listens; false where there is more to do. @internal */
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || !this.hooks.isEmpty) return false;
-    if (this.#rollbackReason !== undefined || this.isPastDeadline || this.host.observer !== undefined)
+    if (this.rollbackReason !== undefined || this.isPastDeadline || this.host.observer !== undefined)
       return false;
     this.#gate.close();
     void this.end('committed');
@@ -410,15 +351,16 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
   }
 
   /**
-   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then runs
-   * `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what belongs to
-   * handles inside it is kept; nested functions that were not awaited are undone.
+   * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then
+   * runs
+   * `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what belongs
+   * to handles inside it is kept; nested functions that were not awaited are undone.
    */
   protected finish(end: () => Promise<void>, keeps = false): Promise<void> {
     this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isPlain = this.#gate.isQuiet && this.#child === undefined && this.host.observer === undefined;
+    const isPlain = this.#gate.isQuiet && this.#inner.child === undefined && this.host.observer === undefined;
     this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps);
     return this.#ending;
   }
@@ -430,13 +372,15 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
   ): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
-    const child = this.#child;
+    const child = this.#inner.child;
     if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
     if (!this.#gate.isQuiet) await this.#gate.drained();
     await end();
   }
 
-  /** The outer one ends and this one with it: nothing is sent, and its hooks await the outer end. @internal */
+  /**
+   * The outer one ends and this one with it: nothing is sent, and its hooks await the outer end. @internal
+   */
   async cancel(): Promise<void> {
     await this.finish(async () => {
       if (this.parent !== undefined && this.isActive) this.hooks.moveTo(this.parent.hooks);
@@ -446,7 +390,7 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
 
   /** It stays attached until its owner rolls it back. @internal */
   onConnectionLost(cause: unknown = refused.connectionInvalidated()): void {
-    this.#child?.onConnectionLost(cause);
+    this.#inner.child?.onConnectionLost(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';
     this.#firstError = cause;
@@ -454,7 +398,7 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
 
   // Undone at once, whatever the work is waiting for, and the connection given back.
   #expire(): void {
-    this.#isExpired = true;
+    this.isExpired = true;
     this.finish(() => this.#undoAndEnd()).catch((failure: unknown) => this.host.report(failure));
   }
 
@@ -468,18 +412,12 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
 
   async #undoAndEnd(): Promise<void> {
     try {
-      if (this.isActive) await this.#undoOnServer();
-    } finally {
-      await this.end('rolled-back');
-    }
-  }
-
-  async #undoOnServer(): Promise<void> {
-    try {
-      await this.sendRollback();
+      if (this.isActive) await this.sendRollback();
     } catch (error) {
       this.host.invalidate(error);
       throw error;
+    } finally {
+      await this.end('rolled-back');
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * A copy of `defaults` with what `options` says in its place; undefined counts as not said. `settings` are merged
- * by name: one that is not named anew stays.
+ * A copy of `defaults` with what `options` says in its place; undefined counts as not said. `settings` are
+ * merged by name: one that is not named anew stays.
  */
 export function mergeOptions<T extends object>(defaults: T, options: T | undefined): T {
   if (options === undefined) return defaults;

@@ -91,7 +91,7 @@ class Bench {
 
   async statement(sql = `INSERT INTO item (name) VALUES ('${(this.#made += 1)}')`): Promise<void> {
     const values: readonly unknown[] = [];
-    const { host } = this.transaction.owner;
+    const { host } = this.transaction;
     await this.transaction.execute(async (control) => {
       const session = host as unknown as {
         execute(front: typeof control, command: { text: string; values: typeof values }): Promise<unknown>;

@@ -1,0 +1,78 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { text } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { failureOf, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('deferred');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+const date = text('SELECT CAST(:d AS timestamptz)');
+
+async function state(): Promise<unknown[]> {
+  return [
+    await engine.scalar(text("SELECT current_setting('app.tenant', TRUE)")),
+    await engine.scalar(text('SHOW transaction_read_only')),
+  ];
+}
+
+describe('what a nested transaction set', () => {
+  const refusals: Record<string, () => PromiseLike<unknown>> = {
+    'has a value that cannot be sent': () => engine.execute(date, { d: new Date(NaN) }),
+    'is aborted already': () => engine.execute(text('SELECT 1'), {}, { signal: AbortSignal.abort() }),
+    'is a stream with a value that cannot be sent': () => engine.stream(date, { d: new Date(NaN) }).all(),
+    'is the first of a nested transaction': () =>
+      engine.transaction(() => engine.execute(date, { d: new Date(NaN) })),
+  };
+  for (const [name, refused] of Object.entries(refusals)) {
+    it(`is taken back also where the statement behind it ${name}`, async () => {
+      engine = workshop.engine();
+      await engine.transaction(
+        async () => {
+          await engine.execute(text('SELECT 1'));
+          await engine.transaction(state, { settings: { 'app.tenant': 'inner' }, readOnly: true });
+          await failureOf(Promise.resolve().then(refused));
+          expect(await state()).toEqual(['outer', 'off']);
+        },
+        { settings: { 'app.tenant': 'outer' } },
+      );
+    });
+  }
+
+  it('is taken back for a statement that was issued together with a refused one', async () => {
+    engine = workshop.engine();
+    await engine.transaction(
+      async () => {
+        await engine.execute(text('SELECT 1'));
+        await engine.transaction(state, { settings: { 'app.tenant': 'inner' } });
+        const both = [failureOf(Promise.resolve(engine.execute(date, { d: new Date(NaN) }))), state()];
+        expect((await Promise.all(both))[1]).toEqual(['outer', 'off']);
+      },
+      { settings: { 'app.tenant': 'outer' } },
+    );
+  });
+
+  it('is merged by name with what is set around it', async () => {
+    engine = workshop.engine({ settings: { 'app.engine': 'e', 'app.tenant': 'e' } });
+    const read = text(
+      "SELECT current_setting('app.engine', TRUE), current_setting('app.tenant', TRUE) AS t, current_setting('app.user', TRUE) AS u",
+    );
+    const row = await engine.transaction(
+      () =>
+        engine.transaction(
+          () =>
+            engine
+              .execute(read)
+              .tuples()
+              .then((rows) => rows.one()),
+          { settings: { 'app.user': 'n' } },
+        ),
+      { settings: { 'app.tenant': 't' } },
+    );
+    expect(row).toEqual(['e', 't', 'n']);
+  });
+});

@@ -1,0 +1,150 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Client } from 'pg';
+import { IllegalStateError, text } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
+import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('server_word');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+const start = (): AsyncEngine => (engine = workshop.engine({ logger: new LogBook() }));
+
+/** Sends `sql` past the engine, on the session of the transaction in progress. */
+async function behind(connection: AsyncConnection, sql: string): Promise<void> {
+  const { driverConnection } = await connection.getRawConnection();
+  await (driverConnection as Client).query(sql);
+}
+
+describe('a statement that would change the transaction', () => {
+  it.each([
+    'COMMIT',
+    'rollback',
+    '/* done */ END',
+    '-- well\nABORT WORK',
+    '; BEGIN',
+    'START TRANSACTION READ ONLY',
+    'COMMIT AND CHAIN',
+    "PREPARE TRANSACTION 'one'",
+  ])('%j is refused before it is sent, and the transaction goes on', async (sql) => {
+    await start().transaction(async () => {
+      await engine.execute(insert('before'));
+      const connection = engine.currentConnection();
+      const sendings: (() => PromiseLike<unknown>)[] = [
+        () => engine.execute(text(sql)),
+        () => connection.execDriverSql(sql),
+        () => connection.stream(text(sql)).all(),
+      ];
+      for (const sending of sendings)
+        expect(await failureOf(Promise.resolve().then<unknown>(sending))).toBeInstanceOf(IllegalStateError);
+      await engine.execute(insert('after'));
+    });
+    expect(await workshop.names()).toEqual(['after', 'before']);
+  });
+
+  it('is refused outside of transactions, too', async () => {
+    expect(await failureOf(Promise.resolve().then(() => start().execute(text('BEGIN'))))).toBeInstanceOf(
+      IllegalStateError,
+    );
+  });
+
+  it.each(['SAVEPOINT mine', "COMMIT PREPARED 'no'", 'SET TRANSACTION READ ONLY', 'PREPARE p AS SELECT 1'])(
+    '%j is not such a statement',
+    async (sql) => {
+      const failure: unknown = await start()
+        .transaction(() =>
+          engine
+            .execute(text(sql))
+            .all()
+            .catch((error: unknown) => Promise.reject(error)),
+        )
+        .catch((error: unknown) => error);
+      expect(failure).not.toBeInstanceOf(IllegalStateError);
+    },
+  );
+});
+
+describe('a transaction that something else ended on the server', () => {
+  it.each(['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN; ROLLBACK'])(
+    'by %j refuses the next statement, which would commit itself, and throws',
+    async (sql) => {
+      const work = start().transaction(async () => {
+        await engine.execute(insert('before'));
+        await behind(engine.currentConnection(), sql);
+        const late = await failureOf(engine.execute(insert('late')));
+        const later = await failureOf(engine.transaction(() => engine.execute(insert('later'))));
+        expect([late, later].every((each) => each instanceof IllegalStateError)).toBe(true);
+      });
+      expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
+      expect(await workshop.names()).toEqual(sql.startsWith('COMMIT') ? ['before'] : []);
+    },
+  );
+
+  it('throws also where no statement comes after it', async () => {
+    const work = start().begin(async (connection) => {
+      await connection.execute(insert('before'));
+      await behind(connection, 'ROLLBACK');
+    });
+    expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
+  });
+
+  it('throws at the end of a nested one that is inside', async () => {
+    await start()
+      .begin(async (connection) => {
+        await connection.execute(insert('before'));
+        const nested = connection.beginNested(async () => {
+          await connection.execute(insert('inside'));
+          await behind(connection, 'ROLLBACK');
+        });
+        expect(await failureOf(nested)).toBeInstanceOf(IllegalStateError);
+      })
+      .catch(() => undefined);
+    expect(await workshop.names()).toEqual([]);
+  });
+
+  it('refuses statements until it is rolled back; then the connection works again', async () => {
+    const connection = await start().connect();
+    await connection.execute(insert('before'));
+    await behind(connection, 'ROLLBACK');
+    for (const attempt of ['first', 'second'])
+      expect(await failureOf(connection.execute(insert(attempt)))).toBeInstanceOf(IllegalStateError);
+    expect(await failureOf(connection.commit())).toBeInstanceOf(IllegalStateError);
+    await connection.rollback();
+    await connection.execute(insert('after'));
+    await connection.commit();
+    await connection.close();
+    expect(await workshop.names()).toEqual(['after']);
+  });
+
+  it('runs afterCompletion hooks alone: what it wrote may be stored', async () => {
+    const ran: string[] = [];
+    await start()
+      .transaction(async () => {
+        await engine.execute(insert('before'));
+        engine.afterCommit(() => ran.push('commit'));
+        engine.afterRollback(() => ran.push('rollback'));
+        engine.afterCompletion(() => ran.push('completion'));
+        await behind(engine.currentConnection(), 'COMMIT');
+      })
+      .catch(() => undefined);
+    expect(ran).toEqual(['completion']);
+  });
+});
+
+describe('a BEGIN that the raw client sent', () => {
+  it('is refused as a part of what comes next, in a transaction and in AUTOCOMMIT', async () => {
+    const connection = await start().connect();
+    await connection.executionOptions({ isolationLevel: 'AUTOCOMMIT' });
+    await behind(connection, 'BEGIN');
+    expect(await failureOf(connection.execute(insert('alone')))).toBeInstanceOf(IllegalStateError);
+    await connection.executionOptions({ isolationLevel: 'READ COMMITTED' });
+    expect(await failureOf(connection.execute(insert('inside')))).toBeInstanceOf(IllegalStateError);
+    await connection.rollback();
+    await connection.close();
+    expect(await workshop.names()).toEqual([]);
+  });
+});
