@@ -116,8 +116,8 @@ export function interceptorProvider(name: string): Provider {
 }
 
 /**
- * The settings of `forRoot`. A factory, since Nest keeps values where they can be enumerated, and so that a wrong
- * option fails the start of the application and not the import of a file.
+ * The settings of `forRoot`. A factory, since Nest keeps values where they can be enumerated, and so that a
+ * wrong option fails the start of the application and not the import of a file.
  */
 export function settingsProvider(name: string, options: DatabaseModuleOptions): Provider {
   return {

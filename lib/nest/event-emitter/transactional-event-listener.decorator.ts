@@ -42,8 +42,8 @@ export type MethodDecoratorOf = <Method extends (...args: never[]) => unknown>(
 /**
  * `@OnEvent()` for a listener that must not run ahead of the transaction in which its event was emitted: it
  * runs at the `phase` of that transaction, awaited, and not at all where the phase never comes. An event that
- * was emitted outside a transaction runs an `afterCommit` listener at once and leaves the others out, as hooks
- * do.
+ * was emitted outside a transaction runs an `afterCommit` listener at once and leaves the others out, as
+ * hooks do.
  *
  * What a listener throws is logged, as with `@OnEvent()`; with `suppressErrors: false` it becomes an
  * `AfterCommitError` of the transaction's caller. A `beforeCommit` listener that throws vetoes the commit,

@@ -131,7 +131,8 @@ function copyOf(context: unknown): object {
 }
 
 /**
- * The COMMIT comes before the answer; its failure is thrown, so that the application's errorFormatter sees it.
+ * The COMMIT comes before the answer; its failure is thrown, so that the application's errorFormatter sees
+ * it.
  */
 function addMercuriusHooks({ graphql }: MercuriusHost, operations: GraphqlOperations): void {
   const mutations = new WeakSet<MercuriusContext>();

@@ -83,8 +83,8 @@ export class GraphqlOperation {
   }
 
   /**
-   * All its fields are resolved. One of a batch waits for the others: they share the unit, and its answer must
-   * not claim what the failure of another one undoes. Idempotent.
+   * All its fields are resolved. One of a batch waits for the others: they share the unit, and its answer
+   * must not claim what the failure of another one undoes. Idempotent.
    */
   end(hasFailed: boolean, isBatched = false): Promise<OperationOutcome> {
     this.#ending ??= this.#end(hasFailed, isBatched);

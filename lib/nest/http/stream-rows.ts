@@ -13,6 +13,9 @@ export interface StreamRowsOptions extends RowTextOptions {
   readonly filename?: string | undefined;
 }
 
+/** In ms: a client that takes nothing for so long must not keep a connection of the pool. */
+const READ_TIMEOUT = 60_000;
+
 const STREAM_ROWS_OPTIONS = new OptionTable<StreamRowsOptions>(
   'streamRows',
   { ...rowTextRules, filename: wordRule },
@@ -23,15 +26,16 @@ const STREAM_ROWS_OPTIONS = new OptionTable<StreamRowsOptions>(
  * Sends the rows of a stream as the body of a response: `return streamRows(engine.stream(statement), {
  * format: 'csv' })`.
  *
- * Written as {@link RowTextStream} says. When the client hangs up, the cursor is closed. An error after the
+ * Written as {@link RowTextStream} says. When the client hangs up, or takes nothing for
+ * `readTimeout` (60,000 ms), the cursor is closed. An error after the
  * first chunk cuts the connection, so that no client takes the part for the whole; one before it is answered
  * with 500. To have it in an exception filter instead, `await result.open()` first.
  *
  * @throws ArgumentError for another format.
  */
 export function streamRows<R>(result: AsyncResult<R>, options: StreamRowsOptions): StreamableFile {
-  const { filename, ...text } = STREAM_ROWS_OPTIONS.parse(options);
-  const rows = new RowTextStream(result, text);
+  const { filename, readTimeout = READ_TIMEOUT, ...text } = STREAM_ROWS_OPTIONS.parse(options);
+  const rows = new RowTextStream(result, { ...text, readTimeout });
   const file = new StreamableFile(rows, {
     type: rows.contentType,
     ...(filename !== undefined && { disposition: attachmentDisposition(filename) }),

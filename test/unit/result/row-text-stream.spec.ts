@@ -110,17 +110,58 @@ describe('CSV', () => {
   });
 
   it.each([
-    ['=1+1', "'=1+1"],
-    ['@SUM(A1)', "'@SUM(A1)"],
-    ['-2+3', "'-2+3"],
-    ['\t=1', "'\t=1"],
+    ['=1+1', `"'=1+1"`],
+    ['@SUM(A1)', `"'@SUM(A1)"`],
+    ['-2+3', `"'-2+3"`],
+    ['\t=1', `"'\t=1"`],
+    ['\n=1', `"'\n=1"`],
+    ['  +1+1', `"'  +1+1"`],
+    ['\u200b=1', `"'\u200b=1"`],
+    ['\uff1d1', `"'\uff1d1"`],
+    ['\uff0b1', `"'\uff0b1"`],
+    ['\uff0d1', `"'\uff0d1"`],
+    ['\uff201', `"'\uff201"`],
     ['=HYPERLINK("x","y")', '"\'=HYPERLINK(""x"",""y"")"'],
+    ['a;=1', '"a;=1"'],
+    ['a\t=1', '"a\t=1"'],
+    [{ a: ';=1' }, '"{""a"":"";=1""}"'],
+    [Buffer.from('fbe0', 'hex'), `"'++A="`],
     ['-1.5', '-1.5'],
     ['+49e3', '+49e3'],
-    ['a=1', 'a=1'],
+    [-1.5, '-1.5'],
+    [new Date(0), '1970-01-01T00:00:00.000Z'],
+    ['a=1', '"a=1"'],
   ])('disarms %j as %j when asked', async (value, expected) => {
     const options = { format: 'csv', header: false, escapeFormulas: true } as const;
     expect(await valueAs(value, options)).toBe(`${expected}\r\n`);
+  });
+});
+
+describe('the names of columns', () => {
+  it('are disarmed as values are', async () => {
+    const options = { format: 'csv', escapeFormulas: true } as const;
+    expect(await written(['=1+1'], [], options)).toBe(`"'=1+1"\r\n`);
+  });
+});
+
+describe('readTimeout', () => {
+  const options = { format: 'ndjson', readTimeout: 20 } as const;
+
+  it('closes the cursor of a stream whose reader takes nothing', async () => {
+    const stream = new RowTextStream(new AsyncResult(manyRows(100_000)), options);
+    const failed = once(stream, 'error');
+    await once(stream, 'readable');
+    expect(await failed).toEqual([expect.objectContaining({ name: 'ResourceClosedError' })]);
+    expect(stream.closed || stream.destroyed).toBe(true);
+  });
+
+  it('does not count once the cursor has given its last row', async () => {
+    const rows = manyRows(50);
+    const stream = new RowTextStream(new AsyncResult(rows), options);
+    await once(stream, 'readable');
+    await vi.waitFor(() => expect(rows.releases).toBe(1));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect((await textOf(stream)).match(/\n/g)).toHaveLength(50);
   });
 });
 

@@ -1,7 +1,6 @@
 import { ArgumentError } from '../../errors/errors.js';
-import type { AsyncResult } from '../async-result.js';
-import type { AsyncTupleResult } from '../async-result.js';
-import { flagRule, oneOf } from '../../util/option-rule.js';
+import type { AsyncResult, AsyncTupleResult } from '../async-result.js';
+import { durationRule, flagRule, LONGEST_TIMER, oneOf } from '../../util/option-rule.js';
 import { OptionTable, type OptionRules } from '../../util/option-table.js';
 import { csvField, toJson } from './row-text.js';
 
@@ -17,11 +16,17 @@ export interface RowTextOptions {
    */
   readonly byteOrderMark?: boolean | undefined;
   /**
-   * CSV only: puts an apostrophe before text that a spreadsheet would take for a formula (it begins with `=`,
-   * `+`, `-`, `@`, a tab or a carriage return, and is no number). Default false: values are written as they
-   * are. Set it when people type the values and other people open the file in a spreadsheet.
+   * CSV only: quotes every text, and puts an apostrophe before one that a spreadsheet would take for a
+   * formula: it begins with `=`, `+`, `-`, `@` or their full-width forms, also behind white space, and is not
+   * a number. Names of columns too. Default false: values are written as they are. Set it when people type
+   * the values and other people open the file in a spreadsheet.
    */
   readonly escapeFormulas?: boolean | undefined;
+  /**
+   * Closes the stream, and with it its cursor, when its reader takes nothing for so many milliseconds.
+   * Default: no limit; of `streamRows` 60,000.
+   */
+  readonly readTimeout?: number | undefined;
 }
 
 /** What each option of rows as text may be. */
@@ -30,6 +35,7 @@ export const rowTextRules: OptionRules<RowTextOptions> = {
   header: flagRule,
   byteOrderMark: flagRule,
   escapeFormulas: flagRule,
+  readTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
 };
 
 export const ROW_TEXT_OPTIONS = new OptionTable<RowTextOptions>('RowTextStream', rowTextRules, 'refused');

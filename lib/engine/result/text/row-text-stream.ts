@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { ArgumentError } from '../../errors/errors.js';
+import { ArgumentError, ResourceClosedError } from '../../errors/errors.js';
 import { describeKind } from '../../util/describe-value.js';
 import { AsyncResult } from '../async-result.js';
 import { formatOf, ROW_TEXT_OPTIONS } from './row-format.js';
@@ -29,6 +29,8 @@ export class RowTextStream extends Readable {
   readonly #result: AsyncResult<unknown>;
   readonly #format: RowFormat;
   #state: ReadableState = 'fresh';
+  readonly #readTimeout: number | undefined;
+  #readTimer: NodeJS.Timeout | undefined;
   #rows: readonly unknown[] = [];
   #position = 0;
 
@@ -40,7 +42,9 @@ export class RowTextStream extends Readable {
         `RowTextStream needs the result of stream(); got ${describeKind(result)}. Pass engine.stream(statement).`,
       );
     }
-    this.#format = formatOf(result, ROW_TEXT_OPTIONS.parse(options));
+    const parsed = ROW_TEXT_OPTIONS.parse(options);
+    this.#format = formatOf(result, parsed);
+    this.#readTimeout = parsed.readTimeout;
   }
 
   /** The media type of the format, with its charset. */
@@ -50,8 +54,11 @@ export class RowTextStream extends Readable {
 
   /** @internal */
   override _read(): void {
+    clearTimeout(this.#readTimer);
     this.#nextChunk().then(
       (chunk) => {
+        // Started first: with room for more, push() asks for the next chunk.
+        if (this.#state !== 'finished') this.#waitForReader();
         if (chunk !== '') this.push(chunk);
         if (this.#state === 'finished') this.push(null);
       },
@@ -59,8 +66,22 @@ export class RowTextStream extends Readable {
     );
   }
 
+  #waitForReader(): void {
+    const timeout = this.#readTimeout;
+    if (timeout === undefined || this.destroyed) return;
+    const giveUp = (): void => {
+      this.destroy(
+        new ResourceClosedError(
+          `nothing was read of these rows for ${timeout} ms: their cursor is closed. Read on, or raise readTimeout.`,
+        ),
+      );
+    };
+    this.#readTimer = setTimeout(giveUp, timeout).unref();
+  }
+
   /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearTimeout(this.#readTimer);
     this.#rows = [];
     this.#result.close().then(
       () => callback(error),

@@ -1,5 +1,6 @@
 const NEEDS_QUOTES = /[",\r\n]/;
-const LOOKS_LIKE_FORMULA = /^[=+\-@\t\r]/;
+/** Spreadsheets skip white space and invisible characters, and read full-width signs as the plain ones. */
+const LOOKS_LIKE_FORMULA = /^(?:[\t\r\n]|[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20])/u;
 const IS_NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /** JSON of a row or a value: bytes are base64, a bigint is a string of its digits. */
@@ -15,10 +16,22 @@ export function csvField(value: unknown, escapesFormulas: boolean): string {
   const text = plainText(value);
   // As COPY has it, so that an empty string is not read back as NULL.
   if (text === '') return '""';
-  const isFormula =
-    escapesFormulas && typeof value === 'string' && LOOKS_LIKE_FORMULA.test(text) && !IS_NUMBER.test(text);
-  const safe = isFormula ? `'${text}` : text;
-  return NEEDS_QUOTES.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  if (escapesFormulas && isText(value, text)) return safeField(text);
+  return NEEDS_QUOTES.test(text) ? quoted(text) : text;
+}
+
+/** Quoted in any case, because a spreadsheet may separate fields by another character. */
+function safeField(text: string): string {
+  return quoted(LOOKS_LIKE_FORMULA.test(text) ? `'${text}` : text);
+}
+
+function isText(value: unknown, text: string): boolean {
+  if (typeof value === 'string') return !IS_NUMBER.test(text);
+  return typeof value === 'object' && !(value instanceof Date);
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', '""')}"`;
 }
 
 function plainText(value: unknown): string {
