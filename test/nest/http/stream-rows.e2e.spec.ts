@@ -19,6 +19,11 @@ const MANY = sql`SELECT n, repeat('x', 1000) AS filler FROM generate_series(1, 1
 class EngineRows {
   constructor(private readonly engine: AsyncEngine) {}
 
+  @Get('unread')
+  unread(): StreamableFile {
+    return streamRows(this.engine.stream(MANY), { format: 'csv', readTimeout: 100 });
+  }
+
   @Get(':format')
   rows(@Param('format') format: StreamRowsOptions['format']): StreamableFile {
     return streamRows(this.engine.stream(MANY), { format });
@@ -28,6 +33,11 @@ class EngineRows {
 @Controller('connection')
 class ConnectionRows {
   constructor(private readonly connection: AsyncConnection) {}
+
+  @Get('unread')
+  unread(): StreamableFile {
+    return streamRows(this.connection.stream(MANY), { format: 'csv', readTimeout: 100 });
+  }
 
   @Get(':format')
   rows(@Param('format') format: StreamRowsOptions['format']): StreamableFile {
@@ -68,6 +78,17 @@ describe.each(ADAPTERS)('streamRows over HTTP/1.1 on %s', (_adapter, createAdapt
       await expectIdle(running.get(AsyncEngine), database);
       // The one connection there is works for the next.
       expect(await running.get(AsyncEngine).scalar(sql`SELECT 1`)).toBe(1);
+    },
+  );
+
+  it.each(['engine', 'connection'])(
+    'frees cursor, transaction and connection of the %s when a reader takes nothing for readTimeout',
+    async (handle) => {
+      const request = openRequest(`${running.url}/${handle}/unread`);
+      const response = await request.response;
+      await expectIdle(running.get(AsyncEngine), database);
+      const text = response.setEncoding('utf8').toArray();
+      await expect(text).rejects.toThrow('aborted');
     },
   );
 });

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { connect as connectSecond } from 'node:http2';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { Body, Controller, Get, Injectable, Post, Req, StreamableFile } from '@nestjs/common';
+import { Body, Controller, Get, Injectable, Module, Post, Req, StreamableFile } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
+import { configure } from '@codegenie/serverless-express';
+import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { AsyncConnection, AsyncEngine, DatabaseModule, sql, streamRows } from 'nest-async-engine';
@@ -156,6 +158,32 @@ describe('the scope of a request', () => {
     mayGoOn.open();
     await passed.opened;
     await expect(running.close()).resolves.toBeUndefined();
+  });
+
+  it('ends under an adapter without sockets, whose responses never emit close', async () => {
+    @Module({
+      imports: [DatabaseModule.forRoot({ url: database.url, ...OPTIONS })],
+      controllers: [Routes],
+      providers: [Stage],
+    })
+    class AppModule {}
+    const app = await NestFactory.create(AppModule, { logger: false });
+    await app.init();
+    const handler = configure({ app: app.getHttpAdapter().getInstance() as never }) as unknown as (
+      event: object,
+      context: object,
+    ) => Promise<{ statusCode: number }>;
+    const event = {
+      version: '2.0',
+      rawPath: '/rows',
+      rawQueryString: '',
+      headers: { host: 'test' },
+      requestContext: { http: { method: 'GET', path: '/rows', sourceIp: '127.0.0.1' }, stage: '$default' },
+      isBase64Encoded: false,
+    };
+    expect((await handler(event, {})).statusCode).toBe(200);
+    await expectIdle(app.get(AsyncEngine), database);
+    await app.close();
   });
 
   it('ends with an upload over HTTP/2 that is cut', async () => {
