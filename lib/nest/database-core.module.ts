@@ -3,6 +3,7 @@ import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleInit } f
 import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope/connection-guards.js';
 
 /**
@@ -11,8 +12,8 @@ import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope
  */
 @Global()
 @Module({
-  providers: [Databases, ConnectionConsumers, GraphqlDrivers],
-  exports: [Databases, ConnectionConsumers, GraphqlDrivers],
+  providers: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
+  exports: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
 })
 export class DatabaseCoreModule implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   constructor(

@@ -9,6 +9,7 @@ import { GraphqlOperationPlugin } from './graphql/graphql-operation.plugin.js';
 import { GraphqlOperations } from './graphql/graphql-operations.js';
 import { openDatabase } from './open-database.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
 import type {
   DatabaseModuleAsyncOptions,
@@ -95,6 +96,7 @@ export function interceptorProvider(name: string): Provider {
       ConnectionConsumers,
       getOperationsToken(name),
       ApplicationConfig,
+      MessageInterceptor,
     ],
     useFactory: (
       engine: AsyncEngine,
@@ -102,6 +104,7 @@ export function interceptorProvider(name: string): Provider {
       consumers: ConnectionConsumers,
       operations: GraphqlOperations,
       config: ApplicationConfig,
+      messages: MessageInterceptor,
     ) => {
       const interceptor = new RequestScopeInterceptor(engine, options.requestScope, {
         isHandedTo: (type) => consumers.uses(type, getConnectionToken(name)),
@@ -110,6 +113,7 @@ export function interceptorProvider(name: string): Provider {
       // As an APP_INTERCEPTOR, its place would be that of its module among the imports. In front of all
       // others, a failure of any of them undoes the unit.
       config.getGlobalInterceptors().unshift(interceptor);
+      messages.add(engine, interceptor);
       return interceptor;
     },
   };

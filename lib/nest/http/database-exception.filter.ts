@@ -1,6 +1,7 @@
 import { Catch, HttpException, HttpStatus, Logger } from '@nestjs/common';
 import type { ArgumentsHost, HttpServer } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
+import type { Observable } from 'rxjs';
 import {
   CheckViolationError,
   EngineError,
@@ -11,6 +12,8 @@ import {
   UniqueViolationError,
 } from '../../engine/index.js';
 import { mayTryAgain } from './another-attempt.js';
+import { answerOutsideHttp } from './message-answer.js';
+import type { ErrorAnswer } from './message-answer.js';
 import { PLAIN_RESPONSE } from './plain-response.js';
 
 type ErrorClass = abstract new (...args: never[]) => EngineError;
@@ -25,6 +28,12 @@ const ANSWERS: readonly (readonly [HttpStatus, string, readonly ErrorClass[]])[]
   [HttpStatus.UNPROCESSABLE_ENTITY, 'Unprocessable Entity', [NotNullViolationError, CheckViolationError]],
 ];
 
+/** What Nest says of an error that is not for the client. */
+const UNKNOWN: ErrorAnswer = {
+  statusCode: HttpStatus.INTERNAL_SERVER_ERROR,
+  message: 'Internal server error',
+};
+
 /** Seconds; longer than a transaction in the way, short for a server that was restarted. */
 const RETRY_AFTER = '1';
 
@@ -33,7 +42,8 @@ const RETRY_AFTER = '1';
  * unique and foreign keys, 422 for NOT NULL and CHECK, 503 with `Retry-After` where another attempt may
  * succeed (no connection, a limit of time, another transaction in the way). The body has the error's `code`
  * and nothing of the statement; every other error stays a 500. Works as `APP_FILTER`, in `@UseFilters()` and
- * by `new`. Outside of HTTP it is thrown on as an `HttpException`.
+ * by `new`. The client of a message gets the same in the way of its transport, that of a socket by the event
+ * `exception`, that of a GraphQL operation among its errors.
  *
  * @example
  * ```ts
@@ -45,17 +55,26 @@ export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
   private readonly log = new Logger(DatabaseExceptionFilter.name);
 
   /** Answers `error`, or leaves it to Nest. */
-  override catch(error: EngineError, host: ArgumentsHost): void {
+  override catch(error: EngineError, host: ArgumentsHost): Observable<never> | undefined {
     const answer = answerTo(error);
-    if (answer !== undefined && host.getType() !== 'http') throw answer;
-    const adapter = this.applicationRef ?? this.httpAdapterHost?.httpAdapter ?? PLAIN_RESPONSE;
-    if (answer?.getStatus() === (HttpStatus.SERVICE_UNAVAILABLE as number)) {
-      // The client is told to come back, and the log why.
+    // The client is told to come back, and the log why.
+    if (answer?.statusCode === (HttpStatus.SERVICE_UNAVAILABLE as number)) {
       this.log.warn(`${error.name}: ${error.message}`);
-      this.retryLater(adapter, host);
     }
-    if (adapter === PLAIN_RESPONSE) new BaseExceptionFilter(adapter).catch(answer ?? error, host);
-    else super.catch((answer ?? error) as EngineError, host);
+    if (host.getType() !== 'http') {
+      if (answer === undefined) this.log.error(error.message, error.stack);
+      return answerOutsideHttp(answer ?? UNKNOWN, host);
+    }
+    this.answerHttp(error, answer, host);
+    return undefined;
+  }
+
+  private answerHttp(error: EngineError, answer: ErrorAnswer | undefined, host: ArgumentsHost): void {
+    const adapter = this.applicationRef ?? this.httpAdapterHost?.httpAdapter ?? PLAIN_RESPONSE;
+    const exception = answer && new HttpException(answer, answer.statusCode, { cause: error });
+    if (answer?.statusCode === (HttpStatus.SERVICE_UNAVAILABLE as number)) this.retryLater(adapter, host);
+    if (adapter === PLAIN_RESPONSE) new BaseExceptionFilter(adapter).catch(exception ?? error, host);
+    else super.catch((exception ?? error) as EngineError, host);
   }
 
   private retryLater(adapter: HttpServer, host: ArgumentsHost): void {
@@ -64,10 +83,11 @@ export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
   }
 }
 
-function answerTo(error: EngineError): HttpException | undefined {
-  const answer = (status: HttpStatus, message: string) =>
-    new HttpException({ statusCode: status, message, code: error.code }, status, { cause: error });
-  if (mayTryAgain(error)) return answer(HttpStatus.SERVICE_UNAVAILABLE, 'Service Unavailable');
+function answerTo(error: EngineError): ErrorAnswer | undefined {
+  const { code } = error;
+  if (mayTryAgain(error)) {
+    return { statusCode: HttpStatus.SERVICE_UNAVAILABLE, message: 'Service Unavailable', code };
+  }
   const found = ANSWERS.find(([, , classes]) => classes.some((type) => error instanceof type));
-  return found && answer(found[0], found[1]);
+  return found && { statusCode: found[0], message: found[1], code };
 }

@@ -10,6 +10,8 @@ export interface HandlerKind {
   readonly values: HandlerValues;
   /** Over HTTP. */
   readonly response: ResponseEnd | undefined;
+  /** True: the scope was opened for this handler, and what is around it is outside of the scope. */
+  readonly hasOwnScope: boolean;
   /** False: it is a part of a larger operation, with whose end the transaction ends. */
   endsUnit(): boolean;
   /** How long a handler that has answered nothing may run on after its client has gone, in ms. */
@@ -47,15 +49,18 @@ export class HandlerExecution {
 
   /** Runs the handler as a unit of the scope: what it leaves running is refused after its end. */
   follow(handle: () => Observable<unknown>): void {
-    const source = this.#scope.openUnit().run(handle);
-    this.#source = source.subscribe({
-      next: (value) => this.#deferred.take(value),
-      error: (error: unknown) => {
-        this.#deferred.takeAll();
-        void this.#fail(error);
-      },
-      complete: () => this.#complete(this.#deferred.takeAll()),
+    // Subscribed to in the unit, too: that is when an Observable of the handler runs.
+    this.#scope.openUnit().run(() => {
+      this.#source = handle().subscribe({
+        next: (value) => this.#deferred.take(value),
+        error: (error: unknown) => {
+          this.#deferred.takeAll();
+          void this.#fail(error);
+        },
+        complete: () => this.#complete(this.#deferred.takeAll()),
+      });
     });
+    if (this.#state === 'ended') this.#source?.unsubscribe();
   }
 
   /** The response or the message that the handler works for is over. */
@@ -76,7 +81,7 @@ export class HandlerExecution {
   #answer(value: unknown): void {
     // It has answered and goes on: a stream, which can be stopped.
     if (this.#state === 'orphaned') return this.#stop();
-    this.#out.next(value);
+    this.#tell(() => this.#out.next(value));
   }
 
   #stop(): void {
@@ -103,8 +108,11 @@ export class HandlerExecution {
       for (const value of values) this.#out.next(value);
       this.#out.complete();
     };
-    if (settling === undefined) return answer();
-    settling.then(answer, (error: unknown) => this.#commitFailed(error));
+    if (settling === undefined) return this.#tell(answer);
+    settling.then(
+      () => this.#tell(answer),
+      (error: unknown) => this.#commitFailed(error),
+    );
   }
 
   #commitFailed(error: unknown): void {
@@ -124,11 +132,17 @@ export class HandlerExecution {
     this.#reject(error);
   }
 
-  /** An exception filter may write: beside the unit where the scope is still open, or outside of it. */
   #reject(error: unknown): void {
-    const tell = (): void => this.#out.error(error);
-    if (this.#scope.isOpen) this.#scope.run(tell);
-    else this.#scope.runOutside(tell);
+    this.#tell(() => this.#out.error(error));
+  }
+
+  /**
+   * What is around the handler, such as an exception filter, may write: beside the unit where its scope is
+   * that of the request and still open, or outside of the scope.
+   */
+  #tell(work: () => void): void {
+    if (this.#scope.isOpen && !this.#kind.hasOwnScope) this.#scope.run(work);
+    else this.#scope.runOutside(work);
   }
 
   /** Where a failure can no longer be answered, it is at least reported. */

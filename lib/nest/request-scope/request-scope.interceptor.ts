@@ -34,13 +34,14 @@ export class RequestScopeInterceptor implements NestInterceptor {
   /** Each subscription is one run of the handler: one that is tried again has a unit of its own. */
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return new Observable((out) => {
-      const scope = this.operationScope(context) ?? this.engine.currentScope() ?? this.openScope(context);
+      const around = this.operationScope(context) ?? this.engine.currentScope();
+      const scope = around ?? this.openScope(context);
       const { owner } = scope;
       const request = owner instanceof HttpRequestScope ? owner : undefined;
       const execution = new HandlerExecution(
         scope,
         this.engine.logger,
-        this.kindOf(context, scope, request),
+        this.kindOf(context, scope, around === undefined, request),
         out,
       );
       request?.handlerStarted();
@@ -71,12 +72,14 @@ export class RequestScopeInterceptor implements NestInterceptor {
   private kindOf(
     context: ExecutionContext,
     scope: Scope,
+    hasOwnScope: boolean,
     request: HttpRequestScope | undefined,
   ): HandlerKind {
     const isHttp = context.getType() === 'http';
     return {
       values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
+      hasOwnScope,
       response: isHttp ? request?.response : undefined,
       endsUnit: () => !this.surroundings.operations.covers(scope),
     };

@@ -11,6 +11,10 @@ export const NEST_METADATA = {
   graphqlOperation: 'graphql:resolver_type',
   /** `@Plugin()`, by which Apollo's module finds a plugin among the providers. */
   graphqlPlugin: 'graphql:plugin',
+  /** `@MessagePattern()`, `@EventPattern()`. */
+  messagePattern: 'microservices:pattern',
+  /** `@UseInterceptors()`, on a class or a method. */
+  interceptors: '__interceptors__',
 } as const;
 
 /** The token under which Nest's GraphQL module keeps its options. */

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, UseFilters } from '@nestjs/common';
 import type { INestApplication } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
@@ -15,7 +15,14 @@ import { Observable, interval, map } from 'rxjs';
 import { io } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { AsyncConnection, AsyncEngine, DatabaseModule, Transactional, sql } from 'nest-async-engine';
+import {
+  AsyncConnection,
+  AsyncEngine,
+  DatabaseExceptionFilter,
+  DatabaseModule,
+  Transactional,
+  sql,
+} from 'nest-async-engine';
 import { Barrier, Latch, eventually } from '../../support/process/barrier.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
 import { createDatabase } from '../../support/server/postgres.js';
@@ -90,6 +97,12 @@ class Gateway implements OnGatewayConnection, OnGatewayDisconnect {
     this.stage.ended.open(await last.then(() => 'stored', String));
   }
 
+  @UseFilters(DatabaseExceptionFilter)
+  @SubscribeMessage('taken')
+  async taken(): Promise<void> {
+    await this.connection.execute(sql`INSERT INTO people VALUES ('ann')`);
+  }
+
   @SubscribeMessage('ticks')
   ticks(): Observable<object> {
     return interval(1).pipe(map((data) => ({ event: 'ticks', data })));
@@ -99,6 +112,8 @@ class Gateway implements OnGatewayConnection, OnGatewayDisconnect {
 /** One client, over either library. */
 interface Client {
   ask(event: string, data?: unknown): Promise<unknown>;
+  /** What comes next under this name. */
+  hear(event: string): Promise<unknown>;
   send(event: string, data?: unknown): void;
   close(): void;
 }
@@ -107,7 +122,7 @@ async function connectWs(url: string): Promise<Client> {
   const socket = new WebSocket(url.replace('http', 'ws'));
   await new Promise((resolve) => socket.once('open', resolve));
   const send = (event: string, data: unknown = {}): void => socket.send(JSON.stringify({ event, data }));
-  const ask = (event: string, data?: unknown): Promise<unknown> =>
+  const hear = (event: string): Promise<unknown> =>
     new Promise((resolve) => {
       const listen = (message: Buffer): void => {
         const answer = JSON.parse(message.toString()) as { event: string; data: unknown };
@@ -116,26 +131,33 @@ async function connectWs(url: string): Promise<Client> {
         resolve(answer.data);
       };
       socket.on('message', listen);
-      send(event, data);
     });
-  return { send, ask, close: () => socket.terminate() };
+  const ask = (event: string, data?: unknown): Promise<unknown> => {
+    const answer = hear(event);
+    send(event, data);
+    return answer;
+  };
+  return { send, ask, hear, close: () => socket.terminate() };
 }
 
 async function connectIo(url: string): Promise<Client> {
   const socket = io(url, { transports: ['websocket'], forceNew: true, reconnection: false });
   await new Promise<void>((resolve) => socket.once('connect', resolve));
-  const ask = (event: string, data?: unknown): Promise<unknown> =>
-    new Promise((resolve) => {
-      socket.once(event, resolve);
-      socket.emit(event, data);
-    });
-  return { ask, send: (event, data) => void socket.emit(event, data), close: () => void socket.disconnect() };
+  const hear = (event: string): Promise<unknown> => new Promise((resolve) => socket.once(event, resolve));
+  const ask = (event: string, data?: unknown): Promise<unknown> => {
+    const answer = hear(event);
+    socket.emit(event, data);
+    return answer;
+  };
+  const send = (event: string, data?: unknown): void => void socket.emit(event, data);
+  return { ask, hear, send, close: () => void socket.disconnect() };
 }
 
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createDatabase('sockets');
   await database.query('CREATE TABLE items (name text)');
+  await database.query("CREATE TABLE people AS SELECT 'ann' AS name; CREATE UNIQUE INDEX ON people (name)");
 });
 beforeEach(() => database.query('TRUNCATE items'));
 afterAll(() => database.drop());
@@ -194,6 +216,17 @@ describe.each([
 
   it('gives what a stream emits when it is there', async () => {
     expect(await client.ask('ticks')).toBe(0);
+  });
+
+  it('tells the client of an error that DatabaseExceptionFilter answers', async () => {
+    const heard = client.hear('exception');
+    client.send('taken');
+    expect(await heard).toEqual({
+      status: 'error',
+      statusCode: 409,
+      message: 'Conflict',
+      code: 'UNIQUE_VIOLATION',
+    });
   });
 
   it('does not pull the connection from under a handler whose socket is closed', async () => {

@@ -1,10 +1,11 @@
 import 'reflect-metadata';
-import { Sse } from '@nestjs/common';
-import { Plugin } from '@nestjs/apollo';
-import { Mutation, Query, Subscription } from '@nestjs/graphql';
+import { Sse, UseInterceptors } from '@nestjs/common';
+import { ApolloDriver, Plugin } from '@nestjs/apollo';
+import { GraphQLModule, Mutation, Query, Subscription } from '@nestjs/graphql';
+import { EventPattern, MessagePattern } from '@nestjs/microservices';
 import { Cron, Interval, Timeout } from '@nestjs/schedule';
 import { expect, it } from 'vitest';
-import { NEST_METADATA } from '../../../lib/nest/shared/nest-metadata.js';
+import { GRAPHQL_MODULE_OPTIONS, NEST_METADATA } from '../../../lib/nest/shared/nest-metadata.js';
 
 /** What a decorator left on a method under `key`. */
 function markOf(decorator: MethodDecorator, key: string): unknown {
@@ -40,4 +41,22 @@ it('finds @Plugin() under the key of an Apollo plugin', () => {
   @Plugin()
   class Decorated {}
   expect(Reflect.getMetadata(NEST_METADATA.graphqlPlugin, Decorated)).toBe(true);
+});
+
+it.each([
+  ['@MessagePattern', MessagePattern('sum')],
+  ['@EventPattern', EventPattern('happened') as MethodDecorator],
+])('finds %s() under the key of a message', (_name, decorator) => {
+  expect(markOf(decorator, NEST_METADATA.messagePattern)).toBeDefined();
+});
+
+it('finds @UseInterceptors() under the key of interceptors, and the options of GraphQL under their token', () => {
+  class Passing {}
+  @UseInterceptors(Passing)
+  class Decorated {}
+  expect(Reflect.getMetadata(NEST_METADATA.interceptors, Decorated)).toEqual([Passing]);
+  const { providers = [] } = GraphQLModule.forRoot({ driver: ApolloDriver });
+  expect(providers.map((provider) => (provider as { provide?: unknown }).provide)).toContain(
+    GRAPHQL_MODULE_OPTIONS,
+  );
 });

@@ -1,0 +1,82 @@
+import 'reflect-metadata';
+import { Injectable } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import type { Observable } from 'rxjs';
+import type { AsyncEngine } from '../../engine/index.js';
+import { NEST_METADATA } from '../shared/nest-metadata.js';
+import type { RequestScopeInterceptor } from './request-scope.interceptor.js';
+
+/** What stands among the interceptors of a controller with message handlers; without a database, it does nothing. */
+class MessageScope implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle();
+  }
+}
+
+interface Entry {
+  readonly engine: AsyncEngine;
+  readonly interceptor: RequestScopeInterceptor;
+}
+
+/**
+ * Runs message handlers in a scope where no global interceptor does: `connectMicroservice()` gives a hybrid
+ * application's microservice a configuration of its own, without the interceptors of the application.
+ */
+@Injectable()
+export class MessageInterceptor implements NestInterceptor {
+  readonly #entries: Entry[] = [];
+
+  constructor(modules: ModulesContainer) {
+    // Before the application can be connected to a transport: handlers are registered then.
+    for (const module of modules.values()) {
+      const types = [...module.controllers.values()].map(({ metatype }) => metatype);
+      const handlers = types.filter((type) => typeof type === 'function' && hasMessageHandler(type));
+      if (handlers.length === 0) continue;
+      for (const type of handlers) addTo(type as object);
+      // The class is one for all applications of the process; what it stands for is this application's.
+      module.addInjectable({ provide: MessageScope, useValue: this }, 'interceptor');
+    }
+  }
+
+  /** What runs handlers in scopes of `engine`. */
+  add(engine: AsyncEngine, interceptor: RequestScopeInterceptor): void {
+    this.#entries.push({ engine, interceptor });
+  }
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    if (context.getType() !== 'rpc') return next.handle();
+    const outermost = this.#entries.reduce<CallHandler>(
+      (inner, entry) => ({ handle: () => scoped(entry, context, inner) }),
+      next,
+    );
+    return outermost.handle();
+  }
+}
+
+/** Where the global interceptor has opened a scope, nothing is left to do. */
+function scoped({ engine, interceptor }: Entry, context: ExecutionContext, next: CallHandler) {
+  return engine.currentScope() === undefined ? interceptor.intercept(context, next) : next.handle();
+}
+
+function addTo(type: object): void {
+  const { interceptors } = NEST_METADATA;
+  const given = (Reflect.getMetadata(interceptors, type) as unknown[] | undefined) ?? [];
+  if (!given.includes(MessageScope)) Reflect.defineMetadata(interceptors, [MessageScope, ...given], type);
+}
+
+function hasMessageHandler({ prototype }: { readonly prototype: unknown }): boolean {
+  for (let type = prototype; isPrototype(type); type = Object.getPrototypeOf(type)) {
+    const methods = Object.values(Object.getOwnPropertyDescriptors(type)).map(
+      ({ value }) => value as unknown,
+    );
+    const isHandler = (method: unknown): boolean =>
+      typeof method === 'function' && Reflect.hasMetadata(NEST_METADATA.messagePattern, method);
+    if (methods.some(isHandler)) return true;
+  }
+  return false;
+}
+
+function isPrototype(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && value !== Object.prototype;
+}
