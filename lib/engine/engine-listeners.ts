@@ -1,4 +1,5 @@
 import type { AsyncConnection, ConnectionEngine } from './connection/connection.js';
+import { describeValue } from './util/describe-value.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import type { EngineShared } from './engine-runner.js';
 import { InvalidRequestError } from './errors/errors.js';
@@ -56,7 +57,7 @@ export class EngineListeners<Engine> {
     const place = [this.#own, this.#connections, this.#pool.hub].find((hub) => hub.has(event));
     if (place !== undefined) return place as ListenerPlace;
     throw new InvalidRequestError(
-      `there is no event '${event}' of an engine. See EngineEvents for those there are.`,
+      `an engine has no event ${describeValue(event)}. See EngineEvents for its events.`,
     );
   }
 }

@@ -1,4 +1,5 @@
 import { inspect, type InspectOptions } from 'node:util';
+import { describeValue } from './util/describe-value.js';
 import { Ambient } from './ambient/ambient.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
@@ -292,7 +293,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   /** @throws ArgumentError for another value. */
   set echo(echo: Echo) {
     if (typeof echo !== 'boolean' && echo !== 'debug') {
-      throw new ArgumentError(`echo must be true, false or 'debug'; got ${String(echo)}.`);
+      throw new ArgumentError(`echo must be true, false or 'debug'; got ${describeValue(echo)}.`);
     }
     this.#listeners.log.echo = echo;
   }

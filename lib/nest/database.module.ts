@@ -12,6 +12,7 @@ import {
   pluginProvider,
   settingsProvider,
 } from './database.providers.js';
+import { isRecord } from '../engine/util/option-rule.js';
 import type {
   DatabaseModuleAsyncOptions,
   DatabaseModuleOptions,
@@ -114,7 +115,7 @@ function moduleOf(
 
 /** The only option that is needed before the start. */
 function nameOf(options: unknown): string {
-  if (typeof options !== 'object' || options === null) DATABASE_OPTIONS.parse(options);
+  if (!isRecord(options)) DATABASE_OPTIONS.parse(options);
   const { name = DEFAULT_DATABASE } = options as DatabaseModuleOptions;
   return DATABASE_OPTIONS.parseOption('name', name) as string;
 }

@@ -38,7 +38,7 @@ describe('what can be executed', () => {
   it('EX-01: a string is refused and shown', async () => {
     const error = await failureOf(engine.execute('SELECT 1' as unknown as Executable));
     expect(error).toBeInstanceOf(ObjectNotExecutableError);
-    expect(String(error)).toContain('"SELECT 1"');
+    expect(String(error)).toContain("'SELECT 1'");
   });
 
   it.each([[{}], [5], [null], [new Date()]])('EX-03: %s is refused', async (value) => {

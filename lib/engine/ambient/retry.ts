@@ -1,3 +1,4 @@
+import { expectArgument } from '../util/argument.js';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AfterCommitError, CommitOutcomeUnknownError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
@@ -80,7 +81,7 @@ const RETRY_OPTIONS = new OptionTable<RetryOptions>(
 );
 
 /** A number of retries, or all that can be said of them. */
-export const retryRule: OptionRule = {
+export const retryRule: OptionRule & { parse(value: unknown): unknown } = {
   expected: `${RETRIES.expected}, or { retries: … }`,
   accepts: (value) => (typeof value === 'number' ? RETRIES.accepts(value) : isPlainObject(value)),
   coerce: RETRIES.coerce,
@@ -92,13 +93,20 @@ export const retryRule: OptionRule = {
   },
 };
 
+/** The options of a number of retries, or those that were given. */
+function retryOptionsOf(retry: number | RetryOptions): RetryOptions {
+  expectArgument('retry', retryRule, retry);
+  const options = retryRule.parse(retry) as number | RetryOptions;
+  return typeof options === 'number' ? { retries: options } : options;
+}
+
 /** Decides after each failure whether the transaction is run again, and when. */
 export class RetryPolicy {
   readonly #options: RetryOptions;
 
-  /** The options are checked where they entered. */
+  /** @throws ArgumentError for a wrong option. */
   constructor(retry: number | RetryOptions | undefined) {
-    this.#options = typeof retry === 'object' ? retry : { retries: retry ?? 0 };
+    this.#options = retryOptionsOf(retry === undefined ? 0 : retry);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { describeValue } from '../util/describe-value.js';
 import type { DriverRow, Field, RowShape } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
 
@@ -66,7 +67,7 @@ function columnAt(columns: readonly Column[], reference: ColumnReference): Colum
   if (column !== undefined) return column;
   const known = columns.map(({ field }) => JSON.stringify(field.name)).join(', ');
   throw new ArgumentError(
-    `the rows have no column ${JSON.stringify(reference)}; they have ${known || 'no columns at all'}. ` +
+    `the rows have no column ${describeValue(reference)}; they have ${known || 'no columns at all'}. ` +
       `Take one of these names, or a position from ${-columns.length} to ${columns.length - 1}.`,
   );
 }

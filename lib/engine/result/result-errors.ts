@@ -1,3 +1,4 @@
+import { describeValue } from '../util/describe-value.js';
 import {
   ArgumentError,
   AsyncMethodRequiredError,
@@ -47,7 +48,7 @@ export function resultIsClosed(cause?: unknown): ResourceClosedError {
 export function expectCount(question: string, count: number): number {
   if (Number.isSafeInteger(count) && count >= 1) return count;
   throw new ArgumentError(
-    `${question} must be given a whole number of rows, at least 1; got ${String(count)}.`,
+    `${question} must be given a whole number of rows, at least 1; got ${describeValue(count)}.`,
   );
 }
 

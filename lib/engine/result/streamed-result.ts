@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { expectFunction } from '../util/argument.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
 import type { DriverRow } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
@@ -129,6 +130,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
    * value. Views made later leave out repetitions too: by the same key, or by the columns that they have.
    */
   unique(key?: (element: T) => unknown): this {
+    if (key !== undefined) expectFunction('unique(key)', key);
     this.reader = this.reader.unique(key, () => this.stream.shape);
     return this;
   }

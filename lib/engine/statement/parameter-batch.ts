@@ -11,5 +11,9 @@ export class ParameterBatch {
 
 /** True: each element is a list of values of its own. */
 export function isListOfSets(parameters: readonly unknown[]): parameters is readonly (readonly unknown[])[] {
-  return parameters.length > 0 && parameters.every((element) => Array.isArray(element));
+  return (
+    Array.isArray(parameters) &&
+    parameters.length > 0 &&
+    parameters.every((element) => Array.isArray(element))
+  );
 }

@@ -166,7 +166,7 @@ function array(items: readonly unknown[], type: string): Sql {
 
 function isTypeName(type: unknown): boolean {
   if (typeof type !== 'string' || !(TYPE_NAME.test(type) || LONG_TYPE_NAME.test(type))) return false;
-  return type.split('.').every((name) => Buffer.byteLength(name) <= MAX_NAME_BYTES + 2);
+  return type.split('.').every((name) => Buffer.byteLength(name.replaceAll('"', '')) <= MAX_NAME_BYTES);
 }
 
 const COMMA = new Sql([', '], []);

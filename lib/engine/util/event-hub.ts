@@ -72,7 +72,8 @@ export class EventHub<Events extends EventTable<Events>> {
 
   /** True: this hub has such an event. */
   has(name: PropertyKey): boolean {
-    return Object.hasOwn(this.#timings, name);
+    // Anything else would be converted to a name, or fail to be.
+    return typeof name === 'string' && Object.hasOwn(this.#timings, name);
   }
 
   /** Adds a listener; one that is there already stays where it is. */
@@ -185,7 +186,7 @@ export class EventHub<Events extends EventTable<Events>> {
   #expectKnown(name: keyof Events): void {
     if (this.has(name)) return;
     throw new InvalidRequestError(
-      `there is no event '${String(name)}' here. The events are ${Object.keys(this.#timings).join(', ')}.`,
+      `there is no event ${describeValue(name)} here. The events are ${Object.keys(this.#timings).join(', ')}.`,
     );
   }
 }

@@ -1,3 +1,6 @@
+import { expectArgument } from '../../util/argument.js';
+import { describeKind } from '../../util/describe-value.js';
+import { asItIs, isRecord, wordRule, type OptionRule } from '../../util/option-rule.js';
 import { inspect } from 'node:util';
 import { ArgumentError, NoSuchDriverError } from '../../errors/errors.js';
 import { resolveHosts, type HostAddress } from './hosts.js';
@@ -123,6 +126,7 @@ export class DatabaseUrl {
 
   /** Replaces the values of the names in `query`, or adds to them. */
   updateQueryDict(query: UrlQuery, options: UpdateQueryOptions = {}): DatabaseUrl {
+    expectArgument('updateQueryDict()', queryRule, query);
     return this.set({ query: mergeQuery(this.#query, query, options.append ?? false) });
   }
 
@@ -136,6 +140,7 @@ export class DatabaseUrl {
 
   /** The same with `name=value&name=value`; names without a value are ignored. */
   updateQueryString(query: string, options: UpdateQueryOptions = {}): DatabaseUrl {
+    expectArgument('updateQueryString()', wordRule, query);
     return this.updateQueryDict(parseQuery(query), options);
   }
 
@@ -197,8 +202,14 @@ export class DatabaseUrl {
 export function makeUrl(url: string | DatabaseUrl): DatabaseUrl {
   if (url instanceof DatabaseUrl) return url;
   if (typeof url === 'string') return DatabaseUrl.create(parseUrl(url));
-  throw new ArgumentError(`a database URL must be a string or a DatabaseUrl; got ${kindOf(url)}.`);
+  throw new ArgumentError(`a database URL must be a string or a DatabaseUrl; got ${describeKind(url)}.`);
 }
+
+const queryRule: OptionRule = {
+  expected: 'an object of query parameters',
+  accepts: isRecord,
+  coerce: asItIs,
+};
 
 const FIELDS: readonly string[] = [
   'drivername',
@@ -211,18 +222,14 @@ const FIELDS: readonly string[] = [
 ] satisfies readonly (keyof UrlFields)[];
 
 function expectFields(fields: unknown): void {
-  if (typeof fields !== 'object' || fields === null) {
+  if (!isRecord(fields)) {
     throw new ArgumentError(
-      `the fields of a URL must be an object, such as { host: 'db' }; got ${kindOf(fields)}.`,
+      `the fields of a URL must be an object, such as { host: 'db' }; got ${describeKind(fields)}.`,
     );
   }
   const unknown = Object.keys(fields).filter((name) => !FIELDS.includes(name));
   if (unknown.length === 0) return;
   throw new ArgumentError(`a URL has no field ${unknown.join(', ')}. It has ${FIELDS.join(', ')}.`);
-}
-
-function kindOf(value: unknown): string {
-  return value === null ? 'null' : typeof value;
 }
 
 function kept<T>(given: T | null | undefined, present: T | undefined): T | null | undefined {
