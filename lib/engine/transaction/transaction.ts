@@ -287,12 +287,17 @@ export abstract class Transaction<Connection = unknown> implements StatementEnd 
     if (this.isPastDeadline) return this.deadline?.reason;
     if (!(error instanceof DBAPIError) || error.connectionInvalidated || this.isAutocommit) return error;
     if (this.#isEndedElsewhere) return this.#endElsewhere(error);
-    const earlier = this.#firstError ?? this.parent?.firstError;
-    if (earlier !== undefined && error.sqlState === '25P02')
-      return refused.transactionAborted(error, earlier);
+    const { firstFailure } = this;
+    const isBehind = firstFailure !== undefined && error.sqlState === '25P02';
+    const thrown = isBehind ? refused.transactionAborted(error, firstFailure) : error;
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
-    if (isRefused || this.host.serverStatus === 'failed') this.#markFailed(error);
-    return error;
+    if (isRefused || this.host.serverStatus === 'failed') this.#markFailed(thrown);
+    return thrown;
+  }
+
+  /** What made this one fail, or the one around it. */
+  protected get firstFailure(): unknown {
+    return this.#firstError ?? this.parent?.firstFailure;
   }
 
   #markFailed(error: unknown): void {

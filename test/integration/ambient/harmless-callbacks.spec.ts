@@ -1,0 +1,172 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { text, UnexpectedRollbackError } from 'nest-async-engine/engine';
+import type { AsyncEngine, TransactionalOptions } from 'nest-async-engine/engine';
+import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+let log: LogBook;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('harmless');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+function start(): void {
+  log = new LogBook();
+  engine = workshop.engine({ logger: log });
+}
+
+const throws = (): boolean => {
+  throw new RangeError('of the predicate');
+};
+
+describe('a predicate of rollbackFor or noRollbackFor', () => {
+  const options: Record<string, TransactionalOptions> = {
+    'noRollbackFor that throws': { noRollbackFor: [throws] },
+    'rollbackFor that throws': { rollbackFor: [throws] },
+    'noRollbackFor that answers with a promise': {
+      noRollbackFor: [(() => Promise.resolve(true)) as unknown as () => boolean],
+    },
+  };
+  for (const [name, given] of Object.entries(options)) {
+    it(`${name} counts as "roll back", with the work's error, and is reported`, async () => {
+      start();
+      const work = engine.transaction(async () => {
+        await engine.execute(insert('undone'));
+        throw new TypeError('of the work');
+      }, given);
+      expect(await failureOf(work)).toBeInstanceOf(TypeError);
+      expect(engine.pool.checkedOut()).toBe(0);
+      expect(log.errors).toHaveLength(1);
+      expect(await workshop.names()).toEqual([]);
+    });
+  }
+});
+
+describe('retry', () => {
+  /** Fails its first run with the SQLSTATE `state`, which the work catches. */
+  function swallowing(state: string): { work: () => Promise<void>; runs: () => number } {
+    let runs = 0;
+    const fail = text(`DO $$ BEGIN RAISE SQLSTATE '${state}'; END $$`);
+    const work = async (): Promise<void> => {
+      runs += 1;
+      await engine.execute(insert(`run ${runs}`));
+      if (runs === 1)
+        await engine
+          .execute(fail)
+          .all()
+          .catch(() => undefined);
+    };
+    return { work, runs: () => runs };
+  }
+
+  it.each(['40001', '40P01'])(
+    'runs the work again that caught %s, so that its COMMIT failed',
+    async (state) => {
+      start();
+      const { work, runs } = swallowing(state);
+      await engine.transaction(work, { retry: { retries: 2, baseDelay: 1 } });
+      expect([runs(), await workshop.names()]).toEqual([2, ['run 2']]);
+    },
+  );
+
+  it('leaves alone what no other run could mend', async () => {
+    start();
+    const { work, runs } = swallowing('23505');
+    const failure = await failureOf(engine.transaction(work, { retry: { retries: 2, baseDelay: 1 } }));
+    expect(failure).toBeInstanceOf(UnexpectedRollbackError);
+    expect(runs()).toBe(1);
+  });
+
+  it('asks retryOn of the error and of its causes', async () => {
+    start();
+    const { work, runs } = swallowing('23505');
+    const retryOn = (error: unknown): boolean => (error as { sqlState?: string }).sqlState === '23505';
+    await engine.transaction(work, { retry: { retries: 1, baseDelay: 1, retryOn } });
+    expect(runs()).toBe(2);
+  });
+
+  it.each(['retryOn', 'onRetry'] as const)("throws the work's error where %s throws", async (name) => {
+    start();
+    const { work, runs } = swallowing('40001');
+    const options = { retry: { retries: 1, baseDelay: 1, [name]: throws } };
+    expect(await failureOf(engine.transaction(work, options))).toBeInstanceOf(UnexpectedRollbackError);
+    expect(runs()).toBe(1);
+  });
+});
+
+describe('a connection that comes back with a transaction', () => {
+  const returned = async (work: string): Promise<string[]> => {
+    start();
+    await engine.connect((connection) => connection.execute(text(work)));
+    return log.warnings;
+  };
+
+  it('that has written is warned of', async () => {
+    expect(await returned(`INSERT INTO item (name) VALUES ('lost')`)).toEqual([
+      expect.stringContaining('was not committed'),
+    ]);
+    expect(await workshop.names()).toEqual([]);
+  });
+
+  it('that has read is not', async () => {
+    expect(await returned('SELECT name FROM item')).toEqual([]);
+  });
+});
+
+describe('nested work that its function did not await', () => {
+  it.each<[string, (nested: () => Promise<void>) => Promise<unknown>]>([
+    ['engine.transaction()', (nested) => engine.transaction(nested)],
+    [
+      'engine.scope()',
+      (nested) =>
+        engine.scope(async () => {
+          engine.currentConnection();
+          await nested();
+        }),
+    ],
+  ])('is undone by %s', async (_name, run) => {
+    start();
+    let late: Promise<unknown> | undefined;
+    await run(async () => {
+      await engine.execute(insert('outer'));
+      await new Promise<void>((inside) => {
+        late = failureOf(
+          engine.transaction(async () => {
+            await engine.execute(insert('debit'));
+            inside();
+            await new Promise((resolve) => setImmediate(resolve));
+            await engine.execute(insert('credit'));
+          }),
+        );
+      });
+    });
+    await late;
+    expect(await workshop.names()).toEqual(['outer']);
+  });
+
+  it.each(['engine.begin()', 'connection.begin()'])('is undone by %s', async (name) => {
+    start();
+    let late: Promise<unknown> | undefined;
+    const begin: AsyncEngine['begin'] =
+      name === 'engine.begin()'
+        ? (work) => engine.begin(work)
+        : (work) => engine.connect((connection) => connection.begin(() => work(connection)));
+    await begin(async (connection) => {
+      await connection.execute(insert('outer'));
+      await new Promise<void>((inside) => {
+        late = failureOf(
+          connection.beginNested(async () => {
+            await connection.execute(insert('debit'));
+            inside();
+            await new Promise((resolve) => setImmediate(resolve));
+            await connection.execute(insert('credit'));
+          }),
+        );
+      });
+    });
+    await late;
+    expect(await workshop.names()).toEqual(['outer']);
+  });
+});
