@@ -1,7 +1,16 @@
-import { ArgumentError, createAsyncEngine, makeUrl, OperationalError } from 'nest-async-engine/engine';
+import {
+  ArgumentError,
+  type AsyncEngine,
+  createAsyncEngine,
+  makeUrl,
+  OperationalError,
+  text,
+  type TextClause,
+} from 'nest-async-engine/engine';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../../lib/embedded/free-port.js';
+import { eventually } from '../../../support/process/barrier.js';
 import { queryOnce } from '../../../support/server/postgres.js';
 import { startReplicatedPostgres, type ReplicatedPostgres } from '../../../support/server/replica.js';
 import { failureOf } from '../../../support/items.js';
@@ -92,6 +101,56 @@ describe('load_balance_hosts', () => {
   it('disable keeps the order of the URL', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.99);
     expect(await reached(urlOf(['primary', 'standby'], 'load_balance_hosts=disable'))).toBe('primary');
+  });
+});
+
+describe('a server that has become read-only', () => {
+  const pidOf = (engine: AsyncEngine): Promise<unknown> => engine.scalar(text('SELECT pg_backend_pid()'));
+  const setReadOnly = async (value: 'on' | 'off'): Promise<void> => {
+    const [url, pool] = [servers.primary.url, createAsyncEngine(servers.primary.url)];
+    await queryOnce(url, `ALTER SYSTEM SET default_transaction_read_only = ${value}`);
+    await queryOnce(url, 'SELECT pg_reload_conf()');
+    await eventually(async () =>
+      expect(await pool.scalar(text('SHOW default_transaction_read_only'))).toBe(value),
+    );
+    await pool.aclose();
+  };
+  afterEach(() => setReadOnly('off'));
+
+  /** An engine of two idle sessions. */
+  async function twoSessions(query = ''): Promise<AsyncEngine> {
+    const engine = createAsyncEngine(urlOf(['primary'], query), { poolSize: 2, multiplex: false });
+    const held = await Promise.all([engine.connect(), engine.connect()]);
+    for (const connection of held) await connection.close();
+    return engine;
+  }
+
+  it('is left by all sessions of the pool after the first write that it refused', async () => {
+    await using engine = await twoSessions();
+    const before = new Set([await pidOf(engine), await pidOf(engine)]);
+    await setReadOnly('on');
+    const refused = await failureOf(engine.execute(text('CREATE TABLE w (n int)')));
+    expect(refused).toMatchObject({ sqlState: '25006', connectionInvalidated: true });
+    await setReadOnly('off');
+    const after = [await pidOf(engine), await pidOf(engine)];
+    expect(after.filter((pid) => before.has(pid))).toEqual([]);
+    expect(engine.pool.checkedOut()).toBe(0);
+  });
+
+  it.each<[string, (engine: AsyncEngine, write: TextClause) => Promise<unknown>]>([
+    ['a root', (engine, write) => engine.transaction(() => engine.execute(write), { readOnly: true })],
+    [
+      'a nested transaction',
+      (engine, write) =>
+        engine.transaction(() => engine.transaction(() => engine.execute(write), { readOnly: true })),
+    ],
+    ['a stream', (engine) => engine.stream(text('SELECT lo_create(0)')).all()],
+  ])('is not what refuses a write in %s that asked for it', async (_, work) => {
+    await using engine = await twoSessions();
+    const before = new Set([await pidOf(engine), await pidOf(engine)]);
+    const refused = await failureOf(work(engine, text('CREATE TABLE w (n int)')));
+    expect(refused).toMatchObject({ sqlState: '25006', connectionInvalidated: false });
+    expect(before.has(await pidOf(engine))).toBe(true);
   });
 });
 

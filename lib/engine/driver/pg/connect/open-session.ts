@@ -34,6 +34,8 @@ export interface SessionOptions {
   readonly settings: Readonly<Record<string, string>>;
   /** Keeps values out of what errors show. */
   readonly hideParameters?: boolean | undefined;
+  /** A session that refuses a write (25006) outside of a read-only transaction is replaced. Default false. */
+  readonly wantsWrites?: boolean | undefined;
   /** How objects are sent. Default `JSON.stringify`. */
   readonly jsonSerializer?: JsonSerializer | undefined;
 }
@@ -56,8 +58,8 @@ export async function openSession(
   const settings = { ...options.settings };
   const changes = new SessionChanges(settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
-  const { hideParameters, jsonSerializer: serializeJson } = options;
-  const context = { prepared, changes, types: resolveTypes(), hideParameters, serializeJson };
+  const { hideParameters, wantsWrites, jsonSerializer: serializeJson } = options;
+  const context = { prepared, changes, types: resolveTypes(), hideParameters, wantsWrites, serializeJson };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) await client.connect();

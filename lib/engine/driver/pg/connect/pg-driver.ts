@@ -54,7 +54,6 @@ export class PgDriver implements Driver {
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
     const parameters = new ConnectParameters(url);
     this.#url = url;
-    this.#options = options;
     this.#connectTimeout =
       options.connectTimeout ?? parameters.milliseconds('connect_timeout') ?? CONNECT_TIMEOUT;
     this.#hosts = hostsOf(url);
@@ -68,6 +67,10 @@ export class PgDriver implements Driver {
     this.#password = parameters.get('password');
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
+    this.#options = {
+      ...options,
+      wantsWrites: this.#target.isForWrites && !isReadOnlyByDefault(options, parameters),
+    };
     this.#login = new LoginRules(parameters);
     this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);
     expectOneSource(options);
@@ -168,6 +171,11 @@ export class PgDriver implements Driver {
     }
     return client;
   }
+}
+
+function isReadOnlyByDefault({ settings }: PgDriverOptions, parameters: ConnectParameters): boolean {
+  const name = 'default_transaction_read_only';
+  return name in settings || parameters.get('options')?.includes(name) === true;
 }
 
 function expectOneSource({ asyncCreator, startupSettings = {} }: PgDriverOptions): void {

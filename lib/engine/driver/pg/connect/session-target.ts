@@ -37,6 +37,11 @@ export class SessionTarget {
     return this.#attributes === 'prefer-standby' ? ['standby', 'any'] : [this.#attributes];
   }
 
+  /** False where a server that refuses writes is what is looked for. */
+  get isForWrites(): boolean {
+    return ['any', 'read-write', 'primary'].includes(this.#attributes);
+  }
+
   /** The hosts in the order in which they are tried: shuffled anew for each connection with `random`. */
   order(hosts: readonly Candidate[]): readonly Candidate[] {
     return this.#isBalanced ? shuffled(hosts) : hosts;

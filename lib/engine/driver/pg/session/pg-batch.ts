@@ -34,6 +34,8 @@ export interface WireContext {
   readonly types: ResolvedTypes;
   /** Errors of the server show no values, whoever sees them first. */
   readonly hideParameters?: boolean | undefined;
+  /** A session whose server has become read-only is of no use. */
+  readonly wantsWrites?: boolean | undefined;
   /** Default: `JSON.stringify`. */
   readonly serializeJson?: JsonSerializer | undefined;
 }

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { InterfaceError, OperationalError, ResourceClosedError } from '../../../errors/errors.js';
+import { DBAPIError, InterfaceError, OperationalError, ResourceClosedError } from '../../../errors/errors.js';
 import { onAbort } from '../../../util/on-abort.js';
 import { LONGEST_TIMER } from '../../../util/option-rule.js';
 import type {
@@ -21,7 +21,7 @@ import { PgBatch } from './pg-batch.js';
 import type { PgBatchParts, StepResult, WireContext } from './pg-batch.js';
 import { cancelledUnsent, isEndOfSession, lostError } from './pg-error.js';
 import { PgPortal } from './pg-portal.js';
-import { toStep } from './pg-step.js';
+import { isReadOnlyControl, toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { isRepeatable } from './repetition.js';
 import type { WriterTask } from './pg-step-writer.js';
@@ -29,6 +29,8 @@ import type { WriterTask } from './pg-step-writer.js';
 /** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
 const PORTAL_GRACE = 5_000;
+
+const READ_ONLY_TRANSACTION = '25006';
 
 const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
 
@@ -89,6 +91,8 @@ export class PgConnection implements DriverConnection {
   #names = 0;
   #tasks = 0;
   #lossCause: unknown;
+  /** The transaction that is open was started as READ ONLY. */
+  #isReadOnly = false;
 
   constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
     this.#client = client;
@@ -351,6 +355,8 @@ export class PgConnection implements DriverConnection {
   /** Gives the reason why nothing of it could be written. */
   #write(task: PgTask): Error | undefined {
     if (task.repetitions === 0 && task.before.length === 0) task.startedIn = this.status;
+    if (this.status === 'idle') this.#isReadOnly = false;
+    if (task.parts.steps.some(isReadOnlyControl)) this.#isReadOnly = true;
     try {
       task.batch.write();
       tellWritten(task);
@@ -372,8 +378,17 @@ export class PgConnection implements DriverConnection {
     if (!task.batch.isAnswered) return this.#lose(unanswered());
     this.#running = undefined;
     this.#cancellation.end();
-    if (!this.#goesOn(task)) task.settle(task.batch.error, task.batch);
+    if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
     this.#next();
+  }
+
+  /** A write that is refused where nothing asked for a read-only transaction: the server is no primary any more. */
+  #classified({ batch, parts }: PgTask): Error | undefined {
+    const { error } = batch;
+    const isRefusedWrite = error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION;
+    if (!isRefusedWrite || this.#context.wantsWrites !== true) return error;
+    if (!this.#isReadOnly && !parts.steps.some(isReadOnlyControl)) error.connectionInvalidated = true;
+    return error;
   }
 
   /** True: the task has more to send before it has an answer. */

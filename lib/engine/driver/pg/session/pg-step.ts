@@ -35,6 +35,11 @@ export interface Step extends WireCommand {
   readonly isControl: boolean;
 }
 
+/** Control after which a transaction takes no writes. */
+export function isReadOnlyControl({ isControl, text, parameters }: Step): boolean {
+  return isControl && (text.includes('READ ONLY') || parameters.includes('transaction_read_only'));
+}
+
 /** What the server gets of a command. */
 export function sqlOf({ sql, text }: WireCommand): string {
   return sql ?? text;
