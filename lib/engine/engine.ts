@@ -387,6 +387,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#ambient.openScope(options);
   }
 
+  /** @internal */
+  warnOnce(label: string, message: string): void {
+    this.#ambient.warnOnce(label, message);
+  }
+
   /**
    * Runs `work` outside of the scope and the transaction around the call: for work that is started here and
    * may outlive them. Its statements commit themselves; it may open transactions and scopes of its own.

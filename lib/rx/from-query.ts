@@ -11,7 +11,7 @@ import {
   type OptionRule,
 } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
-import type { Pace } from './pace.js';
+import type { DrainTarget } from './drain-target.js';
 import { sourceRule } from './source-rules.js';
 import { QueryPump } from './query-pump.js';
 
@@ -30,7 +30,7 @@ export interface QueryOptions<R, T = R> {
    * The next row waits until this response has drained: for server-sent events, whose writer cannot hold back
    * its source.
    */
-  readonly pace?: Pace | undefined;
+  readonly pace?: DrainTarget | undefined;
   /** How long the server may take for a batch. */
   readonly timeout?: number | undefined;
   /** Ends the query with a `QueryCanceledError` when it is aborted. */

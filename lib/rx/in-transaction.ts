@@ -14,7 +14,8 @@ import { TransactionSubscription } from './transaction-subscription.js';
  * is held back and `complete`: so `first()`, `take(1)` and `firstValueFrom()` store what a source of one value
  * has done. A COMMIT that fails is the error of the Observable. When the source fails, ROLLBACK comes first
  * and then the error. Unsubscribing before the end rolls back and cancels the statement under way, so that a
- * `take()` of a longer source belongs upstream of this operator. What is downstream runs in the async context
+ * `take()` of a longer source belongs upstream of this operator; where it undoes writes after a value was
+ * emitted, a warning says so once for each label. What is downstream runs in the async context
  * of the subscriber, outside of the transaction.
  *
  * `retry` subscribes to the source again, only where this operator began the transaction and as long as
@@ -40,7 +41,7 @@ export function inTransaction<T>(
         const open = inCaller(() => engine.openTransaction(options));
         mayRepeat = open.isRoot;
         const scope = inCaller(() => engine.currentScope());
-        const subscription = new TransactionSubscription(open, scope, subscriber, inCaller);
+        const subscription = new TransactionSubscription(engine, open, scope, subscriber, inCaller);
         subscriber.add(() => subscription.stop());
         subscription.start(source);
       });

@@ -8,4 +8,4 @@ export type { ChannelOptions, Notification } from './from-channel.js';
 export { fromQuery } from './from-query.js';
 export type { QueryOptions } from './from-query.js';
 export { inTransaction } from './in-transaction.js';
-export type { Pace } from './pace.js';
+export type { DrainTarget } from './drain-target.js';

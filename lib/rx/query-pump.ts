@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { from, Subscription, type ObservableInput, type Subscriber } from 'rxjs';
 import { type AsyncResult, QueryCanceledError, ResourceClosedError } from '../engine/index.js';
-import { drainOf, type Pace } from './pace.js';
+import { drainOf, type DrainTarget } from './drain-target.js';
 
 export interface PumpOptions<R, T> {
   readonly project?: ((row: R) => ObservableInput<T>) | undefined;
   readonly concurrency: number;
-  readonly pace?: Pace | undefined;
+  readonly pace?: DrainTarget | undefined;
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -54,7 +54,7 @@ export class QueryPump<R, T> {
   /** Nothing is emitted any more; the cursor and the projections are closed at once. */
   stop(): void {
     this.#halt();
-    // Nobody is left to tell that closing failed; the engine has condemned the connection by then.
+    // The subscriber has gone: where closing fails, the engine has dropped the connection.
     this.#result.close().catch(() => undefined);
   }
 
@@ -111,7 +111,7 @@ export class QueryPump<R, T> {
     }
   }
 
-  async #untilPaced(pace: Pace): Promise<void> {
+  async #untilPaced(pace: DrainTarget): Promise<void> {
     this.#rowsInTurn += 1;
     if (this.#rowsInTurn > ROWS_PER_TURN) {
       this.#rowsInTurn = 1;

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
 import { Subject, takeUntil, type Observable, type Subscriber } from 'rxjs';
-import { EngineError, type OpenTransaction, type Scope } from '../engine/index.js';
+import { type AsyncEngine, EngineError, type OpenTransaction, type Scope } from '../engine/index.js';
 
 type SubscriptionState = 'running' | 'settling' | 'stopped';
 
@@ -12,6 +12,7 @@ type SubscriptionState = 'running' | 'settling' | 'stopped';
  * source is then stored before a consumer that wants no more of them sees it.
  */
 export class TransactionSubscription<T> {
+  readonly #engine: AsyncEngine;
   readonly #open: OpenTransaction;
   readonly #subscriber: Subscriber<T>;
   readonly #inCaller: <Result>(work: () => Result) => Result;
@@ -19,15 +20,18 @@ export class TransactionSubscription<T> {
   /** True: every statement on the transaction's connection is the transaction's. */
   readonly #ownsConnection: boolean;
   #state: SubscriptionState = 'running';
+  #hasEmitted = false;
   #held: readonly T[] = [];
   #turn: 'running' | 'over' = 'over';
 
   constructor(
+    engine: AsyncEngine,
     open: OpenTransaction,
     scope: Scope | undefined,
     subscriber: Subscriber<T>,
     inCaller: <Result>(work: () => Result) => Result,
   ) {
+    this.#engine = engine;
     this.#open = open;
     this.#subscriber = subscriber;
     this.#inCaller = inCaller;
@@ -51,12 +55,24 @@ export class TransactionSubscription<T> {
     if (this.#state !== 'running') return;
     this.#state = 'stopped';
     this.#stopped.next();
+    this.#warnOfLostWork();
     const why = new EngineError('the Observable was unsubscribed before its end.');
     this.#inCaller(() => {
       if (this.#ownsConnection) this.#open.transaction?.connection.cancel().catch(() => undefined);
-      // Nobody is left to tell; the engine reports what fails and condemns the connection.
+      // The subscriber has gone: where the rollback fails, the engine reports it and drops the connection.
       this.#open.rollback(why).catch(() => undefined);
     });
+  }
+
+  // The values said that something was done.
+  #warnOfLostWork(): void {
+    const { transaction } = this.#open;
+    if (!this.#hasEmitted || transaction?.hasWritten !== true) return;
+    this.#engine.warnOnce(
+      transaction.origin,
+      'its Observable was unsubscribed from after it had emitted, so that what it wrote is rolled back. ' +
+        'Let it complete, or put take() and first() upstream of the transaction.',
+    );
   }
 
   #hold(value: T): void {
@@ -73,6 +89,7 @@ export class TransactionSubscription<T> {
   #deliver(): void {
     const held = this.#held;
     this.#held = [];
+    if (held.length > 0) this.#hasEmitted = true;
     for (const value of held) this.#inCaller(() => this.#subscriber.next(value));
   }
 

@@ -206,6 +206,23 @@ describe('unsubscribing', () => {
     expect(await storedIds()).toEqual([]);
   });
 
+  it('warns once, with the label, where that undoes writes after a value was emitted', async () => {
+    const log = new LogBook();
+    const logged = createAsyncEngine(database.url, { logger: log });
+    const run = (sql: string, label: string): Promise<unknown> =>
+      lastValueFrom(
+        concat(
+          defer(() => logged.execute(text(sql))),
+          NEVER,
+        ).pipe(inTransaction(logged, { label }), take(1)),
+      );
+    await run('SELECT 1', 'Reports.read');
+    await run('INSERT INTO item VALUES (1)', 'Orders.place');
+    await run('INSERT INTO item VALUES (1)', 'Orders.place');
+    expect(log.warnings).toEqual([expect.stringMatching(/^Orders\.place: .*rolled back/)]);
+    await logged.aclose();
+  });
+
   it('cancels the statement under way', async () => {
     const asleep = defer(() => engine.execute(text('SELECT pg_sleep(600)')));
     const subscription = asleep.pipe(inTransaction(engine)).subscribe();

@@ -20,6 +20,9 @@ import type { TransactionHook } from '../transaction/hooks.js';
 // This library's own frames, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 4;
 
+// A label may be made of what a user sends.
+const MAX_WARNINGS = 1_000;
+
 /** What the ambient half of an engine is made of. */
 export interface AmbientParts {
   readonly host: ConnectionHost<AsyncConnection>;
@@ -37,6 +40,7 @@ export interface AmbientParts {
  */
 export class Ambient {
   readonly #parts: AmbientParts;
+  readonly #warned = new Set<string>();
 
   constructor(parts: AmbientParts) {
     this.#parts = parts;
@@ -149,6 +153,13 @@ export class Ambient {
     const scope = new Scope(host, context, SCOPE_OPTIONS.parse(options), () => scopes.remove(scope));
     scopes.add(scope);
     return scope;
+  }
+
+  /** Warns of a mistake in the code named by `label`, the first time that it is met. */
+  warnOnce(label: string, message: string): void {
+    if (this.#warned.has(label) || this.#warned.size >= MAX_WARNINGS) return;
+    this.#warned.add(label);
+    this.#parts.host.logger.warn(`${label}: ${message}`);
   }
 
   /** Runs `work` outside of every scope and transaction. */

@@ -1,6 +1,6 @@
 /** A response, or any other writable stream, that says when it can take more: a Node `Writable` is one. */
-export interface Pace {
-  /** True: it takes no more before its event `drain`. */
+export interface DrainTarget {
+  /** True: nothing more must be written before its event `drain`. */
   readonly writableNeedDrain: boolean;
   readonly destroyed?: boolean | undefined;
   /** Listens for `drain`, `close` and `error`. */
@@ -13,7 +13,7 @@ export interface Pace {
 export type Drain = 'drained' | 'gone' | 'given-up';
 
 /** Waits until `pace` takes more, is gone, or `giveUp` is aborted; leaves no listener behind. */
-export function drainOf(pace: Pace, giveUp: AbortSignal): Promise<Drain> {
+export function drainOf(pace: DrainTarget, giveUp: AbortSignal): Promise<Drain> {
   return new Promise((resolve) => {
     const settle = (drain: Drain): void => {
       pace.off('drain', onDrain);
