@@ -1,7 +1,7 @@
 // Packs the library, installs it with its peers in an empty folder and enters by every door of package.json "exports":
 // by import and by require, which must give the same objects, and with the compiler. Needs `npm run build` before.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,14 @@ function readSurface(name) {
     values: lines.filter((line) => line !== '' && !line.startsWith('type ')),
     types: lines.filter((line) => line.startsWith('type ')).map((line) => line.slice('type '.length)),
   };
+}
+
+/** Members that are not the user's must not be in the types. */
+function expectNothingInternal() {
+  const marked = readdirSync(path.join(root, 'dist'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.d.ts'))
+    .filter((name) => readFileSync(path.join(root, 'dist', name), 'utf8').includes('@internal'));
+  assert(marked.length === 0, `@internal stands in ${marked.join(', ')}`);
 }
 
 function npm(folder, ...args) {
@@ -159,6 +167,8 @@ function writeConsumer(folder) {
   const files = ['consumer.mts', 'consumer.cts'];
   writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
 }
+
+check('the types have no internal member', expectNothingInternal);
 
 const folder = mkdtempSync(path.join(tmpdir(), 'check-doors-'));
 try {

@@ -20,6 +20,9 @@
 import { hideValues, hideValuesOfCause } from './hidden-values.js';
 import { HIDDEN_PARAMETERS, parametersText, statementText } from './parameter-text.js';
 
+/** Marks the errors of every copy of this package in the process. */
+const ERROR_BRAND = Symbol.for('nest-async-engine.error');
+
 /**
  * The root of every error that this library throws. `code` is stable; `docs/errors.md` has a section for
  * each.
@@ -30,10 +33,28 @@ export class EngineError extends Error {
   /** The name of the class, written out: a bundler that shortens names does not change it. */
   override readonly name: string = 'EngineError';
 
+  /** True also for an error that another copy of this package has thrown, by the names of its classes. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const isInstance = Function.prototype[Symbol.hasInstance];
+    if (isInstance.call(this, value)) return true;
+    if (typeof value !== 'object' || value === null || !(ERROR_BRAND in value)) return false;
+    return !isInstance.call(EngineError, value) && classNamesOf(value).includes(this.name);
+  }
+
+  /** @internal */
+  get [ERROR_BRAND](): true {
+    return true;
+  }
+
   /** What a log of JSON needs: name, code, message and the facts; neither the stack nor the cause. */
   toJSON(): object {
     return { ...this, message: this.message };
   }
+}
+
+function classNamesOf(value: object): string[] {
+  const above = Object.getPrototypeOf(value) as object | null;
+  return above === null ? [] : [above.constructor.name, ...classNamesOf(above)];
 }
 
 /** A wrong option, URL, statement or parameter: refused before anything was sent. */

@@ -357,7 +357,6 @@ export abstract class Pool implements AsyncDisposable {
     return line.join({
       timeout,
       signal: options.signal,
-      waiting: options.waiting,
       trace: this.checkoutTrace(),
       holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),

@@ -10,15 +10,10 @@ export interface CheckoutOptions {
   readonly signal?: AbortSignal | undefined;
   /** The connections that this caller holds already: what tells a wait that cannot end from one that can. */
   readonly holding?: readonly PooledConnection[] | undefined;
-  /**
-   * Called where there is a wait, with a function that ends it with a reason: a signal that costs nothing.
-   * @internal
-   */
-  readonly waiting?: ((end: (reason: unknown) => void) => void) | undefined;
 }
 
 /** How one caller waits. */
-export interface Wait extends Pick<CheckoutOptions, 'signal' | 'waiting'> {
+export interface Wait extends Pick<CheckoutOptions, 'signal'> {
   /** Milliseconds; 0: no limit. */
   readonly timeout: number;
   /** Connections on loan from this pool that the caller holds while it waits. */
@@ -114,7 +109,6 @@ export class WaitingLine {
     const expire = (): void => waiter.reject(wait.expired());
     const timer = wait.timeout > 0 ? setTimeout(expire, wait.timeout) : undefined;
     const place = this.#waiters.push(waiter);
-    wait.waiting?.((reason) => waiter.reject(reason));
     return waiter;
   }
 

@@ -1,6 +1,7 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
 import type { ParameterBatch } from './parameter-batch.js';
+import { STATEMENT_BRAND } from './row.js';
 import type { CompiledStatement, Parameters, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { describeValue } from '../util/describe-value.js';
@@ -144,6 +145,12 @@ function foreignCommand(executable: unknown, schemas: SchemaTranslateMap | undef
       executable.text,
       executable.values ?? [],
       'the values of { text, values } must be an array',
+    );
+  }
+  if (STATEMENT_BRAND in Object(executable)) {
+    throw new ObjectNotExecutableError(
+      'this statement was made by another copy of nest-async-engine. Two copies are loaded in this process: ' +
+        'install one version, and import it in one way.',
     );
   }
   throw new ObjectNotExecutableError(

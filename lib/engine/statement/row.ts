@@ -2,6 +2,9 @@ import { ArgumentError } from '../errors/errors.js';
 import { describeKind } from '../util/describe-value.js';
 import { isRecord } from '../util/option-rule.js';
 
+/** Marks the statements of every copy of this package in the process. */
+export const STATEMENT_BRAND = Symbol.for('nest-async-engine.statement');
+
 /** A row of a statement whose row type was not given. */
 export type Row = Record<string, unknown>;
 

@@ -1,3 +1,4 @@
+import { STATEMENT_BRAND } from './row.js';
 import { ArgumentError } from '../errors/errors.js';
 import { CommandWriter } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
@@ -41,6 +42,10 @@ interface Place {
 export class Sql<R = Row> {
   /** Carries the row type; there is no such property. */
   declare protected readonly row?: R;
+  /** @internal */
+  get [STATEMENT_BRAND](): true {
+    return true;
+  }
   readonly #strings: readonly string[];
   readonly #values: readonly unknown[];
   /** The place in the source that it comes from, when its text depends on nothing else. @internal */

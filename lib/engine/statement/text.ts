@@ -1,3 +1,4 @@
+import { STATEMENT_BRAND } from './row.js';
 import { ArgumentError } from '../errors/errors.js';
 import { expectNamed, type Parameters, type Row } from './row.js';
 import { describeKind } from '../util/describe-value.js';
@@ -58,6 +59,10 @@ const NO_BINDS: ReadonlyMap<string, BindParameter> = new Map();
 export class TextClause<R = Row> {
   /** Carries the row type; there is no such property. */
   declare protected readonly row?: R;
+  /** @internal */
+  get [STATEMENT_BRAND](): true {
+    return true;
+  }
   /** The text as it was written. */
   readonly sql: string;
   readonly binds: ReadonlyMap<string, BindParameter>;

@@ -8,7 +8,6 @@ import type { TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
-import type { StatementEnd } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 
@@ -36,7 +35,7 @@ type Send<T> = (control: readonly Control[]) => Promise<T>;
 const NO_CONTROL: readonly Control[] = [];
 
 /** What root and nested transactions share: the state, the gate for statements, the one way to end. */
-export abstract class Transaction<Connection = unknown> implements StatementEnd {
+export abstract class Transaction<Connection = unknown> {
   /** The connection that this transaction lives on. */
   readonly connection: Connection;
   abstract readonly nested: boolean;

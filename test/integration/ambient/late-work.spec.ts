@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { text, TransactionEndedError } from 'nest-async-engine/engine';
-import type { AsyncEngine } from 'nest-async-engine/engine';
+import { ScopeEndedError, text, TransactionEndedError } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
 
@@ -242,5 +242,75 @@ describe('a Promise.all that rejects early', () => {
     over.open();
     expect(await sibling).toBeInstanceOf(TransactionEndedError);
     expect(await workshop.names()).toEqual([]);
+  });
+});
+
+describe('late work on the connection of an ended scope', () => {
+  const one = text('SELECT 1');
+
+  it.each<[string, (connection: AsyncConnection) => unknown]>([
+    ['execute()', (connection) => connection.execute(one)],
+    ['stream()', (connection) => connection.stream(one).all()],
+    ['begin()', (connection) => connection.begin()],
+    ['beginNested()', (connection) => connection.beginNested()],
+    ['run()', (connection) => connection.run((client) => client.query('SELECT 1'))],
+    ['getIsolationLevel()', (connection) => connection.getIsolationLevel()],
+    ['getRawConnection()', (connection) => connection.getRawConnection()],
+    ['start()', (connection) => connection.start()],
+    ['invalidate()', async (connection) => connection.invalidate()],
+  ])(
+    'by %s is a ScopeEndedError that names the scope, inside and outside of its context',
+    async (_, work) => {
+      engine = workshop.engine();
+      for (const commit of ['onSuccess', 'explicit'] as const) {
+        const over = new Latch();
+        const { connection, inside } = await engine.scope(
+          async () => {
+            const own = engine.currentConnection();
+            await own.execute(one);
+            return { connection: own, inside: failureOf(over.opened.then(async () => await work(own))) };
+          },
+          { label: 'nightly import', commit },
+        );
+        over.open();
+        for (const failure of [await inside, await failureOf((async () => await work(connection))())]) {
+          expect(failure).toBeInstanceOf(ScopeEndedError);
+          expect(String(failure)).toContain('nightly import');
+        }
+      }
+    },
+  );
+
+  it('by a stream that was made in time is one, too', async () => {
+    engine = workshop.engine();
+    const stream = await engine.scope(
+      async () => {
+        const connection = engine.currentConnection();
+        await connection.execute(one);
+        return connection.stream(one);
+      },
+      { label: 'nightly import' },
+    );
+    const failure = await failureOf(stream.all());
+    expect(failure).toBeInstanceOf(ScopeEndedError);
+    expect(String(failure)).toContain('nightly import');
+  });
+
+  it('by the client of run() is one, while its function runs on', async () => {
+    engine = workshop.engine();
+    const over = new Latch();
+    const { outcome } = await engine.scope(
+      async () => {
+        const connection = engine.currentConnection();
+        const run = connection.run(async (client) => {
+          await over.opened;
+          await client.query('SELECT 1');
+        });
+        return { outcome: failureOf(run) };
+      },
+      { label: 'nightly import' },
+    );
+    over.open();
+    expect(await outcome).toBeInstanceOf(ScopeEndedError);
   });
 });

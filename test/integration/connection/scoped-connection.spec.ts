@@ -75,19 +75,89 @@ describe('engine.scopedConnection()', () => {
     expect(late).toBeInstanceOf(ScopeEndedError);
   });
 
-  it('hands on every member of a connection that is about its session', () => {
-    engine = workshop.engine();
-    const own = Object.getOwnPropertyNames(Object.getPrototypeOf(engine.scopedConnection()));
-    // These come down to the ones that are handed on.
-    const derived = ['execute', 'scalar', 'scalars', 'stream', 'streamScalars', 'execDriverSql', 'aclose'];
-    const ofTheEngine = ['dialect', 'observers', 'replacementOf', 'shownParameters'];
-    const internal = ['constructor', 'transactions', 'statementCache', 'expectOpenable', 'self'];
-    const ofOthers = ['forgetListeners', 'callerObserver', 'sendRaw'];
-    const missing = membersOf(AsyncConnection.prototype).filter(
-      (name) => ![own, derived, ofTheEngine, internal, ofOthers].flat().includes(name),
-    );
-    expect(missing).toEqual([]);
+  /** What each public member gives, of a connection in an open transaction. */
+  const QUESTIONS: Readonly<Record<string, (connection: AsyncConnection) => unknown>> = {
+    engine: ({ engine: own }) => own,
+    state: ({ state }) => state,
+    dialect: ({ dialect }) => dialect,
+    closed: ({ closed }) => closed,
+    invalidated: ({ invalidated }) => invalidated,
+    info: ({ info }) => info,
+    pooled: ({ pooled }) => pooled,
+    core: ({ core }) => core,
+    getExecutionOptions: (connection) => connection.getExecutionOptions(),
+    getRawConnection: (connection) => connection.getRawConnection(),
+    run: (connection) =>
+      connection.run(async (client) => (await client.query('SELECT pg_backend_pid() AS pid')).rows),
+    getIsolationLevel: (connection) => connection.getIsolationLevel(),
+    defaultIsolationLevel: (connection) => connection.defaultIsolationLevel,
+    inTransaction: (connection) => connection.inTransaction(),
+    inNestedTransaction: (connection) => connection.inNestedTransaction(),
+    getTransaction: (connection) => connection.getTransaction(),
+    getNestedTransaction: (connection) => connection.getNestedTransaction(),
+    toJSON: (connection) => connection.toJSON(),
+    execute: (connection) => connection.execute(XID).all(),
+    scalar: (connection) => connection.scalar(XID),
+    scalars: (connection) => connection.scalars(XID).all(),
+    stream: (connection) => connection.stream(XID).all(),
+    streamScalars: (connection) => connection.streamScalars(XID).all(),
+    execDriverSql: (connection) => connection.execDriverSql('SELECT pg_backend_pid()').all(),
+    begin: (connection) => connection.begin().catch((error: Error) => error.message),
+    beginNested: (connection) => connection.beginNested((nested) => Promise.resolve(nested.parent)),
+    on: (connection) => listenersHeard(connection, 'on'),
+    once: (connection) => listenersHeard(connection, 'once'),
+    start: async (connection) => (await connection.start()).pooled,
+    cancel: (connection) => connection.cancel(),
+    executionOptions: async (connection) =>
+      (await connection.executionOptions({ timeout: 5_000 })).getExecutionOptions(),
+  };
+  // Each ends what the others ask about, and comes to the same core.
+  const ENDS = ['off', 'commit', 'rollback', 'close', 'aclose', 'invalidate', 'constructor'];
+
+  async function listenersHeard(connection: AsyncConnection, add: 'on' | 'once'): Promise<number> {
+    let heard = 0;
+    const listener = (): void => void (heard += 1);
+    connection[add]('afterExecute', listener);
+    await engine.currentConnection().execute(XID);
+    await connection.execute(XID);
+    if (add === 'on') connection.off('afterExecute', listener);
+    await connection.execute(XID);
+    return heard;
+  }
+
+  it('answers every public member as the connection of the scope does', async () => {
+    engine = workshop.engine({ poolSize: 1 });
+    const handle = engine.scopedConnection();
+    await engine.scope(async () => {
+      const own = engine.currentConnection();
+      await own.execute(XID);
+      for (const [name, ask] of Object.entries(QUESTIONS))
+        expect([name, await ask(handle)]).toEqual([name, await ask(own)]);
+      expect(handle.getTransaction()).toBe(own.getTransaction());
+      expect(handle.core).toBe(own.core);
+    });
+    const asked = [...Object.keys(QUESTIONS), ...ENDS];
+    expect(membersOf(AsyncConnection.prototype).filter((name) => !asked.includes(name))).toEqual([]);
   });
+
+  it.each(['commit', 'rollback', 'close', 'aclose', 'invalidate'] as const)(
+    'ends by %s() what the connection of the scope has',
+    async (end) => {
+      engine = workshop.engine({ poolSize: 1 });
+      const handle = engine.scopedConnection();
+      await engine.scope(
+        async () => {
+          const own = engine.currentConnection();
+          await own.execute(XID);
+          await handle[end]();
+          expect(own.getTransaction()?.isActive ?? false).toBe(false);
+          expect(handle.state).toBe(own.state);
+          await own.rollback();
+        },
+        { commit: 'explicit' },
+      );
+    },
+  );
 });
 
 describe('options of a scope that are given by a function', () => {
