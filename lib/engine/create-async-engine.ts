@@ -38,6 +38,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
       driver: name,
       closeDriver: () => driver.close?.(),
       pool,
+      state: 'open',
       dialect: { name: databaseUrl.getBackendName(), driver: name },
       hideParameters: options.hideParameters ?? false,
       slowStatementThreshold: options.slowStatementThreshold,

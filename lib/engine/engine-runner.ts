@@ -30,6 +30,8 @@ export interface EngineShared {
   /** Ends what the driver holds beside its sessions. */
   readonly closeDriver: () => Promise<void> | undefined;
   pool: Pool;
+  /** `closed` by `aclose()`, for good. */
+  state: 'open' | 'closed';
   readonly compiledCache: CompiledCache;
   readonly dialect: Dialect;
   readonly logger: EngineLogger;

@@ -141,7 +141,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     const connection = await makeConnection(this.#runner).start();
     if (work === undefined) return connection;
     try {
-      const result = await work(connection);
+      const result = await this.#shared.ambient.runHolding(connection, () => work(connection));
       connection.core.warnOfUncommitted();
       return result;
     } finally {
@@ -208,11 +208,14 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
 
   /**
    * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back.
+   * Callers that wait, and what has taken no connection yet, go on with the new pool. After `aclose()` it does
+   * nothing.
    * A PGlite database stays open with what it has in memory.
    */
   async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
-    const { pool } = this.#shared;
+    const { pool, state } = this.#shared;
+    if (state === 'closed') return await pool.dispose();
     this.#install(pool.recreate());
     if (close) await pool.dispose();
     this.#listeners.emit('engineDisposed', { engine: this });
@@ -265,6 +268,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * Closes the pool for good, and a PGlite database: later statements are refused with `ResourceClosedError`.
    */
   async aclose(): Promise<void> {
+    this.#shared.state = 'closed';
     await this.pool.dispose();
     await this.#shared.closeDriver();
     this.#shared.ambient.disable();

@@ -13,6 +13,8 @@ export interface FrameParts {
   readonly unit?: UnitOfWork | undefined;
   /** `'none'`: a transaction that is active outside is not used here. */
   readonly transaction?: AsyncTransaction | 'none' | undefined;
+  /** A connection that the work in the frame has for itself; in all else the frame is as its parent. */
+  readonly holds?: AsyncConnection | undefined;
 }
 
 export class ContextFrame {
@@ -20,13 +22,21 @@ export class ContextFrame {
   readonly scope: Scope | undefined;
   readonly #unit: UnitOfWork | undefined;
   readonly #transaction: AsyncTransaction | 'none' | undefined;
+  readonly #holds: AsyncConnection | undefined;
   #state: 'open' | 'closed' = 'open';
 
-  constructor({ parent, scope, unit, transaction }: FrameParts) {
+  constructor({ parent, scope, unit, transaction, holds }: FrameParts) {
     this.parent = parent;
-    this.scope = scope;
-    this.#unit = unit;
-    this.#transaction = transaction;
+    this.#holds = holds;
+    const isLikeParent = holds !== undefined && parent !== undefined;
+    this.scope = isLikeParent ? parent.scope : scope;
+    this.#unit = isLikeParent ? parent.#unit : unit;
+    this.#transaction = isLikeParent ? parent.#transaction : transaction;
+  }
+
+  /** What the work in this frame holds of the pool. */
+  get held(): readonly (PooledConnection | undefined)[] {
+    return [this.transaction?.connection.pooled, this.scope?.pooled, this.#holds?.pooled];
   }
 
   /** The transaction that this frame opened or joined. */
@@ -74,6 +84,7 @@ export class ContextFrame {
   }
 
   get #endedError(): Error | undefined {
+    if (this.#holds !== undefined) return this.parent === undefined ? undefined : this.parent.#endedError;
     if (this.#transaction === 'none') return undefined;
     if (this.#transaction === undefined) return this.scope?.overError ?? this.#unit?.closedError;
     return this.#state === 'closed' ? transactionEnded(this.#transaction.origin) : undefined;
@@ -90,6 +101,11 @@ export class AmbientContext implements ScopeContext {
 
   run<T>(frame: ContextFrame, work: () => T): T {
     return this.#storage.run(frame, work);
+  }
+
+  /** Runs `work`, which has `connection` for itself: a wait for another one may be a deadlock. */
+  runHolding<T>(connection: AsyncConnection, work: () => T): T {
+    return this.run(new ContextFrame({ parent: this.current, holds: connection }), work);
   }
 
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {
@@ -138,7 +154,7 @@ export class AmbientContext implements ScopeContext {
   holding(): readonly PooledConnection[] {
     const held = new Set<PooledConnection>();
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {
-      for (const pooled of [frame.transaction?.connection.pooled, frame.scope?.pooled]) {
+      for (const pooled of frame.held) {
         if (pooled !== undefined) held.add(pooled);
       }
     }

@@ -163,9 +163,13 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** Resolves to the next connection that is free, unless `signal` ends the wait. */
   async #checkout(signal: AbortSignal): Promise<PooledConnection> {
+    const { pool } = this.#host;
     try {
-      return await this.#host.pool.connect({ holding: this.#host.holding(), signal });
+      return await pool.connect({ holding: this.#host.holding(), signal });
     } catch (error) {
+      // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
+      if (error instanceof ResourceClosedError && this.#host.pool !== pool)
+        return await this.#checkout(signal);
       throw signal.aborted ? error : (this.observer?.connectFailed(error) ?? error);
     }
   }

@@ -1,5 +1,6 @@
 import type { CommandResult, Control } from '../driver/driver.js';
 import { classifyFailure } from './connection-observer.js';
+import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -9,31 +10,40 @@ import type { ConnectionObserver } from './connection-observer.js';
 /** What an engine's statement outside of transactions needs. */
 export interface AutocommitHost {
   readonly pool: Pool;
-  /** Who wants to know of it; undefined: nobody. */
+  /** Undefined while nothing observes the engine. */
   engineObserver(): ConnectionObserver<unknown> | undefined;
-  /** Connections that transactions around the caller hold while he waits for another one. */
+  /** Connections that transactions around the caller hold while it waits for another one. */
   holding(): readonly PooledConnection[];
+}
+
+/** How one autocommitted statement runs. */
+export interface AutocommitOptions {
+  /** Gets the time that the statement took; the wait for a connection says nothing about it. */
+  readonly stats?: StatementStats | undefined;
+  /** Ends the wait for a connection. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Runs one invocation on a pooled connection of its own, outside every transaction: one checkout, one round
- * trip. `profile` is told how long the statement took; the wait for a connection says nothing of it.
+ * trip.
  */
 export async function runAutocommitted(
   host: AutocommitHost,
   invocation: Invocation,
   control: readonly Control[],
-  profile?: StatementStats,
+  { stats, signal }: AutocommitOptions = {},
 ): Promise<CommandResult> {
-  const { pool } = host;
-  const pooled = pool.tryConnect() ?? (await waitForConnection(host, invocation));
+  const pooled = host.pool.tryConnect() ?? (await waitForConnection(host, invocation, signal));
   try {
     const run = (): Promise<CommandResult> => invocation.run(pooled.session, control, undefined);
-    return await (profile?.time(run) ?? run());
+    const result = await (stats?.time(run) ?? run());
+    if (pooled.isValid && pooled.session.status !== 'idle') throw insideAnotherTransaction();
+    return result;
   } catch (error) {
     const { isDisconnect, invalidatesPool } =
       invocation.observer?.failure ?? classifyFailure(error, host.engineObserver());
-    if (isDisconnect && invalidatesPool) pool.invalidateAll(pooled);
+    if (isDisconnect && invalidatesPool) host.pool.invalidateAll(pooled);
     if (isDisconnect || invocation.observer?.isInterrupted === true) pooled.invalidate(error);
     throw error;
   } finally {
@@ -41,14 +51,25 @@ export async function runAutocommitted(
   }
 }
 
-/** For when none is free. */
+/** For when no connection is free. Goes on with the next pool where the engine is disposed meanwhile. */
 export async function waitForConnection(
   host: AutocommitHost,
   invocation: Invocation,
+  given?: AbortSignal,
 ): Promise<PooledConnection> {
+  const { pool } = host;
   try {
-    return await invocation.wait((signal) => host.pool.connect({ holding: host.holding(), signal }));
+    return await invocation.wait((signal = given) => pool.connect({ holding: host.holding(), signal }));
   } catch (error) {
+    if (error instanceof ResourceClosedError && host.pool !== pool)
+      return await waitForConnection(host, invocation, given);
     throw host.engineObserver()?.connectFailed(error) ?? error;
   }
+}
+
+function insideAnotherTransaction(): IllegalStateError {
+  return new IllegalStateError(
+    'a statement outside of transactions ran in a transaction that was open on its session, and is rolled back with ' +
+      'it. Look for a listener, or for code that uses the driver itself, that sends BEGIN.',
+  );
 }

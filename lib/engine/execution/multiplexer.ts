@@ -1,6 +1,6 @@
 import { runAutocommitted, waitForConnection } from './autocommit.js';
 import type { AutocommitHost } from './autocommit.js';
-import { Carrier } from './shared-connection.js';
+import { SharedConnection } from './shared-connection.js';
 import type { CommandResult, Control } from '../driver/driver.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
@@ -8,10 +8,15 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StatementStats } from './statement-stats.js';
 import { StatementStatsTable } from './statement-stats.js';
 
-/** Connections that are shared at a time. */
-const MOST_CARRIERS = 2;
-/** Statements in flight on a shared connection before another one is taken for the next. */
-const COMFORTABLE = 16;
+/**
+ * Milliseconds that the server may need for what is in flight on one connection: about a round trip. A read
+ * that takes longer than that by itself, because it waits inside the server, is not shared.
+ */
+const BUDGET = 1;
+/** Shared connections that are filled before another one is taken only because of their number of reads. */
+const PREFERRED_CONNECTIONS = 2;
+/** Reads in flight on a shared connection before another one is taken for the next. */
+const TARGET_LOAD = 16;
 const MOST_TEXTS = 1_000;
 
 /**
@@ -21,70 +26,77 @@ const MOST_TEXTS = 1_000;
  */
 export class Multiplexer {
   readonly #texts = new StatementStatsTable(MOST_TEXTS);
-  readonly #carriers = new Set<Carrier>();
+  readonly #shared = new Set<SharedConnection>();
 
   run(host: AutocommitHost, invocation: Invocation, control: readonly Control[]): Promise<CommandResult> {
-    const profile = this.#profileOf(host, invocation, control);
-    if (profile === undefined) return runAutocommitted(host, invocation, control);
-    if (!profile.isShareable) return runAutocommitted(host, invocation, control, profile);
-    const carrier = this.#carrierFor(host);
-    if (carrier !== undefined) return carrier.carry(host, invocation, profile);
-    // Without a limit nobody has to wait for a connection, and none is kept to be shared.
+    const stats = this.#statsOf(host, invocation, control);
+    if (stats === undefined) return runAutocommitted(host, invocation, control);
+    const { serviceTime } = stats;
+    if (serviceTime === undefined || serviceTime > BUDGET)
+      return runAutocommitted(host, invocation, control, { stats });
+    const shared = this.#sharedFor(host, serviceTime);
+    if (shared !== undefined) return shared.execute(host, invocation, stats);
+    // A pool without a limit has a connection for each: none is kept to be shared.
     const isLimited = host.pool.size() > 0;
     return isLimited
-      ? this.#carryLater(host, invocation, profile)
-      : runAutocommitted(host, invocation, control, profile);
+      ? this.#executeLater(host, invocation, stats)
+      : runAutocommitted(host, invocation, control, { stats });
   }
 
-  // Statements that were alone have all connections: without this, they would have them for as long as many
-  // wait.
-  async #carryLater(
+  // Exclusive statements have all connections. The reads that wait share the first that becomes free, or the
+  // exclusive ones would keep all of them for as long as many wait.
+  async #executeLater(
     host: AutocommitHost,
     invocation: Invocation,
-    profile: StatementStats,
+    stats: StatementStats,
   ): Promise<CommandResult> {
-    const { pool } = host;
     const pooled = await waitForConnection(host, invocation);
-    const carrier = this.#leastLoaded(pool);
-    if (carrier === undefined) return await this.#launch(pool, pooled).carry(host, invocation, profile);
+    const { pool } = host;
+    const shared = this.#leastLoaded(pool);
+    if (shared === undefined) return await this.#share(pool, pooled).execute(host, invocation, stats);
     void pooled.close();
-    return await carrier.carry(host, invocation, profile);
+    return await shared.execute(host, invocation, stats);
   }
 
   /** Undefined for what must have a connection alone, whatever its text. */
-  #profileOf(
+  #statsOf(
     host: AutocommitHost,
     { commands, options, observer }: Invocation,
     control: readonly Control[],
   ): StatementStats | undefined {
     const [command] = commands;
     if (command === undefined || commands.length > 1 || control.length > 0) return undefined;
-    // A CancelRequest hits whatever runs; a listener wants to know of one statement at a time.
+    // A CancelRequest hits whatever runs; a listener is told of one statement at a time.
     if (options.timeout !== undefined || options.signal !== undefined || observer !== undefined)
       return undefined;
     if (options.prepare === false || host.pool.views !== undefined) return undefined;
-    const profile = this.#texts.of(command.text);
-    return profile.isRead ? profile : undefined;
+    const stats = this.#texts.of(command.text);
+    return stats.isRead ? stats : undefined;
   }
 
-  #carrierFor(host: AutocommitHost): Carrier | undefined {
+  #sharedFor(host: AutocommitHost, serviceTime: number): SharedConnection | undefined {
     const best = this.#leastLoaded(host.pool);
-    if (best !== undefined && (best.load < COMFORTABLE || this.#carriers.size >= MOST_CARRIERS)) return best;
+    if (best !== undefined && this.#hasRoom(best, serviceTime)) return best;
     const pooled = host.pool.tryConnect();
-    return pooled === undefined ? best : this.#launch(host.pool, pooled);
+    return pooled === undefined ? best : this.#share(host.pool, pooled);
   }
 
-  #leastLoaded(pool: Pool): Carrier | undefined {
-    let best: Carrier | undefined;
-    for (const carrier of this.#carriers) {
-      if (carrier.isBoarding(pool) && (best === undefined || carrier.load < best.load)) best = carrier;
+  #hasRoom(shared: SharedConnection, serviceTime: number): boolean {
+    if (shared.backlog + serviceTime > BUDGET) return false;
+    return shared.load < TARGET_LOAD || this.#shared.size >= PREFERRED_CONNECTIONS;
+  }
+
+  #leastLoaded(pool: Pool): SharedConnection | undefined {
+    let best: SharedConnection | undefined;
+    for (const shared of this.#shared) {
+      if (shared.acceptsReads(pool) && (best === undefined || shared.load < best.load)) best = shared;
     }
     return best;
   }
 
-  #launch(pool: Pool, pooled: PooledConnection): Carrier {
-    const carrier: Carrier = new Carrier(pool, pooled, () => this.#carriers.delete(carrier));
-    this.#carriers.add(carrier);
-    return carrier;
+  #share(pool: Pool, pooled: PooledConnection): SharedConnection {
+    const shared: SharedConnection = new SharedConnection(pool, pooled, () => this.#shared.delete(shared));
+    this.#shared.add(shared);
+    return shared;
   }
 }

@@ -1,132 +1,196 @@
 import type { AutocommitHost } from './autocommit.js';
 import { runAutocommitted } from './autocommit.js';
 import type { CommandResult, Control } from '../driver/driver.js';
+import { DBAPIError } from '../errors/errors.js';
 import { classifyFailure } from './connection-observer.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StatementStats } from './statement-stats.js';
+import { now, runNextTurn, startTimer, stopTimer, timeWaited } from '../util/clock.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;
-/** Milliseconds without an answer after which those behind the running statement are sent elsewhere. */
+/** Milliseconds without an answer after which the reads behind the running one are sent elsewhere. */
 const STUCK = 50;
-/** Milliseconds for which new ones may come aboard while somebody waits for a connection. */
-const TURN = 20;
+/** Milliseconds for which it accepts reads while other callers wait for a connection. */
+const MAX_AGE_WHILE_OTHERS_WAIT = 20;
+/** Milliseconds after which it goes back to the pool, so that invalidation and recycling reach it. */
+const MAX_AGE = 1_000;
 
 const NO_CONTROL: readonly Control[] = [];
 const PIPELINED = { isPipelined: true } as const;
+/** In front of a second run: what the text does not show, a view or an operator that writes, fails there. */
+const READ_ONLY: readonly Control[] = [{ text: "SELECT set_config('transaction_read_only', 'on', true)" }];
+const READ_ONLY_STATE = '25006';
 
-/** A statement on its way, and whoever waits for it. */
-interface Rider {
+/** A read on its way. Settles once: of two answers, the second has no effect. */
+interface PendingRead {
   readonly host: AutocommitHost;
   readonly invocation: Invocation;
-  readonly profile: StatementStats;
+  readonly stats: StatementStats;
+  /** By the clock of `timeWaited()`. */
   readonly sentAt: number;
-  /** Tells the caller; of two answers, the second is of no consequence. */
-  readonly resolve: (result: CommandResult | Promise<CommandResult>) => void;
+  /** True: another read was in front of it. */
+  readonly isBehind: boolean;
+  readonly resolve: (result: CommandResult) => void;
   readonly reject: (error: unknown) => void;
+  /** Ends the wait of its second run for a connection. */
+  secondRun: AbortController | undefined;
+  /** What the connection was lost with. */
+  loss: unknown;
 }
 
 /**
- * A pooled connection that carries plain reads of many callers at once: each is sent without waiting for the
- * answers to those before it, and has its own answer or error. It goes back to the pool with the last of
- * them.
+ * A pooled connection for plain reads of many callers at once: each is sent without waiting for the answers to
+ * those before it, and has its own answer or error. It goes back to the pool with the last of them.
  */
-export class Carrier {
+export class SharedConnection {
   readonly #pool: Pool;
   readonly #pooled: PooledConnection;
-  readonly #left: () => void;
+  readonly #onReleased: () => void;
   /** In the order in which they were sent: the first one runs. */
-  readonly #riders = new Set<Rider>();
-  readonly #since = performance.now();
-  #state: 'boarding' | 'full' | 'lost' = 'boarding';
+  readonly #pending = new Set<PendingRead>();
+  readonly #since = now();
+  #state: 'open' | 'draining' | 'lost' = 'open';
   #lastAnswer = 0;
   #answers = 0;
   #watchdog: NodeJS.Timeout | undefined;
 
-  /** `left` is called when the connection goes back. */
-  constructor(pool: Pool, pooled: PooledConnection, left: () => void) {
+  /** `onReleased` is called when the connection goes back. */
+  constructor(pool: Pool, pooled: PooledConnection, onReleased: () => void) {
     this.#pool = pool;
     this.#pooled = pooled;
-    this.#left = left;
+    this.#onReleased = onReleased;
   }
 
   get load(): number {
-    return this.#riders.size;
+    return this.#pending.size;
   }
 
-  isBoarding(pool: Pool): boolean {
-    const isFree = this.#state === 'boarding' && this.#riders.size < CAPACITY;
-    if (!isFree || this.#pool !== pool || !this.#pooled.isValid) return false;
-    // Without an end, those who share would keep the connection from whoever needs one alone.
-    return pool.waiting() === 0 || performance.now() - this.#since < TURN;
+  /** Milliseconds that the server needs for what is in flight. */
+  get backlog(): number {
+    let sum = 0;
+    for (const { stats } of this.#pending) sum += stats.serviceTime ?? 0;
+    return sum;
   }
 
-  carry(host: AutocommitHost, invocation: Invocation, profile: StatementStats): Promise<CommandResult> {
+  acceptsReads(pool: Pool): boolean {
+    if (this.#state !== 'open' || this.#pending.size >= CAPACITY) return false;
+    if (this.#pool !== pool || !this.#pooled.isValid) return false;
+    const age = now() - this.#since;
+    // Without this limit, shared reads could keep a connection forever while exclusive callers wait.
+    return age < (pool.waiting() === 0 ? MAX_AGE : MAX_AGE_WHILE_OTHERS_WAIT);
+  }
+
+  execute(host: AutocommitHost, invocation: Invocation, stats: StatementStats): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
-      const rider: Rider = { host, invocation, profile, sentAt: performance.now(), resolve, reject };
-      this.#riders.add(rider);
-      this.#pooled.session.execute(NO_CONTROL, invocation.command, PIPELINED).then(
-        (result) => this.#answered(rider, result),
-        (error: unknown) => this.#failed(rider, error),
-      );
-      if (this.#riders.size > 1) this.#watchdog ??= this.#watch();
+      const isBehind = this.#pending.size > 0;
+      const sentAt = timeWaited();
+      const read: PendingRead = {
+        host,
+        invocation,
+        stats,
+        sentAt,
+        isBehind,
+        resolve,
+        reject,
+        secondRun: undefined,
+        loss: undefined,
+      };
+      this.#pending.add(read);
+      try {
+        this.#pooled.session.execute(NO_CONTROL, invocation.command, PIPELINED).then(
+          (result) => this.#onAnswer(read, result),
+          (error: unknown) => this.#onFailure(read, error),
+        );
+      } catch (error) {
+        this.#onFailure(read, error);
+      }
+      if (this.#pending.size > 1) this.#watchdog ??= this.#watch();
     });
   }
 
-  #answered(rider: Rider, result: CommandResult): void {
-    const now = performance.now();
+  #onAnswer(read: PendingRead, result: CommandResult): void {
+    const time = timeWaited();
     // It ran from the answer before its own; until then it stood in line.
-    rider.profile.note(now - Math.max(rider.sentAt, this.#lastAnswer));
-    this.#lastAnswer = now;
-    rider.resolve(result);
-    this.#leave(rider);
+    if (read.isBehind) read.stats.recordGap(time - Math.max(read.sentAt, this.#lastAnswer));
+    else read.stats.recordAlone(time - read.sentAt);
+    this.#lastAnswer = time;
+    read.resolve(result);
+    read.secondRun?.abort();
+    this.#remove(read);
   }
 
-  #failed(rider: Rider, error: unknown): void {
+  #onFailure(read: PendingRead, error: unknown): void {
     const wasLost = this.#state === 'lost';
-    const { isDisconnect, invalidatesPool } = classifyFailure(error, rider.host.engineObserver());
-    if (isDisconnect && wasLost) this.#sendElsewhere(rider);
-    else rider.reject(error);
-    if (isDisconnect && !wasLost) {
-      this.#state = 'lost';
-      if (invalidatesPool) this.#pool.invalidateAll(this.#pooled);
-      this.#pooled.invalidate(error);
+    const { isDisconnect, invalidatesPool } = classifyFailure(error, read.host.engineObserver());
+    if (isDisconnect) {
+      read.loss = error;
+      if (read.secondRun === undefined && wasLost) this.#runAgain(read);
+      else if (read.secondRun === undefined) read.reject(error);
+      if (!wasLost) this.#lose(error, invalidatesPool);
+    } else {
+      read.reject(error);
+      read.secondRun?.abort();
     }
-    this.#leave(rider);
+    this.#remove(read);
   }
 
-  #leave(rider: Rider): void {
+  #lose(error: unknown, invalidatesPool: boolean): void {
+    this.#state = 'lost';
+    if (invalidatesPool) this.#pool.invalidateAll(this.#pooled);
+    this.#pooled.invalidate(error);
+  }
+
+  #remove(read: PendingRead): void {
     this.#answers += 1;
-    this.#riders.delete(rider);
-    if (this.#riders.size > 0) return;
-    clearTimeout(this.#watchdog);
-    this.#left();
+    this.#pending.delete(read);
+    if (this.#pending.size > 0) return;
+    stopTimer(this.#watchdog);
+    this.#onReleased();
     void this.#pooled.close();
   }
 
-  /** What never began, or only reads and has given no answer, may be sent again. */
-  #sendElsewhere({ host, invocation, resolve }: Rider): void {
-    resolve(runAutocommitted(host, invocation, NO_CONTROL));
+  /**
+   * Sends a read a second time, on a connection of its own: what only reads and has given no answer may run
+   * twice. The first answer of the two counts; a failure of the second run counts only where the first was
+   * lost.
+   */
+  #runAgain(read: PendingRead): void {
+    const secondRun = new AbortController();
+    read.secondRun = secondRun;
+    const { host, invocation } = read;
+    runAutocommitted(host, invocation, READ_ONLY, { signal: secondRun.signal }).then(
+      read.resolve,
+      (error: unknown) => {
+        if (read.loss !== undefined) return read.reject(hasWritten(error) ? read.loss : error);
+        // The first run is still under way, and has the last word.
+        read.secondRun = undefined;
+      },
+    );
   }
 
-  // Nobody shall wait behind a slow neighbour: one that was always quick may meet a lock.
+  // A statement that is usually quick may hit a lock; do not keep the reads behind it waiting.
   #watch(): NodeJS.Timeout {
     const answers = this.#answers;
     const look = (): void => {
       this.#watchdog = undefined;
-      if (this.#answers === answers) this.#rescue();
-      else if (this.#riders.size > 1) this.#watchdog = this.#watch();
+      if (this.#answers === answers) this.#moveReads();
+      else if (this.#pending.size > 1) this.#watchdog = this.#watch();
     };
     // Where the process itself was busy, the answers may be there already and only have to be read.
-    return setTimeout(() => setImmediate(look), STUCK).unref();
+    return startTimer(() => runNextTurn(look), STUCK).unref();
   }
 
-  #rescue(): void {
-    const [running, ...others] = this.#riders;
-    this.#state = 'full';
-    running?.profile.note(10 * STUCK);
-    for (const rider of others) this.#sendElsewhere(rider);
+  #moveReads(): void {
+    const [running, ...others] = this.#pending;
+    this.#state = 'draining';
+    running?.stats.recordStuck(10 * STUCK);
+    for (const read of others) this.#runAgain(read);
   }
+}
+
+function hasWritten(error: unknown): boolean {
+  return error instanceof DBAPIError && error.sqlState === READ_ONLY_STATE;
 }

@@ -1,50 +1,114 @@
 import { LruCache } from '../util/lru-cache.js';
 import { isPlainRead } from '../statement/plain-read.js';
+import { timeWaited } from '../util/clock.js';
 
-/** Mean time of the statements that may share a connection, in milliseconds. */
-const QUICK = 20;
-/** What one run counts against all before it. */
-const WEIGHT = 0.3;
+/** Samples that count. */
+const WINDOW = 8;
+const FEW = 3;
+/**
+ * A statement that took at most so many ms beyond a round trip counts as quick until a flight has told how long
+ * the server takes; the first runs may have been planned, or have found a cold cache.
+ */
+const QUICK = 1;
+const QUICK_AT_FIRST = 20;
+/** How much the round trip of the pool follows statements that take longer than the quickest. */
+const DRIFT = 0.01;
 
-/** What is known of the statements of one text: whether they only read, and how long they take. */
+/** The shortest of the last times but one: a busy machine only ever adds to a time. */
+class RecentTimes {
+  #times: number[] = [];
+
+  get count(): number {
+    return this.#times.length;
+  }
+
+  get short(): number {
+    const sorted = [...this.#times].sort((a, b) => a - b);
+    return sorted[sorted.length > FEW ? 1 : 0] ?? 0;
+  }
+
+  add(time: number): void {
+    this.#times.push(time);
+    if (this.#times.length > WINDOW) this.#times.shift();
+  }
+
+  reset(...times: number[]): void {
+    this.#times = times;
+  }
+}
+
+/** What is known of the statements of one text: whether they only read, and how long the server takes. */
 export class StatementStats {
   readonly isRead: boolean;
-  #mean: number | undefined;
+  readonly #pool: RoundTrip;
+  /** Between two answers of one flight: the server's time. */
+  readonly #gaps = new RecentTimes();
+  /** Of statements that were alone, less a round trip. */
+  readonly #alone = new RecentTimes();
+  #serviceTime: number | undefined;
 
-  constructor(text: string) {
+  constructor(text: string, pool: RoundTrip) {
     this.isRead = isPlainRead(text);
+    this.#pool = pool;
   }
 
-  /** A read that has been quick so far, and has run at least once. */
-  get isShareable(): boolean {
-    return this.#mean !== undefined && this.#mean <= QUICK && this.isRead;
+  /** Milliseconds that the server takes; undefined before the first run. */
+  get serviceTime(): number | undefined {
+    return this.#serviceTime;
   }
 
-  /** Takes the time of `run`. */
+  /** Runs a statement that has its connection to itself, and records its time. */
   async time<T>(run: () => Promise<T>): Promise<T> {
     const before = timeWaited();
     const result = await run();
-    this.note(timeWaited() - before);
+    this.recordAlone(timeWaited() - before);
     return result;
   }
 
-  note(duration: number): void {
-    this.#mean = this.#mean === undefined ? duration : this.#mean + WEIGHT * (duration - this.#mean);
+  /** `duration` in ms, from the call to the answer. */
+  recordAlone(duration: number): void {
+    this.#alone.add(Math.max(0, duration - this.#pool.record(duration)));
+    // It now takes less in all than it took the server: what was learned in a flight is out of date.
+    if (this.#gaps.count > 0 && duration < this.#gaps.short / 2) this.#gaps.reset();
+    this.#learn();
+  }
+
+  /** `duration` in ms, from the answer before its own. */
+  recordGap(duration: number): void {
+    this.#gaps.add(duration);
+    this.#learn();
+  }
+
+  /** It has kept a connection for `duration` ms, and still does. */
+  recordStuck(duration: number): void {
+    this.#gaps.reset(duration);
+    this.#learn();
+  }
+
+  #learn(): void {
+    const { count, short } = this.#alone;
+    const isQuick = short <= (count < FEW ? QUICK_AT_FIRST : QUICK);
+    this.#serviceTime = this.#gaps.count > 0 ? this.#gaps.short : isQuick ? 0 : short;
   }
 }
 
-/**
- * What a busy process keeps an answer lying for is no delay of the statement: the clock stands still
- * meanwhile, where there is such a clock.
- */
-function timeWaited(): number {
-  const { eventLoopUtilization } = performance as Partial<typeof performance>;
-  return eventLoopUtilization === undefined ? performance.now() : eventLoopUtilization().idle;
+/** The round trip of a pool: the quickest statement that was alone, slowly forgotten. */
+export class RoundTrip {
+  #time: number | undefined;
+
+  /** Takes the time of a statement in ms; gives the round trip. */
+  record(duration: number): number {
+    const time = this.#time;
+    this.#time =
+      time === undefined || duration < time ? duration : time + DRIFT * (Math.min(duration, 2 * time) - time);
+    return this.#time;
+  }
 }
 
-/** The profiles of the texts seen last. */
+/** What is known of the texts seen last. */
 export class StatementStatsTable {
   readonly #byText: LruCache<string, StatementStats>;
+  readonly #roundTrip = new RoundTrip();
 
   constructor(limit: number) {
     this.#byText = new LruCache(limit);
@@ -53,8 +117,8 @@ export class StatementStatsTable {
   of(text: string): StatementStats {
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
-    const profile = new StatementStats(text);
-    this.#byText.set(text, profile);
-    return profile;
+    const stats = new StatementStats(text, this.#roundTrip);
+    this.#byText.set(text, stats);
+    return stats;
   }
 }

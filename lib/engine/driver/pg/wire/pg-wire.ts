@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Client } from 'pg';
+import { runNextTurn } from '../../../util/clock.js';
 import { MessageReader } from './message-reader.js';
 import type { MessageTarget } from './message-reader.js';
 import { MessageWriter } from './message-writer.js';
@@ -89,7 +90,7 @@ export class PgWire {
   sendSoon(): void {
     if (this.#state === 'corked') return;
     this.#state = 'corked';
-    setImmediate(() => this.send());
+    runNextTurn(() => this.send());
   }
 
   /**
