@@ -9,7 +9,7 @@ const FEW = 3;
  * A statement that took at most so many ms beyond a round trip counts as quick until a flight has told how long
  * the server takes; the first runs may have been planned, or have found a cold cache.
  */
-const QUICK = 1;
+const QUICK = 5;
 const QUICK_AT_FIRST = 20;
 /** How much the round trip of the pool follows statements that take longer than the quickest. */
 const DRIFT = 0.01;

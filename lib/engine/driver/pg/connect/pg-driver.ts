@@ -169,6 +169,13 @@ export class PgDriver implements Driver {
         'asyncCreator did not return a connected client of pg. Return new pg.Client(…) after awaiting its connect().',
       );
     }
+    if (isPooled(client)) {
+      client.release();
+      throw new ArgumentError(
+        'asyncCreator gave a client of a pg.Pool, which has it back now. The engine has a pool of its own: return ' +
+          'new pg.Client(…) after you have awaited its connect().',
+      );
+    }
     return client;
   }
 }
@@ -203,6 +210,11 @@ function addToStartup(client: pg.Client, settings: Readonly<Record<string, strin
   const starter = client as pg.Client & { getStartupConf(): Record<string, unknown> };
   const getStartupConf = starter.getStartupConf.bind(starter);
   starter.getStartupConf = () => ({ ...getStartupConf(), ...settings });
+}
+
+/** Two pools can't own one client: neither would know when it is free. */
+function isPooled(client: pg.Client): client is pg.PoolClient & pg.Client {
+  return 'release' in client && typeof client.release === 'function';
 }
 
 /** The server has told a connected client its process id. */
