@@ -142,7 +142,6 @@ export function resolveEngineOptions(
   const options = parsed.pgbouncer === undefined ? { ...parsed, ...fromUrl } : parsed;
   expectOnePool(options);
   expectPoolTakes(options);
-  const { isolationLevel, insertmanyvaluesPageSize: pageSize } = options;
   const pool: PoolOptions = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
   // Behind a pooler the session is not ours, and the pooler resets it.
   const poolResetOnReturn =
@@ -150,13 +149,7 @@ export function resolveEngineOptions(
   return {
     pool: { ...pool, poolResetOnReturn },
     poolClass: options.poolClass,
-    executionOptions: mergeOptions<ExecutionOptions>(
-      {
-        ...(isolationLevel !== undefined && { isolationLevel }),
-        ...(pageSize !== undefined && { insertmanyvaluesPageSize: pageSize }),
-      },
-      options.executionOptions,
-    ),
+    executionOptions: executionOptionsOf(options),
     asyncCreator: options.asyncCreator,
     connectArgs: options.connectArgs,
     password: options.password,
@@ -177,6 +170,18 @@ export function resolveEngineOptions(
     hideParameters: options.hideParameters ?? false,
     logger: options.logger ?? CONSOLE_LOGGER,
   };
+}
+
+function executionOptionsOf({
+  isolationLevel,
+  insertmanyvaluesPageSize,
+  executionOptions,
+}: AsyncEngineOptions): ExecutionOptions {
+  const defaults: ExecutionOptions = {
+    ...(isolationLevel !== undefined && { isolationLevel }),
+    ...(insertmanyvaluesPageSize !== undefined && { insertmanyvaluesPageSize }),
+  };
+  return mergeOptions(defaults, executionOptions);
 }
 
 function expectOnePool(options: AsyncEngineOptions): void {

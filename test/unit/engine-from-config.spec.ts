@@ -86,7 +86,7 @@ describe('asyncEngineFromConfig', () => {
     ['pool_size', '', 'an integer'],
     ['pool_size', '1.5', 'an integer'],
     ['pool_pre_ping', 'maybe', 'true or false'],
-    ['pool_reset_on_return', 'hi', "'rollback', 'commit' or null"],
+    ['pool_reset_on_return', 'hi', "'session', 'rollback', 'commit' or null"],
     ['settings', 'search_path=x', 'a plain object'],
   ])('refuses %s = %j and says what it must be', (name, value, expected) => {
     const config = { 'database.url': URL, [`database.${name}`]: value };

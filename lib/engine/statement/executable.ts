@@ -69,8 +69,8 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
 /**
  * Turns a statement and the values of one execution into what a driver takes.
  *
- * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters that
- * do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
+ * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters
+ * that do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
  * query builder fails or there are more than 65,535 values.
  */
 export function compileStatement(

@@ -21,7 +21,7 @@ const HARMLESS: ReadonlySet<string> = new Set(
 
 /** A row lock waits for other transactions, INTO makes a table, and a semicolon begins another statement. */
 const MORE_THAN_A_READ = /;|\binto\b|\bfor\s+(?:no\s+key\s+update|update|key\s+share|share)\b/i;
-// Only from the first character of a word: else a long one would be looked at once for each of its characters.
+// Only from the first character of a word: a long one would be scanned once for each of its characters.
 const CALL = /((?<![\w$.\u0080-\uffff])[\w$.\u0080-\uffff]+|")\s*\(/g;
 const OPAQUE = /['"$/-]/g;
 

@@ -38,6 +38,19 @@ export function isLogger(value: unknown): value is EngineLogger {
   );
 }
 
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/**
+ * A line of the log in which no value, label or name can pass for another line: what follows a line break is
+ * indented, other control characters are escaped.
+ */
+export function printable(message: string): string {
+  return message
+    .replaceAll('\n', '\n  ')
+    .replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** An error that cannot be thrown without hiding another one, with its stack. */
 export function reportError(logger: EngineLogger, error: unknown): void {
   logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -79,18 +92,18 @@ export class EchoLog {
   }
 
   info(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
-    if (this.isOn) this.logger.log(message, { logger: this.#name, event, ...fields });
+    if (this.isOn) this.logger.log(printable(message), { logger: this.#name, event, ...fields });
   }
 
   debug(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
     if (!this.isDebug) return;
     const all = { logger: this.#name, event, ...fields };
-    if (this.logger.debug === undefined) this.logger.log(message, all);
-    else this.logger.debug(message, all);
+    if (this.logger.debug === undefined) this.logger.log(printable(message), all);
+    else this.logger.debug(printable(message), all);
   }
 
   /** Whether or not there is an echo. */
   warn(event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
-    this.logger.warn(message, { logger: this.#name, event, ...fields });
+    this.logger.warn(printable(message), { logger: this.#name, event, ...fields });
   }
 }
