@@ -178,7 +178,7 @@ export class ConnectionTransactions<Connection> {
       throw savepointInAutocommit();
     const parent = current ?? this.begin();
     const nested = new NestedTransaction(parent, {}, isScoped);
-    parent.setCurrentHandle(nested);
+    parent.inner.enter(nested);
     return nested;
   }
 

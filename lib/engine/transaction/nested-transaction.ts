@@ -62,13 +62,13 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   /** @internal */
   open(signal?: AbortSignal): Opening {
-    const admitted = this.parent.admitChild(this, signal);
+    const admitted = this.parent.inner.admit(this, signal);
     return admitted === undefined ? this.#openInside(signal) : admitted.then(() => this.#openInside(signal));
   }
 
   #openInside(signal: AbortSignal | undefined): Opening {
     const release = (error: unknown): never => {
-      this.parent.releaseChild(this);
+      this.parent.inner.release(this);
       throw error;
     };
     try {

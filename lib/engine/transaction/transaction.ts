@@ -45,11 +45,12 @@ export abstract class Transaction<Connection = unknown> {
   /** @internal */
   readonly hooks: TransactionHooks;
   /** @internal */
+  readonly inner: InnerTransactions<Transaction<Connection>>;
+  /** @internal */
   readonly host: TransactionHost;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
-  readonly #inner: InnerTransactions<Transaction<Connection>>;
   readonly #deadline: Deadline | undefined;
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
@@ -69,7 +70,7 @@ export abstract class Transaction<Connection = unknown> {
     this.host = host;
     this.parent = parent;
     this.hooks = new TransactionHooks(host);
-    this.#inner = new InnerTransactions<Transaction<Connection>>(this, this.#gate, host);
+    this.inner = new InnerTransactions<Transaction<Connection>>(this, this.#gate, host);
     this.#label = label ?? new CallSite();
     if (timeout === undefined) return;
     const expire = (): void => this.#expire();
@@ -119,12 +120,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** This transaction, or the handle opened inside it: where statements of its owner run. @internal */
   get innermost(): Transaction<Connection> {
-    return this.#inner.handle?.innermost ?? this;
-  }
-
-  /** Statements of this transaction's owner run in `handle` until that has ended. @internal */
-  setCurrentHandle(handle: Transaction<Connection>): void {
-    this.#inner.enter(handle);
+    return this.inner.handle?.innermost ?? this;
   }
 
   /** The statement error, or the loss, that made this transaction fail. */
@@ -249,7 +245,7 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    await this.#gate.acquire(this.#inner.waitPolicy(), signal);
+    await this.#gate.acquire(this.inner.waitPolicy(), signal);
     if (this.isActive && this.#state === 'pending') return await this.#executeFirst(send, signal);
     this.#gate.release();
     // It was issued before the end began, so that the end waits for it.
@@ -334,16 +330,6 @@ export abstract class Transaction<Connection = unknown> {
     return error;
   }
 
-  /** Lets a nested one in for its whole life; `signal` ends its wait for those in front of it. @internal */
-  admitChild(child: Transaction<Connection>, signal?: AbortSignal): Promise<void> | undefined {
-    return this.#inner.admit(child, signal);
-  }
-
-  /** @internal */
-  releaseChild(child: Transaction<Connection>): void {
-    this.#inner.release(child);
-  }
-
   /** Ends it where nothing was sent in it and nothing listens; false where there is more to do. @internal */
   commitUntouched(): boolean {
     if (!this.isUntouched || !this.isActive || !this.hooks.isEmpty) return false;
@@ -364,7 +350,7 @@ export abstract class Transaction<Connection = unknown> {
     this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isPlain = this.#gate.isQuiet && this.#inner.child === undefined && this.host.observer === undefined;
+    const isPlain = this.#gate.isQuiet && this.inner.child === undefined && this.host.observer === undefined;
     this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps);
     return this.#ending;
   }
@@ -376,7 +362,7 @@ export abstract class Transaction<Connection = unknown> {
   ): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
-    const child = this.#inner.child;
+    const child = this.inner.child;
     if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
     if (!this.#gate.isQuiet) await this.#gate.drained();
     await end();
@@ -394,7 +380,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** It stays attached until its owner rolls it back. @internal */
   onConnectionLost(cause: unknown = refused.connectionInvalidated()): void {
-    this.#inner.child?.onConnectionLost(cause);
+    this.inner.child?.onConnectionLost(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';
     this.#firstError = cause;
@@ -428,7 +414,7 @@ export abstract class Transaction<Connection = unknown> {
   protected end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
     this.#deadline?.clear();
     if (this.isActive) this.#state = state;
-    this.parent?.releaseChild(this);
+    this.parent?.inner.release(this);
     return this.host.detach(this);
   }
 
