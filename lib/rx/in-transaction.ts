@@ -9,14 +9,14 @@ import { TransactionSubscription } from './transaction-subscription.js';
  * Runs every subscription to the source in a transaction of its own, which is ambient for what is upstream of
  * this operator.
  *
- * Nothing is sent before the first statement. The newest value is held back until the next one, the end of the
- * turn of the event loop, or the end of the source. When the source completes, COMMIT comes first, then what
- * is held back and `complete`: so `first()`, `take(1)` and `firstValueFrom()` store what a source of one value
- * has done. A COMMIT that fails is the error of the Observable. When the source fails, ROLLBACK comes first
- * and then the error. Unsubscribing before the end rolls back and cancels the statement under way, so that a
- * `take()` of a longer source belongs upstream of this operator; where it undoes writes after a value was
- * emitted, a warning says so once for each label. What is downstream runs in the async context
- * of the subscriber, outside of the transaction.
+ * Nothing is sent before the first statement. The newest value is held back until the next one, the end of
+ * the turn of the event loop, or the end of the source. When the source completes, COMMIT comes first,
+ * then what is held back and `complete`: so `first()`, `take(1)` and `firstValueFrom()` store what a
+ * source of one value has done. A COMMIT that fails is the error of the Observable. When the source fails,
+ * ROLLBACK comes first and then the error. Unsubscribing before the end rolls back and cancels the
+ * statement under way, so that a `take()` of a longer source belongs upstream of this operator; where it
+ * undoes writes after a value was emitted, a warning says so once for each label. What is downstream runs
+ * in the async context of the subscriber, outside of the transaction.
  *
  * `retry` subscribes to the source again, only where this operator began the transaction and as long as
  * nothing was emitted.

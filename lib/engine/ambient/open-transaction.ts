@@ -19,6 +19,10 @@ export type ErrorMatcher = (abstract new (...args: never[]) => Error) | ((error:
 export interface TransactionalOptions extends TransactionOptions {
   /** Default `nested`: a root transaction when none is active, a savepoint inside one. */
   readonly propagation?: Propagation | undefined;
+  /**
+   * True: what it stores is stored when it returns. Inside another transaction it is refused. Default false.
+   */
+  readonly durable?: boolean | undefined;
   /** Runs the root again after 40001 and 40P01; a number is how often. Default 0. */
   readonly retry?: number | RetryOptions | undefined;
   /** Only these errors roll back. Default: all. */
@@ -178,7 +182,7 @@ const PARTS: Readonly<Record<PropagationAction, Part>> = {
 
 /** What the propagation mode asks for here, and the transaction that is active for it. */
 function chooseAction(
-  { propagation = 'nested' }: TransactionalOptions,
+  { propagation = 'nested', durable = false }: TransactionalOptions,
   parent: ContextFrame | undefined,
 ): { readonly action: PropagationAction; readonly active: AsyncTransaction | undefined } {
   const row = PROPAGATION[propagation];
@@ -186,6 +190,12 @@ function chooseAction(
   const startsAfresh = row.active === 'begin' || row.active === 'suspend';
   const active = startsAfresh ? parent?.activeOrNone : parent?.active;
   const action = active === undefined ? row.none : row.active;
+  if (durable && active !== undefined && (action === 'nest' || action === 'join')) {
+    throw new PropagationError(
+      `a durable transaction refuses to be part of the one started at ${active.origin}, which may still be rolled back. ` +
+        `Call it outside of that one, or give it propagation 'requires-new'.`,
+    );
+  }
   if (action !== 'refuse') return { action, active };
   throw new PropagationError(
     active === undefined

@@ -1,5 +1,5 @@
 import { transactionOptionRules } from '../transaction/isolation.js';
-import { asItIs, oneOf, type OptionRule } from '../util/option-rule.js';
+import { asItIs, flagRule, oneOf, type OptionRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { PROPAGATION } from './propagation.js';
@@ -17,6 +17,7 @@ export const TRANSACTIONAL_OPTIONS = new OptionTable<TransactionalOptions>(
   {
     ...transactionOptionRules,
     propagation: oneOf(...Object.keys(PROPAGATION)),
+    durable: flagRule,
     retry: retryRule,
     rollbackFor: matchersRule,
     noRollbackFor: matchersRule,

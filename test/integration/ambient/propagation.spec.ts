@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { play } from '../../support/propagation/runner.js';
 import { INNER, PROPAGATION_CASES, titleOf } from '../../support/propagation/table.js';
-import { insert, TransactionWorkshop } from '../../support/items.js';
+import { PropagationError } from 'nest-async-engine/engine';
+import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
 
 let workshop: TransactionWorkshop;
 beforeAll(async () => {
@@ -23,6 +24,37 @@ describe('engine.transaction', () => {
     );
     expect(failures).toEqual({ outer: one.outer, inner: INNER.map(() => one.inner) });
     expect(await workshop.names()).toEqual(one.rows);
+  });
+});
+
+describe('a durable transaction', () => {
+  it.each(['nested', 'required', 'mandatory', 'supports'] as const)(
+    'refuses to be part of another one, whose work goes on: %s',
+    async (propagation) => {
+      const engine = workshop.engine();
+      await engine.transaction(async () => {
+        const inner = engine.transaction(() => engine.execute(insert('inner')), {
+          propagation,
+          durable: true,
+        });
+        expect(await failureOf(inner)).toBeInstanceOf(PropagationError);
+        await engine.execute(insert('outer'));
+      });
+      expect(await workshop.names()).toEqual(['outer']);
+    },
+  );
+
+  it('is stored when it returns: alone, and beside another one', async () => {
+    const engine = workshop.engine({ poolSize: 2 });
+    await engine.transaction(() => engine.execute(insert('alone')), { durable: true });
+    const outer = engine.transaction(async () => {
+      await engine.execute(insert('outer'));
+      const options = { propagation: 'requires-new', durable: true } as const;
+      await engine.transaction(() => engine.execute(insert('beside')), options);
+      throw new Error('on purpose');
+    });
+    await failureOf(outer);
+    expect(await workshop.names()).toEqual(['alone', 'beside']);
   });
 });
 
