@@ -103,8 +103,8 @@ export interface CommandOptions {
    */
   readonly pageSize?: number | undefined;
   /**
-   * True: `executeMany()` outside of a transaction has BEGIN and COMMIT in its flight, so that its commands are
-   * stored together or not at all, whatever is between here and the server. Default false.
+   * True: `executeMany()` outside of a transaction has BEGIN and COMMIT in its flight, so that its commands
+   * are stored together or not at all, whatever is between here and the server. Default false.
    */
   readonly isAtomic?: boolean | undefined;
 }

@@ -1,4 +1,6 @@
-/** A type that every server has, by its OID and the OID of its array; both are fixed in the server's catalog. */
+/**
+ * A type that every server has, by its OID and the OID of its array; both are fixed in the server's catalog.
+ */
 export interface BuiltinType {
   readonly oid: number;
   /** Undefined where there is no array, or one whose text has another separator than a comma (`box`). */

@@ -3,7 +3,10 @@ export interface CatalogEntry {
   readonly oid: number;
   /** The type under a domain; null for any other type. */
   readonly baseOid: number | null;
-  /** The type of an array's elements; null where it is not an array, or one without commas between its elements. */
+  /**
+   * The type of an array's elements; null where it is not an array, or one without commas between its
+   * elements.
+   */
   readonly elementOid: number | null;
 }
 
@@ -34,7 +37,10 @@ const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
 /** The first OID that a server gives to types of its users. */
 const FIRST_USER_OID = 16_384;
 
-/** The types of a database's users, as far as an engine has met them: domains, and arrays of domains and enums. */
+/**
+ * The types of a database's users, as far as an engine has met them: domains, and arrays of domains and
+ * enums.
+ */
 export class TypeCatalog {
   readonly #entries = new Map<number, Omit<CatalogEntry, 'oid'>>();
 

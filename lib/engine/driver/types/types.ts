@@ -8,8 +8,8 @@ export type TypeParser = (text: string) => unknown;
 /**
  * What values of a type become, by the type's name (`int8`, `bigint`) or OID (`20`): a parser, `'text'` (the
  * server's text), and for `int8` also `'string'` (the default), `'number'` or `'bigint'`. Arrays of the type
- * follow. A name that PostgreSQL does not come with, such as that of an enum or a composite type, is looked up
- * in the database when a connection is opened.
+ * follow. A name that PostgreSQL does not come with, such as that of an enum or a composite type, is looked
+ * up in the database when a connection is opened.
  */
 export type TypeOptions = Readonly<Record<string, TypeParser | 'text' | 'string' | 'number' | 'bigint'>>;
 

@@ -44,8 +44,8 @@ export class ParseSettings {
   }
 
   /**
-   * Control changes these for the rest of the transaction. `values` are names and values in turn, unless they are
-   * brought back from where they were kept.
+   * Control changes these for the rest of the transaction. `values` are names and values in turn, unless they
+   * are brought back from where they were kept.
    */
   setLocally(names: readonly string[], values: readonly unknown[], startedIn: ServerStatus): void {
     for (const [index, name] of names.entries()) {

@@ -1,55 +1,19 @@
 import type { Submittable } from 'pg';
-import { DBAPIError, InterfaceError, InternalError, StatementError } from '../../../errors/errors.js';
-import type { ResolvedTypes } from '../../types/types.js';
-import type { CommandResult, DriverRow } from '../../driver.js';
+import { DBAPIError } from '../../../errors/errors.js';
+import type { DriverRow } from '../../driver.js';
 import { changesOf, SESSION_TAGS } from '../../session-changes.js';
-import type { SessionChanges } from '../../session-changes.js';
 import type { MessageTarget } from '../wire/message-reader.js';
-import { dependsOnType } from '../wire/encode-value.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { malformedRow, RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
-import type { Executemany } from './executemany.js';
+import { RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
+import type { BatchListener, PgBatchParts, StepResult, WireContext } from './batch-parts.js';
 import { ExecutemanyPages } from './executemany-pages.js';
 import { toEngineError } from './pg-error.js';
+import { copyError, rowError, unskippedError } from './answer-errors.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
-import type { PreparedStatement, PreparedStatements } from './prepared-statements.js';
-
-export interface StepResult extends CommandResult {
-  /** The portal has more rows. */
-  readonly isSuspended: boolean;
-  layout: RowLayout | undefined;
-  shape: RowLayout | undefined;
-  /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
-  readonly unread: Buffer[];
-}
-
-/** What a session knows that outlives a batch. */
-export interface WireContext {
-  readonly prepared: PreparedStatements;
-  readonly changes: SessionChanges;
-  readonly types: ResolvedTypes;
-  /** Errors of the server show no values, whoever sees them first. */
-  readonly hideParameters?: boolean | undefined;
-  /** A session whose server has become read-only is of no use. */
-  readonly wantsWrites?: boolean | undefined;
-  /** Default: `JSON.stringify`. */
-  readonly serializeJson?: JsonSerializer | undefined;
-}
-
-/** What is sent; once more where it has to be repeated. */
-export interface PgBatchParts {
-  /** Control first, then the commands. */
-  readonly steps: readonly Step[];
-  /** More steps, made and written while those before them run, under the same Sync. */
-  readonly many: { readonly executemany: Executemany; readonly pageSize: number } | undefined;
-  /** True: more than one statement has BEGIN and COMMIT around it, in its flight. */
-  readonly isAtomic: boolean;
-  readonly closePortals: readonly string[];
-}
+import { TypeQuestions } from './type-questions.js';
 
 interface RowDescription {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
@@ -57,20 +21,6 @@ interface RowDescription {
 
 const BEGIN = toStep({ text: 'BEGIN' }, undefined, true);
 const COMMIT = toStep({ text: 'COMMIT' }, undefined, true);
-
-/** A statement whose types the server is asked for. */
-interface Question {
-  readonly step: Step;
-  readonly statement: PreparedStatement;
-}
-
-/** Who hears of a batch. */
-export interface BatchListener {
-  /** ReadyForQuery. */
-  finished(): void;
-  /** What the server sends can't be trusted: the session ends. */
-  broken(error: DBAPIError): void;
-}
 
 /**
  * Statements that leave in one write and share one Sync, given to `client.query()` as pg's documented
@@ -93,8 +43,7 @@ export class PgBatch implements Submittable, MessageTarget {
   /** How many are done and dropped, page by page. */
   #done = 0;
   #pages: ExecutemanyPages | undefined;
-  /** Texts whose types are asked for, in the order of the answers; nothing but control is run then. */
-  readonly #asked: Question[] = [];
+  readonly #questions: TypeQuestions;
   #rows: DriverRow[] = [];
   #unread: Buffer[] = [];
   #layout: RowLayout | undefined;
@@ -116,6 +65,7 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#context = context;
     this.#wire = wire;
     this.#writer = new PgStepWriter(wire.writer, { ...context, catalog: context.types.catalog }, task);
+    this.#questions = new TypeQuestions(this.#writer, context.serializeJson);
     this.#steps = parts.steps;
     this.#parts = parts;
     this.#listener = listener;
@@ -129,7 +79,7 @@ export class PgBatch implements Submittable, MessageTarget {
   /** The step that the server is answering now; the one that failed, when there is a failure. */
   get current(): Step | undefined {
     const { length } = this.results;
-    const asked = this.#progress === 'asking' ? this.#asked[0]?.step : undefined;
+    const asked = this.#progress === 'asking' ? this.#questions.current : undefined;
     // All answered and yet a failure: it came with the Sync or the COMMIT, as a deferred constraint does.
     return this.#stepAt(length) ?? asked ?? this.#stepAt(this.#done + this.#steps.length - 1);
   }
@@ -173,7 +123,7 @@ export class PgBatch implements Submittable, MessageTarget {
   get isAnswered(): boolean {
     if (this.failure !== undefined || this.#isSimple) return true;
     const isWhole = this.results.length === this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
-    return isWhole && this.#asked.length === 0;
+    return isWhole && this.#questions.isAnswered;
   }
 
   /** What the caller is told instead of a result. */
@@ -186,8 +136,8 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   /**
-   * Writes everything up to the Sync, or the first pages. What can't be sent throws here, and nothing of it is
-   * on the wire.
+   * Writes everything up to the Sync, or the first pages. What can't be sent throws here, and nothing of it
+   * is on the wire.
    */
   write(): void {
     const { writer } = this.#wire;
@@ -210,7 +160,7 @@ export class PgBatch implements Submittable, MessageTarget {
       return writer.query(text);
     }
     for (const step of this.#steps) this.#writer.applySettings(step);
-    const questions = this.#questions();
+    const questions = this.#questions.of(this.#steps, this.#parts.many);
     if (questions.length > 0) return this.#ask(questions);
     const page = this.#firstPage();
     for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
@@ -222,31 +172,11 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#writePages();
   }
 
-  /** What has to be asked before values can be written. */
-  #questions(): readonly Step[] {
-    const steps = this.#steps.filter((step) => !step.isControl && !this.#writer.isReady(step));
-    const { many } = this.#parts;
-    if (many?.executemany.needsTypes !== true) return steps;
-    const [first] = many.executemany.commands;
-    if (first === undefined || this.#knownOf(many.executemany) !== undefined) return steps;
-    // Refused before anything is sent, as any first page is.
-    for (const command of many.executemany.commands.slice(0, many.pageSize))
-      toStep(command, this.#context.serializeJson);
-    return [...steps, toStep(first, this.#context.serializeJson)];
-  }
-
-  #knownOf(executemany: Executemany): PreparedStatement | undefined {
-    const text = executemany.commands[0]?.text ?? '';
-    return this.#writer.known(text, (index) => executemany.dependsOnType(index));
-  }
-
+  /** Nothing but control and questions: the commands follow when the types are known. */
   #ask(questions: readonly Step[]): void {
     for (const step of this.#steps) if (step.isControl) this.#writer.write(step);
-    for (const step of questions) {
-      const statement = this.#writer.ask(step);
-      if (statement !== undefined) this.#asked.push({ step, statement });
-    }
     this.#steps = this.#steps.filter(({ isControl }) => isControl);
+    this.#questions.ask(questions);
     this.#progress = 'asking';
     this.#wire.writer.sync();
   }
@@ -254,7 +184,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #firstPage(): readonly Step[] {
     const { many } = this.#parts;
     if (many === undefined) return [];
-    const known = many.executemany.needsTypes ? this.#knownOf(many.executemany) : undefined;
+    const known = many.executemany.needsTypes ? this.#questions.knownOf(many.executemany) : undefined;
     const { executemany, pageSize } = many;
     const { serializeJson, types } = this.#context;
     const isJson = (index: number): boolean => types.catalog.isJson(known?.typeOids?.[index] ?? 0);
@@ -271,7 +201,9 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#begin();
   }
 
-  /** Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made. */
+  /**
+   * Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made.
+   */
   #writeSteps(steps: readonly Step[]): void {
     for (const step of steps) this.#writer.write(step);
     if (this.#pages?.hasMore !== true) return this.#sync();
@@ -314,14 +246,7 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleParameterDescription(typeOids: readonly number[]): void {
-    const asked = this.#asked.shift();
-    if (asked === undefined) return;
-    const { executemany } = this.#parts.many ?? {};
-    this.#writer.handleTypes(asked.statement, typeOids, (index) =>
-      executemany === undefined
-        ? dependsOnType(asked.step.parameters[index])
-        : executemany.dependsOnType(index),
-    );
+    this.#questions.handleTypes(typeOids, this.#parts.many?.executemany);
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -341,19 +266,8 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   #refuseRow(cause: unknown): void {
-    const { text: statement, parameters } = this.current ?? {};
-    if (cause instanceof DBAPIError && cause.connectionInvalidated) {
-      this.#refusal = malformedRow();
-      return this.#listener.broken(cause);
-    }
-    if (cause instanceof InterfaceError) {
-      const message = `the statement has run, but its result could not be read: ${cause.message}`;
-      this.#refusal = new InterfaceError(message, { cause, statement, parameters });
-      return;
-    }
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `the statement has run, but a value of its result could not be decoded: ${reason}`;
-    this.#refusal = new StatementError(message, { cause, statement, parameters });
+    this.#refusal = rowError(cause, this.current);
+    if (cause instanceof DBAPIError && cause.connectionInvalidated) this.#listener.broken(cause);
   }
 
   /** Reads the rows that had to wait until their types were known. */
@@ -375,7 +289,8 @@ export class PgBatch implements Submittable, MessageTarget {
 
   handleTag(bytes: Buffer, start: number, end: number): void {
     const tag = bytes.toString('latin1', start, end);
-    if (this.failure !== undefined) return this.#condemn(tag);
+    // The server skips what is behind an error; something between us and it has not.
+    if (this.failure !== undefined) return this.#listener.broken(unskippedError(tag, this.failure));
     const index = this.results.length;
     const step = this.#isSimple ? this.#steps[0] : this.#stepAt(index);
     const { prepared, changes } = this.#context;
@@ -384,17 +299,6 @@ export class PgBatch implements Submittable, MessageTarget {
       prepared.settings.change();
     prepared.handleTag(tag, step?.text ?? '', this.#layout !== undefined);
     this.#complete(tag, false);
-  }
-
-  /** The server skips what is behind an error; something between us and it has not. */
-  #condemn(tag: string): void {
-    this.#listener.broken(
-      new InternalError(
-        `a statement was run behind one that had failed (${tag}), so that nothing says what is stored. A pooler that ` +
-          `breaks a flight into its statements does that: set pgbouncer: true. The connection was closed.`,
-        { connectionInvalidated: true, cause: this.failure },
-      ),
-    );
   }
 
   handleEmptyQuery(): void {
@@ -432,26 +336,17 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleCopyInResponse(): void {
-    this.#refuseCopy(
-      this.#isSimple
-        ? "a script can't hold the rows of a COPY … FROM stdin: dump it with --inserts, or run it with psql"
-        : 'COPY FROM STDIN has no rows to send',
-    );
+    this.#refusal ??= copyError('in', this.#isSimple, this.current);
     this.#wire.failCopy('no rows to send', !this.#isSimple);
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */
   handleCopyOutResponse(): void {
-    this.#refuseCopy('COPY TO STDOUT has no result to put its rows into');
+    this.#refusal ??= copyError('out', this.#isSimple, this.current);
   }
 
   handleCopyData(): void {
     // Refused by handleCopyOutResponse; the rows are read to their end and dropped.
-  }
-
-  #refuseCopy(what: string): void {
-    const message = `${what}. Use the driver's own client (getRawConnection) with pg-copy-streams.`;
-    this.#refusal ??= new InterfaceError(message, { statement: this.current?.text });
   }
 
   // pg forgets the batch after an error; ReadyForQuery is still to come and the connection settles it then.

@@ -67,8 +67,8 @@ export function isEndOfSession(failure: unknown): boolean {
 }
 
 /**
- * What a failure says of the statement's parse. `plan`: its rows have changed. `name`: its name is gone from the
- * session. `doubtful`: it may fail because a type or a function that it was parsed against was replaced.
+ * What a failure says of the statement's parse. `plan`: its rows have changed. `name`: its name is gone from
+ * the session. `doubtful`: it may fail because a type or a function that it was parsed against was replaced.
  */
 export function staleness(failure: unknown): 'none' | 'doubtful' | 'plan' | 'name' {
   const state = sqlStateOf(failure);
@@ -81,7 +81,8 @@ export function staleness(failure: unknown): 'none' | 'doubtful' | 'plan' | 'nam
 }
 
 /**
- * Full (53300, 53400), starting or ending (57P03), and PgBouncer's word for full, which has a state of its own.
+ * Full (53300, 53400), starting or ending (57P03), and PgBouncer's word for full, which has a state of its
+ * own.
  */
 const PASSING: ReadonlySet<string> = new Set(['53300', '53400', '57P03']);
 const POOLER_IS_FULL = /no more connections allowed|too many (?:connections|clients)/i;

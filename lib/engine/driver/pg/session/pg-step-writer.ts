@@ -62,7 +62,10 @@ export class PgStepWriter {
     return statement !== undefined && statement.parsedIn < this.#task.number;
   }
 
-  /** Writes Parse where the server does not have the text, Bind, Describe where its rows are not known, Execute. */
+  /**
+   * Writes Parse where the server does not have the text, Bind, Describe where its rows are not known,
+   * Execute.
+   */
   write(step: Step): void {
     const writer = this.#writer;
     const portal = step.portal?.name ?? '';
@@ -89,8 +92,8 @@ export class PgStepWriter {
   }
 
   /**
-   * What is known of the text that was asked about; undefined where the server has to be asked first. `needed`
-   * says of which values it must be known whether they are json.
+   * What is known of the text that was asked about; undefined where the server has to be asked first.
+   * `needed` says of which values it must be known whether they are json.
    */
   known(text: string, needed: (index: number) => boolean): PreparedStatement | undefined {
     const statement = this.#asked(text);
@@ -107,11 +110,12 @@ export class PgStepWriter {
 
   /** True: the values of the step can be written. */
   isReady(step: Step): boolean {
-    if (!step.needsTypes) return true;
     return this.known(sqlOf(step), (index) => dependsOnType(step.parameters[index])) !== undefined;
   }
 
-  /** Asks the server for the types of a text's values, unless it has said them and they have to be looked up. */
+  /**
+   * Asks the server for the types of a text's values, unless it has said them and they have to be looked up.
+   */
   ask(step: Step): PreparedStatement | undefined {
     if (this.unknownTypes.length > 0) return undefined;
     const statement = this.#statementFor(step);

@@ -19,7 +19,9 @@ const CONTROL =
 /** A literal that PostgreSQL evaluates while it parses: a named statement would keep the moment. */
 const MOMENT = /['$][^'$]*\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()[^'$]*['$]/i;
 
-/** A longer text, or one of more values, is hardly ever the same again, and costs the server's session memory. */
+/**
+ * A longer text, or one of more values, is hardly ever the same again, and costs the server's session memory.
+ */
 const LONGEST_NAMED = 8_192;
 const MOST_VALUES = 100;
 
@@ -75,8 +77,8 @@ export class PreparedStatement {
 
 /**
  * The named statements of one session: the least recently used one makes room. No name is ever used twice, in
- * no session, so that a name can't stand for two texts, also behind a pooler; what was evicted is closed on the
- * server by the next batch.
+ * no session, so that a name can't stand for two texts, also behind a pooler; what was evicted is closed on
+ * the server by the next batch.
  */
 export class PreparedStatements {
   readonly settings = new ParseSettings();

@@ -1,5 +1,5 @@
 import { staleness } from './pg-error.js';
-import type { PgTask } from './pg-connection.js';
+import type { PgTask } from './pg-task.js';
 import { sqlOf } from './pg-step.js';
 import type { PreparedStatements } from './prepared-statements.js';
 

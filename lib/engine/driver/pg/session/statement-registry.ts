@@ -1,15 +1,20 @@
 import { LruCache } from '../../../util/lru-cache.js';
-import type { PreparedStatements } from './prepared-statements.js';
 
 /** Texts that keep having no name; far more than those that a pooler can hold a stale plan of. */
 const MOST_UNNAMED = 1_000;
+
+/** The statements of one session. */
+interface SessionStatements {
+  forget(text: string): void;
+  forgetAll(): void;
+}
 
 /** What the sessions of one engine have to know of each other's prepared statements. */
 export class StatementRegistry {
   /** Milliseconds after which a statement is parsed anew; `Infinity`: never. */
   readonly maxAge: number;
   readonly #warn: (message: string) => void;
-  readonly #sessions = new Set<PreparedStatements>();
+  readonly #sessions = new Set<SessionStatements>();
   readonly #unnamed = new LruCache<string, true>(MOST_UNNAMED);
   #state: 'named' | 'unnamed' = 'named';
 
@@ -18,11 +23,11 @@ export class StatementRegistry {
     this.#warn = warn;
   }
 
-  add(statements: PreparedStatements): void {
+  add(statements: SessionStatements): void {
     this.#sessions.add(statements);
   }
 
-  remove(statements: PreparedStatements): void {
+  remove(statements: SessionStatements): void {
     this.#sessions.delete(statements);
   }
 
@@ -41,7 +46,9 @@ export class StatementRegistry {
     for (const session of this.#sessions) session.forgetAll();
   }
 
-  /** From now on the text has no name: what keeps it under a name between us and the server keeps it stale. */
+  /**
+   * From now on the text has no name: what keeps it under a name between us and the server keeps it stale.
+   */
   refuse(text: string): void {
     this.#unnamed.set(text, true);
     this.forget(text);

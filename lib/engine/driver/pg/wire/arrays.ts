@@ -51,7 +51,10 @@ const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
   [3802, [1]],
 ]);
 
-/** The values of one column as a binary array; undefined where the type, or one of the values, has no such form. */
+/**
+ * The values of one column as a binary array; undefined where the type, or one of the values, has no such
+ * form.
+ */
 export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
   const type = FIXED_TYPES.get(typeOid);
   if (type === undefined) return undefined;

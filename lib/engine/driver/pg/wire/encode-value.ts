@@ -140,7 +140,8 @@ function jsonOf(value: object, serializeJson: JsonSerializer | undefined): strin
   expectData(value);
   const json: unknown = JSON.stringify(value);
   if (typeof json !== 'string') throw new ArgumentError('its toJSON() returned nothing that can be sent.');
-  // Whatever JSON drops in silence leaves this behind; so does an empty object, which is then looked at in vain.
+  // Whatever JSON drops in silence leaves this behind; so does an empty object, which is then looked at in
+  // vain.
   if (json.includes('{}')) expectDataInside(value, 0);
   return json;
 }
@@ -176,8 +177,8 @@ function expectDataInside(value: unknown, depth: number): void {
 const MINUTE = 60_000;
 
 /**
- * The date by the clock of this process with its distance from UTC, so that a timestamp without time zone gets
- * the local time. Before standard time that distance has seconds, which PostgreSQL reads.
+ * The date by the clock of this process with its distance from UTC, so that a timestamp without time zone
+ * gets the local time. Before standard time that distance has seconds, which PostgreSQL reads.
  */
 function dateText(date: Date): string {
   if (Number.isNaN(date.getTime())) throw new ArgumentError('it is an invalid Date.');

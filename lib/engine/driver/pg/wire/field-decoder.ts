@@ -129,7 +129,9 @@ function fractionEnd(bytes: Buffer, start: number, end: number): number {
   return at;
 }
 
-/** Days from 1970-01-01 in the Gregorian calendar. The year starts in March, so that the leap day is its last. */
+/**
+ * Days from 1970-01-01 in the Gregorian calendar. The year starts in March, so that the leap day is its last.
+ */
 function daysSinceEpoch(year: number, month: number, day: number): number {
   const shifted = month > 2 ? year : year - 1;
   const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;
@@ -145,7 +147,9 @@ function zoneOffset(bytes: Buffer, at: number, end: number): number {
   return sign * (twoDigits(bytes, at + 1) * 60 + twoDigits(bytes, at + 4)) * MINUTE;
 }
 
-/** `2024-01-02 03:04:05`; infinity, BC, a year of five digits and another DateStyle are left to the parser. */
+/**
+ * `2024-01-02 03:04:05`; infinity, BC, a year of five digits and another DateStyle are left to the parser.
+ */
 function hasPlainDate(bytes: Buffer, start: number, end: number): boolean {
   return (
     end - start >= SECONDS_END &&

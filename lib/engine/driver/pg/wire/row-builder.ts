@@ -115,7 +115,10 @@ const decodeUnknown: FieldDecoder = (bytes, start, end, line, lineStart) => {
   return decodeText(bytes, start, end, line, lineStart);
 };
 
-/** An array's elements are read by the rule of their type, also where pg reads the elements of arrays otherwise. */
+/**
+ * An array's elements are read by the rule of their type, also where pg reads the elements of arrays
+ * otherwise.
+ */
 function parserFor(oid: number, types: ResolvedTypes): TypeParser | undefined {
   const chosen = types.scalars.get(oid);
   if (chosen !== undefined) return chosen;

@@ -51,7 +51,9 @@ const parseInterval: TypeParser = (text) => {
   throw foreignStyle('IntervalStyle');
 };
 
-/** Parsers of the types whose text depends on a style of the session: they refuse what is not in the style. */
+/**
+ * Parsers of the types whose text depends on a style of the session: they refuse what is not in the style.
+ */
 export const STYLED_PARSERS: ReadonlyMap<number, TypeParser> = new Map([
   [DATE_OID, parseDate],
   [TIMESTAMP_OID, parserOfMoments(TIMESTAMP_OID)],

@@ -1,0 +1,44 @@
+import { DBAPIError, InterfaceError, InternalError, StatementError } from '../../../errors/errors.js';
+import type { Step } from './pg-step.js';
+
+/** A row of the answer to `step` could not be read. */
+export function rowError(cause: unknown, step: Step | undefined): StatementError {
+  const facts = { cause, statement: step?.text, parameters: step?.parameters };
+  if (cause instanceof DBAPIError && cause.connectionInvalidated) return cause;
+  if (cause instanceof InterfaceError) {
+    return new InterfaceError(
+      `the statement has run, but its result could not be read: ${cause.message}`,
+      facts,
+    );
+  }
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new StatementError(
+    `the statement has run, but a value of its result could not be decoded: ${reason}`,
+    facts,
+  );
+}
+
+/** A statement has run behind one that had failed: what is stored can't be known. */
+export function unskippedError(tag: string, failure: unknown): InternalError {
+  return new InternalError(
+    `a statement was run behind one that had failed (${tag}), so that nothing says what is stored. A pooler that ` +
+      `breaks a flight into its statements does that: set pgbouncer: true. The connection was closed.`,
+    { connectionInvalidated: true, cause: failure },
+  );
+}
+
+/** COPY needs a stream of its own. */
+export function copyError(
+  direction: 'in' | 'out',
+  isScript: boolean,
+  step: Step | undefined,
+): InterfaceError {
+  const what = {
+    in: isScript
+      ? "a script can't hold the rows of a COPY … FROM stdin: dump it with --inserts, or run it with psql"
+      : 'COPY FROM STDIN has no rows to send',
+    out: 'COPY TO STDOUT has no result to put its rows into',
+  }[direction];
+  const message = `${what}. Use the driver's own client (getRawConnection) with pg-copy-streams.`;
+  return new InterfaceError(message, { statement: step?.text });
+}

@@ -1,0 +1,50 @@
+import type { DBAPIError } from '../../../errors/errors.js';
+import type { CommandResult } from '../../driver.js';
+import type { SessionChanges } from '../../session-changes.js';
+import type { ResolvedTypes } from '../../types/types.js';
+import type { JsonSerializer } from '../wire/encode-value.js';
+import type { RowLayout } from '../wire/row-builder.js';
+import type { Executemany } from './executemany.js';
+import type { Step } from './pg-step.js';
+import type { PreparedStatements } from './prepared-statements.js';
+
+export interface StepResult extends CommandResult {
+  /** The portal has more rows. */
+  readonly isSuspended: boolean;
+  layout: RowLayout | undefined;
+  shape: RowLayout | undefined;
+  /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
+  readonly unread: Buffer[];
+}
+
+/** What a session knows that outlives a batch. */
+export interface WireContext {
+  readonly prepared: PreparedStatements;
+  readonly changes: SessionChanges;
+  readonly types: ResolvedTypes;
+  /** Errors of the server show no values, whoever sees them first. */
+  readonly hideParameters?: boolean | undefined;
+  /** A session whose server has become read-only is of no use. */
+  readonly wantsWrites?: boolean | undefined;
+  /** Default: `JSON.stringify`. */
+  readonly serializeJson?: JsonSerializer | undefined;
+}
+
+/** What is sent; once more where it has to be repeated. */
+export interface PgBatchParts {
+  /** Control first, then the commands. */
+  readonly steps: readonly Step[];
+  /** More steps, made and written while those before them run, under the same Sync. */
+  readonly many: { readonly executemany: Executemany; readonly pageSize: number } | undefined;
+  /** True: more than one statement has BEGIN and COMMIT around it, in its flight. */
+  readonly isAtomic: boolean;
+  readonly closePortals: readonly string[];
+}
+
+/** Who hears of a batch. */
+export interface BatchListener {
+  /** ReadyForQuery. */
+  finished(): void;
+  /** What the server sends can't be trusted: the session ends. */
+  broken(error: DBAPIError): void;
+}

@@ -1,0 +1,307 @@
+import type { Client } from 'pg';
+import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
+import type { CommandOptions, ServerStatus } from '../../driver.js';
+import { CATALOG_QUERY } from '../../types/type-catalog.js';
+import type { CatalogEntry } from '../../types/type-catalog.js';
+import type { PgWire } from '../wire/pg-wire.js';
+import { Cancellation } from './cancellation.js';
+import { PgBatch } from './pg-batch.js';
+import type { PgBatchParts, WireContext } from './batch-parts.js';
+import { cancelledUnsent, isEndOfSession, lostError } from './pg-error.js';
+import { isReadOnlyControl, toStep } from './pg-step.js';
+import type { WriterTask } from './pg-step-writer.js';
+import { tellWritten, watchTask } from './pg-task.js';
+import type { PgTask } from './pg-task.js';
+import { isRepeatable } from './repetition.js';
+
+/** The server's word for its state, by the byte of ReadyForQuery. */
+const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
+
+const READ_ONLY_TRANSACTION = '25006';
+
+/** The batches of one session in the order of their calls; pg's own queue is never used. */
+export class TaskQueue {
+  readonly #client: Client;
+  readonly #context: WireContext;
+  readonly #wire: PgWire;
+  /** False: what runs ends by itself. */
+  readonly #takesCancel: boolean;
+  readonly #cancellation: Cancellation;
+  readonly #waiting: PgTask[] = [];
+  #running: PgTask | undefined;
+  /** Written behind the running one, in this order. */
+  readonly #written: PgTask[] = [];
+  #state: 'open' | 'closing' | 'gone' = 'open';
+  #tasks = 0;
+  #lossCause: unknown;
+  /** The transaction that is open was started as READ ONLY. */
+  #isReadOnly = false;
+
+  constructor(client: Client, context: WireContext, wire: PgWire, takesCancel: boolean) {
+    this.#takesCancel = takesCancel;
+    this.#client = client;
+    this.#context = context;
+    this.#wire = wire;
+    this.#cancellation = new Cancellation(client, {
+      onDelivered: () => this.#next(),
+      onFailed: (cause) => this.lose(cause),
+    });
+  }
+
+  get status(): ServerStatus {
+    return STATUS[this.#client.getTransactionStatus() ?? 'I'] ?? 'failed';
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get isQuiet(): boolean {
+    return this.#running === undefined && this.#waiting.length === 0 && !this.#cancellation.isPending;
+  }
+
+  /** What is on its way now. */
+  get batch(): PgBatch | undefined {
+    return this.#running?.batch;
+  }
+
+  /** Nothing is accepted any more. */
+  shut(): void {
+    this.#state = 'closing';
+  }
+
+  async cancel(): Promise<void> {
+    const isRunning = this.#running !== undefined && this.isOpen;
+    if (isRunning && this.#takesCancel) await this.#cancellation.start();
+  }
+
+  /** Sends `parts` when it is their turn; `settle` is told of their answer, or why there is none. */
+  run(
+    parts: PgBatchParts,
+    options: CommandOptions | undefined,
+    settle: (failure: Error | undefined, batch: PgBatch, before: PgTask['before']) => void,
+  ): void {
+    if (options?.signal?.aborted === true) throw cancelledUnsent(parts.steps);
+    const task = this.#taskOf(parts, options, (failure, batch) => {
+      unwatch?.();
+      settle(failure, batch, task.before);
+    });
+    const unwatch = watchTask(options, () => this.#interrupt(task));
+    if (this.#pipeline(task)) return;
+    this.#waiting.push(task);
+    this.#next();
+  }
+
+  #taskOf(
+    parts: PgBatchParts,
+    options: CommandOptions | undefined,
+    settle: (failure: Error | undefined, batch: PgBatch) => void,
+  ): PgTask {
+    this.#tasks += 1;
+    const task: Omit<PgTask, 'batch'> = {
+      number: this.#tasks,
+      parts,
+      settle,
+      deadline: options?.timeout === undefined ? Infinity : performance.now() + options.timeout,
+      startedIn: 'idle',
+      isPipelined: options?.isPipelined === true && parts.many === undefined,
+      written: options?.written,
+      repetitions: 0,
+      asked: new Map(),
+      before: [],
+    };
+    return Object.assign(task, { batch: this.#batchOf(parts, task) });
+  }
+
+  /** Writes after those that are under way; false where it has to wait for their answers. */
+  #pipeline(task: PgTask): boolean {
+    const isFree = this.#waiting.length === 0 && !this.#cancellation.isPending;
+    if (!task.isPipelined || this.#running?.isPipelined !== true || !isFree) return false;
+    // What throws here has left nothing on the wire.
+    task.batch.write();
+    this.#written.push(task);
+    this.#wire.sendSoon();
+    tellWritten(task);
+    return true;
+  }
+
+  #batchOf(parts: PgBatchParts, task: WriterTask): PgBatch {
+    return new PgBatch(this.#context, this.#wire, parts, task, {
+      finished: () => this.#finish(),
+      broken: (error) => this.lose(error),
+    });
+  }
+
+  /** Why nothing can be sent. */
+  refusal(): Error {
+    if (this.#lossCause !== undefined) return lostError(this.#lossCause);
+    return new ResourceClosedError('the session is closed. Take another connection from the pool.');
+  }
+
+  #next(): void {
+    if (this.#running !== undefined || !this.isOpen) return;
+    // What is on the wire already is answered whatever else there is.
+    const written = this.#written.shift();
+    const task = written ?? (this.#cancellation.isPending ? undefined : this.#waiting.shift());
+    if (task === undefined) return;
+    const isLate = task.deadline !== Infinity && performance.now() > task.deadline;
+    const refusal = isLate ? cancelledUnsent(task.parts.steps) : written === undefined && this.#write(task);
+    if (refusal instanceof Error) {
+      task.settle(refusal, task.batch);
+      return this.#next();
+    }
+    this.#running = task;
+    try {
+      this.#client.query(task.batch);
+    } catch (error) {
+      this.lose(error);
+    }
+  }
+
+  /** Gives the reason why nothing of it could be written. */
+  #write(task: PgTask): Error | undefined {
+    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = this.status;
+    if (this.status === 'idle') this.#isReadOnly = false;
+    if (task.parts.steps.some(isReadOnlyControl)) this.#isReadOnly = true;
+    try {
+      task.batch.write();
+      tellWritten(task);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
+    }
+  }
+
+  /**
+   * pg passes ReadyForQuery to the batch after a success; after an error it has forgotten the batch by then.
+   */
+  onReadyForQuery(): void {
+    this.#context.prepared.ready(this.status);
+    if (this.#running?.batch.failure !== undefined) this.#finish();
+  }
+
+  #finish(): void {
+    const task = this.#running;
+    if (task === undefined) return;
+    if (!task.batch.isAnswered) return this.lose(unanswered());
+    this.#running = undefined;
+    this.#cancellation.end();
+    if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
+    this.#next();
+  }
+
+  /** A write that is refused where nothing asked for a read-only transaction: the server is no primary any more. */
+  #classified({ batch, parts }: PgTask): Error | undefined {
+    const { error } = batch;
+    const isRefusedWrite = error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION;
+    if (!isRefusedWrite || this.#context.wantsWrites !== true) return error;
+    if (!this.#isReadOnly && !parts.steps.some(isReadOnlyControl)) error.connectionInvalidated = true;
+    return error;
+  }
+
+  /** True: the task has more to send before it has an answer. */
+  #goesOn(task: PgTask): boolean {
+    const { batch } = task;
+    if (batch.failure !== undefined && this.#repeats(task)) return true;
+    if (batch.isWrapped && batch.error !== undefined && this.status !== 'idle') {
+      this.#rollBack(() => task.settle(batch.error, batch));
+      return true;
+    }
+    if (batch.error !== undefined) return false;
+    const unknown = batch.unknownTypes;
+    if (unknown.length > 0) this.#first(this.#lookUp(unknown, task));
+    else if (batch.isQuestion) this.#continue(task);
+    return unknown.length > 0 || batch.isQuestion;
+  }
+
+  /**
+   * Sends the commands whose types are known by now; the control is in force already, unless it ended with
+   * its Sync.
+   */
+  #continue(task: PgTask): void {
+    const isKept = this.status !== 'idle';
+    const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
+    if (isKept) task.before.push(...task.batch.results);
+    task.batch = this.#batchOf({ ...task.parts, steps, closePortals: [] }, task);
+    this.#first(task);
+  }
+
+  /** Asks the database about types, and lets the task go on. */
+  #lookUp(typeOids: readonly number[], task: PgTask): PgTask {
+    const step = toStep({ text: CATALOG_QUERY, values: [`{${typeOids.join(',')}}`], prepare: false });
+    const parts = { steps: [step], many: undefined, isAtomic: false, closePortals: [] };
+    return this.#taskOf(parts, undefined, (failure, { results }) => {
+      if (failure !== undefined) return task.settle(failure, task.batch);
+      this.#context.types.catalog.add(typeOids, (results[0]?.rows ?? []) as unknown as CatalogEntry[]);
+      if (task.batch.isQuestion) return this.#continue(task);
+      task.batch.readRest();
+      task.settle(task.batch.error, task.batch);
+    });
+  }
+
+  /**
+   * A failure of what was parsed against something else than what is there now: it is parsed anew, where
+   * nothing has happened yet. A flight that has begun a transaction leaves it failed, and it is rolled back
+   * first.
+   */
+  #repeats(task: PgTask): boolean {
+    const isOutdated = isRepeatable(task, this.#context.prepared);
+    if (!isOutdated || task.startedIn !== 'idle' || this.status === 'open' || !this.isOpen) return false;
+    task.repetitions += 1;
+    task.before.length = 0;
+    task.asked.clear();
+    task.batch = this.#batchOf({ ...task.parts, closePortals: [] }, task);
+    this.#first(task);
+    if (this.status === 'failed') this.#rollBack(() => undefined);
+    return true;
+  }
+
+  /** Ends, before anything else is sent, the transaction that a flight has left open. */
+  #rollBack(onDone: () => void): void {
+    const steps = [toStep({ text: 'ROLLBACK', prepare: false }, undefined, true)];
+    const parts = { steps, many: undefined, isAtomic: false, closePortals: [] };
+    this.#first(
+      this.#taskOf(parts, undefined, (failure) => {
+        onDone();
+        if (failure !== undefined) this.lose(failure);
+      }),
+    );
+  }
+
+  #first(task: PgTask): void {
+    this.#waiting.unshift(task);
+  }
+
+  #interrupt(task: PgTask): void {
+    if (this.#running === task) {
+      void this.cancel();
+      return;
+    }
+    const index = this.#waiting.indexOf(task);
+    if (index === -1) return;
+    this.#waiting.splice(index, 1);
+    task.settle(cancelledUnsent(task.parts.steps), task.batch);
+  }
+
+  /** Ends the session, and everything that waits for it. */
+  lose(cause: unknown): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'gone';
+    this.#cancellation.end();
+    this.#context.prepared.end();
+    // What the server said last (57P01, for instance) tells more than the end of the stream.
+    const farewell = this.#running?.batch.failure;
+    this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
+    const tasks = [this.#running, ...this.#written.splice(0), ...this.#waiting.splice(0)];
+    this.#running = undefined;
+    for (const task of tasks) task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
+    this.#client.connection.stream.destroy();
+  }
+}
+
+function unanswered(): InterfaceError {
+  return new InterfaceError(
+    'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
+    { connectionInvalidated: true },
+  );
+}
