@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Driver, DriverConnection } from '../driver/driver.js';
@@ -109,6 +110,16 @@ export abstract class Pool implements AsyncDisposable {
       `${this.name}: size ${this.size()}, checked in ${this.checkedIn()}, checked out ${this.checkedOut()}, ` +
       `overflow ${this.overflow()}, waiting ${this.waiting()}`
     );
+  }
+
+  /** What `JSON.stringify()` and the console show: `status()`, and nothing of its inside. */
+  toJSON(): string {
+    return this.status();
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.status();
   }
 
   /**

@@ -152,6 +152,8 @@ describe('what inspect shows', () => {
       expect(inspect(connection)).toBe("AsyncConnection { state: 'open', inTransaction: false }");
       expect(JSON.stringify(connection)).toBe('{"state":"open","inTransaction":false}');
     });
+    expect(inspect(engine.pool)).toBe(engine.pool.status());
+    expect(JSON.stringify({ pool: engine.pool })).toBe(JSON.stringify({ pool: engine.pool.status() }));
     for (const shown of [inspect(engine), JSON.stringify(engine)]) {
       expect(shown).toContain('postgresql://');
       expect(shown).not.toContain(String(new URL(workshop.database.url).password || 'never there'));
