@@ -6,6 +6,8 @@ import { ArgumentError } from './errors/errors.js';
 import { AmbientContext } from './ambient/async-context.js';
 import { EchoLog } from './util/logger.js';
 import type { EngineLogger } from './util/logger.js';
+import type { EngineShared } from './engine-runner.js';
+import { NotificationHub } from './execution/notification-hub.js';
 import { Multiplexer } from './execution/multiplexer.js';
 import { OpenScopes } from './ambient/open-scopes.js';
 import { QueuePool } from './pool/queue-pool.js';
@@ -32,31 +34,33 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   expectUsable(pool);
   logPool(pool, options, resolved.logger);
   const { name } = driver.facts;
-  return new AsyncEngine(
-    {
-      url: databaseUrl,
+  const shared: EngineShared = {
+    url: databaseUrl,
+    driver: name,
+    closeDriver: () => driver.close?.(),
+    pool,
+    state: 'open',
+    dialect: { name: databaseUrl.getBackendName(), driver: name },
+    hideParameters: options.hideParameters ?? false,
+    slowStatementThreshold: options.slowStatementThreshold,
+    loggerName: loggerName('AsyncEngine', options.loggingName),
+    replacements: new ErrorReplacements(),
+    compiledCache: new CompiledCache(resolved.queryCacheSize),
+    logger: resolved.logger,
+    nestedWaitTimeout: resolved.nestedWaitTimeout,
+    commitTimeout: resolved.commitTimeout,
+    multiplexer: resolved.multiplex && driver.facts.maxConnections > 1 ? new Multiplexer() : undefined,
+    watchdog: new Watchdog(),
+    ambient: new AmbientContext(),
+    scopes: new OpenScopes(),
+    transactional: options.transactional,
+    notifications: new NotificationHub({
+      pool: () => shared.pool,
       driver: name,
-      closeDriver: () => driver.close?.(),
-      pool,
-      state: 'open',
-      dialect: { name: databaseUrl.getBackendName(), driver: name },
-      hideParameters: options.hideParameters ?? false,
-      slowStatementThreshold: options.slowStatementThreshold,
-      loggerName: loggerName('AsyncEngine', options.loggingName),
-      replacements: new ErrorReplacements(),
-      compiledCache: new CompiledCache(resolved.queryCacheSize),
-      logger: resolved.logger,
-      nestedWaitTimeout: resolved.nestedWaitTimeout,
-      commitTimeout: resolved.commitTimeout,
-      multiplexer: resolved.multiplex && driver.facts.maxConnections > 1 ? new Multiplexer() : undefined,
-      watchdog: new Watchdog(),
-      ambient: new AmbientContext(),
-      scopes: new OpenScopes(),
-      transactional: options.transactional,
-    },
-    resolved.executionOptions,
-    options.echo,
-  );
+      pgbouncer: resolved.pgbouncer,
+    }),
+  };
+  return new AsyncEngine(shared, resolved.executionOptions, options.echo);
 }
 
 function loggerName(kind: string, name: string | undefined): string {

@@ -12,6 +12,7 @@ import type { AutocommitHost } from './execution/autocommit.js';
 import type { ExecutionOptions } from './execution/execution-options.js';
 import type { StatementRunner } from './execution/executor.js';
 import type { Invocation } from './execution/invocation.js';
+import type { NotificationHub } from './execution/notification-hub.js';
 import type { Multiplexer } from './execution/multiplexer.js';
 import type { ErrorReplacements } from './execution/connection-observer.js';
 import type { ObserverFactory, ConnectionObserver } from './execution/connection-observer.js';
@@ -45,6 +46,8 @@ export interface EngineShared {
   readonly watchdog: Watchdog;
   /** Undefined: each statement has a connection to itself. */
   readonly multiplexer: Multiplexer | undefined;
+  /** Its one connection that listens to channels. */
+  readonly notifications: NotificationHub;
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
   readonly transactional: TransactionalOptions | undefined;

@@ -15,6 +15,7 @@ import { ArgumentError } from './errors/errors.js';
 import { parseExecutionOptions } from './execution/execution-options.js';
 import type { ExecutionOptions } from './execution/execution-options.js';
 import { Executor } from './execution/executor.js';
+import type { NotificationHub } from './execution/notification-hub.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import { SessionViews } from './pool/session-views.js';
@@ -185,6 +186,15 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     }
   }
 
+  /**
+   * The channels of NOTIFY that this engine listens to, all on one connection of its own beside the pool;
+   * what
+   * `fromChannel()` is made of.
+   */
+  get notifications(): NotificationHub {
+    return this.#shared.notifications;
+  }
+
   /** An engine with these options added; it shares the pool, the caches and the ambient context. */
   executionOptions(options: ExecutionOptions): AsyncEngine {
     const merged = mergeOptions(this.#runner.options, parseExecutionOptions(options));
@@ -208,9 +218,8 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
 
   /**
    * Closes idle connections and starts over with an empty pool; those on loan are closed when they come back.
-   * Callers that wait, and what has taken no connection yet, go on with the new pool. After `aclose()` it does
-   * nothing.
-   * A PGlite database stays open with what it has in memory.
+   * Callers that wait, and what has taken no connection yet, go on with the new pool. After `aclose()` it
+   * does nothing. A PGlite database stays open with what it has in memory.
    */
   async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
@@ -269,6 +278,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   async aclose(): Promise<void> {
     this.#shared.state = 'closed';
+    await this.#shared.notifications.close();
     await this.pool.dispose();
     await this.#shared.closeDriver();
     this.#shared.ambient.disable();

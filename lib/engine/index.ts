@@ -167,3 +167,4 @@ export {
   ConnectionLostError,
 } from './errors/errors.js';
 export type { DBAPIErrorOptions, StatementErrorOptions } from './errors/errors.js';
+export type { ChannelHandlers, Notification, NotificationHub } from './execution/notification-hub.js';

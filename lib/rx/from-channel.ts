@@ -1,13 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, throwError, timer } from 'rxjs';
-import { type AsyncEngine, InvalidRequestError, NotSupportedError, sql } from '../engine/index.js';
+import { type AsyncEngine, InvalidRequestError, type Notification } from '../engine/index.js';
 import { expectArgument } from '../engine/util/argument.js';
 import { functionRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
 import { engineRule } from './source-rules.js';
-import { ChannelListener, type Notification } from './channel-listener.js';
-
-export type { Notification } from './channel-listener.js';
+export type { Notification } from '../engine/index.js';
 
 /** What `fromChannel()` tells besides the notifications. */
 export interface ChannelOptions {
@@ -26,16 +24,18 @@ const MAX_DELAY = 10_000;
 /**
  * The notifications of a channel, as NOTIFY sends them.
  *
- * Each subscription listens on a connection of its own, which it takes out of the pool (so that no place in
- * it is lost) and closes on unsubscribing. The channel is taken as it is written, upper case included. When
- * the connection is lost it reconnects, after 100 ms at most and then ever longer, up to 10 s;
+ * All subscriptions of an engine listen on one connection, which is taken out of the pool (so that no place
+ * in it is lost) and closed behind the last of them. The channel is taken as it is written, upper case
+ * included. When the connection is lost it reconnects, after 100 ms at most and then ever longer, up to 10 s;
  * **notifications sent meanwhile are lost**, as the server keeps none: read in `onListen` what they were
- * about. A pooler in transaction mode cannot LISTEN.
+ * about.
  *
- * Fails when the first connection cannot be made, and when the engine is closed before a reconnection.
+ * Fails when the first connection cannot be made, and when the engine is closed.
  *
- * @throws ArgumentError for a name that is empty or longer than 63 bytes, NotSupportedError for the driver
- * pglite, whose one session nobody else could use.
+ * @throws ArgumentError for a name that is empty or longer than 63 bytes, and for an engine with `pgbouncer`;
+ * NotSupportedError for the driver pglite, whose one session it would keep.
+ * @example
+ * fromChannel(engine, 'orders').subscribe(({ payload }) => console.log(payload));
  */
 export function fromChannel(
   engine: AsyncEngine,
@@ -44,14 +44,7 @@ export function fromChannel(
 ): Observable<Notification> {
   expectArgument('fromChannel()', engineRule, engine);
   CHANNEL_OPTIONS.parse(options);
-  const name = sql.id(channel);
-  if (engine.driver === 'pglite') {
-    throw new NotSupportedError(
-      `fromChannel('${channel}') would keep the one session that a PGlite database has. Use listen() of the instance: ` +
-        `rawConnection() has it as driverConnection.`,
-    );
-  }
-  const commands = { listen: String(sql`LISTEN ${name}`), unlisten: String(sql`UNLISTEN ${name}`) };
+  engine.notifications.expectChannel(channel);
   return defer(() => {
     const inCaller = AsyncLocalStorage.snapshot();
     let failures: number | undefined;
@@ -60,13 +53,12 @@ export function fromChannel(
       options.onListen?.();
     };
     const listening = new Observable<Notification>((subscriber) => {
-      const listener = new ChannelListener(engine, commands, {
+      const stop = engine.notifications.listen(channel, {
         onListen: () => inCaller(onListen),
         onNotification: (notification) => inCaller(() => subscriber.next(notification)),
         onEnd: (error) => inCaller(() => subscriber.error(error)),
       });
-      subscriber.add(() => listener.stop());
-      inCaller(() => void listener.start());
+      subscriber.add(stop);
     });
     return listening.pipe(
       retry({

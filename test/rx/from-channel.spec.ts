@@ -196,3 +196,46 @@ describe('a lost connection', () => {
     expect(await failure.opened).toBeInstanceOf(ResourceClosedError);
   });
 });
+
+describe('one connection listens for an engine', () => {
+  it('whatever the number of subscribers and channels, and each hears its own', async () => {
+    const heard: string[] = [];
+    const listening: Promise<void>[] = [];
+    const subscriptions = Array.from({ length: 40 }, (_, index) => {
+      const channel = `topic_${index % 2}`;
+      let listens!: () => void;
+      listening.push(new Promise((resolve) => (listens = resolve)));
+      return fromChannel(engine, channel, { onListen: listens }).subscribe(({ payload }) =>
+        heard.push(`${channel} ${payload}`),
+      );
+    });
+    await Promise.all(listening);
+    await eventually(async () => expect(await database.sessions()).toHaveLength(1));
+    await database.query(`NOTIFY topic_0, 'a'`);
+    await database.query(`NOTIFY topic_1, 'b'`);
+    await eventually(() =>
+      expect(heard.sort()).toEqual([
+        ...Array<string>(20).fill('topic_0 a'),
+        ...Array<string>(20).fill('topic_1 b'),
+      ]),
+    );
+    for (const subscription of subscriptions) subscription.unsubscribe();
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+
+  it('and its end is heard when the engine is closed', async () => {
+    const errors: unknown[] = [];
+    await new Promise<void>((onListen) => {
+      fromChannel(engine, 'news', { onListen }).subscribe({ error: (error: unknown) => errors.push(error) });
+    });
+    await engine.aclose();
+    expect(errors).toEqual([expect.any(ResourceClosedError)]);
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+
+  it('and none behind a pooler', async () => {
+    const pooled = createAsyncEngine(database.url, { pgbouncer: true });
+    expect(() => fromChannel(pooled, 'news')).toThrow(/directEngine/);
+    await pooled.aclose();
+  });
+});

@@ -58,8 +58,8 @@ export function changesOf(text: string): readonly SessionChange[] {
 
 /**
  * What a session was seen to change since it was opened or restored. Seen are command tags, reported
- * parameters, and `set_config`, `pg_advisory_lock` and temporary tables in a text; what a function does inside
- * is not.
+ * parameters, and `set_config`, `pg_advisory_lock` and temporary tables in a text; what a function does
+ * inside is not.
  */
 export class SessionChanges {
   /** The engine's own settings, which are applied again behind RESET ALL. */

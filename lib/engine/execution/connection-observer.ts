@@ -73,7 +73,9 @@ export interface FailureFacts {
   readonly isPrePing?: boolean;
 }
 
-/** Classifies a failure by its error; where the engine is observed, listeners of `handleError` may change it. */
+/**
+ * Classifies a failure by its error; where the engine is observed, listeners of `handleError` may change it.
+ */
 export function classifyFailure(
   error: unknown,
   observer: ConnectionObserver<unknown> | undefined,
@@ -104,7 +106,10 @@ export class ErrorReplacements {
   }
 }
 
-/** Emits what happens on one connection: to its listeners, to those of its engine, to the channels and the log. */
+/**
+ * Emits what happens on one connection: to its listeners, to those of its engine, to the channels and the
+ * log.
+ */
 export class ConnectionObserver<Connection> implements TransactionObserver {
   readonly parts: ObserverParts<Connection>;
   readonly #subject: ObservedSubject<Connection>;
@@ -226,7 +231,9 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     return event;
   }
 
-  /** No connection came from the pool: what is thrown to the caller. A full pool is not a failed connection. */
+  /**
+   * No connection came from the pool: what is thrown to the caller. A full pool is not a failed connection.
+   */
   connectFailed(error: unknown): unknown {
     if (!(error instanceof DBAPIError)) return error;
     this.failed(error, { isConnecting: true });

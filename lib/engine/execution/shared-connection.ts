@@ -42,8 +42,8 @@ interface PendingRead {
 }
 
 /**
- * A pooled connection for plain reads of many callers at once: each is sent without waiting for the answers to
- * those before it, and has its own answer or error. It goes back to the pool with the last of them.
+ * A pooled connection for plain reads of many callers at once: each is sent without waiting for the answers
+ * to those before it, and has its own answer or error. It goes back to the pool with the last of them.
  */
 export class SharedConnection {
   readonly #pool: Pool;

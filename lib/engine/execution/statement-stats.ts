@@ -6,8 +6,8 @@ import { timeWaited } from '../util/clock.js';
 const WINDOW = 8;
 const FEW = 3;
 /**
- * A statement that took at most so many ms beyond a round trip counts as quick until a flight has told how long
- * the server takes; the first runs may have been planned, or have found a cold cache.
+ * A statement that took at most so many ms beyond a round trip counts as quick until a flight has told how
+ * long the server takes; the first runs may have been planned, or have found a cold cache.
  */
 const QUICK = 5;
 const QUICK_AT_FIRST = 20;

@@ -17,8 +17,8 @@ export function isServerFull(error: unknown): boolean {
 }
 
 /**
- * The connections that a pool is opening, and how many more it may try: after a failure one attempt probes for
- * all callers, then 2, 4 and so on; a full server is left alone for a second.
+ * The connections that a pool is opening, and how many more it may try: after a failure one attempt probes
+ * for all callers, then 2, 4 and so on; a full server is left alone for a second.
  */
 export class ConnectAttempts {
   /** When each was started. */
@@ -38,8 +38,8 @@ export class ConnectAttempts {
   }
 
   /**
-   * Those that the callers in `line` may count on. One that hangs, and whose own caller has gone, is not among
-   * them: later callers open their own.
+   * Those that the callers in `line` may count on. One that hangs, and whose own caller has gone, is not
+   * among them: later callers open their own.
    */
   promisingFor(line: WaitingLine): number {
     if (this.#open.size === 0) return 0;

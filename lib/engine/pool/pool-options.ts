@@ -35,8 +35,8 @@ export interface PoolOptions {
    */
   readonly poolTimeout?: number | undefined;
   /**
-   * A connection older than this (ms), or up to a quarter less so that not all end at once, is replaced at its
-   * checkout. Default -1: never.
+   * A connection older than this (ms), or up to a quarter less so that not all end at once, is replaced at
+   * its checkout. Default -1: never.
    */
   readonly poolRecycle?: number | undefined;
   /** Asks the server for a sign of life at each checkout, one round trip. Default false. */
@@ -51,8 +51,8 @@ export interface PoolOptions {
    * How a connection that comes back is made ready for the next borrower; a clean one costs nothing. Default
    * `'session'`: an open transaction is rolled back, and what was seen to change in the session is undone in
    * the same flight: SET, SET ROLE, `set_config`, LISTEN, PREPARE, temporary tables, advisory locks; the
-   * engine's `settings` are applied again. `'rollback'` (default with `pgbouncer`) and `'commit'` only end the
-   * transaction. With `null` nothing is ever sent, and a connection inside a transaction is dropped.
+   * engine's `settings` are applied again. `'rollback'` (default with `pgbouncer`) and `'commit'` only end
+   * the transaction. With `null` nothing is ever sent, and a connection inside a transaction is dropped.
    */
   readonly poolResetOnReturn?: ResetOnReturn | undefined;
   /**
@@ -62,8 +62,8 @@ export interface PoolOptions {
    */
   readonly poolLeakThreshold?: number | undefined;
   /**
-   * Callers that may wait for a connection at once; more are refused with `PoolOverloadError`. Default: 50 for
-   * each connection that a `QueuePool` may have (`poolSize + maxOverflow`).
+   * Callers that may wait for a connection at once; more are refused with `PoolOverloadError`. Default: 50
+   * for each connection that a `QueuePool` may have (`poolSize + maxOverflow`).
    */
   readonly poolMaxWaiting?: number | undefined;
   /** Where warnings go. Default: the console. */

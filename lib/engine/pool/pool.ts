@@ -75,8 +75,8 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Lends a connection: an idle one, a new one, or the next that comes back.
    *
-   * @throws PoolTimeoutError, PoolOverloadError, PoolDeadlockError, ResourceClosedError after `dispose()`, the
-   * signal's reason, or what opening a connection failed with.
+   * @throws PoolTimeoutError, PoolOverloadError, PoolDeadlockError, ResourceClosedError after `dispose()`,
+   * the signal's reason, or what opening a connection failed with.
    * @example
    * await using pooled = await pool.connect();
    */

@@ -230,7 +230,9 @@ export class QueuePool extends Pool {
     else this.#deliver(record);
   }
 
-  /** Connection attempts are not tied to a waiter: one fails only where fewer attempts than waiters remain. */
+  /**
+   * Connection attempts are not tied to a waiter: one fails only where fewer attempts than waiters remain.
+   */
   #rejectAfter(error: unknown): void {
     const existing = this.#slots - this.#attempts.size;
     if (isServerFull(error) && this.#slots > 0) return this.#makeDo(existing, error);

@@ -6,9 +6,9 @@ import { WaitingLine } from './waiting-line.js';
 import type { CheckoutOptions, Waiter } from './waiting-line.js';
 
 /**
- * One connection, shared by all borrowers at the same time, opened at the first checkout and again when it was
- * lost. What one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all: for
- * a session that has something no other has, such as temporary tables, which is why `poolResetOnReturn:
+ * One connection, shared by all borrowers at the same time, opened at the first checkout and again when it
+ * was lost. What one borrower does in a transaction, the others see, and one ROLLBACK undoes the work of all:
+ * for a session that has something no other has, such as temporary tables, which is why `poolResetOnReturn:
  * 'session'` only rolls back here. An engine on PGlite does not need it: its `QueuePool` of one place lends
  * the session to one borrower at a time.
  */

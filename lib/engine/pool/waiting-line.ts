@@ -60,7 +60,9 @@ export class Waiter {
     if (this.#settle()) this.#reject(reason);
   }
 
-  /** A listener of `checkout` has ended the connection that was meant for it; says how often that happened. */
+  /**
+   * A listener of `checkout` has ended the connection that was meant for it; says how often that happened.
+   */
   countRefusal(): number {
     this.#refused += 1;
     return this.#refused;
