@@ -226,8 +226,8 @@ export class StatementError extends EngineError {
   }
 
   /**
-   * Adds the values of the statement to the message, or takes them out of it and of what the server said; once.
-   * The engine calls it.
+   * Adds the values of the statement to the message, or takes them out of it and of what the server said;
+   * once. The engine calls it.
    */
   showParameters(how: 'values' | 'hidden'): void {
     if (this.#shown === 'shown') return;

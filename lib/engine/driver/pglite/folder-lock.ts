@@ -5,8 +5,8 @@ import { OperationalError } from '../../errors/errors.js';
 import { reasonOf } from './reason.js';
 
 /**
- * The process that holds a lock: the start tells a process from a later one with the same id, as every container's first
- * has.
+ * The process that holds a lock: the start tells it from a later one with the same id, as the first of every
+ * container has.
  */
 interface Holder {
   readonly pid: number;
@@ -26,8 +26,8 @@ export class FolderLock {
   }
 
   /**
-   * @throws OperationalError when another engine, of this process or another one, has the folder open, and when
-   * the lock can't be written.
+   * @throws OperationalError when an engine of this process or another one has the folder open, and when the
+   * lock can't be written.
    */
   static async acquire(folder: string): Promise<FolderLock> {
     const file = `${folder}.lock`;

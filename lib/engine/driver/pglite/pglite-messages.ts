@@ -13,7 +13,7 @@ const FRONT = String.raw`(?:^|;)(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)*`;
 const COPY_PROGRAM = new RegExp(`${FRONT}copy\\b[^;]*\\b(?:from|to)\\s+program\\b`, 'i');
 const COPY_FROM_STDIN = new RegExp(`${FRONT}copy\\b[^;]*\\bfrom\\s+stdin\\b`, 'i');
 
-/** What runs in the place of a COPY … PROGRAM, so that the error is the server's own, and a transaction's too. */
+/** What runs in the place of a COPY … PROGRAM, so that the error is the server's own. */
 const REFUSAL =
   "DO $$BEGIN RAISE feature_not_supported USING MESSAGE = 'COPY … PROGRAM needs another process, which PGlite " +
   "cannot start', HINT = 'Use postgresql:// with a server.'; END$$";
@@ -43,8 +43,8 @@ export function messageOf(type: string, ...texts: readonly string[]): Buffer {
 }
 
 /**
- * Knows of statements what must be known before they run: a COPY … PROGRAM would never return, and a COPY FROM
- * STDIN ends the server where nothing is written behind it.
+ * Knows of statements what must be known before they run: a COPY … PROGRAM would never return, and a COPY
+ * FROM STDIN ends the server where nothing is written behind it.
  */
 export class StatementGuard {
   /** The names of prepared statements that wait for rows; the one without a name is empty. */

@@ -10,7 +10,7 @@ const FILE_ERRORS: Readonly<Record<number, string>> = {
   69: 'the file system is read-only',
 };
 
-/** What `cause` says, in words: the file system inside of the WASM server throws objects with a number alone. */
+/** What `cause` says, in words: the file system of the WASM server throws objects with a number alone. */
 export function reasonOf(cause: unknown): string {
   if (cause instanceof Error && cause.message !== '') return cause.message;
   if (typeof cause !== 'object' || cause === null) return String(cause);

@@ -3,7 +3,7 @@ import { ArgumentError } from '../../../errors/errors.js';
 import type { DatabaseUrl } from '../../url/url.js';
 import { INSTEAD, REFUSED_VARIABLES } from './foreign-parameters.js';
 
-/** What the query of a URL may say, by libpq's names, and the variable of the environment that says the same. */
+/** What the query of a URL may say, by libpq's names, each with its variable of the environment. */
 const PARAMETERS = {
   host: undefined,
   port: undefined,
@@ -108,7 +108,7 @@ export class ConnectParameters {
   }
 
   /**
-   * What the parameters are in the config of a `pg` client, but for encryption, hosts, time limits and password.
+   * The parameters as the config of a `pg` client, but for encryption, hosts, time limits and password.
    *
    * @throws ArgumentError for a value that its parameter can't have.
    */
