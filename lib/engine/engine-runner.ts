@@ -119,6 +119,13 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.holding();
   }
 
+  checkout(signal?: AbortSignal): Promise<PooledConnection> {
+    const holding = this.holding();
+    const scope = this.#shared.ambient.current?.scope;
+    if (scope === undefined) return this.pool.connect({ holding, signal });
+    return scope.waitInLine((ending) => this.pool.connect({ holding, signal: ending }), signal);
+  }
+
   outside<T>(work: () => T): T {
     return this.#shared.ambient.runWithoutTransaction(work);
   }

@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
+import { connectOutsideScopes } from './request-scope/client-proxies.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope/connection-guards.js';
@@ -25,6 +26,7 @@ export class DatabaseCoreModule implements OnModuleInit, BeforeApplicationShutdo
     await this.databases.closeOnFailure(() => {
       refuseScopedOptions(this.consumers);
       refuseMisplacedConnections(this.consumers);
+      connectOutsideScopes(this.consumers.wrappers());
     });
   }
 

@@ -7,6 +7,7 @@ import {
   wordRule,
   type OptionRule,
 } from '../util/option-rule.js';
+import { onAbort } from '../util/on-abort.js';
 import { OptionTable } from '../util/option-table.js';
 import { makeConnection } from '../connection/connection.js';
 import type { AsyncConnection } from '../connection/connection.js';
@@ -91,6 +92,7 @@ export class Scope {
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
   #leases = 0;
+  #waits: Set<AbortController> | undefined;
   #connection: AsyncConnection | undefined;
   #unit: UnitOfWork | undefined;
   /**
@@ -169,6 +171,33 @@ export class Scope {
     if (!core.options.isLate && core.options.isAutocommit) return;
     this.#hadTransaction = true;
     core.beginTransaction({ label: this.#label });
+  }
+
+  /** A wait of the scope's work for a connection, which {@link leaveLine} ends. @internal */
+  async waitInLine<T>(wait: (signal: AbortSignal) => Promise<T>, given?: AbortSignal): Promise<T> {
+    const end = new AbortController();
+    if (given?.aborted === true) end.abort(given.reason);
+    const stopListening = given && onAbort(given, () => end.abort(given.reason));
+    this.#waits ??= new Set();
+    this.#waits.add(end);
+    try {
+      return await wait(end.signal);
+    } finally {
+      this.#waits.delete(end);
+      stopListening?.();
+    }
+  }
+
+  /** Nothing takes the scope's answer any more: work that has not begun does not wait for a connection. */
+  leaveLine(): void {
+    if (this.pooled !== undefined) return;
+    for (const end of this.#waits ?? []) {
+      end.abort(
+        new ScopeEndedError(
+          `the client of ${this.origin} disconnected while its work waited for a connection: it was not begun.`,
+        ),
+      );
+    }
   }
 
   /** Keeps the scope open until it is released. Throws {@link ScopeEndedError} once the scope has closed. */

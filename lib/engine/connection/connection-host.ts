@@ -32,8 +32,8 @@ export interface ConnectionHost<Connection> {
   getExecutionOptions(): ExecutionOptions;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
-  /** Connections that transactions around the caller hold while it waits for another one. */
-  holding(): readonly PooledConnection[];
+  /** Waits for a connection on behalf of the caller and of the scope that it works in. */
+  checkout(signal?: AbortSignal): Promise<PooledConnection>;
   /** Runs `work` with no active transaction. */
   outside<T>(work: () => T): T;
 }

@@ -165,7 +165,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   async #checkout(signal: AbortSignal): Promise<PooledConnection> {
     const { pool } = this.#host;
     try {
-      return await pool.connect({ holding: this.#host.holding(), signal });
+      return await this.#host.checkout(signal);
     } catch (error) {
       // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
       if (error instanceof ResourceClosedError && this.#host.pool !== pool)

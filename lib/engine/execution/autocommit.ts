@@ -12,8 +12,8 @@ export interface AutocommitHost {
   readonly pool: Pool;
   /** Undefined while nothing observes the engine. */
   engineObserver(): ConnectionObserver<unknown> | undefined;
-  /** Connections that transactions around the caller hold while it waits for another one. */
-  holding(): readonly PooledConnection[];
+  /** Waits for a connection on behalf of the caller and of the scope that it works in. */
+  checkout(signal?: AbortSignal): Promise<PooledConnection>;
 }
 
 /** How one autocommitted statement runs. */
@@ -59,7 +59,7 @@ export async function waitForConnection(
 ): Promise<PooledConnection> {
   const { pool } = host;
   try {
-    return await invocation.wait((signal = given) => pool.connect({ holding: host.holding(), signal }));
+    return await invocation.wait((signal = given) => host.checkout(signal));
   } catch (error) {
     if (error instanceof ResourceClosedError && host.pool !== pool)
       return await waitForConnection(host, invocation, given);

@@ -60,6 +60,7 @@ export class HttpRequestScope {
     // Guards may still run: the connection that they wait for is not pulled away. No handler takes half a
     // body.
     const isAwaited = this.#state === 'arriving' && !this.response.isAnswered && !isCutShort(request);
+    if (!this.response.isAnswered) this.#scope.leaveLine();
     if (isAwaited) this.#state = 'abandoned';
     else this.#release();
     if (this.#scope.isOpen) setTimeout(() => this.#endOrphan(), this.#orphanTimeout).unref();

@@ -1,0 +1,25 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Wrapper } from './connection-consumers.js';
+
+/** What a ClientProxy of @nestjs/microservices has, which need not be installed. */
+interface Client {
+  connect(...options: unknown[]): unknown;
+}
+
+/**
+ * Lets the clients of the application open their sockets outside of every scope. A socket keeps the async context
+ * in which it was opened: with that of the first request, what other requests do with an answer would be a part
+ * of the first one's unit.
+ */
+export function connectOutsideScopes(wrappers: readonly Wrapper[]): void {
+  for (const { instance } of wrappers) {
+    if (isClient(instance)) instance.connect = AsyncResource.bind(instance.connect, 'ClientProxy', instance);
+  }
+}
+
+function isClient(instance: unknown): instance is Client {
+  if (typeof instance !== 'object' || instance === null) return false;
+  return ['connect', 'send', 'emit', 'close', 'unwrap'].every(
+    (method) => typeof Reflect.get(instance, method) === 'function',
+  );
+}
