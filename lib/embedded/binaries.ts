@@ -97,8 +97,8 @@ function tryResolve(origin: string, name: string): string | undefined {
 }
 
 /**
- * This file as a stack names it: `import.meta.url` does not exist in CommonJS, nor `__filename` in an ES module. In a
- * bundle it is the bundle, whose place is as good.
+ * This file as a stack names it: `import.meta.url` does not exist in CommonJS, nor `__filename` in an ES
+ * module. In a bundle it is the bundle, whose place is as good.
  */
 function ownPlace(): string {
   const frame = String(new Error().stack).split('\n')[1] ?? '';

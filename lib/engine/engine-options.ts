@@ -56,7 +56,8 @@ export interface AsyncEngineOptions extends PoolOptions {
    */
   readonly socketTimeout?: number | undefined;
   /**
-   * For so many ms a host of the URL that did not answer is tried behind the others. Default 30,000; 0: never.
+   * For so many ms a host of the URL that did not answer is tried behind the others. Default 30,000; 0:
+   * never.
    */
   readonly deadHostMemory?: number | undefined;
   /** Compiled `text()` statements that are kept. Default 500; 0: none. */
@@ -64,14 +65,14 @@ export interface AsyncEngineOptions extends PoolOptions {
   /** Named statements per connection. Default 100; 0: none, and 0 by default with `pgbouncer`. */
   readonly preparedStatementCacheSize?: number | undefined;
   /**
-   * How long a named statement is used before it is parsed anew, in ms: what other programs change in the schema
-   * is noticed at the latest then. Default 300,000; 0: no limit.
+   * How long a named statement is used before it is parsed anew, in ms: what other programs change in the
+   * schema is noticed at the latest then. Default 300,000; 0: no limit.
    */
   readonly preparedStatementMaxAge?: number | undefined;
   /**
-   * Friendly to poolers in transaction mode: no named statements, and no session settings but those that poolers
-   * track (`applicationName`, TimeZone, DateStyle, client_encoding), which leave with the start of a session.
-   * Default: the URL's `pgbouncer`, else false.
+   * Friendly to poolers in transaction mode: no named statements, and no session settings but those that
+   * poolers track (`applicationName`, TimeZone, DateStyle, client_encoding), which leave with the start of a
+   * session. Default: the URL's `pgbouncer`, else false.
    */
   readonly pgbouncer?: boolean | undefined;
   /**

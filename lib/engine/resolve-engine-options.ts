@@ -230,8 +230,8 @@ function expectPoolTakes(options: AsyncEngineOptions): void {
 }
 
 /**
- * What poolers track for each of their clients: they accept it at the start of a session, and nothing else. In
- * lower case, as the server compares names.
+ * What poolers track for each of their clients: they accept it at the start of a session, and nothing else.
+ * In lower case, as the server compares names.
  */
 const TRACKED: ReadonlySet<string> = new Set([
   'application_name',

@@ -1,4 +1,9 @@
-import type { Control } from './driver.js';
+/** A statement that undoes something; structurally a command of the driver. */
+export interface UndoStatement {
+  readonly text: string;
+  readonly values?: readonly unknown[];
+  readonly prepare: false;
+}
 
 /** What a borrower can leave behind in a session, each with what undoes it. */
 const UNDO = {
@@ -113,12 +118,12 @@ export class SessionChanges {
   }
 
   /** What undoes the changes; undefined where only a new session is like this one was. */
-  undo(): readonly Control[] | undefined {
+  undo(): readonly UndoStatement[] | undefined {
     if (this.#origin === 'prepared') return undefined;
     const kinds: Iterable<SessionChange> =
       this.#differing.size > 0 ? new Set([...this.#seen, 'settings' as const]) : this.#seen;
     const texts = [...kinds].flatMap((change) => UNDO[change]);
-    const undone = texts.map((text): Control => ({ text, prepare: false }));
+    const undone = texts.map((text): UndoStatement => ({ text, prepare: false }));
     const settings = texts.includes('RESET ALL') ? settingsCommand(this.#settings) : undefined;
     return settings === undefined ? undone : [...undone, settings];
   }
@@ -134,7 +139,7 @@ export class SessionChanges {
 /** Sets `settings` for the session; undefined where there are none. */
 export function settingsCommand(
   settings: Readonly<Record<string, string>>,
-): (Control & { readonly values: readonly unknown[] }) | undefined {
+): (UndoStatement & { readonly values: readonly unknown[] }) | undefined {
   const entries = Object.entries(settings);
   if (entries.length === 0) return undefined;
   const calls = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, FALSE)`);

@@ -200,7 +200,9 @@ export interface StatementErrorOptions {
 export class StatementError extends EngineError {
   override readonly code: string = 'STATEMENT';
   override readonly name: string = 'StatementError';
-  /** The SQL as it was sent, or as it was written where it never was; whole, where the message shows a part. */
+  /**
+   * The SQL as it was sent, or as it was written where it never was; whole, where the message shows a part.
+   */
   readonly statement: string | undefined;
   /** Where in `statement` the server saw the error, in characters from 1; undefined where it did not say. */
   readonly position: number | undefined;
@@ -380,8 +382,8 @@ export class ConnectionLostError extends OperationalError {
   override readonly name = 'ConnectionLostError';
 }
 /**
- * No session could be opened: the server refused, was unreachable, was full or is starting, and another attempt
- * may succeed. An `OperationalError`, also by `name`, as every failed connect always was.
+ * No session could be opened: the server refused, was unreachable, was full or is starting, and another
+ * attempt may succeed. An `OperationalError`, also by `name`, as every failed connect always was.
  */
 export class ConnectError extends OperationalError {
   override readonly code = 'CONNECT';

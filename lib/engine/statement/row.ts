@@ -20,7 +20,10 @@ export type Parameters =
 export interface CompiledStatement {
   readonly text: string;
   readonly values: readonly unknown[];
-  /** False: a text that is hardly ever the same again, of which the server keeps no named statement. Default true. */
+  /**
+   * False: a text that is hardly ever the same again, of which the server keeps no named statement. Default
+   * true.
+   */
   readonly prepare?: boolean;
 }
 

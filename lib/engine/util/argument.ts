@@ -12,7 +12,9 @@ export function expectFunction(door: string, value: unknown): void {
   throw new ArgumentError(`${door} needs a function; got ${describeKind(value)}.${advice}`);
 }
 
-/** Refuses an argument that its rule does not accept: `expectArgument('engine.drain()', timeRule, timeout)`. */
+/**
+ * Refuses an argument that its rule does not accept: `expectArgument('engine.drain()', timeRule, timeout)`.
+ */
 export function expectArgument(door: string, rule: OptionRule, value: unknown): void {
   if (rule.accepts(value)) return;
   ignoreRejection(value);

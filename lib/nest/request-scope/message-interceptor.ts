@@ -7,7 +7,9 @@ import type { AsyncEngine } from '../../engine/index.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { RequestScopeInterceptor } from './request-scope.interceptor.js';
 
-/** Stands among the interceptors of a controller with message handlers; without a database, it does nothing. */
+/**
+ * Stands among the interceptors of a controller with message handlers; without a database, it does nothing.
+ */
 class MessageScope implements NestInterceptor {
   intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return next.handle();

@@ -34,8 +34,9 @@ const OWN_LOCKS =
 const LOCK_KEY = "format('%s/%s/%s/%s', classid, objid, objsubid, mode)";
 
 /**
- * What a COMMIT does besides storing: the temporary tables of ON COMMIT DROP and DELETE ROWS, cursors, and advisory
- * locks of the transaction end with it. The end of a savepoint keeps them, so they are followed by what statements say.
+ * What a COMMIT does besides storing: the temporary tables of ON COMMIT DROP and DELETE ROWS, cursors, and
+ * advisory locks of the transaction end with it. The end of a savepoint keeps them, so they are followed by
+ * what statements say.
  */
 export class CommitEffects {
   readonly #session: DriverConnection;

@@ -190,7 +190,10 @@ export class TaskQueue {
     this.#next();
   }
 
-  /** A write that is refused where nothing asked for a read-only transaction: the server is no primary any more. */
+  /**
+   * A write that is refused where nothing asked for a read-only transaction: the server is no primary any
+   * more.
+   */
   #classified({ batch, parts }: PgTask): Error | undefined {
     const { error } = batch;
     const isRefusedWrite = error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION;
