@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import pg from 'pg';
 import { ArgumentError, StatementError } from '../../../errors/errors.js';
 import { arrayLiteral } from './arrays.js';
@@ -105,8 +106,8 @@ function encodeObject(
 ): ArrayElement {
   if (Buffer.isBuffer(value)) return value;
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (isBuffer(value)) return Buffer.from(value);
-  if (value instanceof Date) return dateText(value);
+  if (types.isAnyArrayBuffer(value)) return Buffer.from(value);
+  if (types.isDate(value)) return dateText(value);
   if (seen.includes(value)) throw new ArgumentError('it contains itself.');
   if (Array.isArray(value)) {
     // A hole is NULL, as undefined is.
@@ -126,12 +127,16 @@ function flat(encoded: ArrayElement): WireValue {
   return isList(encoded) ? arrayLiteral(encoded) : encoded;
 }
 
-function isBuffer(value: object): value is ArrayBuffer | SharedArrayBuffer {
-  return value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
-}
-
-/** JSON shows these as `{}`, or as a part of what they are. */
-const WITHOUT_JSON = [Map, Set, WeakMap, WeakSet, WeakRef, RegExp, Error] as const;
+/** JSON shows these as `{}`, or as a part of what they are. They are known in every realm, such as Jest's. */
+const WITHOUT_JSON: Readonly<Record<string, (value: unknown) => boolean>> = {
+  Map: types.isMap,
+  Set: types.isSet,
+  WeakMap: types.isWeakMap,
+  WeakSet: types.isWeakSet,
+  WeakRef: (value) => value instanceof WeakRef,
+  RegExp: types.isRegExp,
+  Error: (value) => value instanceof Error || types.isNativeError(value),
+};
 
 function jsonOf(value: object, serializeJson: JsonSerializer | undefined): string {
   if (isThenable(value)) throw new ArgumentError('it is a promise. Await it.');
@@ -152,15 +157,18 @@ function isThenable(value: object): boolean {
 
 function expectData(value: object): void {
   if ('toJSON' in value && typeof value.toJSON === 'function') return;
-  const kind = WITHOUT_JSON.find((type) => value instanceof type);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  const isPlain = prototype === null || prototype === Object.prototype || Array.isArray(value);
-  if (kind === undefined && (isPlain || Object.keys(value).length > 0)) return;
+  const kind = Object.keys(WITHOUT_JSON).find((name) => WITHOUT_JSON[name]?.(value));
+  if (kind === undefined && (isPlain(value) || Object.keys(value).length > 0)) return;
   const name = (value.constructor as { readonly name?: unknown } | undefined)?.name;
   throw new ArgumentError(
-    `it is an object of class ${String(kind?.name ?? name)}, which JSON can't hold. ` +
+    `it is an object of class ${String(kind ?? name)}, which JSON can't hold. ` +
       `Convert it to a plain object, an array or a string.`,
   );
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Array.isArray(value) || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Deeper than that, JSON.stringify has run out of stack already. */
