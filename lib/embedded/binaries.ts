@@ -75,7 +75,7 @@ export async function copyBinaries(
 }
 
 async function copyFolder(source: string, target: string, user: ServerUser): Promise<void> {
-  // In one turn: whoever owns a folder can empty it, so the guard can clean up wherever this process is
+  // In one turn: the owner of a folder can empty it, so that the guard can clean up wherever this process is
   // killed.
   mkdirSync(target, { mode: 0o755 });
   if (user.uid !== undefined && user.gid !== undefined) chownSync(target, user.uid, user.gid);

@@ -75,7 +75,7 @@ async function entriesOf(path: string): Promise<string[]> {
     return await readdir(path);
   } catch (cause) {
     throw new ArgumentError(
-      `dataDir "${path}" is no directory that this process can read. Give another one.`,
+      `dataDir "${path}" is not a directory that this process can read. Give another one.`,
       { cause },
     );
   }

@@ -379,7 +379,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#ambient.transactionalOptions(options);
   }
 
-  /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
+  /** The ambient transaction in pieces, for code that is not a promise: Observables and generators. */
   openTransaction(options?: TransactionalOptions): OpenTransaction {
     return this.#ambient.openTransaction(options);
   }

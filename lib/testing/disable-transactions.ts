@@ -5,7 +5,7 @@ import { engineProperties } from '../nest/transactional/engine-property.js';
 
 /**
  * An engine without a database: `@Transactional()` and `engine.transaction()` call the work, nothing is sent,
- * and whoever runs a statement is refused. Hooks run as ever: `afterCommit` when the work returns,
+ * and a statement is refused. Hooks run as ever: `afterCommit` when the work returns,
  * `afterRollback` when it throws.
  *
  * Give it to a testing module in the engine's place, `{ provide: getEngineToken(), useValue:

@@ -15,7 +15,7 @@ export interface TestDatabase extends AsyncDisposable {
 
 /** What a test database begins with. */
 export interface TestDatabaseOptions {
-  /** A database of the server that the new one is a copy of. Nobody may be connected to it meanwhile. */
+  /** A database of the server that the new one is a copy of. No session may be connected to it meanwhile. */
   readonly template?: string | undefined;
 }
 

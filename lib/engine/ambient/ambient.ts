@@ -124,7 +124,7 @@ export class Ambient {
     return { ...given, onRetry };
   }
 
-  /** The ambient transaction in pieces, for code that is no promise: Observables and generators. */
+  /** The ambient transaction in pieces, for code that is not a promise: Observables and generators. */
   openTransaction(options: TransactionalOptions = {}): OpenTransaction {
     return new OpenTransaction(this.#parts.host, this.#parts.context, this.transactionalOptions(options));
   }

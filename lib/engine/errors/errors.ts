@@ -62,7 +62,7 @@ export class ArgumentError extends EngineError {
   override readonly code: string = 'ARGUMENT';
   override readonly name: string = 'ArgumentError';
 }
-/** What was given to `execute` is no statement. */
+/** What was given to `execute` is not a statement. */
 export class ObjectNotExecutableError extends ArgumentError {
   override readonly code = 'OBJECT_NOT_EXECUTABLE';
   override readonly name = 'ObjectNotExecutableError';

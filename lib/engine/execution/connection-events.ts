@@ -60,7 +60,7 @@ export interface AfterCursorExecuteEvent<Connection> extends BeforeCursorExecute
 
 /** A failure, before it is thrown: a listener may name another error by returning it. */
 export interface HandleErrorEvent<Connection> extends ConnectionEvent<Connection> {
-  /** The error that will be thrown if nobody replaces it. */
+  /** The error that will be thrown unless a listener replaces it. */
   readonly error: unknown;
   /** What the driver has thrown, where `error` wraps it; else `error` itself. */
   readonly originalError: unknown;
@@ -72,7 +72,7 @@ export interface HandleErrorEvent<Connection> extends ConnectionEvent<Connection
   readonly isConnecting: boolean;
   /**
    * True: a ping before a checkout (`poolPrePing`) has failed. The session is replaced in silence unless a
-   * listener says that it is no disconnect.
+   * listener says that it is not a disconnect.
    */
   readonly isPrePing: boolean;
   /** True: the physical connection is lost. May be set by a listener. */

@@ -63,7 +63,7 @@ export class Invocation {
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
 
-  /** The only statement, of what is no executemany. */
+  /** The only statement of an execution that is not an executemany. */
   get command(): Command {
     const [command] = this.commands;
     if (command !== undefined && !this.isMany) return command;

@@ -225,7 +225,7 @@ export class QueuePool extends Pool {
       this.#pump();
       return;
     }
-    // One that nobody counted on has come at last, and its place is taken.
+    // An attempt that was no longer counted on has succeeded, and its place is taken.
     if (this.#used() > this.#limit) void this.#end(record);
     else this.#deliver(record);
   }

@@ -139,14 +139,14 @@ class Push<T> implements RowSubscription {
     }
   }
 
-  // The consumer itself failed: it cannot be told, and nobody reads on.
+  // The consumer itself failed: it cannot be told, and reading stops.
   #fail(error: unknown): void {
     this.#state = 'closed';
     this.#stop(error);
     reportUncaught(error);
   }
 
-  // After unsubscribing there is nobody left to tell that closing failed; the source has condemned the
+  // After unsubscribing no observer is left to hear that closing failed; the source has condemned the
   // connection by then.
   #stop(failure?: unknown): void {
     this.#source.close(failure).catch(() => undefined);

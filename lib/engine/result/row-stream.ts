@@ -34,7 +34,7 @@ export class RowStream implements RowQueue {
   #ending: Promise<void> | undefined;
   /** Why the stream is closed, if something failed. */
   #failure: unknown;
-  /** The first failure of closing and releasing that nobody was told of yet. */
+  /** The first failure of closing and releasing that was not reported yet. */
   #unreported: unknown;
 
   constructor(

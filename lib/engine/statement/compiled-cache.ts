@@ -17,7 +17,7 @@ export class CompiledCache {
   #hits = 0;
   #misses = 0;
 
-  /** @throws ArgumentError when `limit` is no whole number from 0. */
+  /** @throws ArgumentError when `limit` is not a whole number from 0. */
   constructor(limit = 500) {
     if (!Number.isSafeInteger(limit) || limit < 0) {
       throw new ArgumentError(

@@ -7,7 +7,7 @@ import type { Membership, Slot, TextTemplate } from './text-scanner.js';
 /**
  * Renders a text in which lists are written out. `given` holds one value for each of the template's names.
  *
- * Throws {@link StatementError} for an expanding bind whose value is no list.
+ * Throws {@link StatementError} for an expanding bind whose value is not a list.
  */
 export function expandText(
   clause: TextClause<unknown>,

@@ -27,7 +27,8 @@ const OPAQUE = /['"$/-]/g;
 
 /**
  * True for a SELECT that reads and does nothing else: it takes no row lock and calls no function but known
- * ones, so that it may be sent twice, and waits for nobody's rows. What is not understood is no plain read.
+ * ones, so that it may be sent twice, and waits for no row of another transaction. What is not understood is
+ * not a plain read.
  */
 export function isPlainRead(sql: string): boolean {
   if (!/^\s*select\b/i.test(sql)) return false;

@@ -10,8 +10,8 @@ const NO_PARAMETERS: Parameters = Object.freeze({});
 /**
  * Puts the values of one execution to a text.
  *
- * Throws {@link ArgumentError} when `parameters` is no object of named values and {@link StatementError} when
- * a bind has no value.
+ * Throws {@link ArgumentError} when `parameters` is not an object of named values and {@link StatementError}
+ * when a bind has no value.
  */
 export function compileText(
   clause: TextClause<unknown>,

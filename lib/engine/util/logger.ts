@@ -18,7 +18,7 @@ export interface EngineLogger {
   log(message: string, fields?: LogFields): void;
   /** What works and should be looked at: a slow statement, a leak, an end that had to be forced. */
   warn(message: string, fields?: LogFields): void;
-  /** A failure that could be thrown to nobody. */
+  /** A failure that has no caller to be thrown to. */
   error(message: string, fields?: LogFields): void;
   /** For the lines of `echo: 'debug'`; without it they go to `log`. */
   debug?(message: string, fields?: LogFields): void;
@@ -77,7 +77,7 @@ export class EchoLog {
     return this.#echo;
   }
 
-  // Counts as a listener, so that whoever has none need not be asked for its log.
+  // Counts as a listener, so that an object without listeners is not asked for its log.
   set echo(echo: Echo) {
     this.#tally.count += Number(echo !== false) - Number(this.#echo !== false);
     this.#echo = echo;

@@ -7,9 +7,9 @@ interface Client {
 }
 
 /**
- * Lets the clients of the application open their sockets outside of every scope. A socket keeps the async context
- * in which it was opened: with that of the first request, what other requests do with an answer would be a part
- * of the first one's unit.
+ * Lets the clients of the application open their sockets outside of every scope. A socket keeps the async
+ * context in which it was opened: with that of the first request, what other requests do with an answer would
+ * be a part of the first one's unit.
  */
 export function connectOutsideScopes(wrappers: readonly Wrapper[]): void {
   for (const { instance } of wrappers) {

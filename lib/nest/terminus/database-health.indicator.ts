@@ -56,14 +56,14 @@ export class DatabaseHealthIndicator {
     const options = HEALTH_OPTIONS.parse(given);
     const engine: AsyncEngine = this.moduleRef.get(getEngineToken(options.engine), { strict: false });
     const indicator = this.health.check(key);
-    // Taken before the ping, which hands its connection on to somebody who waits.
+    // Taken before the ping, which hands its connection on to a waiting caller.
     const figures = figuresOf(engine.pool);
     try {
       await engine.ping({ timeout: options.timeout });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const data: DatabaseHealth = { ...figuresOf(engine.pool), message };
-      // A busy pool is no dead database: whoever restarts the application for it makes things worse.
+      // A busy pool is not a dead database: restarting the application for it makes things worse.
       return error instanceof PoolTimeoutError && isExhausted(engine.pool)
         ? indicator.degraded({ ...data })
         : indicator.down({ ...data });

@@ -113,7 +113,7 @@ export class SqlLog implements Disposable {
  * What the pool says on its own (the check of `poolPrePing`, the ROLLBACK of a connection that came back in a
  * transaction) and what goes over `rawConnection()`'s own client is not in it.
  *
- * @throws ArgumentError for what is no engine.
+ * @throws ArgumentError for what is not an engine.
  */
 export function recordSql(engine: AsyncEngine, options: RecordSqlOptions = {}): SqlLog {
   const given: unknown = engine;

@@ -57,7 +57,7 @@ export class OuterTransaction implements SessionPlace {
   }
 
   /**
-   * Waits until nobody has a connection, at most `timeout` ms; then gives what those who do have asked last.
+   * Waits until no connection is out, at most `timeout` ms; then gives the last statements of those that are.
    */
   async settle(timeout: number): Promise<readonly string[]> {
     if (this.#sessions.size > 0) {

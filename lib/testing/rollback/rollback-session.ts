@@ -36,8 +36,8 @@ export interface SessionPlace extends TestTransactionContext, NestingLevel {
  */
 export class RollbackSession implements DriverConnection {
   readonly #place: SessionPlace;
-  // The order in which commands were handed over is the order in which they run, whoever else takes a turn
-  // between.
+  // The order in which commands were handed over is the order in which they run, also where other work takes
+  // a turn between.
   readonly #line = new TurnQueue(0);
   #holders: readonly RollbackSession[] = [];
   #state: 'open' | 'closed' = 'open';

@@ -12,7 +12,7 @@ import { PgliteStream } from './pglite-stream.js';
 export interface PgliteDriverOptions extends SessionOptions {
   /** PGlite's own options: `extensions`, `relaxedDurability`, `loadDataDir` … */
   readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
-  /** Refused, as the client of somebody else is: there is no login. */
+  /** Refused, as a client of one's own is: there is no login. */
   readonly password?: unknown;
   readonly asyncCreator?: unknown;
 }
@@ -61,7 +61,7 @@ export class PgliteDriver implements Driver {
   }
 
   /**
-   * Ends the instance: at once where nobody has a session, else when that session ends, which is not waited
+   * Ends the instance: at once where no session is open, else when that session ends, which is not waited
    * for.
    */
   close(): Promise<void> {

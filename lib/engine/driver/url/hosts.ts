@@ -37,7 +37,7 @@ export function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port <= 65_535) return port;
   throw new ArgumentError(
-    'the port in the database URL is no number from 0 to 65535. ' +
+    'the port in the database URL must be a number from 0 to 65535. ' +
       'Write @ : / in a user or password as %40 %3A %2F.',
   );
 }

@@ -139,6 +139,6 @@ export function formatOf(result: AsyncResult<unknown>, options: RowTextOptions):
       return new NdjsonFormat(result);
     default:
       format satisfies never;
-      throw new ArgumentError(`format is '${String(format)}': it takes ndjson, csv or json.`);
+      throw new ArgumentError(`format is '${String(format)}': it must be ndjson, csv or json.`);
   }
 }

@@ -99,7 +99,7 @@ export class ConnectParameters {
     throw new ArgumentError(`${this.nameOf(name)} must be ${listed(words)}.${advice}`);
   }
 
-  /** In milliseconds; libpq counts seconds. Undefined where nobody says. */
+  /** In milliseconds; libpq counts seconds. Undefined where it is not given. */
   milliseconds(name: ParameterName): number | undefined {
     const text = this.get(name);
     if (text === undefined) return undefined;

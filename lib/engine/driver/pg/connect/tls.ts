@@ -7,7 +7,10 @@ import type { ConnectParameters, ParameterName } from './connect-parameters.js';
 /** How one attempt is encrypted; false: not at all. */
 export type TlsAttempt = false | ConnectionOptions;
 
-/** libpq's, and node-postgres' name for one of them: `no-verify` is encrypted, whoever the server is. */
+/**
+ * libpq's, and node-postgres' name for one of them: `no-verify` is encrypted without asking who the server
+ * is.
+ */
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
 type TlsMode = (typeof MODES)[number];
 

@@ -22,7 +22,7 @@ export interface WireContext {
   readonly prepared: PreparedStatements;
   readonly changes: SessionChanges;
   readonly types: ResolvedTypes;
-  /** Errors of the server show no values, whoever sees them first. */
+  /** Errors of the server are made without values, so that no listener sees one. */
   readonly hideParameters?: boolean | undefined;
   /** A session whose server has become read-only is of no use. */
   readonly wantsWrites?: boolean | undefined;
