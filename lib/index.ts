@@ -24,6 +24,7 @@ export {
   ConnectionLostError,
   createAsyncEngine,
   createAsyncPoolFromUrl,
+  createDriver,
   CursorResult,
   DatabaseError,
   DatabaseUrl,

@@ -1,7 +1,8 @@
 import { makeDriver, optionsInUrl, poolOptionsFor } from './create-driver.js';
 import { AsyncEngine } from './engine.js';
-import { resolveEngineOptions } from './resolve-engine-options.js';
-import type { AsyncEngineOptions } from './engine-options.js';
+import type { Driver } from './driver/driver.js';
+import { resolveDriverOptions, resolveEngineOptions } from './resolve-engine-options.js';
+import type { AsyncEngineOptions, DriverOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { AmbientContext } from './ambient/async-context.js';
 import { EchoLog } from './util/logger.js';
@@ -75,6 +76,32 @@ function logPool(pool: Pool, { echoPool, poolLoggingName }: AsyncEngineOptions, 
 function expectUsable(pool: Pool): void {
   if (pool.isDisposed)
     throw new ArgumentError("option 'pool' got a pool that was disposed. Give pool.recreate().");
+}
+
+/**
+ * Makes the driver that `url` names, with the options of an engine that concern it: for a {@link Driver} of
+ * your own that wraps it. Opens nothing. A pool over it: `new QueuePool(driver, poolOptions)`.
+ *
+ * @throws ArgumentError for a wrong URL or option, or one of a pool; NoSuchDriverError for a driver that does
+ * not exist.
+ *
+ * @example
+ * ```ts
+ * const driver = createDriver(url);
+ * const logged: Driver = {
+ *   facts: driver.facts,
+ *   connect: (attempt) => {
+ *     console.log('one more connection');
+ *     return driver.connect(attempt);
+ *   },
+ * };
+ * const engine = createAsyncEngine(url, { pool: new QueuePool(logged, { poolSize: 10 }) });
+ * ```
+ */
+export function createDriver(url: string | DatabaseUrl, options: DriverOptions = {}): Driver {
+  const databaseUrl = makeUrl(url);
+  databaseUrl.getBackendName();
+  return makeDriver(databaseUrl, resolveDriverOptions(options, optionsInUrl(databaseUrl)));
 }
 
 /**

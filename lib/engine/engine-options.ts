@@ -10,6 +10,38 @@ import type { Echo } from './util/logger.js';
 /** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
 export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
 
+/** Options of an engine that concern its driver alone. */
+export const DRIVER_OPTIONS = [
+  'asyncCreator',
+  'connectArgs',
+  'password',
+  'connectTimeout',
+  'socketTimeout',
+  'deadHostMemory',
+  'preparedStatementCacheSize',
+  'preparedStatementMaxAge',
+  'statementTimeout',
+  'lockTimeout',
+  'idleInTransactionTimeout',
+  'applicationName',
+  'settings',
+  'types',
+  'jsonSerializer',
+  'jsonDeserializer',
+] as const;
+
+/** Options that a driver has in common with the engine and the pool that use it. */
+const SHARED_OPTIONS = ['pgbouncer', 'hideParameters', 'logger'] as const;
+
+/** Options of `createDriver`; they mean what they mean for `createAsyncEngine`. */
+export type DriverOptions = Pick<
+  AsyncEngineOptions,
+  (typeof DRIVER_OPTIONS)[number] | (typeof SHARED_OPTIONS)[number]
+>;
+
+/** Names of all options of a driver. */
+export const driverOptionNames: readonly string[] = [...DRIVER_OPTIONS, ...SHARED_OPTIONS];
+
 /** Options of `createAsyncEngine`. Times in ms. What is not listed is refused. */
 export interface AsyncEngineOptions extends PoolOptions {
   /** Default `QueuePool`. */

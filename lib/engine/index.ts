@@ -3,10 +3,10 @@
  *
  * @module nest-async-engine/engine
  */
-export { createAsyncEngine, createAsyncPoolFromUrl } from './create-async-engine.js';
+export { createAsyncEngine, createAsyncPoolFromUrl, createDriver } from './create-async-engine.js';
 export { asyncEngineFromConfig } from './engine-from-config.js';
 export { AsyncEngine } from './engine.js';
-export type { AsyncEngineOptions, PoolClass } from './engine-options.js';
+export type { AsyncEngineOptions, DriverOptions, PoolClass } from './engine-options.js';
 export { AsyncConnection } from './connection/connection.js';
 export type { AsyncTransaction, ConnectionEngine } from './connection/connection.js';
 export type {
@@ -94,6 +94,7 @@ export { StaticPool } from './pool/static-pool.js';
 export type {
   CheckinEvent,
   CheckoutEvent,
+  DoConnectEvent,
   InvalidateEvent,
   PoolEvent,
   PoolEvents,
@@ -108,6 +109,7 @@ export type {
   Command,
   CommandOptions,
   CommandResult,
+  ConnectAttempt,
   Control,
   Driver,
   DriverConnection,

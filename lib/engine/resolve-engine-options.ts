@@ -1,4 +1,5 @@
-import type { AsyncEngineOptions, PoolClass } from './engine-options.js';
+import { DRIVER_OPTIONS, driverOptionNames } from './engine-options.js';
+import type { AsyncEngineOptions, DriverOptions, PoolClass } from './engine-options.js';
 import { TRANSACTIONAL_OPTIONS } from './ambient/transactional-options.js';
 import type { TypeOptions, TypeParser } from './driver/types/types.js';
 import { ArgumentError, AsyncMethodRequiredError } from './errors/errors.js';
@@ -172,6 +173,25 @@ export function resolveEngineOptions(
   };
 }
 
+/**
+ * Checks the options of a driver alone.
+ *
+ * @throws ArgumentError for one that a driver does not use, too.
+ */
+export function resolveDriverOptions(
+  given: DriverOptions,
+  fromUrl: Pick<AsyncEngineOptions, 'pgbouncer'>,
+): ResolvedEngineOptions {
+  const resolved = resolveEngineOptions(given, fromUrl);
+  const others = Object.entries(given).filter(
+    ([name, value]) => value !== undefined && !driverOptionNames.includes(name),
+  );
+  if (others.length === 0) return resolved;
+  throw new ArgumentError(
+    `${others.map(([name]) => name).join(', ')} has no effect on a driver. Pass it to the pool or to the engine.`,
+  );
+}
+
 function executionOptionsOf({
   isolationLevel,
   insertmanyvaluesPageSize,
@@ -186,11 +206,11 @@ function executionOptionsOf({
 
 function expectOnePool(options: AsyncEngineOptions): void {
   if (options.pool === undefined) return;
-  const others = ['poolClass', 'asyncCreator', 'connectArgs', ...poolOptionNames] as const;
+  const others = ['poolClass', ...DRIVER_OPTIONS, ...poolOptionNames] as const;
   const given = others.filter((name) => options[name] !== undefined);
   if (given.length === 0) return;
   throw new ArgumentError(
-    `${given.join(', ')} has no effect together with 'pool'. Pass it to the pool instead.`,
+    `${given.join(', ')} has no effect together with 'pool'. Pass it to the pool, or to createDriver() for the pool's driver.`,
   );
 }
 

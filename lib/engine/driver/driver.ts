@@ -163,11 +163,19 @@ export interface DriverFacts {
   readonly ignoredSettings?: readonly string[];
 }
 
+/** What a listener of `doConnect` says about one attempt. */
+export interface ConnectAttempt {
+  /** The driver's own options, which win over the option `connectArgs` and over the URL. */
+  readonly connectArgs?: Readonly<Record<string, unknown>> | undefined;
+  /** A connected client to be used in place of a new one. */
+  readonly client?: unknown;
+}
+
 /** Opens sessions on one database. */
 export interface Driver {
   readonly facts: DriverFacts;
   /** Opens one session. Rejects with an error of our tree. */
-  connect(): Promise<DriverConnection>;
+  connect(attempt?: ConnectAttempt): Promise<DriverConnection>;
   /**
    * Ends, for good, what the driver holds beside its sessions; absent where that is nothing. Never rejects.
    */

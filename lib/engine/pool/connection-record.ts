@@ -133,6 +133,14 @@ export class ConnectionRecord {
     return false;
   }
 
+  /** For one that left its pool: ends what is open as `mode` says, then the session. Never rejects. */
+  async resetAndClose(mode: ResetOnReturn): Promise<void> {
+    // What was changed in the session ends with it: only a transaction is worth a word to the server.
+    if (mode !== null && this.session.isOpen && !this.isIdle)
+      await this.reset(mode === 'session' ? 'rollback' : mode);
+    await this.close();
+  }
+
   #resetCommands(mode: ResetOnReturn): Control[] | undefined {
     if (mode === null) return undefined;
     const changes = mode === 'session' ? this.session.changes : undefined;

@@ -9,6 +9,15 @@ export interface PoolEvent {
   readonly info: Map<unknown, unknown>;
 }
 
+/** A physical connection that is about to be opened. */
+export interface DoConnectEvent {
+  /**
+   * Empty. What listeners put in are the driver's own options for this attempt alone (`host`, `user`,
+   * `password`, `ssl` … of `pg`); they win over the option `connectArgs` and over the URL.
+   */
+  readonly connectArgs: Record<string, unknown>;
+}
+
 /** A connection that is about to be lent. */
 export interface CheckoutEvent extends PoolEvent {
   readonly pooled: PooledConnection;
@@ -33,10 +42,16 @@ export interface InvalidateEvent extends PoolEvent {
 }
 
 /**
- * What a pool tells. `connect` and `firstConnect` are awaited and may fail the attempt; `checkout` may refuse
- * a connection by throwing, which ends it; what the others throw is reported to the logger.
+ * What a pool tells. `doConnect`, `connect` and `firstConnect` are awaited and may fail the attempt;
+ * `checkout` may refuse a connection by throwing, which ends it; what the others throw is reported to the
+ * logger.
  */
 export interface PoolEvents {
+  /**
+   * A physical connection is about to be opened. A listener may change `connectArgs`, or return a connected
+   * client of the driver, which is then used; the first client that is returned counts.
+   */
+  doConnect: (event: DoConnectEvent) => unknown;
   /**
    * The first connection of this pool was opened; again after `engine.dispose()`, and when a listener has
    * thrown. Others are lent when it has ended, so it must use `driverConnection` and not the engine.
@@ -46,7 +61,7 @@ export interface PoolEvents {
   connect: (event: PoolEvent) => unknown;
   /** A connection is about to be lent. */
   checkout: (event: CheckoutEvent) => void;
-  /** A connection comes back; what is open on it will be rolled back. */
+  /** A connection comes back, or a detached one is closed; what is open on it will be rolled back. */
   reset: (event: ResetEvent) => void;
   /** A connection has come back, after its reset. */
   checkin: (event: CheckinEvent) => void;
@@ -61,6 +76,7 @@ export interface PoolEvents {
 }
 
 export const POOL_TIMINGS: Readonly<Record<keyof PoolEvents, EventTiming>> = {
+  doConnect: 'awaited',
   firstConnect: 'awaited',
   connect: 'awaited',
   checkout: 'sync',

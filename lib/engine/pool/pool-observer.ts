@@ -1,3 +1,4 @@
+import type { ConnectAttempt } from '../driver/driver.js';
 import { EventHub } from '../util/event-hub.js';
 import type { EventOf, ListenerTally } from '../util/event-hub.js';
 import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
@@ -36,6 +37,18 @@ export class PoolObserver {
 
   get log(): EchoLog {
     return this.#log;
+  }
+
+  /** Opens a connection as the listeners say. Rejects with what a listener throws. */
+  connecting<T>(open: (attempt?: ConnectAttempt) => Promise<T>): Promise<T> {
+    return this.isObserved ? this.#askBefore(open) : open();
+  }
+
+  async #askBefore<T>(open: (attempt: ConnectAttempt) => Promise<T>): Promise<T> {
+    const connectArgs: Record<string, unknown> = {};
+    let client: unknown;
+    await this.hub.emitAwaited('doConnect', { connectArgs }, (answer) => (client ??= answer));
+    return await open({ connectArgs, client });
   }
 
   /** Throws what a listener throws; the next connection is then a first one. */

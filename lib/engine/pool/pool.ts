@@ -54,6 +54,10 @@ export abstract class Pool implements AsyncDisposable {
       this.release(loan, record);
       if (this.observer.isObserved) this.observer.detached(record);
     },
+    onDetachedClose: (record) => {
+      if (this.observer.isObserved) this.observer.resetting(record, 'a detached connection is closed');
+      return record.resetAndClose(this.resetMode);
+    },
   };
   readonly #loans: CheckedOutConnections;
   readonly #whenReturned = new WhenEmpty();
@@ -340,7 +344,9 @@ export abstract class Pool implements AsyncDisposable {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old
     // server.
     const generation = this.#generation;
-    const session = await this.outsideOfRequests(() => this.driver.connect());
+    const session = await this.outsideOfRequests(() =>
+      this.observer.connecting((attempt) => this.driver.connect(attempt)),
+    );
     expectOpen(session);
     const record = new ConnectionRecord(session, generation, this.observer);
     try {

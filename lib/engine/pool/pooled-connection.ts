@@ -15,6 +15,8 @@ export interface LoanOwner {
   onInvalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void;
   /** The session leaves the pool and lives on with its borrower; the slot is free. */
   onDetached(loan: PooledConnection, record: ConnectionRecord): void;
+  /** Resets a detached session as the pool's option says, and closes it for good. Never rejects. */
+  onDetachedClose(record: ConnectionRecord): Promise<void>;
 }
 
 type LoanState = 'open' | 'detached' | 'invalidated' | 'closed';
@@ -76,7 +78,10 @@ export class PooledConnection implements AsyncDisposable {
     this.#owner.onInvalidated(this, this.#record, cause, false);
   }
 
-  /** Takes the connection out of the pool, whose place is free at once; `close()` then really closes it. */
+  /**
+   * Takes the connection out of the pool, whose place is free at once; `close()` then ends what is open on
+   * it, as `poolResetOnReturn` says, and really closes it: the events `reset` and `close`.
+   */
   detach(): void {
     if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
     if (this.#state === 'detached') return;
@@ -94,7 +99,7 @@ export class PooledConnection implements AsyncDisposable {
     const before = this.#state;
     this.#state = 'closed';
     if (before === 'open') this.#returning = this.#owner.onReturn(this, this.#record);
-    if (before === 'detached') this.#returning = this.#record.close();
+    if (before === 'detached') this.#returning = this.#owner.onDetachedClose(this.#record);
     return this.#returning;
   }
 

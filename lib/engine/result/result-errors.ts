@@ -2,6 +2,7 @@ import { describeValue } from '../util/describe-value.js';
 import {
   ArgumentError,
   AsyncMethodRequiredError,
+  IllegalStateError,
   MultipleResultsFoundError,
   NoResultFoundError,
   ResourceClosedError,
@@ -56,5 +57,12 @@ export function expectCount(question: string, count: number): number {
 export function streamIsNoJson(): AsyncMethodRequiredError {
   return new AsyncMethodRequiredError(
     'a streamed result cannot be written as JSON: its rows are still on the server. Await .all(), or answer with streamRows().',
+  );
+}
+
+/** A stream that was never opened, or has failed before its first row, is asked about its columns. */
+export function streamIsNotOpen(): IllegalStateError {
+  return new IllegalStateError(
+    'the columns of a streamed result are known when its first rows have come. Await open() first.',
   );
 }

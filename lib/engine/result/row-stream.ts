@@ -27,7 +27,8 @@ export class RowStream implements RowQueue {
   #rowsPerFetch: number;
   #state: StreamState = 'unopened';
   #portal: Promise<Portal> | undefined;
-  #shape: RowShape | undefined;
+  /** `none`: the statement returns no rows. Undefined: no batch has come. */
+  #shape: RowShape | 'none' | undefined;
   #rows: DriverRow[] = [];
   #position = 0;
   #fetch: Fetch | undefined;
@@ -57,9 +58,9 @@ export class RowStream implements RowQueue {
     return this.#state === 'closed';
   }
 
-  /** True when the first batch has come: the shape is known, if there is one. */
+  /** True when the first batch has come: it is known whether there are rows, and their shape. */
   get isOpened(): boolean {
-    return this.#shape !== undefined || this.#state === 'drained';
+    return this.#shape !== undefined;
   }
 
   get rowsPerFetch(): number {
@@ -80,8 +81,13 @@ export class RowStream implements RowQueue {
    * statement that returns none.
    */
   get shape(): RowShape {
-    if (this.#shape === undefined) throw returnsNoRows();
-    return this.#shape;
+    if (!this.returnsRows) throw returnsNoRows();
+    return this.#shape as RowShape;
+  }
+
+  /** Known when the first batch has come; false for a statement such as an INSERT without RETURNING. */
+  get returnsRows(): boolean {
+    return this.#shape !== undefined && this.#shape !== 'none';
   }
 
   next(): DriverRow | undefined {
@@ -105,7 +111,7 @@ export class RowStream implements RowQueue {
    */
   async fill(limit?: number): Promise<boolean> {
     const isFilled = await this.#pull(limit);
-    if (!isFilled && this.#shape === undefined) throw returnsNoRows();
+    if (!isFilled && !this.returnsRows) throw returnsNoRows();
     return isFilled;
   }
 
@@ -177,7 +183,7 @@ export class RowStream implements RowQueue {
       const portal = await (this.#portal ??= this.#source.open());
       if (this.#state === 'closed') return undefined;
       const batch = await portal.fetch(count);
-      this.#shape ??= portal.shape;
+      this.#shape ??= portal.shape ?? 'none';
       // The connection is wanted back as soon as the server is through, not when the last row has been looked
       // at.
       if (batch.done) this.#end();

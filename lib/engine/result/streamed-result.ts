@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { expectFunction } from '../util/argument.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
-import type { DriverRow } from '../driver/driver.js';
+import type { DriverRow, Field } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
 import type { ColumnReference } from './projection.js';
 import { PullIterator, type Found } from './pull-iterator.js';
@@ -10,6 +10,7 @@ import {
   noRowFound,
   severalRowsFound,
   streamIsNoJson,
+  streamIsNotOpen,
   type OneRowQuestion,
 } from './result-errors.js';
 import type { RowReader } from './row-reader.js';
@@ -281,6 +282,27 @@ export abstract class StreamedRows<R> extends StreamedResult<R> {
       if (!this.stream.isOpened) await this.stream.open();
       return this.reader.project(this.stream.shape).fields.map(({ name }) => name);
     });
+  }
+
+  /**
+   * False for a statement without rows, such as an INSERT without RETURNING. Known once the first rows have
+   * come: after `open()` or the first question; also after the end.
+   *
+   * @throws IllegalStateError before that; nothing is sent.
+   */
+  get returnsRows(): boolean {
+    if (!this.stream.isOpened) throw streamIsNotOpen();
+    return this.stream.returnsRows;
+  }
+
+  /**
+   * The present columns, each with its name and the oid of its type; empty for a statement without rows.
+   * Known as `returnsRows` is: after `open()`.
+   *
+   * @throws IllegalStateError before that; nothing is sent.
+   */
+  get fields(): readonly Field[] {
+    return this.returnsRows ? this.reader.project(this.stream.shape).fields : [];
   }
 
   /** The next row or undefined; does not close the stream. */

@@ -147,15 +147,29 @@ export class EventHub<Events extends EventTable<Events>> {
     if (this.#parent !== undefined) this.#parent.#callAll(name, event, take);
   }
 
-  /** Calls the listeners of an awaited event, each after the one before it has settled. */
-  async emitAwaited<Name extends keyof Events>(name: Name, event: EventOf<Events, Name>): Promise<void> {
+  /**
+   * Calls the listeners of an awaited event, each after the one before it has settled. What they give back
+   * goes to `take`.
+   */
+  async emitAwaited<Name extends keyof Events>(
+    name: Name,
+    event: EventOf<Events, Name>,
+    take?: (answer: AnswerOf<Events, Name>) => void,
+  ): Promise<void> {
     this.#publish(name, event);
-    await this.#callAllAwaited(name, event);
+    await this.#callAllAwaited(name, event, take);
   }
 
-  async #callAllAwaited<Name extends keyof Events>(name: Name, event: EventOf<Events, Name>): Promise<void> {
-    for (const entry of this.#entriesOf(name)) await this.#call(name, entry, event);
-    if (this.#parent !== undefined) await this.#parent.#callAllAwaited(name, event);
+  async #callAllAwaited<Name extends keyof Events>(
+    name: Name,
+    event: EventOf<Events, Name>,
+    take: ((answer: AnswerOf<Events, Name>) => void) | undefined,
+  ): Promise<void> {
+    for (const entry of this.#entriesOf(name)) {
+      const answer = await this.#call(name, entry, event);
+      if (answer !== undefined && answer !== null) take?.(answer as AnswerOf<Events, Name>);
+    }
+    if (this.#parent !== undefined) await this.#parent.#callAllAwaited(name, event, take);
   }
 
   // What a subscriber throws, Node reports.

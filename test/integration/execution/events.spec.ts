@@ -453,13 +453,33 @@ describe('the pool', () => {
     ]);
   });
 
-  it('PO-08: detach when it leaves the pool, close when it is closed, and no return', async () => {
+  it('PO-08: detach when it leaves the pool, reset and close when it is closed, and no return', async () => {
     const raw = await engine.rawConnection();
     recordPool();
     raw.detach();
+    expect(seen).toEqual(['detach']);
     await raw.close();
-    expect(seen).toEqual(['detach', 'close']);
+    await raw.close();
+    expect(seen).toEqual(['detach', 'reset', 'close']);
   });
+
+  it.each([
+    ['rollback', []],
+    ['commit', [{ name: 'a' }]],
+  ] as const)(
+    'PO-08: what is open on a detached connection ends with %s, as poolResetOnReturn says',
+    async (poolResetOnReturn, stored) => {
+      const other = workshop.engine({ poolResetOnReturn });
+      const raw = await other.rawConnection();
+      const clean: boolean[] = [];
+      other.on('reset', ({ isClean }) => void clean.push(isClean));
+      raw.detach();
+      await raw.session.execute([{ text: 'BEGIN' }], { text: "INSERT INTO item VALUES ('a')" });
+      await raw.close();
+      expect(clean).toEqual([false]);
+      expect(await other.execute(text('SELECT name FROM item')).all()).toEqual(stored);
+    },
+  );
 
   it('PO-16: invalidate and softInvalidate have the cause', async () => {
     const causes: unknown[] = [];

@@ -5,6 +5,7 @@ import {
   ConnectionLostError,
   createAsyncEngine,
   DataError,
+  IllegalStateError,
   InternalError,
   ResourceClosedError,
   text,
@@ -177,6 +178,44 @@ describe('what a stream may do', () => {
     const stream = engine.stream(numbers(100));
     await stream.first();
     await expect(stream.all()).rejects.toBeInstanceOf(ResourceClosedError);
+  });
+});
+
+describe('the columns of a stream', () => {
+  const two = text<{ n: number; t: string }>("SELECT 1 AS n, 'a'::text AS t");
+  const fields = [
+    { name: 'n', typeOid: 23 },
+    { name: 't', typeOid: 25 },
+  ];
+
+  it('are known when it is open, and stay so after its end', async () => {
+    const result = await engine.stream(two).open();
+    expect([result.returnsRows, result.fields]).toEqual([true, fields]);
+    await result.close();
+    expect([result.returnsRows, result.fields]).toEqual([true, fields]);
+  });
+
+  it('are those that columns() and tuples() leave', async () => {
+    const result = engine.stream(two);
+    const tuples = result.tuples();
+    expect(await tuples.columns('t').all()).toEqual([['a']]);
+    expect([tuples.fields, result.fields]).toEqual([fields.slice(1), fields]);
+  });
+
+  it('do not exist for a statement without rows', async () => {
+    await engine.begin(async (connection) => {
+      await using result = await connection.stream(text('INSERT INTO item VALUES (1)')).open();
+      expect([result.returnsRows, result.fields]).toEqual([false, []]);
+      await result.close();
+      expect([result.returnsRows, result.fields]).toEqual([false, []]);
+    });
+  });
+
+  it('are not asked for before it is open: nothing is sent', async () => {
+    const result = engine.stream(two);
+    expect(() => result.returnsRows).toThrow(IllegalStateError);
+    expect(() => result.fields).toThrow(/Await open\(\) first/);
+    expect(engine.pool.checkedIn() + engine.pool.checkedOut()).toBe(0);
   });
 });
 

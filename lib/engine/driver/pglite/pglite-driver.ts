@@ -2,7 +2,7 @@ import pg from 'pg';
 import { ArgumentError } from '../../errors/errors.js';
 import { Mutex } from '../../util/mutex.js';
 import type { DatabaseUrl } from '../url/url.js';
-import type { Driver, DriverConnection, DriverFacts } from '../driver.js';
+import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../driver.js';
 import { Deadline } from '../pg/connect/deadline.js';
 import { CONNECT_TIMEOUT, openSession } from '../pg/connect/open-session.js';
 import type { SessionOptions } from '../pg/connect/open-session.js';
@@ -41,7 +41,8 @@ export class PgliteDriver implements Driver {
     this.#database = database;
   }
 
-  async connect(): Promise<DriverConnection> {
+  async connect({ connectArgs = {}, client }: ConnectAttempt = {}): Promise<DriverConnection> {
+    if (client !== undefined || Object.keys(connectArgs).length > 0) throw notChangeable();
     await this.#turns.acquire();
     let stream: PgliteStream | undefined;
     try {
@@ -90,6 +91,12 @@ export class PgliteDriver implements Driver {
       stream: () => stream,
     });
   }
+}
+
+function notChangeable(): ArgumentError {
+  return new ArgumentError(
+    "a listener of 'doConnect' can't change how PGlite connects: the database is in this process. Use the option connectArgs.",
+  );
 }
 
 function databaseOf(url: DatabaseUrl, { connectArgs = {} }: PgliteDriverOptions): PgliteDatabase {

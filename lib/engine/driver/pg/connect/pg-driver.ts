@@ -6,7 +6,7 @@ import {
   InterfaceError,
   OperationalError,
 } from '../../../errors/errors.js';
-import type { Driver, DriverConnection, DriverFacts } from '../../driver.js';
+import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../../driver.js';
 import { resolveHosts } from '../../url/hosts.js';
 import type { DatabaseUrl } from '../../url/url.js';
 import { creatorError } from '../session/pg-error.js';
@@ -32,6 +32,11 @@ export interface PgDriverOptions extends SessionOptions {
   /** Gives a connected client; then nothing else says where the server is. */
   readonly asyncCreator?: (() => Promise<unknown>) | undefined;
 }
+
+/** Options of `pg`'s client. */
+type ClientOptions = Readonly<Record<string, unknown>>;
+/** Who can give a client in place of a new one. */
+type ClientSource = 'asyncCreator' | 'doConnect';
 
 const KEEP_ALIVE_DELAY = 10_000;
 const DEAD_HOST_MEMORY = 30_000;
@@ -73,23 +78,23 @@ export class PgDriver implements Driver {
     };
     this.#login = new LoginRules(parameters);
     this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);
-    expectOneSource(options);
+    if (options.asyncCreator !== undefined) expectOneSource('asyncCreator', options.startupSettings);
   }
 
-  async connect(): Promise<DriverConnection> {
+  async connect({ connectArgs, client }: ConnectAttempt = {}): Promise<DriverConnection> {
     const deadline = Deadline.in(this.#connectTimeout);
-    const { asyncCreator } = this.#options;
-    if (asyncCreator !== undefined) {
-      return await openSession(await this.#create(asyncCreator), this.#options, deadline, {
-        traits: { isConnected: true },
-      });
+    const created = client === undefined ? await this.#create() : expectClient(client, 'doConnect');
+    if (created !== undefined) {
+      if (client !== undefined) expectOneSource('doConnect', this.#options.startupSettings);
+      return await openSession(created, this.#options, deadline, { traits: { isConnected: true } });
     }
+    const given = { ...this.#options.connectArgs, ...connectArgs };
     const failures: Error[] = [];
     const hosts = this.#silent.last(this.#target.order(this.#hosts));
     let left = this.#target.passes.length * hosts.length;
     for (const kind of this.#target.passes) {
       for (const host of hosts) {
-        const found = await this.#try(host, kind, deadline.share(left));
+        const found = await this.#try({ host, kind, given }, deadline.share(left));
         if (!(found instanceof Error)) return found;
         failures.push(found);
         left -= 1;
@@ -99,9 +104,12 @@ export class PgDriver implements Driver {
   }
 
   /** A session of the kind, or why the next host may be tried; throws where it may not. */
-  async #try(host: Candidate, kind: SessionKind, deadline: Deadline): Promise<DriverConnection | Error> {
+  async #try(
+    { host, kind, given }: { host: Candidate; kind: SessionKind; given: ClientOptions },
+    deadline: Deadline,
+  ): Promise<DriverConnection | Error> {
     try {
-      const connection = await this.#connectTo(host, deadline);
+      const connection = await this.#connectTo(host, given, deadline);
       this.#silent.noteAnswer(host);
       if (await this.#isWanted(connection, kind, deadline)) return connection;
       await connection.close();
@@ -115,12 +123,12 @@ export class PgDriver implements Driver {
   }
 
   /** Tries one server in the ways that `sslmode` allows. */
-  async #connectTo(host: Candidate, deadline: Deadline): Promise<DriverConnection> {
-    const given = this.#options.connectArgs?.['ssl'] as TlsAttempt | true | undefined;
-    const attempts = given === undefined ? await this.#tls.attempts(host.host) : [given];
+  async #connectTo(host: Candidate, given: ClientOptions, deadline: Deadline): Promise<DriverConnection> {
+    const wanted = given['ssl'] as TlsAttempt | true | undefined;
+    const attempts = wanted === undefined ? await this.#tls.attempts(host.host) : [wanted];
     for (const [index, ssl] of attempts.entries()) {
       try {
-        return await this.#open(host, ssl, deadline);
+        return await this.#open(host, { ...given, ssl }, deadline);
       } catch (error) {
         if (index === attempts.length - 1 || !isWorthOtherTls(error, ssl)) throw error;
       }
@@ -139,17 +147,18 @@ export class PgDriver implements Driver {
 
   async #open(
     { host, port }: Candidate,
-    ssl: TlsAttempt | true,
+    given: ClientOptions & { readonly ssl: TlsAttempt | true },
     deadline: Deadline,
   ): Promise<DriverConnection> {
-    const { connectArgs, password, startupSettings } = this.#options;
+    const { password, startupSettings } = this.#options;
+    const { ssl } = given;
     const client = new pg.Client({
       host,
       port,
       connectionTimeoutMillis: deadline.left ?? 0,
       ...this.#config,
       password: password ?? this.#password ?? this.#url.password,
-      ...connectArgs,
+      ...given,
       ssl: typeof ssl === 'object' ? sealed(ssl) : ssl,
     });
     if (startupSettings !== undefined) addToStartup(client, startupSettings);
@@ -157,27 +166,36 @@ export class PgDriver implements Driver {
     return await openSession(client, this.#options, deadline);
   }
 
-  async #create(asyncCreator: () => Promise<unknown>): Promise<pg.Client> {
+  /** The client of `asyncCreator`; undefined without one. */
+  async #create(): Promise<pg.Client | undefined> {
+    const { asyncCreator } = this.#options;
+    if (asyncCreator === undefined) return undefined;
     let client: unknown;
     try {
       client = await asyncCreator();
     } catch (error) {
       throw creatorError(error);
     }
-    if (!isConnectedClient(client)) {
-      throw new InterfaceError(
-        'asyncCreator did not return a connected client of pg. Return new pg.Client(…) after awaiting its connect().',
-      );
-    }
-    if (isPooled(client)) {
-      client.release();
-      throw new ArgumentError(
-        'asyncCreator gave a client of a pg.Pool, which has it back now. The engine has a pool of its own: return ' +
-          'new pg.Client(…) after you have awaited its connect().',
-      );
-    }
-    return client;
+    return expectClient(client, 'asyncCreator');
   }
+}
+
+/** What `source` has given in place of a new client. */
+function expectClient(client: unknown, source: ClientSource): pg.Client {
+  const subject = source === 'asyncCreator' ? source : `a listener of '${source}'`;
+  if (!isConnectedClient(client)) {
+    throw new InterfaceError(
+      `${subject} did not return a connected client of pg. Return new pg.Client(…) after awaiting its connect().`,
+    );
+  }
+  if (isPooled(client)) {
+    client.release();
+    throw new ArgumentError(
+      `${subject} gave a client of a pg.Pool, which has it back now. The engine has a pool of its own: return ` +
+        'new pg.Client(…) after you have awaited its connect().',
+    );
+  }
+  return client;
 }
 
 function isReadOnlyByDefault({ settings }: PgDriverOptions, parameters: ConnectParameters): boolean {
@@ -185,11 +203,11 @@ function isReadOnlyByDefault({ settings }: PgDriverOptions, parameters: ConnectP
   return name in settings || parameters.get('options')?.includes(name) === true;
 }
 
-function expectOneSource({ asyncCreator, startupSettings = {} }: PgDriverOptions): void {
-  const [name] = Object.keys(startupSettings);
-  if (asyncCreator === undefined || name === undefined) return;
+function expectOneSource(source: ClientSource, startupSettings: PgDriverOptions['startupSettings']): void {
+  const [name] = Object.keys(startupSettings ?? {});
+  if (name === undefined) return;
   throw new ArgumentError(
-    `${name} is sent when a session starts, and asyncCreator starts it. Give it to the client that is made there.`,
+    `${name} is sent when a session starts, and ${source} starts it. Give it to the client that is made there.`,
   );
 }
 
