@@ -37,6 +37,8 @@ export interface ResolvedTypes {
   readonly arrays: ReadonlyMap<number, TypeParser>;
   /** By a name or oid that only the database knows. */
   readonly unresolved: ReadonlyMap<string, TypeParser>;
+  /** How the user wrote each type whose oid is known. */
+  readonly names: ReadonlyMap<number, string>;
   /** The database's own types that were met so far; shared by all sessions of an engine. */
   readonly catalog: TypeCatalog;
 }
@@ -72,7 +74,7 @@ export function resolveTypes(options: TypeOptions = {}, parseJson?: TypeParser):
     if (builtin?.arrayOid !== undefined) arrays.set(builtin.arrayOid, parser);
   }
   if (parseJson !== undefined) addJson(parseJson, scalars, arrays);
-  return { scalars, arrays, unresolved, catalog: new TypeCatalog() };
+  return { scalars, arrays, unresolved, names, catalog: new TypeCatalog() };
 }
 
 function expectOnce(names: Map<number, string>, oid: number, name: string): void {
@@ -99,12 +101,13 @@ function addJson(
 /**
  * Adds what the database says of the names that only it knows.
  *
- * @throws ArgumentError for a name that it does not have, and for a domain, whose values arrive as those of
- * its base type.
+ * @throws ArgumentError for a name that it does not have, for one type under two names, and for a domain, whose
+ * values arrive as those of its base type.
  */
 export function completeTypes(types: ResolvedTypes, entries: readonly TypeEntry[]): ResolvedTypes {
   const scalars = new Map(types.scalars);
   const arrays = new Map(types.arrays);
+  const names = new Map(types.names);
   for (const { wanted, oid, arrayOid, kind } of entries) {
     const parser = types.unresolved.get(wanted);
     if (parser === undefined) continue;
@@ -119,10 +122,11 @@ export function completeTypes(types: ResolvedTypes, entries: readonly TypeEntry[
         `option types: '${wanted}' is a domain, and its values arrive as values of its base type. Name that type.`,
       );
     }
+    expectOnce(names, oid, wanted);
     scalars.set(oid, parser);
     if (arrayOid !== null && arrayOid !== 0) arrays.set(arrayOid, parser);
   }
-  return { scalars, arrays, unresolved: new Map(), catalog: types.catalog };
+  return { scalars, arrays, unresolved: new Map(), names, catalog: types.catalog };
 }
 
 const INT8_OID = 20;
