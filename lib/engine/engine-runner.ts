@@ -130,6 +130,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.runWithoutTransaction(work);
   }
 
+  inside<T>(transaction: object, work: () => Promise<T>): Promise<T> {
+    return this.#shared.ambient.runInside(transaction as AsyncTransaction, work);
+  }
+
   /** The transaction in which statements of the caller run. Throws when it has ended. */
   get #active(): AsyncTransaction | undefined {
     return this.#shared.ambient.current?.active;

@@ -4,7 +4,7 @@ import { Ambient } from './ambient/ambient.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
 import { makeConnection } from './connection/connection.js';
-import type { AsyncConnection } from './connection/connection.js';
+import type { AsyncConnection, AsyncTransaction } from './connection/connection.js';
 import type { ConnectionHost, Dialect } from './connection/connection-host.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 import type { EngineEvents } from './engine-events.js';
@@ -22,7 +22,6 @@ import { SessionViews } from './pool/session-views.js';
 import type { SessionView } from './pool/session-views.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import type { TransactionHook } from './transaction/hooks.js';
-import { TRANSACTION_OPTIONS } from './transaction/isolation.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { expectArgument, expectFunction } from './util/argument.js';
 import { flagRule, timeRule } from './util/option-rule.js';
@@ -150,14 +149,26 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     }
   }
 
-  /** A connection of your own in a transaction: committed when `work` returns, rolled back when it throws. */
+  /**
+   * A connection of your own in a transaction: committed when `work` returns, rolled back when it throws. Its
+   * `timeout` also counts while it waits for the connection.
+   */
   async begin<T>(
     work: (connection: AsyncConnection) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
     expectFunction('engine.begin()', work);
-    TRANSACTION_OPTIONS.parse(options);
-    return await this.connect((connection) => connection.begin(() => work(connection), options));
+    const connection = makeConnection(this.#runner, { mode: 'scoped' });
+    // Begun first, so that its timeout counts while it waits for a connection of the pool.
+    const run = async ({ deadline }: AsyncTransaction): Promise<T> => {
+      await connection.start(deadline);
+      return await work(connection);
+    };
+    try {
+      return await this.#shared.ambient.runHolding(connection, () => connection.begin(run, options));
+    } finally {
+      await connection.close();
+    }
   }
 
   /** A pooled connection as the driver sees it; `close()` gives it back. */

@@ -148,7 +148,7 @@ describe('what the module is given', () => {
     ['a time that is not one', { retryDelay: '3000' }, /option 'retryDelay' must be milliseconds/],
     ['half a name', { retry: 3 }, /unknown DatabaseModule option 'retry'/],
     ['a near miss in requestScope', { requestScope: { comit: 'explicit' } }, /did you mean 'commit'/],
-    ['an async connection option', { requestScope: { connection: async () => ({}) } }, /must be a function/],
+    ['a connection option of the wrong kind', { requestScope: { connection: {} } }, /must be a function/],
     ['a near miss in the defaults', { transactional: { readonly: true } }, /Did you mean 'readOnly'/],
     ['settings in a Map', { settings: new Map([['app.tenant', 'red']]) }, /must be a plain object/],
     ['a port of the embedded server', { embedded: { port: '5432' } }, /option 'port' must be an integer/],

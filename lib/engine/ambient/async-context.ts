@@ -108,6 +108,17 @@ export class AmbientContext implements ScopeContext {
     return this.run(new ContextFrame({ parent: this.current, holds: connection }), work);
   }
 
+  /** Runs `work` with `transaction` as the active one; what `work` leaves running is refused after its end. */
+  async runInside<T>(transaction: AsyncTransaction, work: () => Promise<T>): Promise<T> {
+    const parent = this.current;
+    const frame = new ContextFrame({ parent, scope: parent?.openScope, transaction });
+    try {
+      return await this.run(frame, work);
+    } finally {
+      frame.close();
+    }
+  }
+
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {
     const frame = new ContextFrame({ parent: this.current, scope, unit });
     return (work) => this.run(frame, work);

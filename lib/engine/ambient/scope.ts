@@ -1,17 +1,11 @@
 import { CallSite } from '../util/call-site.js';
-import {
-  asItIs,
-  objectRule,
-  oneOf,
-  synchronousRule,
-  wordRule,
-  type OptionRule,
-} from '../util/option-rule.js';
+import { asItIs, functionRule, objectRule, oneOf, wordRule, type OptionRule } from '../util/option-rule.js';
 import { onAbort } from '../util/on-abort.js';
 import { OptionTable } from '../util/option-table.js';
 import { makeConnection } from '../connection/connection.js';
 import type { AsyncConnection } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
+import type { LateOptions } from '../connection/connection-options.js';
 import { ScopeEndedError } from '../errors/errors.js';
 import { EXECUTION_OPTIONS, type ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -31,15 +25,15 @@ export interface ScopeOptions {
   readonly label?: string | undefined;
   /** Default `onSuccess`. */
   readonly commit?: ScopeCommit | undefined;
-  /** For the scope's own connection. A function is asked once, by its first statement. */
-  readonly connection?: ExecutionOptions | (() => ExecutionOptions) | undefined;
+  /** For the scope's own connection. A function is asked once, by its first statement, which awaits a promise. */
+  readonly connection?: ExecutionOptions | LateOptions | undefined;
   /** The object that opened the scope, for code that finds the scope later. */
   readonly owner?: object | undefined;
 }
 
 const connectionRule: OptionRule = {
-  expected: 'an object of execution options, or a function that is not async and gives one',
-  accepts: (value) => (typeof value === 'function' ? synchronousRule : objectRule).accepts(value),
+  expected: 'an object of execution options, or a function that gives one',
+  accepts: (value) => (typeof value === 'function' ? functionRule : objectRule).accepts(value),
   coerce: asItIs,
   parse: (value) => (typeof value === 'function' ? value : EXECUTION_OPTIONS.parse(value)),
 };

@@ -46,7 +46,10 @@ export class ConnectionCore<Connection>
   constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
     this.connection = connection;
     this.host = host;
-    this.options = new ConnectionOptions(host.getExecutionOptions(), settings.late);
+    const { late } = settings;
+    // Outside: what it asks the database for its answer must not wait for that answer.
+    const asked = late && (() => host.outside(late));
+    this.options = new ConnectionOptions(host.getExecutionOptions(), asked);
     const invalidate = (cause: unknown): void => this.session.invalidate(cause);
     const observer = (): ConnectionObserver<Connection> | undefined => this.listeners.observer();
     this.listeners = new ConnectionListeners(host, connection, this.options, invalidate);
@@ -66,6 +69,10 @@ export class ConnectionCore<Connection>
     return this.options.current;
   }
 
+  settle(signal?: AbortSignal): Promise<void> | undefined {
+    return this.options.settle(signal);
+  }
+
   observer(): ConnectionObserver<Connection> | undefined {
     return this.listeners.observer();
   }
@@ -73,7 +80,9 @@ export class ConnectionCore<Connection>
   send(invocation: Invocation): Promise<CommandResult> {
     const run: Dispatched<CommandResult> = (control, deadline) =>
       invocation.run(this.session, control, deadline);
-    return invocation.wait((signal) => this.#dispatch(run, signal));
+    return invocation.wait(
+      (signal) => this.settle(signal)?.then(() => this.#dispatch(run, signal)) ?? this.#dispatch(run, signal),
+    );
   }
 
   openStream(invocation: Invocation, isAlone = false): StreamSource {
@@ -161,6 +170,7 @@ export class ConnectionCore<Connection>
   }
 
   async rawConnection(): Promise<PooledConnection> {
+    await this.settle();
     const owner = this.transactions.current();
     if (owner === undefined) await this.session.ready();
     else await owner.execute((control) => this.session.executeMany(control, []));
@@ -182,6 +192,7 @@ export class ConnectionCore<Connection>
   }
 
   async executeScript(text: string): Promise<readonly CommandResult[]> {
+    await this.settle();
     const invocation = this.#invocationOf({ text });
     return await this.#dispatch((control, deadline) =>
       this.session.executeMany(control, [{ text, simple: true }], invocation.commandOptions(deadline)),
@@ -190,6 +201,7 @@ export class ConnectionCore<Connection>
 
   // Where each statement commits itself, the client's BEGIN is the transaction.
   async begin(): Promise<ClientTransaction> {
+    await this.settle();
     const isRoot = this.options.isAutocommit && !this.inTransaction();
     return isRoot ? this.transactions.begin(undefined, true) : this.transactions.beginNested();
   }
@@ -200,10 +212,12 @@ export class ConnectionCore<Connection>
 
   /** The level of the transaction in progress, else of the next; asked where its answer is right. */
   async isolationLevel(): Promise<IsolationLevel> {
+    await this.settle();
     return await this.#askLevel('SHOW transaction_isolation', this.options.hasOwnLevel);
   }
 
   async defaultIsolationLevel(): Promise<IsolationLevel> {
+    await this.settle();
     return await this.#askLevel('SHOW default_transaction_isolation', false);
   }
 

@@ -1,3 +1,4 @@
+import type { LateOptions } from './connection-options.js';
 import type { ObserverFactory } from '../execution/connection-observer.js';
 import type { EngineOf } from '../execution/connection-events.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
@@ -36,6 +37,8 @@ export interface ConnectionHost<Connection> {
   checkout(signal?: AbortSignal): Promise<PooledConnection>;
   /** Runs `work` with no active transaction. */
   outside<T>(work: () => T): T;
+  /** Runs `work` with this transaction, of a connection of this host, as the active one. */
+  inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -49,7 +52,7 @@ export interface ConnectionSettings {
   /** Default `explicit`. */
   readonly mode?: ConnectionMode;
   /** Asked once, by the first statement, for options that are not known before. */
-  readonly late?: (() => ExecutionOptions) | undefined;
+  readonly late?: LateOptions | undefined;
   /** Makes the error of a use after the end. Default: a `ResourceClosedError`. */
   readonly ended?: (() => Error) | undefined;
 }

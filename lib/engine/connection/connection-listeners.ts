@@ -33,7 +33,7 @@ export class ConnectionListeners<Connection> {
     return observers.of({
       connection: this.#connection,
       hub: this.#hub ?? observers.parts.hub,
-      options: () => this.#options.current,
+      options: () => this.#options.known,
       invalidate: this.#invalidate,
     });
   }

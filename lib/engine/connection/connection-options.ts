@@ -1,18 +1,26 @@
+import { IllegalStateError } from '../errors/errors.js';
 import { parseExecutionOptions, transactionOptionsOf } from '../execution/execution-options.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { isAutocommit } from '../transaction/isolation.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import { SharedWait } from '../util/shared-wait.js';
+import { isThenable } from '../util/option-rule.js';
 import { mergeOptions } from '../util/merge-options.js';
+
+/** Options that are known no earlier than the first statement. */
+export type LateOptions = () => ExecutionOptions | PromiseLike<ExecutionOptions>;
 
 /** The execution options of a connection, some of which may be known no earlier than its first statement. */
 export class ConnectionOptions {
   /** True: a statement outside of transactions commits itself, whatever the options say. */
   autocommits = false;
   #options: ExecutionOptions;
-  #late: (() => ExecutionOptions) | undefined;
+  #late: LateOptions | undefined;
+  /** The promise that `late` has given. */
+  #settling: SharedWait | undefined;
 
   /** `late` is asked once, when the options are first needed. */
-  constructor(options: ExecutionOptions, late: (() => ExecutionOptions) | undefined) {
+  constructor(options: ExecutionOptions, late: LateOptions | undefined) {
     this.#options = options;
     this.#late = late;
   }
@@ -22,14 +30,50 @@ export class ConnectionOptions {
     return this.#late !== undefined;
   }
 
-  get current(): ExecutionOptions {
-    if (this.#late !== undefined) {
-      // Asked again by the next statement where it fails: nothing runs without what it says.
-      const late = parseExecutionOptions(this.#late());
-      this.#late = undefined;
-      this.add(late);
-    }
+  /** Those that are known already, for what must not ask for the others. */
+  get known(): ExecutionOptions {
     return this.#options;
+  }
+
+  /**
+   * Asks for those that are not known yet; undefined where there is no promise to wait for. `signal` ends the
+   * wait.
+   */
+  settle(signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#late === undefined) return undefined;
+    if (this.#settling !== undefined) return this.#settling.join(signal);
+    const given = this.#late();
+    if (!isThenable(given)) {
+      this.#know(given);
+      return undefined;
+    }
+    this.#settling = new SharedWait(() => this.#await(given));
+    return this.#settling.join(signal);
+  }
+
+  async #await(given: PromiseLike<ExecutionOptions>): Promise<void> {
+    try {
+      this.#know(await given);
+    } finally {
+      // Asked again by the next statement where it fails: nothing runs without what it says.
+      this.#settling = undefined;
+    }
+  }
+
+  #know(late: ExecutionOptions): void {
+    const parsed = parseExecutionOptions(late);
+    this.#late = undefined;
+    this.add(parsed);
+  }
+
+  get current(): ExecutionOptions {
+    const waiting = this.settle();
+    if (waiting === undefined) return this.#options;
+    waiting.catch(() => undefined);
+    throw new IllegalStateError(
+      'the options of this connection come from a promise that is still pending. Await connection.start() or a statement ' +
+        'before you stream on it or ask for its options.',
+    );
   }
 
   /** No BEGIN is sent: each statement commits itself. */

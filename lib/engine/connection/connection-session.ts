@@ -91,6 +91,10 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.isConnected ? this.#session().status : 'idle';
   }
 
+  get transactionEnds(): number {
+    return this.#pooled?.session.transactionEnds ?? 0;
+  }
+
   get isConnected(): boolean {
     return this.#pooled?.isValid === true;
   }
@@ -297,6 +301,10 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   outside<T>(work: () => T): T {
     return this.#host.outside(work);
+  }
+
+  inside<T>(transaction: object, work: () => Promise<T>): Promise<T> {
+    return this.#host.inside(transaction, work);
   }
 
   detach(transaction: object): Promise<void> | undefined {

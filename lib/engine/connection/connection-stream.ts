@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
 import type { Batch, Command, Control, Portal, RowShape } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
@@ -9,6 +10,7 @@ import type { Transaction } from '../transaction/transaction.js';
 /** The parts of a connection that its streams run on. */
 export interface StreamParts {
   readonly session: ConnectionSession<unknown>;
+  readonly options: ConnectionOptions;
   readonly transactions: ConnectionTransactions<unknown>;
 }
 
@@ -35,6 +37,7 @@ export class ConnectionStream implements StreamSource {
 
   async open(): Promise<Portal> {
     this.#parts.session.expectNotClosed();
+    await this.#parts.options.settle(this.#invocation.options.signal);
     const transaction = this.#active ?? this.#begin();
     return new TransactionPortal(transaction, this.#parts.session, this.#invocation, this.#isAlone);
   }

@@ -67,7 +67,9 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    * @throws PoolTimeoutError, or why the server could not be reached.
    */
   async start(signal?: AbortSignal): Promise<this> {
-    await this.#core().session.start(signal);
+    const core = this.#core();
+    await core.settle(signal);
+    await core.session.start(signal);
     return this;
   }
 

@@ -119,6 +119,11 @@ export interface DriverConnection {
   /** The server's process id, as in `pg_stat_activity.pid`. */
   readonly processId: number | undefined;
   readonly status: ServerStatus;
+  /**
+   * How often a transaction has ended, whoever ended it; absent where that is not seen. Told by the status, and
+   * by the tags of statements that begin the next one at once.
+   */
+  readonly transactionEnds?: number | undefined;
   /** False once the session is lost or closed. */
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */

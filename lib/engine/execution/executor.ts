@@ -4,6 +4,7 @@ import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
 import type { StatementParameters } from './invocation.js';
+import { ignoreRejection } from '../util/option-rule.js';
 import { describeValue } from '../util/describe-value.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { AsyncResult } from '../result/async-result.js';
@@ -17,6 +18,7 @@ import { ParameterBatch, isListOfSets } from '../statement/parameter-batch.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters, Row } from '../statement/row.js';
+import { StatementTimeout } from './statement-timeout.js';
 import { StatementObserver } from './statement-observer.js';
 import type { StatementCall } from './statement-observer.js';
 import type { ObserverFactory, ConnectionObserver } from './connection-observer.js';
@@ -28,6 +30,8 @@ export interface StatementRunner {
   readonly observers: Pick<ObserverFactory<unknown>, 'shownParameters' | 'replacementOf'>;
   /** The options that a statement's own are added to. */
   statementDefaults(): StatementOptions;
+  /** Asks for options that are not known yet; undefined where there is nothing to wait for. */
+  settle?(signal?: AbortSignal): Promise<void> | undefined;
   /** Told of a statement of this caller; undefined while nothing observes it. */
   observer(): ConnectionObserver<unknown> | undefined;
   /** May throw at once what it refuses. */
@@ -153,6 +157,11 @@ function send(find: () => StatementRunner, call: StatementCall): Promise<Command
 // No promise of its own between the caller and the driver: each costs more than the rest of this.
 export function sendStatement(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
   try {
+    const settling = runner.settle?.();
+    if (settling !== undefined) {
+      ignoreRejection(settling);
+      return sendSettled(runner, call);
+    }
     const options = optionsOf(runner, call.options);
     expectBuffered(options);
     const observer = runner.observer();
@@ -167,6 +176,16 @@ export function sendStatement(runner: StatementRunner, call: StatementCall): Pro
   } catch (error) {
     return Promise.reject(described(runner, error));
   }
+}
+
+/** The time of the statement begins anew once the options are known: they may say another one. */
+async function sendSettled(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
+  const { options = {} } = call;
+  checkStatementOptions(options);
+  await new StatementTimeout(options.timeout, options.signal).during(async (signal) =>
+    runner.settle?.(signal),
+  );
+  return await sendStatement(runner, call);
 }
 
 async function sendObserved(

@@ -21,6 +21,8 @@ export type Opening = Control[] | Promise<Control[]>;
 export interface TransactionHost {
   /** `idle` also where there is no session. */
   readonly serverStatus: ServerStatus;
+  /** How often the session's transactions have ended, as far as its answers tell. */
+  readonly transactionEnds: number;
   /** False before the first statement, and once the session is lost. */
   readonly isConnected: boolean;
   /**
@@ -49,6 +51,8 @@ export interface TransactionHost {
   detach(transaction: object): Promise<void> | undefined;
   /** Runs a hook with no active transaction. */
   outside<T>(work: () => T): T;
+  /** Runs `work` with `transaction` as the active one of its async context. */
+  inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
   /** An error that cannot be thrown without hiding another one. */
   report(error: unknown): void;
 }

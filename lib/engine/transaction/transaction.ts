@@ -1,5 +1,6 @@
 import type { Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
+import { expectFunction } from '../util/argument.js';
 import { CallSite } from '../util/call-site.js';
 import { isWrite } from './command-tag.js';
 import { Deadline, eitherSignal, untilAborted } from './deadline.js';
@@ -55,6 +56,8 @@ export abstract class Transaction<Connection = unknown> {
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
   #firstError: unknown;
+  /** What the session had counted when BEGIN or SAVEPOINT was confirmed. */
+  #endsBefore = 0;
   protected rollbackReason: RollbackReason | undefined;
   /** Its time ran out and its owner has yet to end it: statements of the owner are refused. @internal */
   isExpired = false;
@@ -220,6 +223,25 @@ export abstract class Transaction<Connection = unknown> {
     return this;
   }
 
+  /**
+   * Runs `work` with this transaction as the active one: what it runs through the engine, and in
+   * `@Transactional` methods, is part of it. The transaction goes on when `work` has ended; its owner commits it.
+   *
+   * @throws TransactionEndedError when the transaction has ended.
+   *
+   * @example
+   * ```ts
+   * await using transaction = await connection.begin();
+   * await transaction.within(() => orders.place(order));
+   * await transaction.commit();
+   * ```
+   */
+  async within<T>(work: () => Promise<T>): Promise<T> {
+    expectFunction('transaction.within()', work);
+    this.expectUsable();
+    return await this.host.inside(this, work);
+  }
+
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
     if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.hooks.runBeforeCommit();
@@ -256,6 +278,7 @@ export abstract class Transaction<Connection = unknown> {
   /** The statement that opens the transaction holds the lock until it is answered. */
   #executeFirst<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     return this.#attempt(() => {
+      this.parent?.expectOnServer();
       const control = this.open(signal);
       return control instanceof Promise ? control.then(send) : send(control);
     }, true);
@@ -306,11 +329,23 @@ export abstract class Transaction<Connection = unknown> {
   /** BEGIN or SAVEPOINT has reached the server. */
   protected markActive(): void {
     if (this.#state === 'pending') this.#state = 'active';
+    // Once more where the driver has repeated the flight.
+    this.#endsBefore = this.host.transactionEnds;
   }
 
-  /** The server is in no transaction although BEGIN was confirmed and no end of ours was sent. */
+  /**
+   * The server is in no transaction, or in another one, although BEGIN was confirmed and no end of ours was
+   * sent.
+   */
   get #isEndedElsewhere(): boolean {
-    return this.#state === 'active' && this.host.serverStatus === 'idle' && this.host.isConnected;
+    if (this.#state !== 'active' || !this.host.isConnected) return false;
+    return this.host.serverStatus === 'idle' || this.#isFollowed;
+  }
+
+  /** The server's transaction has ended, and the session may be in the one that came after it. */
+  get #isFollowed(): boolean {
+    if (this.parent !== undefined) return this.parent.#isFollowed;
+    return this.host.transactionEnds !== this.#endsBefore;
   }
 
   /**

@@ -22,10 +22,11 @@ export interface RequestScopeOptions {
   readonly orphanTimeout?: number | undefined;
   /**
    * Options for the connection of this request: `settings` for row-level security, `readOnly`,
-   * `isolationLevel`. Asked once, by the first statement, so that guards have run. `request` is Node's over
+   * `isolationLevel`. Asked once, by the first statement, so that guards have run; a promise is awaited, and
+   * the engine's statements in it are outside of the request's transaction. `request` is Node's over
    * HTTP, the context of a message or of a GraphQL operation on a socket, the socket of a WebSocket message.
    */
-  readonly connection?: ((request: unknown) => ExecutionOptions) | undefined;
+  readonly connection?: ((request: unknown) => ExecutionOptions | PromiseLike<ExecutionOptions>) | undefined;
 }
 
 /** Options of one `DatabaseModule`; those of `createAsyncEngine` included. Times in ms. */

@@ -22,7 +22,7 @@ import type {
 
 const REQUEST_SCOPE_OPTIONS = new OptionTable<RequestScopeOptions>(
   'requestScope',
-  { commit: oneOf('onSuccess', 'explicit'), orphanTimeout: timeRule, connection: synchronousRule },
+  { commit: oneOf('onSuccess', 'explicit'), orphanTimeout: timeRule, connection: functionRule },
   'refused',
 );
 

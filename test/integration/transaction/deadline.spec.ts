@@ -94,6 +94,18 @@ describe('a transaction whose time has passed', () => {
     expect(await workshop.names()).toEqual(['next']);
   });
 
+  it('ends the wait of engine.begin() for its connection, which goes to the next', async () => {
+    await start().connect(async () => {
+      const work = engine.runDetached(() =>
+        engine.begin((connection) => connection.execute(insert('never')), { timeout: 50 }),
+      );
+      expect(await failureOf(work)).toBeInstanceOf(TransactionTimeoutError);
+      expect(engine.pool.waiting()).toBe(0);
+    });
+    await engine.begin((connection) => connection.execute(insert('next')), { timeout: 5_000 });
+    expect(await workshop.names()).toEqual(['next']);
+  });
+
   it('leaves the outer one of a nested one to go on', async () => {
     start();
     await engine.transaction(async () => {

@@ -84,6 +84,52 @@ describe('a transaction that something else ended on the server', () => {
     },
   );
 
+  it.each([
+    'COMMIT; BEGIN',
+    'ROLLBACK; BEGIN',
+    'ROLLBACK; START TRANSACTION',
+    'COMMIT AND CHAIN',
+    '/* x */ rollback work and chain',
+  ])('by %j, behind which the status looks right again, refuses the next statement', async (sql) => {
+    for (const isNested of [false, true]) {
+      const work = start().transaction(async () => {
+        await engine.execute(insert(`before, ${isNested}`));
+        await behind(engine.currentConnection(), sql);
+        const late = isNested
+          ? engine.transaction(() => engine.execute(insert('late')))
+          : engine.execute(insert('late'));
+        expect(await failureOf(late)).toBeInstanceOf(IllegalStateError);
+      });
+      expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
+    }
+    expect((await workshop.names()).includes('late')).toBe(false);
+  });
+
+  it.each(['COMMIT; BEGIN', 'ROLLBACK AND CHAIN'])(
+    'by %j as the last thing makes its COMMIT throw',
+    async (sql) => {
+      const work = start().transaction(async () => {
+        await engine.execute(insert('before'));
+        await behind(engine.currentConnection(), sql);
+      });
+      expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
+      expect(await engine.scalar(text("SELECT current_setting('transaction_isolation')"))).toBe(
+        'read committed',
+      );
+    },
+  );
+
+  it('goes on behind a savepoint of the raw client, and behind a statement that was repeated', async () => {
+    await start().transaction(async () => {
+      await engine.execute(insert('before'));
+      const connection = engine.currentConnection();
+      for (const sql of ['SAVEPOINT mine', 'SELECT 1', 'ROLLBACK TO mine; RELEASE mine', 'BEGIN'])
+        await behind(connection, sql);
+      await engine.execute(insert('after'));
+    });
+    expect(await workshop.names()).toEqual(['after', 'before']);
+  });
+
   it('throws also where no statement comes after it', async () => {
     const work = start().begin(async (connection) => {
       await connection.execute(insert('before'));

@@ -240,6 +240,8 @@ describe('what the states promise', () => {
       invalidate: () => undefined,
       detach: () => Promise.resolve(),
       outside: <T>(work: () => T): T => work(),
+      inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
+      transactionEnds: 0,
       report: () => undefined,
     } as const;
     const root = new RootTransaction({ connection: 'none', host });

@@ -17,6 +17,7 @@ import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { TaskQueue } from './task-queue.js';
+import { TransactionEnds } from './transaction-ends.js';
 
 /** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
@@ -54,6 +55,7 @@ export class PgConnection implements DriverConnection {
   readonly #traits: SessionTraits;
   readonly #queue: TaskQueue;
   readonly #reported = new Map<string, string>();
+  readonly #ends = new TransactionEnds();
   #names = 0;
 
   constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
@@ -78,7 +80,10 @@ export class PgConnection implements DriverConnection {
   #listen(): void {
     const { connection } = this.#client;
     this.#context.prepared.ready('idle');
-    connection.on('readyForQuery', () => this.#queue.onReadyForQuery());
+    connection.on('readyForQuery', () => {
+      this.#ends.ready(this.status);
+      this.#queue.onReadyForQuery();
+    });
     connection.on('parameterDescription', (message: { dataTypeIDs: readonly number[] }) =>
       this.#queue.batch?.handleParameterDescription(message.dataTypeIDs),
     );
@@ -87,6 +92,7 @@ export class PgConnection implements DriverConnection {
     connection.on('commandComplete', ({ text }: { text: string }) => {
       this.#context.prepared.handleTag(text, 'SET ALL', true);
       this.changes.noteTag(text, undefined);
+      this.#ends.noteTag(text, runningText(this.#client));
     });
   }
 
@@ -100,6 +106,10 @@ export class PgConnection implements DriverConnection {
 
   get status(): ServerStatus {
     return this.#queue.status;
+  }
+
+  get transactionEnds(): number {
+    return this.#ends.count;
   }
 
   get isOpen(): boolean {
@@ -235,4 +245,10 @@ export class PgConnection implements DriverConnection {
       { statement: commands[0]?.text },
     );
   }
+}
+
+/** What was given to the client itself and runs now. */
+function runningText(client: Client): string | undefined {
+  const { _activeQuery } = client as { _activeQuery?: { readonly text?: string } | null };
+  return _activeQuery?.text;
 }

@@ -1,0 +1,78 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ArgumentError, TransactionEndedError } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { Latch } from '../../support/process/barrier.js';
+import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+
+let workshop: TransactionWorkshop;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  workshop = await TransactionWorkshop.open('within');
+});
+afterEach(() => workshop.tidyUp());
+afterAll(() => workshop.close());
+
+const start = (): AsyncEngine => (engine = workshop.engine({ logger: new LogBook(), poolSize: 1 }));
+
+describe('transaction.within()', () => {
+  it.each(['commit', 'rollback'] as const)(
+    'makes what the engine runs a part that its %s ends',
+    async (end) => {
+      await using connection = await start().connect();
+      const transaction = await connection.begin();
+      const answer = await transaction.within(async () => {
+        await engine.execute(insert('plain'));
+        await engine.transaction(() => engine.execute(insert('nested')));
+        await engine.transaction(() => engine.execute(insert('joined')), { propagation: 'mandatory' });
+        expect(engine.currentConnection()).toBe(connection);
+        return 'answer';
+      });
+      expect([answer, transaction.isActive]).toEqual(['answer', true]);
+      await connection.execute(insert('after'));
+      await transaction[end]();
+      expect(await workshop.names()).toEqual(end === 'commit' ? ['after', 'joined', 'nested', 'plain'] : []);
+    },
+  );
+
+  it('leaves the transaction to its owner when the work throws, and undoes what was nested', async () => {
+    await start().begin(async (connection) => {
+      const transaction = connection.getTransaction();
+      const work = transaction?.within(async () => {
+        await engine.execute(insert('kept'));
+        await engine.transaction(async () => {
+          await engine.execute(insert('undone'));
+          throw new Error('no');
+        });
+      });
+      expect(await failureOf(work as Promise<void>)).toMatchObject({ message: 'no' });
+    });
+    expect(await workshop.names()).toEqual(['kept']);
+  });
+
+  it('works for a savepoint, and refuses what its work left running', async () => {
+    const ended = new Latch();
+    let late: Promise<unknown> | undefined;
+    await start().begin(async (connection) => {
+      await using nested = await connection.beginNested();
+      await nested.within(async () => {
+        await engine.execute(insert('undone'));
+        late = failureOf(ended.opened.then(() => engine.execute(insert('late'))));
+      });
+      ended.open();
+      expect(await late).toBeInstanceOf(TransactionEndedError);
+      await nested.rollback();
+      await connection.execute(insert('outer'));
+    });
+    expect(await workshop.names()).toEqual(['outer']);
+  });
+
+  it('refuses a transaction that has ended, and a work that is no function', async () => {
+    await using connection = await start().connect();
+    const transaction = await connection.begin();
+    expect(await failureOf(transaction.within(Promise.resolve() as never))).toBeInstanceOf(ArgumentError);
+    await transaction.commit();
+    const late = transaction.within(() => engine.execute(insert('late')));
+    expect(await failureOf(late)).toBeInstanceOf(TransactionEndedError);
+    expect(await workshop.names()).toEqual([]);
+  });
+});
