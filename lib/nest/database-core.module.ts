@@ -1,9 +1,16 @@
 import { Global, Module } from '@nestjs/common';
-import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  NestModule,
+  OnApplicationShutdown,
+  OnModuleInit,
+} from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
 import { connectOutsideScopes } from './request-scope/client-proxies.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { followMessages, followRoutes } from './request-scope/followed-handlers.js';
 import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope/connection-guards.js';
 
@@ -16,11 +23,22 @@ import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope
   providers: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
   exports: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
 })
-export class DatabaseCoreModule implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+export class DatabaseCoreModule
+  implements NestModule, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
+{
   constructor(
     private readonly databases: Databases,
     private readonly consumers: ConnectionConsumers,
-  ) {}
+    private readonly config: ApplicationConfig,
+  ) {
+    // Before an application can be connected to a transport, which registers its handlers.
+    followMessages(consumers.wrappers());
+  }
+
+  /** Behind main.ts and before the routes are registered: all interceptors are known. */
+  configure(): void {
+    followRoutes(this.consumers.wrappers(), this.config);
+  }
 
   async onModuleInit(): Promise<void> {
     await this.databases.closeOnFailure(() => {

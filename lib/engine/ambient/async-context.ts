@@ -49,6 +49,11 @@ export class ContextFrame {
     return this.scope?.isOpen === true ? this.scope : undefined;
   }
 
+  /** True: it opened no transaction and left none. */
+  get isPlain(): boolean {
+    return this.#transaction === undefined;
+  }
+
   /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
   get active(): AsyncTransaction | undefined {
     this.expectOpen();
@@ -130,6 +135,10 @@ export class AmbientContext implements ScopeContext {
       if (frame.scope === scope) outside = frame.parent;
     }
     return this.#storage.run(outside as ContextFrame, work);
+  }
+
+  isDirectlyIn(scope: Scope): boolean {
+    return this.current?.scope === scope && this.current.isPlain;
   }
 
   /**

@@ -56,6 +56,8 @@ export interface ScopeContext {
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T;
   /** Runs work in what is around `scope`, also where the caller is inside it. */
   runOutside<T>(scope: Scope, work: () => T): T;
+  /** True: the caller is in `scope`, and in no scope or transaction inside it. */
+  isDirectlyIn(scope: Scope): boolean;
 }
 
 /**
@@ -151,6 +153,35 @@ export class Scope {
     this.#unit = new UnitOfWork(this, (unit) => this.#context.bind(this, unit));
     if (this.#state === 'settled') this.#beginAgain();
     return this.#unit;
+  }
+
+  /** A part of the open unit that can be undone and repeated, while the unit goes on. @internal */
+  openRun(): UnitOfWork {
+    return new UnitOfWork(this, (run) => this.#context.bind(this, run), this.#unit);
+  }
+
+  /**
+   * Undoes what the unit has written and refuses what `runs` left running: the next run has a transaction of its
+   * own. A caller in a transaction inside the unit has undone its run already. @internal
+   *
+   * @returns false where `runs` go on
+   */
+  async undoRuns(runs: readonly UnitOfWork[]): Promise<boolean> {
+    if (this.#state !== 'open' || !this.#context.isDirectlyIn(this)) return false;
+    const { transaction } = this;
+    const connection = this.#connection;
+    for (const run of runs) run.end(transaction !== undefined);
+    if (transaction === undefined || connection === undefined || this.#options.commit === 'explicit')
+      return true;
+    // The hooks of the transaction run after it already.
+    connection.core.switchToAutocommit();
+    try {
+      await this.run(() => transaction.rollback());
+    } finally {
+      // A client that went away meanwhile has ended the unit.
+      if (this.#unit?.isOpen === true) this.#beginAgain();
+    }
+    return true;
   }
 
   #beginAgain(): void {

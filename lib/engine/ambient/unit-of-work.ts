@@ -16,12 +16,18 @@ interface UnitScope {
 export class UnitOfWork {
   readonly #scope: UnitScope;
   readonly #enter: <T>(work: () => T) => T;
+  readonly #outer: UnitOfWork | undefined;
   /** `closed`: it has ended, and with it a transaction. `ended`: there was no transaction. */
   #state: 'open' | 'ended' | 'closed' = 'open';
 
   /** @internal */
-  constructor(scope: UnitScope, bind: (unit: UnitOfWork) => <T>(work: () => T) => T) {
+  constructor(
+    scope: UnitScope,
+    bind: (unit: UnitOfWork) => <T>(work: () => T) => T,
+    outer?: UnitOfWork | undefined,
+  ) {
     this.#scope = scope;
+    this.#outer = outer;
     this.#enter = bind(this);
   }
 
@@ -56,6 +62,6 @@ export class UnitOfWork {
 
   /** What refuses late work, once its transaction has ended. @internal */
   get closedError(): TransactionEndedError | undefined {
-    return this.#state === 'closed' ? transactionEnded(this.#scope.origin) : undefined;
+    return this.#state === 'closed' ? transactionEnded(this.#scope.origin) : this.#outer?.closedError;
   }
 }

@@ -1,7 +1,9 @@
 import 'reflect-metadata';
 import { Scope } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { ArgumentError } from '../../engine/index.js';
 import { isSettingsToken } from '../shared/database.tokens.js';
+import { methodsOf } from '../shared/methods-of.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { ConnectionConsumers, Wrapper } from './connection-consumers.js';
 
@@ -63,18 +65,11 @@ function isDurable({ scope, durable }: Wrapper): boolean {
 /** `Cleanup.run, a scheduled job`, where the class has one. */
 function staticEntryOf({ metatype }: Wrapper): string | undefined {
   if (typeof metatype !== 'function') return undefined;
-  for (let type: unknown = metatype.prototype; isPrototype(type); type = Object.getPrototypeOf(type)) {
-    for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
-      if (typeof value !== 'function') continue;
-      const found = STATIC_ENTRIES.find(({ metadata, matches }) =>
-        matches(Reflect.getMetadata(metadata, value)),
-      );
-      if (found !== undefined) return `${metatype.name}.${key}, ${found.what},`;
-    }
+  for (const [name, method] of methodsOf(metatype as Type)) {
+    const found = STATIC_ENTRIES.find(({ metadata, matches }) =>
+      matches(Reflect.getMetadata(metadata, method)),
+    );
+    if (found !== undefined) return `${metatype.name}.${name}, ${found.what},`;
   }
   return undefined;
-}
-
-function isPrototype(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && value !== Object.prototype;
 }

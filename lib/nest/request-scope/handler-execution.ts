@@ -1,5 +1,5 @@
 import type { Observable, Subscriber, Subscription } from 'rxjs';
-import type { EngineLogger, Lease, Scope } from '../../engine/index.js';
+import type { EngineLogger, Lease, Scope, UnitOfWork } from '../../engine/index.js';
 import { DeferredResponse } from './deferred-response.js';
 import type { HandlerValues } from './deferred-response.js';
 import type { ResponseEnd } from './response-end.js';
@@ -36,6 +36,9 @@ export class HandlerExecution {
   readonly #deferred: DeferredResponse;
   #state: ExecutionState = 'running';
   #source: Subscription | undefined;
+  #runs: UnitOfWork[] = [];
+  #activeRuns = 0;
+  #hasRun = false;
   #orphanTimer: NodeJS.Timeout | undefined;
 
   constructor(scope: Scope, logger: EngineLogger, kind: HandlerKind, out: Subscriber<unknown>) {
@@ -61,6 +64,34 @@ export class HandlerExecution {
       });
     });
     if (this.#state === 'ended') this.#source?.unsubscribe();
+  }
+
+  /** True: the handler has ended, and an interceptor between it and its unit runs it again. */
+  get isRepeated(): boolean {
+    return this.#hasRun && this.#activeRuns === 0 && this.#state === 'running';
+  }
+
+  /** What the handler wrote in its former runs must not be stored with the next one. */
+  async undoRuns(): Promise<void> {
+    if (!this.#kind.endsUnit() || !(await this.#scope.undoRuns(this.#runs))) return;
+    this.#runs = [];
+    this.#hasRun = false;
+  }
+
+  /** Opens a run of the handler, inside all interceptors. */
+  openRun(): UnitOfWork {
+    const run = this.#scope.openRun();
+    this.#runs.push(run);
+    return run;
+  }
+
+  runStarted(): void {
+    this.#activeRuns += 1;
+  }
+
+  runEnded(): void {
+    this.#activeRuns -= 1;
+    this.#hasRun = true;
   }
 
   /** The response or the message that the handler works for is over. */

@@ -1,9 +1,10 @@
 import 'reflect-metadata';
 import { Injectable } from '@nestjs/common';
-import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { Observable } from 'rxjs';
 import type { AsyncEngine } from '../../engine/index.js';
+import { methodsOf } from '../shared/methods-of.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { RequestScopeInterceptor } from './request-scope.interceptor.js';
 
@@ -33,7 +34,7 @@ export class MessageInterceptor implements NestInterceptor {
     // Before the application can be connected to a transport: handlers are registered then.
     for (const module of modules.values()) {
       const types = [...module.controllers.values()].map(({ metatype }) => metatype);
-      const handlers = types.filter((type) => typeof type === 'function' && hasMessageHandler(type));
+      const handlers = types.filter((type) => typeof type === 'function' && hasMessageHandler(type as Type));
       if (handlers.length === 0) continue;
       for (const type of handlers) addTo(type as object);
       // The class is one for all applications of the process; what it stands for is this application's.
@@ -67,18 +68,6 @@ function addTo(type: object): void {
   if (!given.includes(MessageScope)) Reflect.defineMetadata(interceptors, [MessageScope, ...given], type);
 }
 
-function hasMessageHandler({ prototype }: { readonly prototype: unknown }): boolean {
-  for (let type = prototype; isPrototype(type); type = Object.getPrototypeOf(type)) {
-    const methods = Object.values(Object.getOwnPropertyDescriptors(type)).map(
-      ({ value }) => value as unknown,
-    );
-    const isHandler = (method: unknown): boolean =>
-      typeof method === 'function' && Reflect.hasMetadata(NEST_METADATA.messagePattern, method);
-    if (methods.some(isHandler)) return true;
-  }
-  return false;
-}
-
-function isPrototype(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && value !== Object.prototype;
+function hasMessageHandler(type: Type): boolean {
+  return methodsOf(type).some(([, method]) => Reflect.hasMetadata(NEST_METADATA.messagePattern, method));
 }

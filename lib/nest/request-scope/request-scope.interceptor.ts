@@ -7,6 +7,7 @@ import { NEST_METADATA } from '../shared/nest-metadata.js';
 import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
 import { HandlerExecution } from './handler-execution.js';
 import type { HandlerKind } from './handler-execution.js';
+import { followRuns, unfollowRuns } from './handler-runs.js';
 
 /** What the interceptor asks about the application around it. */
 export interface RequestSurroundings {
@@ -45,9 +46,13 @@ export class RequestScopeInterceptor implements NestInterceptor {
         out,
       );
       request?.handlerStarted();
+      followRuns(context, execution);
       // Nest binds the async context when handle() is called, not when it is subscribed to.
       execution.follow(() => next.handle());
-      return () => execution.abandon();
+      return () => {
+        unfollowRuns(context, execution);
+        execution.abandon();
+      };
     });
   }
 

@@ -13,6 +13,10 @@ export const NEST_METADATA = {
   graphqlPlugin: 'graphql:plugin',
   /** `@MessagePattern()`, `@EventPattern()`. */
   messagePattern: 'microservices:pattern',
+  /** `@SubscribeMessage()`. */
+  socketMessage: 'websockets:message_mapping',
+  /** `@Get()`, `@Post()`, `@All()`, …: the path. */
+  route: 'path',
   /** `@UseInterceptors()`, on a class or a method. */
   interceptors: '__interceptors__',
 } as const;

@@ -1,8 +1,9 @@
 import 'reflect-metadata';
-import { Sse, UseInterceptors } from '@nestjs/common';
+import { Get, Sse, UseInterceptors } from '@nestjs/common';
 import { ApolloDriver, Plugin } from '@nestjs/apollo';
 import { GraphQLModule, Mutation, Query, Subscription } from '@nestjs/graphql';
 import { EventPattern, MessagePattern } from '@nestjs/microservices';
+import { SubscribeMessage } from '@nestjs/websockets';
 import { Cron, Interval, Timeout } from '@nestjs/schedule';
 import { expect, it } from 'vitest';
 import { GRAPHQL_MODULE_OPTIONS, NEST_METADATA } from '../../../lib/nest/shared/nest-metadata.js';
@@ -48,6 +49,11 @@ it.each([
   ['@EventPattern', EventPattern('happened') as MethodDecorator],
 ])('finds %s() under the key of a message', (_name, decorator) => {
   expect(markOf(decorator, NEST_METADATA.messagePattern)).toBeDefined();
+});
+
+it('finds @Get() under the key of a route, and @SubscribeMessage() under that of a socket message', () => {
+  expect(markOf(Get('items'), NEST_METADATA.route)).toBe('items');
+  expect(markOf(SubscribeMessage('add'), NEST_METADATA.socketMessage)).toBe(true);
 });
 
 it('finds @UseInterceptors() under the key of interceptors, and the options of GraphQL under their token', () => {

@@ -1,0 +1,48 @@
+import 'reflect-metadata';
+import type { Type } from '@nestjs/common';
+import type { ApplicationConfig } from '@nestjs/core';
+import { methodsOf } from '../shared/methods-of.js';
+import { NEST_METADATA } from '../shared/nest-metadata.js';
+import type { Wrapper } from './connection-consumers.js';
+import { HANDLER_RUNS } from './handler-runs.js';
+import { RequestScopeInterceptor } from './request-scope.interceptor.js';
+
+/** Follows each run of the handlers of messages and sockets: their interceptors are not known yet. */
+export function followMessages(wrappers: readonly Wrapper[]): void {
+  const { messagePattern, socketMessage } = NEST_METADATA;
+  for (const type of classesOf(wrappers)) {
+    for (const [, method] of methodsOf(type)) {
+      if (Reflect.hasMetadata(messagePattern, method) || Reflect.hasMetadata(socketMessage, method))
+        follow(method);
+    }
+  }
+}
+
+/** Follows each run of the routes that another interceptor may run again; a route without one pays nothing. */
+export function followRoutes(wrappers: readonly Wrapper[], config: ApplicationConfig): void {
+  const isEach =
+    config.getGlobalRequestInterceptors().length > 0 ||
+    config.getGlobalInterceptors().some((interceptor) => !(interceptor instanceof RequestScopeInterceptor));
+  for (const type of classesOf(wrappers)) {
+    for (const [, method] of methodsOf(type)) {
+      if (!Reflect.hasMetadata(NEST_METADATA.route, method)) continue;
+      if (isEach || interceptorsOf(type).length > 0 || interceptorsOf(method).length > 0) follow(method);
+    }
+  }
+}
+
+function classesOf(wrappers: readonly Wrapper[]): Set<Type> {
+  return new Set(
+    wrappers.map(({ metatype }) => metatype).filter((type) => typeof type === 'function') as Type[],
+  );
+}
+
+/** Innermost: Nest runs the interceptors of a method behind those of its class. */
+function follow(method: object): void {
+  const given = interceptorsOf(method).filter((interceptor) => interceptor !== HANDLER_RUNS);
+  Reflect.defineMetadata(NEST_METADATA.interceptors, [...given, HANDLER_RUNS], method);
+}
+
+function interceptorsOf(target: object): unknown[] {
+  return (Reflect.getMetadata(NEST_METADATA.interceptors, target) as unknown[] | undefined) ?? [];
+}
