@@ -109,7 +109,7 @@ export type {
   ConnectionState,
   DBAPIErrorOptions,
   Dialect,
-  DisposedEvent,
+  EngineDisposedEvent,
   DriverCallback,
   DriverClient,
   DriverQuery,

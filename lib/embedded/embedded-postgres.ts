@@ -1,5 +1,5 @@
 import { freePort } from './free-port.js';
-import type { PostgresGuard } from './watchdog-process.js';
+import type { WatchdogProcess } from './watchdog-process.js';
 import type { EmbeddedPostgresOptions } from './embedded-options.js';
 import { launchPostgres, type RunningPostgres } from './launcher.js';
 
@@ -46,7 +46,7 @@ class GuardedPostgres implements EmbeddedPostgres {
   readonly host: string;
   readonly port: number;
   readonly #url: string;
-  readonly #guard: PostgresGuard;
+  readonly #guard: WatchdogProcess;
 
   constructor({ url, host, port, guard }: RunningPostgres) {
     this.host = host;

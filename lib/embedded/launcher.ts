@@ -5,7 +5,7 @@ import { ArgumentError, OperationalError } from '../engine/errors/errors.js';
 import { EMBEDDED_OPTIONS, fixedSettings, host, type EmbeddedPostgresOptions } from './embedded-options.js';
 import { openDataDirectory, type DataDirectory } from './data-directory.js';
 import { copyBinaries, findBinaries, obstacleTo, type PostgresBinaries } from './binaries.js';
-import { PostgresGuard, type StartFailure } from './watchdog-process.js';
+import { WatchdogProcess, type StartFailure } from './watchdog-process.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
 /** How many picked ports may turn out to be taken. */
@@ -25,7 +25,7 @@ export interface RunningPostgres {
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  readonly guard: PostgresGuard;
+  readonly guard: WatchdogProcess;
 }
 
 interface Launch {
@@ -64,7 +64,7 @@ async function launchOnSomePort(
   for (let attempt = 1; ; attempt += 1) {
     const port = launch.options.port ?? (await environment.pickPort());
     const started = await launchOn(port, launch, directory);
-    if (started instanceof PostgresGuard) {
+    if (started instanceof WatchdogProcess) {
       const url = `postgresql://postgres:${launch.password}@${host}:${port}/postgres`;
       return { url, host, port, guard: started };
     }
@@ -78,13 +78,13 @@ async function launchOn(
   port: number,
   launch: Launch,
   directory: DataDirectory | undefined,
-): Promise<PostgresGuard | StartFailure> {
+): Promise<WatchdogProcess | StartFailure> {
   const { binaries, user, options } = launch;
   const folder = join(tmpdir(), `embedded-postgres-${randomUUID()}`);
   const obstacle = await obstacleTo(binaries.folder, user);
   const programs = join(obstacle === undefined ? binaries.folder : join(folder, 'native'), 'bin');
   const dataDir = directory?.path ?? join(folder, 'data');
-  const guard = new PostgresGuard({
+  const guard = new WatchdogProcess({
     folder,
     dataDir,
     signal: directory === undefined ? 'QUIT' : 'INT',

@@ -83,7 +83,7 @@ export interface StartFailure {
  * A shell that owns the server and its folder, and outlives this process by as long as it takes to remove
  * both.
  */
-export class PostgresGuard {
+export class WatchdogProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   #log = '';

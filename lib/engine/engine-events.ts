@@ -3,7 +3,7 @@ import type { AsyncConnection } from './connection/connection.js';
 import type { PoolEvents } from './pool/pool-events.js';
 
 /** An engine whose pool was replaced. */
-export interface DisposedEvent<Engine> {
+export interface EngineDisposedEvent<Engine> {
   readonly engine: Engine;
 }
 
@@ -19,7 +19,7 @@ export interface RetryEvent<Engine> {
 /** What happens to an engine itself. Both are synchronous. */
 export interface EngineOwnEvents<Engine> {
   /** `dispose()` has replaced the pool. */
-  engineDisposed: (event: DisposedEvent<Engine>) => void;
+  engineDisposed: (event: EngineDisposedEvent<Engine>) => void;
   /** A transaction has failed and is about to be run again. */
   retry: (event: RetryEvent<Engine>) => void;
 }

@@ -21,7 +21,7 @@ export type { StatementParameters } from './execution/invocation.js';
 export type { ListenerOptions } from './util/event-hub.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';
 export type { Dialect } from './connection/connection-host.js';
-export type { DisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
+export type { EngineDisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
 export type {
   AfterCursorExecuteEvent,
   AfterExecuteEvent,

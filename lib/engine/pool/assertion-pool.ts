@@ -65,7 +65,7 @@ export class AssertionPool extends Pool {
     return this.#line.size;
   }
 
-  protected takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
+  protected receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     if (!record.session.isOpen || record.generation !== this.generation) return void record.terminate();
     if (record.isClean(this.resetMode)) return this.#keep(record);
     this.#resetting = this.#resetAndKeep(record).finally(() => (this.#resetting = undefined));

@@ -38,7 +38,7 @@ export class NullPool extends Pool {
     return this.#line.size;
   }
 
-  protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  protected async receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     // The server rolls back by itself what is open when a session ends; only a COMMIT has to be sent.
     if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isIdle) {
       await record.reset('commit');

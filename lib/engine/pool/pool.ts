@@ -46,9 +46,9 @@ export abstract class Pool implements AsyncDisposable {
     viewOf: (session) => this.views?.of(session) ?? session,
     onReturn: (loan, record) => {
       this.#endLoan(loan);
-      return this.observer.isObserved ? this.#takeBackObserved(loan, record) : this.takeBack(loan, record);
+      return this.observer.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
     },
-    onInvalidated: (loan, record, cause, isSoft) => this.#onInvalidated(loan, record, cause, isSoft),
+    onInvalidated: (loan, record, cause, isSoft) => this.#invalidated(loan, record, cause, isSoft),
     onDetached: (loan, record) => {
       this.#endLoan(loan);
       this.release(loan, record);
@@ -99,7 +99,7 @@ export abstract class Pool implements AsyncDisposable {
   abstract waiting(): number;
 
   protected abstract shutDown(): Promise<void>;
-  protected abstract takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
+  protected abstract receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
   protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
   protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
 
@@ -280,7 +280,7 @@ export abstract class Pool implements AsyncDisposable {
     return this.options.poolResetOnReturn;
   }
 
-  #onInvalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void {
+  #invalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void {
     if (this.observer.isObserved) this.observer.invalidated(record, cause, isSoft);
     if (isSoft) return record.outdate();
     if (!this.isLent(loan)) return record.terminate();
@@ -289,7 +289,7 @@ export abstract class Pool implements AsyncDisposable {
     if (this.observer.isObserved) this.observer.checkedIn(record, false);
   }
 
-  async #takeBackObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  async #returnObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const mode = this.resetMode;
     const isReset =
       mode !== null && record.session.isOpen && !record.isClean(mode) && this.isLastLoanOf(record);
@@ -297,7 +297,7 @@ export abstract class Pool implements AsyncDisposable {
     this.observer.resetting(record, isReset ? `${ended} on return` : 'nothing to reset on return');
     if (isReset) await record.reset(mode);
     this.observer.checkedIn(record, true);
-    await this.takeBack(loan, record);
+    await this.receive(loan, record);
   }
 
   /** To be called in the checkout itself; undefined unless leaks are looked for. */

@@ -92,7 +92,7 @@ export class QueuePool extends Pool {
     return this.options.poolMaxWaiting ?? WAITING_PER_CONNECTION * this.#limit;
   }
 
-  protected takeBack(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
+  protected receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     this.#line.forget(loan);
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {

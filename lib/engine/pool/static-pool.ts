@@ -63,7 +63,7 @@ export class StaticPool extends Pool {
     return mode === 'session' ? 'rollback' : mode;
   }
 
-  protected async takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  protected async receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const count = this.#borrowers.get(record);
     if (count === undefined) return;
     if (count > 1) {

@@ -10,7 +10,7 @@ import type { HandlerKind } from './handler-execution.js';
 import { followRuns, unfollowRuns } from './handler-runs.js';
 
 /** What the interceptor asks about the application around it. */
-export interface RequestSurroundings {
+export interface RequestScopeSettings {
   /** True: an instance of `type` holds the request's connection. */
   isHandedTo(type: Type): boolean;
   /** The units that end with an operation of several handlers. */
@@ -29,7 +29,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   constructor(
     private readonly engine: AsyncEngine,
     private readonly options: RequestScopeOptions = {},
-    private readonly surroundings: RequestSurroundings,
+    private readonly settings: RequestScopeSettings,
   ) {}
 
   /** Each subscription is one run of the handler: one that is tried again has a unit of its own. */
@@ -58,7 +58,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
 
   private operationScope(context: ExecutionContext): Scope | undefined {
     if (context.getType<string>() !== 'graphql') return undefined;
-    return this.surroundings.operations.of(requestOf(context))?.scope;
+    return this.settings.operations.of(requestOf(context))?.scope;
   }
 
   private openScope(context: ExecutionContext): Scope {
@@ -70,7 +70,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
       connection: connection && (() => connection(requestOf(context))),
     });
     // Injecting it makes this one unit of work, before its first use.
-    if (this.surroundings.isHandedTo(type)) void scope.connection;
+    if (this.settings.isHandedTo(type)) void scope.connection;
     return scope;
   }
 
@@ -86,7 +86,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
       hasOwnScope,
       response: isHttp ? request?.response : undefined,
-      endsUnit: () => !this.surroundings.operations.covers(scope),
+      endsUnit: () => !this.settings.operations.covers(scope),
     };
   }
 

@@ -70,7 +70,7 @@ export class RollbackPool extends Pool {
     return 0;
   }
 
-  protected takeBack(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  protected receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     return record.close();
   }
 
