@@ -27,7 +27,7 @@ import { expectArgument, expectFunction } from './util/argument.js';
 import { flagRule, timeRule } from './util/option-rule.js';
 import { OptionTable } from './util/option-table.js';
 import type { ListenerOptions } from './util/event-hub.js';
-import type { Echo, EngineLogger } from './util/logger.js';
+import { printable, type Echo, type EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
 
 type Events = EngineEvents<AsyncEngine>;
@@ -280,7 +280,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
     this.logger.warn(
-      `ended ${ended} session(s) that were in use ${timeout} ms after the shutdown began.${names}`,
+      printable(`ended ${ended} session(s) that were in use ${timeout} ms after the shutdown began.${names}`),
     );
   }
 

@@ -4,7 +4,7 @@ import type { AsyncTransaction } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { NoActiveScopeError } from '../errors/errors.js';
 import type { AmbientContext } from './async-context.js';
-import { reportError } from '../util/logger.js';
+import { printable, reportError } from '../util/logger.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
@@ -159,7 +159,7 @@ export class Ambient {
   warnOnce(label: string, message: string): void {
     if (this.#warned.has(label) || this.#warned.size >= MAX_WARNINGS) return;
     this.#warned.add(label);
-    this.#parts.host.logger.warn(`${label}: ${message}`);
+    this.#parts.host.logger.warn(printable(`${label}: ${message}`));
   }
 
   /** Runs `work` outside of every scope and transaction. */

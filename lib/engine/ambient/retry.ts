@@ -29,18 +29,21 @@ export interface RetryOptions {
 const RETRYABLE = new Set(['40001', '40P01']);
 /** A statement prepared before a migration: in the next run it is prepared anew. */
 const STALE_PLAN = 'cached plan must not change result type';
+/** A type or a function that it was parsed against is gone. */
+const STALE_NAME = 'cache lookup failed for';
 /** Deeper chains of causes are not looked through. */
 const MOST_CAUSES = 10;
 
 /**
  * Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization),
- * 40P01 (deadlock) and a cached plan that a migration made invalid. An error that wraps such a one counts as
+ * 40P01 (deadlock) and a prepared statement that a migration made invalid. An error that wraps such a one counts as
  * well: the statement's error may have been caught, so that the COMMIT failed.
  */
 export function isRetryable(error: unknown): boolean {
   return withCauses(error).some((each) => {
     const state = sqlStateOf(each);
     if (state === '0A000') return String(each).includes(STALE_PLAN);
+    if (state === 'XX000') return String(each).includes(STALE_NAME);
     return state !== undefined && RETRYABLE.has(state);
   });
 }

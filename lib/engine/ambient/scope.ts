@@ -1,5 +1,6 @@
 import { CallSite } from '../util/call-site.js';
 import { asItIs, functionRule, objectRule, oneOf, wordRule, type OptionRule } from '../util/option-rule.js';
+import { printable } from '../util/logger.js';
 import { onAbort } from '../util/on-abort.js';
 import { OptionTable } from '../util/option-table.js';
 import { makeConnection } from '../connection/connection.js';
@@ -358,7 +359,9 @@ export class Scope {
   #warn(): void {
     if (this.#options.commit !== 'explicit') return;
     this.#source.logger.warn(
-      `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
+      printable(
+        `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
+      ),
     );
   }
 }

@@ -1,13 +1,14 @@
 import { transactionOptionRules } from '../transaction/isolation.js';
-import { asItIs, flagRule, oneOf, type OptionRule } from '../util/option-rule.js';
+import { asItIs, flagRule, oneOf, synchronousRule, type OptionRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { PROPAGATION } from './propagation.js';
 import { retryRule } from './retry.js';
 
 const matchersRule: OptionRule = {
-  expected: 'an array of classes of errors, or of functions that say whether an error is meant',
-  accepts: (value) => Array.isArray(value) && value.every((each) => typeof each === 'function'),
+  expected:
+    'an array of classes of errors, or of functions that are not async and say whether an error is meant',
+  accepts: (value) => Array.isArray(value) && value.every(synchronousRule.accepts),
   coerce: asItIs,
 };
 

@@ -24,6 +24,7 @@ import type { RootTransaction } from '../transaction/root-transaction.js';
 import { startedElsewhere } from '../transaction/transaction-errors.js';
 import type { TransactionOwner } from '../transaction/transaction-host.js';
 import type { Transaction } from '../transaction/transaction.js';
+import { printable } from '../util/logger.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
 type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
@@ -153,8 +154,10 @@ export class ConnectionCore<Connection>
     const root = this.explicitRoot;
     if (root?.isActive !== true || !root.hasWritten) return;
     this.host.logger.warn(
-      `a connection was returned with a transaction that was not committed (started at ${root.origin}): what it wrote is ` +
-        `rolled back. Call connection.commit(), or use engine.begin().`,
+      printable(
+        `a connection was returned with a transaction that was not committed (started at ${root.origin}): what it wrote ` +
+          `is rolled back. Call connection.commit(), or use engine.begin().`,
+      ),
     );
   }
 

@@ -53,7 +53,7 @@ export function printable(message: string): string {
 
 /** An error that cannot be thrown without hiding another one, with its stack. */
 export function reportError(logger: EngineLogger, error: unknown): void {
-  logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  logger.error(printable(error instanceof Error ? (error.stack ?? error.message) : String(error)));
 }
 
 /** `true`: what is sent. `'debug'`: also what comes back, and for a pool each checkout and return. */

@@ -44,6 +44,20 @@ describe('a predicate of rollbackFor or noRollbackFor', () => {
   }
 });
 
+it.each(['rollbackFor', 'noRollbackFor'])(
+  'an async function in %s is refused before anything runs',
+  async (name) => {
+    start();
+    const predicate = (async () => true) as unknown as () => boolean;
+    const work = engine.transaction(() => engine.execute(insert('never')), { [name]: [predicate] });
+    expect(await failureOf(work)).toMatchObject({
+      name: 'ArgumentError',
+      message: expect.stringMatching(/not async/),
+    });
+    expect(await workshop.names()).toEqual([]);
+  },
+);
+
 describe('retry', () => {
   /** Fails its first run with the SQLSTATE `state`, which the work catches. */
   function swallowing(state: string): { work: () => Promise<void>; runs: () => number } {

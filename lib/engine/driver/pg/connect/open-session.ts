@@ -7,7 +7,7 @@ import type { Command, CommandResult, DriverConnection } from '../../driver.js';
 import { SessionChanges, settingsCommand } from '../../session-changes.js';
 import { PgConnection } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import { arrayLiteral } from '../wire/arrays.js';
 import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../session/prepared-statements.js';

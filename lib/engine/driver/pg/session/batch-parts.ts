@@ -2,7 +2,7 @@ import type { DBAPIError } from '../../../errors/errors.js';
 import type { CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import type { RowLayout } from '../wire/row-builder.js';
 import type { Executemany } from './executemany.js';
 import type { Step } from './pg-step.js';

@@ -1,5 +1,5 @@
 import { EngineError, StatementError } from '../../../errors/errors.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import type { Executemany } from './executemany.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';

@@ -2,7 +2,7 @@ import { InsertMany } from '../../../statement/insert-many.js';
 import type { Command } from '../../driver.js';
 import { arrayLiteral, encodedArray, fixedArray } from '../wire/arrays.js';
 import { dependsOnType, encodeValue } from '../wire/encode-value.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
 import type { WireCommand } from './pg-step.js';
 import type { ArrayInsert, PreparedStatement } from './prepared-statements.js';

@@ -1,7 +1,7 @@
 import type { SessionChanges } from '../../session-changes.js';
 import type { TypeCatalog } from '../../types/type-catalog.js';
 import { dependsOnType } from '../wire/encode-value.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import type { MessageWriter } from '../wire/message-writer.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';

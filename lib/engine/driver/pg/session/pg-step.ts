@@ -1,7 +1,7 @@
 import { ArgumentError } from '../../../errors/errors.js';
 import type { Command } from '../../driver.js';
 import { dependsOnType, encodeValues } from '../wire/encode-value.js';
-import type { JsonSerializer } from '../wire/encode-value.js';
+import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
 import type { RowLayout } from '../wire/row-builder.js';
 
@@ -59,8 +59,10 @@ export function toStep(
   isJson?: (index: number) => boolean,
 ): Step {
   const { text } = command;
-  if (text.includes('\0'))
-    throw new ArgumentError('the text of a statement has a NUL character, which PostgreSQL does not take.');
+  if (text.includes('\0') || !text.isWellFormed())
+    throw new ArgumentError(
+      'the text of a statement has a NUL character or half of a surrogate pair, which PostgreSQL does not take.',
+    );
   const given = command.values ?? NO_VALUES;
   const values =
     given.length === 0 ? NO_VALUES : encodeValues({ text, values: given, serializeJson }, isJson);

@@ -3,10 +3,9 @@ import pg from 'pg';
 import { ArgumentError, StatementError } from '../../../errors/errors.js';
 import { arrayLiteral } from './arrays.js';
 import type { ArrayElement } from './arrays.js';
+import { jsonText } from './json-text.js';
+import type { JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
-
-/** Makes the text of a value that is sent as JSON. */
-export type JsonSerializer = (value: unknown) => string;
 
 /** The statement that a value belongs to. */
 export interface Binding {
@@ -58,10 +57,10 @@ function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): 
 
 /** One value, the one at `index`. @throws StatementError for a value that can't be sent. */
 export function encodeValue(binding: Binding, value: unknown, index: number, isJson: boolean): WireValue {
-  if (typeof value === 'string') return value;
   if (value === null || value === undefined) return null;
   try {
-    if (isJson && Array.isArray(value)) return jsonOf(value, binding.serializeJson);
+    if (typeof value === 'string') return wellFormed(value);
+    if (isJson && Array.isArray(value)) return jsonText(value, binding.serializeJson);
     const encoded = encode(value, binding.serializeJson, []);
     return isList(encoded) ? arrayLiteral(encoded) : encoded;
   } catch (cause) {
@@ -85,7 +84,7 @@ function encode(
 ): ArrayElement {
   switch (typeof value) {
     case 'string':
-      return value;
+      return wellFormed(value);
     case 'number':
     case 'bigint':
     case 'boolean':
@@ -97,6 +96,14 @@ function encode(
     default:
       throw new ArgumentError(`it is a ${typeof value}.`);
   }
+}
+
+/** Half of a surrogate pair has no bytes: it would be sent as U+FFFD. */
+function wellFormed(text: string): string {
+  if (text.isWellFormed()) return text;
+  throw new ArgumentError(
+    'it has half of a surrogate pair, as of an emoji that was cut in two. Cut it by Array.from(text), or call toWellFormed().',
+  );
 }
 
 function encodeObject(
@@ -119,67 +126,12 @@ function encodeObject(
   }
   if (value instanceof String || value instanceof Number || value instanceof Boolean)
     return String(value.valueOf());
-  return jsonOf(value, serializeJson);
+  return jsonText(value, serializeJson);
 }
 
 /** What `toPostgres(prepare)` of an object gets of a value, as pg gives it. */
 function flat(encoded: ArrayElement): WireValue {
   return isList(encoded) ? arrayLiteral(encoded) : encoded;
-}
-
-/** JSON shows these as `{}`, or as a part of what they are. They are known in every realm, such as Jest's. */
-const WITHOUT_JSON: Readonly<Record<string, (value: unknown) => boolean>> = {
-  Map: types.isMap,
-  Set: types.isSet,
-  WeakMap: types.isWeakMap,
-  WeakSet: types.isWeakSet,
-  WeakRef: (value) => value instanceof WeakRef,
-  RegExp: types.isRegExp,
-  Error: (value) => value instanceof Error || types.isNativeError(value),
-};
-
-function jsonOf(value: object, serializeJson: JsonSerializer | undefined): string {
-  if (isThenable(value)) throw new ArgumentError('it is a promise. Await it.');
-  // The application's own serializer may know what to do with a Map.
-  if (serializeJson !== undefined) return serializeJson(value);
-  expectData(value);
-  const json: unknown = JSON.stringify(value);
-  if (typeof json !== 'string') throw new ArgumentError('its toJSON() returned nothing that can be sent.');
-  // Whatever JSON drops in silence leaves this behind; so does an empty object, which is then looked at in
-  // vain.
-  if (json.includes('{}')) expectDataInside(value, 0);
-  return json;
-}
-
-function isThenable(value: object): boolean {
-  return 'then' in value && typeof value.then === 'function';
-}
-
-function expectData(value: object): void {
-  if ('toJSON' in value && typeof value.toJSON === 'function') return;
-  const kind = Object.keys(WITHOUT_JSON).find((name) => WITHOUT_JSON[name]?.(value));
-  if (kind === undefined && (isPlain(value) || Object.keys(value).length > 0)) return;
-  const name = (value.constructor as { readonly name?: unknown } | undefined)?.name;
-  throw new ArgumentError(
-    `it is an object of class ${String(kind ?? name)}, which JSON can't hold. ` +
-      `Convert it to a plain object, an array or a string.`,
-  );
-}
-
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Array.isArray(value) || Object.getPrototypeOf(prototype) === null;
-}
-
-/** Deeper than that, JSON.stringify has run out of stack already. */
-const DEEPEST = 5_000;
-
-function expectDataInside(value: unknown, depth: number): void {
-  if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
-  if ('toJSON' in value && typeof value.toJSON === 'function') return;
-  if (isThenable(value)) throw new ArgumentError('a promise is inside it. Await it.');
-  expectData(value);
-  for (const inner of Object.values(value)) expectDataInside(inner, depth + 1);
 }
 
 const MINUTE = 60_000;
