@@ -162,8 +162,8 @@ export class Scope {
   }
 
   /**
-   * Undoes what the unit has written and refuses what `runs` left running: the next run has a transaction of its
-   * own. A caller in a transaction inside the unit has undone its run already. @internal
+   * Undoes what the unit has written and refuses what `runs` left running: the next run has a transaction
+   * of its own. A caller in a transaction inside the unit has undone its run already. @internal
    *
    * @returns false where `runs` go on
    */

@@ -18,7 +18,7 @@ export function followMessages(wrappers: readonly Wrapper[]): void {
   }
 }
 
-/** Follows each run of the routes that another interceptor may run again; a route without one pays nothing. */
+/** Follows each run of the routes that have another interceptor; a route without one pays nothing. */
 export function followRoutes(wrappers: readonly Wrapper[], config: ApplicationConfig): void {
   const isEach =
     config.getGlobalRequestInterceptors().length > 0 ||

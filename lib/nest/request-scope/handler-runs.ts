@@ -17,9 +17,9 @@ export function unfollowRuns(context: FollowedContext, execution: HandlerExecuti
 }
 
 /**
- * The innermost interceptor of a handler: sees each of its runs, where the one that ends the unit of work sees
- * only what other interceptors, such as one with `retry()`, make of them. Keeps nothing: it stands on the method
- * for all applications of the process.
+ * The innermost interceptor of a handler: sees each of its runs, where the one that ends the unit of work
+ * sees only what other interceptors, such as one with `retry()`, make of them. Keeps nothing: it stands on
+ * the method for all applications of the process.
  */
 export const HANDLER_RUNS: NestInterceptor = {
   async intercept(context: FollowedContext, next: CallHandler): Promise<Observable<unknown>> {

@@ -42,7 +42,14 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-describe.each(ADAPTERS)('DatabaseExceptionFilter on %s', (_adapter, createAdapter) => {
+const byContainer = { providers: [{ provide: APP_FILTER, useClass: DatabaseExceptionFilter }] };
+
+describe.each(
+  ADAPTERS.flatMap(([adapter, create]) => [
+    [adapter, 'APP_FILTER', create, byContainer] as const,
+    [adapter, 'new', create, {}] as const,
+  ]),
+)('DatabaseExceptionFilter on %s by %s', (_adapter, way, createAdapter, provided) => {
   let running: RunningApp;
 
   beforeAll(async () => {
@@ -50,9 +57,12 @@ describe.each(ADAPTERS)('DatabaseExceptionFilter on %s', (_adapter, createAdapte
       {
         imports: [DatabaseModule.forRoot({ url: database.url })],
         controllers: [Statements],
-        providers: [{ provide: APP_FILTER, useClass: DatabaseExceptionFilter }],
+        ...provided,
       },
       createAdapter(),
+      (app) => {
+        if (way === 'new') app.useGlobalFilters(new DatabaseExceptionFilter());
+      },
     );
   });
   afterAll(() => running.close());
@@ -71,6 +81,7 @@ describe.each(ADAPTERS)('DatabaseExceptionFilter on %s', (_adapter, createAdapte
   ])('answers %s with %i and the code of the error, without its statement', async (name, status, code) => {
     const response = await fetch(`${running.url}/${name}`);
     expect(response.status).toBe(status);
+    expect(response.headers.get('retry-after')).toBe(status === 503 ? '1' : null);
     expect(await response.json()).toEqual({ statusCode: status, message: expect.any(String), code });
   });
 

@@ -21,9 +21,11 @@ export interface RunningApp {
 export async function startApp(
   metadata: ModuleMetadata,
   adapter: AbstractHttpAdapter = new ExpressAdapter(),
+  prepare: (app: INestApplication) => void = () => undefined,
 ): Promise<RunningApp> {
   const testing = await Test.createTestingModule(metadata).compile();
   const app = testing.createNestApplication(adapter, { logger: false });
+  prepare(app);
   await app.listen(0, '127.0.0.1');
   const address = app.getHttpServer().address() as { port: number };
   return {
