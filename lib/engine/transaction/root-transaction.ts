@@ -183,7 +183,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
     this.host.invalidate(error);
     await this.end('cancelled');
-    if (!wasSent) return error;
+    // A server that has become read-only is left, and it has said that nothing is stored.
+    if (!wasSent || (error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION)) return error;
     return new CommitOutcomeUnknownError(
       `the connection was lost during COMMIT of the transaction started at ${this.origin}: the data is stored or it is ` +
         `not. Read it back before you repeat the work.`,
@@ -200,6 +201,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     );
   }
 }
+
+const READ_ONLY_TRANSACTION = '25006';
 
 /** The server answered COMMIT with an error and lives: nothing is stored, for certain. */
 function isRefusal(error: unknown): boolean {

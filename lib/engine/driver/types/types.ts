@@ -101,8 +101,8 @@ function addJson(
 /**
  * Adds what the database says of the names that only it knows.
  *
- * @throws ArgumentError for a name that it does not have, for one type under two names, and for a domain, whose
- * values arrive as those of its base type.
+ * @throws ArgumentError for a name that it does not have, for one type under two names, and for a domain,
+ * whose values arrive as those of its base type.
  */
 export function completeTypes(types: ResolvedTypes, entries: readonly TypeEntry[]): ResolvedTypes {
   const scalars = new Map(types.scalars);

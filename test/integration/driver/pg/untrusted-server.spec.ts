@@ -9,6 +9,7 @@ import {
   ConnectionLostError,
 } from 'nest-async-engine/engine';
 import { once } from 'node:events';
+import { inspect } from 'node:util';
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -191,6 +192,9 @@ describe('behind the login', () => {
 
   const head = [says.parseComplete(), says.bindComplete()];
   const described = [...head, says.rowDescription({ a: 25 })];
+  const { int16, int32 } = says;
+  const row = (...parts: readonly Buffer[]): Buffer => says.message('D', ...parts);
+  const column = says.rowDescription({ a: 25 }).subarray(7);
   it.each<[string, readonly Buffer[]]>([
     ['a row of 3 GB', [...described, Buffer.from([0x44, 0xb2, 0xd0, 0x5e, 0x00])]],
     ['an error without an end', [says.message('E', Buffer.from('SERROR'))]],
@@ -199,6 +203,17 @@ describe('behind the login', () => {
     [
       'two answers to one statement',
       [...described, says.dataRow(['x']), says.commandComplete('SELECT 1'), says.oneRow('y')],
+    ],
+    ['a row with more values than columns', [...described, says.dataRow(['x', 'y'])]],
+    ['a row with fewer values than columns', [...described, says.dataRow([])]],
+    ['a value that is longer than its row', [...described, row(int16(1), int32(2), Buffer.from('x'))]],
+    ['a row with bytes behind its last value', [...described, row(int16(1), int32(1), Buffer.from('xy'))]],
+    ['a value of a negative length', [...described, row(int16(1), int32(-2))]],
+    ['a row that ends inside of a length', [...described, row(int16(1), int16(0))]],
+    ['a row without a count', [...described, row()]],
+    [
+      'a row that does not fit, of two columns of one name',
+      [...head, says.message('T', int16(2), column, column), says.dataRow(['x'])],
     ],
   ])('%s is an InterfaceError for its caller, and the next session works', async (_, answer) => {
     let isWrong = true;
@@ -211,6 +226,121 @@ describe('behind the login', () => {
     isWrong = false;
     expect(await engine.scalar(text('SELECT 1'))).toBe('right');
   });
+});
+
+describe('a flight that is answered in parts', () => {
+  it('ends the session where a statement was run behind one that had failed', async () => {
+    let isWrong = true;
+    const { engine } = await meet({
+      onData: (socket) =>
+        write(
+          ...(isWrong
+            ? [
+                says.error('42P01', 'no such table'),
+                says.commandComplete('INSERT 0 1'),
+                says.readyForQuery('I'),
+              ]
+            : [says.oneRow('right')]),
+        )(socket),
+    });
+    const failure = await failureOf(
+      engine.transaction(() => engine.execute(text('INSERT INTO t VALUES (1)'))),
+    );
+    expect(failure).toMatchObject({
+      connectionInvalidated: true,
+      message: expect.stringContaining('was run behind one that had failed (INSERT 0 1)'),
+    });
+    isWrong = false;
+    expect(await engine.scalar(text('SELECT 1'))).toBe('right');
+  });
+});
+
+describe('a plan that is stale under each name', () => {
+  const nameIn = (bytes: Buffer): string => {
+    const start = bytes.indexOf('P') + 5;
+    return bytes.toString('latin1', start, bytes.indexOf(0, start));
+  };
+
+  it('is run without a name, and so from then on', async () => {
+    const names: string[] = [];
+    const stale = says.message(
+      'E',
+      ...['SERROR', 'C0A000', 'Mcached plan must not change result type', 'RRevalidateCachedQuery', ''].map(
+        says.text,
+      ),
+    );
+    const { engine } = await meet({
+      onData: (socket, bytes) => {
+        if (bytes[0] !== 0x50) return;
+        names.push(nameIn(bytes));
+        const answer = names.at(-1) === '' ? [says.oneRow('right')] : [stale, says.readyForQuery('I')];
+        write(...answer)(socket);
+      },
+    });
+    const read = text('SELECT a FROM t FOR UPDATE');
+    expect(await engine.scalar(read)).toBe('right');
+    const count = names.length;
+    expect(names.filter((name) => name !== '').length).toBeLessThanOrEqual(2);
+    expect(await engine.scalar(read)).toBe('right');
+    expect(names.slice(count)).toEqual(['']);
+  });
+});
+
+describe('what a client shows', () => {
+  it('has no private key, whoever prints the client or what events tell of it', async () => {
+    const { cert, serverKey } = { cert: certificates.server, serverKey: certificates.serverKey };
+    const { engine } = await meet(
+      { certificate, onData: (socket) => write(says.oneRow('x'))(socket) },
+      `sslmode=require&sslcert=${encodeURIComponent(cert)}&sslkey=${encodeURIComponent(serverKey)}`,
+    );
+    const told: unknown[] = [];
+    for (const event of ['connect', 'checkout', 'checkin'] as const)
+      engine.on(event, (...facts: unknown[]) => void told.push(facts));
+    await using pooled = await engine.rawConnection();
+    const secret = certificate.key.split('\n')[1] ?? 'none';
+    for (const shown of [pooled.driverConnection, pooled, engine, engine.pool, ...told]) {
+      expect(inspect(shown, { depth: 20, maxArrayLength: null, maxStringLength: null })).not.toContain(
+        secret,
+      );
+      expect(jsonOf(shown)).not.toContain(secret);
+    }
+    expect(told.length).toBeGreaterThan(0);
+  });
+
+  /** As loggers make it, which leave out what they have seen. */
+  function jsonOf(value: unknown): string {
+    const seen = new Set<unknown>();
+    return (
+      JSON.stringify(value, (_key, part: unknown) => {
+        if (typeof part === 'bigint' || (typeof part === 'object' && seen.has(part))) return undefined;
+        seen.add(part);
+        return part;
+      }) ?? ''
+    );
+  }
+});
+
+it('application_name leaves with the startup message, also with pgbouncer: true', async () => {
+  const { engine, server } = await meet({ onData: write(says.oneRow('x')) }, '', {
+    pgbouncer: true,
+    applicationName: 'orders',
+  });
+  expect(await engine.scalar(text('SELECT 1'))).toBe('x');
+  expect(server.heard[0]?.includes('application_name\0orders\0')).toBe(true);
+});
+
+it('a statement of more than 1 GB is refused before anything of it is sent, and the session works on', async () => {
+  const { engine, server } = await meet({ onData: write(says.oneRow('x')) });
+  expect(await engine.scalar(text('SELECT 1'))).toBe('x');
+  const heard = server.heard.length;
+  // Zeros that nothing reads take no memory.
+  const part = Buffer.alloc(130_000_000);
+  const failure = await failureOf(
+    engine.execute({ text: 'SELECT 2', values: Array.from({ length: 9 }, () => part) }),
+  );
+  expect(failure).toMatchObject({ message: expect.stringContaining('longer than the 1 GB') });
+  expect(server.heard).toHaveLength(heard);
+  expect(await engine.scalar(text('SELECT 1'))).toBe('x');
 });
 
 describe('socketTimeout', () => {
