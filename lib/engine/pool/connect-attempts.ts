@@ -1,7 +1,7 @@
 import { DBAPIError } from '../errors/errors.js';
 import type { WaitingLine } from './waiting-line.js';
 
-/** An attempt that takes longer than this, in ms, counts only for callers that have waited as long. */
+/** An attempt that takes longer than this, in ms, counts only for callers that came before it was started. */
 const YOUNG = 100;
 /** How long a pool waits before it asks a full server for one more connection, in ms. */
 const FULL_PAUSE = 1_000;
@@ -45,8 +45,13 @@ export class ConnectAttempts {
     if (this.#open.size === 0) return 0;
     const limit = performance.now() - YOUNG;
     let old = 0;
-    for (const { startedAt } of this.#open) if (startedAt <= limit) old += 1;
-    return this.#open.size - old + line.countJoinedUntil(limit, old);
+    let latest = 0;
+    for (const { startedAt } of this.#open) {
+      if (startedAt > limit) continue;
+      old += 1;
+      latest = Math.max(latest, startedAt);
+    }
+    return this.#open.size - old + line.countJoinedUntil(latest, old);
   }
 
   /** Milliseconds until another attempt may begin; undefined: not before one of those under way has ended. */
