@@ -84,11 +84,12 @@ describe('the end of an engine', () => {
   it('comes to all that drain() finds on loan, whether or not they give back by themselves', async () => {
     const engine = engineWith({ poolSize: 6 });
     const work = Array.from({ length: 5 }, () => engine.execDriverSql('SELECT pg_sleep(20)'));
+    const settled = Promise.allSettled(work);
     const holder = await engine.connect();
     await holder.execute(one);
     await eventually(() => expect(engine.pool.checkedOut()).toBe(6));
     await engine.drain(20);
-    expect((await Promise.allSettled(work)).map(({ status }) => status)).toEqual(work.map(() => 'rejected'));
+    expect((await settled).map(({ status }) => status)).toEqual(work.map(() => 'rejected'));
     await eventually(async () => expect(await database.sessions()).toEqual([]));
     await holder.close();
   });
