@@ -34,8 +34,13 @@ export const SESSION_TAGS: ReadonlySet<string> = new Set([...BY_TAG.keys(), 'DEA
 const LOCAL_SET = /^\s*SET\s+(?:LOCAL|TRANSACTION|CONSTRAINTS)\b/i;
 /** A cursor that outlives its transaction. */
 const HELD_CURSOR = /\bWITH\s+HOLD\b/i;
-const WORTH_A_LOOK = /set_config|pg_(?:try_)?advisory_lock|\btemp(?:orary)?\b|\bpg_temp\b/i;
-const SET_CONFIG = /\bset_config\s*\(/gi;
+const WORTH_A_LOOK =
+  /set_config|pg_(?:try_)?advisory_lock|\btemp(?:orary)?\b|\bpg_temp\b|\bpg_settings\b|\bDO\b/i;
+const SET_CONFIG = /\bset_config"?\s*\(/gi;
+/** A view that takes updates. */
+const SETTINGS_UPDATE = /\bupdate\s+(?:pg_catalog\s*\.\s*)?pg_settings\b/i;
+/** Its commands have no tags of their own. `ON CONFLICT DO` is none. */
+const BLOCK = /\bDO\s+(?:LANGUAGE\s+\w+\s+)?[$']/i;
 const LOCAL_CONFIG = /,\s*true\s*\)/gi;
 
 /** Reported parameters that change without the borrower, or that no RESET brings back. */
@@ -54,7 +59,10 @@ export function changesOf(text: string): readonly SessionChange[] {
   if (!WORTH_A_LOOK.test(text)) return NOTHING;
   const changes: SessionChange[] = [];
   const calls = text.match(SET_CONFIG)?.length ?? 0;
-  if (calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
+  const isBlock = BLOCK.test(text);
+  const isSet = SETTINGS_UPDATE.test(text) || (isBlock && /(?:SET|EXECUTE)/i.test(text));
+  if (isSet || calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
+  if (isBlock && /(?:LISTEN|EXECUTE)/i.test(text)) changes.push('channels');
   if (/pg_(?:try_)?advisory_lock/i.test(text)) changes.push('locks');
   if (/\btemp(?:orary)?\b|\bpg_temp\b/i.test(text) && /\b(?:create|into)\b/i.test(text))
     changes.push('temporary');

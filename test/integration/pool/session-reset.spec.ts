@@ -2,6 +2,7 @@ import { createAsyncEngine, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions, PooledConnection } from 'nest-async-engine/engine';
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { changesOf } from '../../../lib/engine/driver/session-changes.js';
 import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
 
@@ -93,6 +94,18 @@ const leftovers: readonly (readonly [string, string, string])[] = [
     'SELECT pg_try_advisory_lock_shared(7)',
     "SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
   ],
+  ['"set_config"', `SELECT "set_config"('work_mem', '123456', false)`, 'SHOW work_mem'],
+  [
+    'UPDATE pg_settings',
+    "UPDATE pg_settings SET setting = '123456' WHERE name = 'work_mem'",
+    'SHOW work_mem',
+  ],
+  ['SET in a DO block', 'DO $$ BEGIN SET work_mem = 123456; END $$', 'SHOW work_mem'],
+  [
+    'LISTEN in a DO block',
+    'DO $$ BEGIN LISTEN news; END $$',
+    'SELECT count(*)::int FROM pg_listening_channels()',
+  ],
   ['DISCARD ALL', 'DISCARD ALL', 'SHOW application_name'],
   ['RESET ALL', 'RESET ALL', 'SHOW application_name'],
   ['RESET', 'RESET application_name', 'SHOW application_name'],
@@ -119,7 +132,7 @@ describe.each([
   it.each(leftovers)('%s is undone, and the session is kept', async (what, leave, question) => {
     if (what === 'DISCARD ALL' && (way.includes('transaction') || way.includes('Async'))) return;
     // pg's own client does not tell its statements, but for their tags and the parameters they change.
-    const isUnseen = /set_config|temp|advisory/i.test(leave);
+    const isUnseen = /set_config|pg_settings|temp|advisory|DO /i.test(leave);
     if (way.includes('client') && isUnseen) return;
     const engine = engineWith({ applicationName: 'orders', logger: silent });
     const before = await engine.execDriverSql(question).scalar();
@@ -128,6 +141,10 @@ describe.each([
     expect(await engine.execDriverSql(question).scalar()).toEqual(before);
     expect(await processOf(engine)).toBe(process);
   });
+});
+
+it('an upsert is no DO block: its session is clean', () => {
+  expect(changesOf('INSERT INTO t VALUES ($1) ON CONFLICT (id) DO UPDATE SET v = $1')).toEqual([]);
 });
 
 const silent = { log() {}, warn() {}, error() {}, debug() {}, verbose() {} };
