@@ -46,7 +46,7 @@ export type { Lease, ScopeCommit, ScopeOptions } from './ambient/scope.js';
 export { NestedTransaction } from './transaction/nested-transaction.js';
 export { RootTransaction } from './transaction/root-transaction.js';
 export type { Transaction } from './transaction/transaction.js';
-export type { TransactionState } from './transaction/transaction.js';
+export type { TransactionState } from './transaction/transaction-state.js';
 export type { TransactionHook } from './transaction/hooks.js';
 export type { IsolationLevel, TransactionOptions } from './transaction/isolation.js';
 export type { TypeOptions, TypeParser } from './driver/types/types.js';

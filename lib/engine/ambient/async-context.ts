@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import type { Scope, ScopeContext } from './scope.js';
 import type { UnitOfWork } from './unit-of-work.js';
@@ -113,8 +114,9 @@ export class AmbientContext implements ScopeContext {
     return this.run(new ContextFrame({ parent: this.current, holds: connection }), work);
   }
 
-  /** Runs `work` with `transaction` as the active one; what `work` leaves running is refused after its end. */
+  /** Runs `work` with `transaction` as the active one; what it leaves running is refused after its end. */
   async runInside<T>(transaction: AsyncTransaction, work: () => Promise<T>): Promise<T> {
+    expectFunction('transaction.within()', work);
     const parent = this.current;
     const frame = new ContextFrame({ parent, scope: parent?.openScope, transaction });
     try {

@@ -26,7 +26,7 @@ export interface ScopeOptions {
   readonly label?: string | undefined;
   /** Default `onSuccess`. */
   readonly commit?: ScopeCommit | undefined;
-  /** For the scope's own connection. A function is asked once, by its first statement, which awaits a promise. */
+  /** For the scope's own connection. Its first statement asks a function once, and awaits a promise. */
   readonly connection?: ExecutionOptions | LateOptions | undefined;
   /** The object that opened the scope, for code that finds the scope later. */
   readonly owner?: object | undefined;

@@ -9,17 +9,16 @@ import type {
   Portal,
   ServerStatus,
 } from '../driver/driver.js';
-import { NotStartedError, QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
-import { classifyFailure } from '../execution/connection-observer.js';
+import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
+import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandTarget } from '../execution/invocation.js';
 import { Mutex } from '../util/mutex.js';
 import { SharedWait } from '../util/shared-wait.js';
 import { reportError } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
-import { connectionClosed } from '../transaction/transaction-errors.js';
+import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
-import type { ConnectionObserver } from '../execution/connection-observer.js';
 
 /**
  * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
@@ -40,12 +39,6 @@ type Send<T> = (
   control: readonly Control[],
   options: CommandOptions | undefined,
 ) => Promise<T>;
-
-function notStarted(): NotStartedError {
-  return new NotStartedError(
-    'this AsyncConnection has not been started. Await start(), or take one from engine.connect().',
-  );
-}
 
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the

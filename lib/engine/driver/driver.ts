@@ -120,8 +120,8 @@ export interface DriverConnection {
   readonly processId: number | undefined;
   readonly status: ServerStatus;
   /**
-   * How often a transaction has ended, whoever ended it; absent where that is not seen. Told by the status, and
-   * by the tags of statements that begin the next one at once.
+   * How often a transaction has ended, whoever ended it; absent where that is not seen. Told by the status,
+   * and by the tags of statements that begin the next one at once.
    */
   readonly transactionEnds?: number | undefined;
   /** False once the session is lost or closed. */

@@ -1,4 +1,5 @@
 import {
+  NotStartedError,
   IllegalStateError,
   InternalError,
   NestedScopeBusyError,
@@ -93,5 +94,12 @@ export function streamIsOpen(origin: string): IllegalStateError {
   return new IllegalStateError(
     `a stream is open on this AUTOCOMMIT connection (started at ${origin}), in a transaction of its own: read it to its ` +
       `end or close it first, or run this on another connection.`,
+  );
+}
+
+/** The connection was used before its start. */
+export function notStarted(): NotStartedError {
+  return new NotStartedError(
+    'this AsyncConnection has not been started. Await start(), or take one from engine.connect().',
   );
 }

@@ -1,34 +1,15 @@
 import type { Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
-import { expectFunction } from '../util/argument.js';
 import { CallSite } from '../util/call-site.js';
 import { isWrite } from './command-tag.js';
 import { Deadline, eitherSignal, untilAborted } from './deadline.js';
-import { TransactionHooks } from './hooks.js';
-import type { TransactionHook } from './hooks.js';
+import { TransactionHooks, type TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
-
-/**
- * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others.
- * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the
- * server.
- */
-export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
-
-/** True: it has not ended. */
-function isLive(state: TransactionState): boolean {
-  return state === 'pending' || state === 'active' || state === 'failed';
-}
-
-/** Why an end can only be a rollback. `isExpected`: it was asked for, so that nothing is thrown for it. */
-export interface RollbackReason {
-  readonly cause: unknown;
-  readonly isExpected: boolean;
-}
+import { isLive, type RollbackReason, type TransactionState } from './transaction-state.js';
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
@@ -225,7 +206,8 @@ export abstract class Transaction<Connection = unknown> {
 
   /**
    * Runs `work` with this transaction as the active one: what it runs through the engine, and in
-   * `@Transactional` methods, is part of it. The transaction goes on when `work` has ended; its owner commits it.
+   * `@Transactional` methods, is part of it. The transaction goes on when `work` has ended: its owner commits
+   * it.
    *
    * @throws TransactionEndedError when the transaction has ended.
    *
@@ -237,7 +219,6 @@ export abstract class Transaction<Connection = unknown> {
    * ```
    */
   async within<T>(work: () => Promise<T>): Promise<T> {
-    expectFunction('transaction.within()', work);
     this.expectUsable();
     return await this.host.inside(this, work);
   }

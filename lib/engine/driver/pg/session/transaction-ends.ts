@@ -9,7 +9,7 @@ const ROLLBACK_AND_CHAIN = /\b(?:ROLLBACK|ABORT)(?:\s+(?:WORK|TRANSACTION))?\s+A
  */
 export class TransactionEnds {
   #count = 0;
-  /** A ROLLBACK was answered since the session was last ready: a BEGIN behind it means that it was no ROLLBACK TO. */
+  /** A ROLLBACK was answered since the session was last ready: before a BEGIN, it is no ROLLBACK TO. */
   #hasRolledBack = false;
 
   get count(): number {

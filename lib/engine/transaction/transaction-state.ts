@@ -1,0 +1,17 @@
+/**
+ * `pending`: nothing was sent yet. `failed`: a statement failed and the server refuses all others.
+ * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the
+ * server.
+ */
+export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
+
+/** True: it has not ended. */
+export function isLive(state: TransactionState): boolean {
+  return state === 'pending' || state === 'active' || state === 'failed';
+}
+
+/** Why an end can only be a rollback. `isExpected`: it was asked for, so that nothing is thrown for it. */
+export interface RollbackReason {
+  readonly cause: unknown;
+  readonly isExpected: boolean;
+}
