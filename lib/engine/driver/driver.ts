@@ -107,6 +107,8 @@ export interface CommandOptions {
    * are stored together or not at all, whatever is between here and the server. Default false.
    */
   readonly isAtomic?: boolean | undefined;
+  /** True: `executeMany()` runs each command as it is and gives a result for each. Default false. */
+  readonly isBatch?: boolean | undefined;
 }
 
 /**

@@ -3,6 +3,8 @@ import { ArgumentError, AsyncMethodRequiredError, StatementError } from '../erro
 import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
+import { BatchObserver, resultsOf } from './batch-observer.js';
+import { StatementBatch } from './statement-batch.js';
 import type { StatementParameters } from './invocation.js';
 import { ignoreRejection } from '../util/option-rule.js';
 import { describeValue } from '../util/describe-value.js';
@@ -11,6 +13,7 @@ import { AsyncResult } from '../result/async-result.js';
 import type { AsyncScalarResult } from '../result/async-result.js';
 import { PendingResult } from '../result/pending-result.js';
 import type { PendingView } from '../result/pending-result.js';
+import { CursorResult } from '../result/cursor-result.js';
 import type { ScalarResult } from '../result/cursor-result.js';
 import type { ObservedAnswer } from '../result/row-buffer.js';
 import type { StreamSource } from '../result/stream-source.js';
@@ -117,6 +120,30 @@ export abstract class Executor {
   }
 
   /**
+   * Sends several statements in one flight and gives a result for each, in their order. They are stored
+   * together or not at all: the first that fails ends the batch, as in a transaction, and those behind it do
+   * not run. Values are in the statements: `text(…).bindparams({…})` or sql``. An empty list gives none.
+   *
+   * @throws what `execute()` throws, for the statement that failed.
+   *
+   * @example
+   * ```ts
+   * const [users, orders] = await connection.batch([
+   *   sql<{ name: string }>`SELECT name FROM users WHERE id = ${id}`,
+   *   sql<{ total: number }>`SELECT total FROM orders WHERE user_id = ${id}`,
+   * ]);
+   * console.log(users.one().name, orders.all());
+   * ```
+   */
+  async batch<Rows extends readonly unknown[] | []>(
+    statements: { readonly [Index in keyof Rows]: Executable<Rows[Index]> },
+    options?: StatementOptions,
+  ): Promise<{ -readonly [Index in keyof Rows]: CursorResult<Rows[Index]> }> {
+    const results = await sendBatch(this.#runner(), expectStatements(statements), options);
+    return results.map((result) => new CursorResult(result)) as never;
+  }
+
+  /**
    * Sends SQL with `$1` placeholders as it is. A list whose every element is a list is an executemany, one
    * execution for each of them; so the only value of a statement, where it is an array, is written `[[[1,
    * 2]]]`.
@@ -180,12 +207,52 @@ export function sendStatement(runner: StatementRunner, call: StatementCall): Pro
 
 /** The time of the statement begins anew once the options are known: they may say another one. */
 async function sendSettled(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
-  const { options = {} } = call;
+  await settle(runner, call.options);
+  return await sendStatement(runner, call);
+}
+
+async function settle(runner: StatementRunner, options: StatementOptions = {}): Promise<void> {
   checkStatementOptions(options);
   await new StatementTimeout(options.timeout, options.signal).during(async (signal) =>
     runner.settle?.(signal),
   );
-  return await sendStatement(runner, call);
+}
+
+function expectStatements(statements: unknown): readonly Executable<unknown>[] {
+  if (Array.isArray(statements)) return statements;
+  throw new ArgumentError(`batch() must be given a list of statements; got ${describeValue(statements)}.`);
+}
+
+async function sendBatch(
+  runner: StatementRunner,
+  statements: readonly Executable<unknown>[],
+  given: StatementOptions | undefined,
+): Promise<readonly ObservedAnswer[]> {
+  try {
+    const settling = runner.settle?.();
+    if (settling !== undefined) {
+      ignoreRejection(settling);
+      await settle(runner, given);
+    }
+    const options = optionsOf(runner, given);
+    expectBuffered(options);
+    if (statements.length === 0) return [];
+    const parts = statements.map((statement) => streamed(runner, { statement, options: given }));
+    const invocation = new Invocation(
+      new StatementBatch(parts.map(({ command }) => command)),
+      undefined,
+      options,
+      undefined,
+    );
+    const observers = parts.flatMap(({ observer }) => observer ?? []);
+    const observer = observers.length === parts.length ? new BatchObserver(observers) : undefined;
+    invocation.observer = observer;
+    const results = resultsOf(await runner.send(invocation));
+    const told = observer?.finishEach(results) ?? [];
+    return results.map((result, index) => ({ ...result, onFetch: told[index] }));
+  } catch (error) {
+    throw mapError(runner, error);
+  }
 }
 
 async function sendObserved(

@@ -12,6 +12,7 @@ import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
+import { StatementBatch } from './statement-batch.js';
 import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
 import { refuseTransactionControl } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';
@@ -22,6 +23,11 @@ import { StatementTimeout } from './statement-timeout.js';
 
 /** One set of values, or many for an executemany. */
 export type StatementParameters = Parameters | readonly Parameters[];
+
+/** What a batch comes to: a result for each of its statements. */
+export interface BatchAnswer extends CommandResult {
+  readonly each?: readonly CommandResult[];
+}
 
 /** Where an invocation is sent: a session, or a connection's borrowed one. */
 export type CommandTarget = Pick<DriverConnection, 'execute' | 'executeMany'>;
@@ -47,6 +53,8 @@ export class Invocation {
   observer: CommandObserver | undefined;
   /** Set where an executemany has no transaction around it, and is stored as a whole. */
   isAtomic = false;
+  /** True: its commands are statements of their own, each with a result. */
+  readonly #isBatch: boolean;
   readonly #limit: StatementTimeout | undefined;
 
   constructor(
@@ -56,10 +64,11 @@ export class Invocation {
     cache: CompiledCache | undefined,
   ) {
     this.options = options;
+    this.#isBatch = statement instanceof StatementBatch;
     const { timeout, signal, prepare } = options;
     if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
     const compiled = compile(statement, parameters, options, cache);
-    if (compiled[0] !== undefined) refuseTransactionControl(compiled[0].text);
+    for (const { text } of this.#isBatch ? compiled : compiled.slice(0, 1)) refuseTransactionControl(text);
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
   }
 
@@ -117,6 +126,7 @@ export class Invocation {
 
   /** Parameter sets that are made ready at a time. */
   get pageSize(): number {
+    if (this.#isBatch) return this.commands.length;
     return this.options.insertmanyvaluesPageSize ?? DEFAULT_PAGE_SIZE;
   }
 
@@ -125,14 +135,14 @@ export class Invocation {
     target: CommandTarget,
     control: readonly Control[],
     options: CommandOptions | undefined,
-  ): Promise<CommandResult> {
-    return merge(
-      await target.executeMany(control, commands, {
-        ...options,
-        pageSize: this.pageSize,
-        isAtomic: this.isAtomic,
-      }),
-    );
+  ): Promise<BatchAnswer> {
+    const results = await target.executeMany(control, commands, {
+      ...options,
+      pageSize: this.pageSize,
+      isAtomic: this.isAtomic,
+      isBatch: this.#isBatch,
+    });
+    return this.#isBatch ? { ...merge(results), each: results } : merge(results);
   }
 
   /**
@@ -159,6 +169,7 @@ function compile(
   cache: CompiledCache | undefined,
 ): readonly Command[] {
   if (statement instanceof ParameterBatch) return compileBatch(statement);
+  if (statement instanceof StatementBatch) return statement.commands;
   return isMany(parameters)
     ? compileMany(statement, expectSets(parameters), cache, options.schemaTranslateMap)
     : [compileOne(statement, parameters, options, cache)];

@@ -145,7 +145,8 @@ export class PgConnection implements DriverConnection {
   ): Promise<CommandResult[]> {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
-    const executemany = Executemany.of(commands, this.#context.serializeJson);
+    const executemany =
+      options?.isBatch === true ? undefined : Executemany.of(commands, this.#context.serializeJson);
     const isAtomic = options?.isAtomic === true && this.#isOutside(control);
     const pageSize = options?.pageSize ?? commands.length;
     const many = executemany && { executemany, pageSize };
