@@ -100,6 +100,10 @@ describe('errors', () => {
     const error = await failureOf(engine.execute(builder));
     expect(error).toBeInstanceOf(StatementError);
     expect(String(error)).toContain('broken builder');
+    const missing = await failureOf(engine.execute(text('SELECT :never AS n')));
+    expect(missing).toBeInstanceOf(StatementError);
+    expect((missing as StatementError).statement).toMatch(/^SELECT .* AS n$/);
+    expect(String(missing)).toMatch(/never[\s\S]*SELECT .* AS n/);
   });
 
   it('EX-48: refused on connect is an OperationalError that invalidates nothing', async () => {

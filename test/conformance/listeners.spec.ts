@@ -53,6 +53,7 @@ describe('what an engine and a connection show', () => {
 
   it('AE-23: the dialect of its engine, and the server’s default level', async () => {
     await engine.connect(async (connection) => {
+      expect(connection.engine).toBe(engine);
       expect(connection.dialect).toBe(engine.dialect);
       expect(await connection.defaultIsolationLevel).toBe('READ COMMITTED');
     });

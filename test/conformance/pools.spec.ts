@@ -13,6 +13,7 @@ import {
 } from 'nest-async-engine/engine';
 import type { AsyncEngine, PoolClass, PoolOptions } from 'nest-async-engine/engine';
 import { failureOf } from '../support/items.js';
+import { eventually } from '../support/process/barrier.js';
 import { figures, UsersTable } from './support/users.js';
 
 let users: UsersTable;
@@ -76,6 +77,7 @@ describe('dispose()', () => {
     expect(engine.pool).not.toBe(before);
     expect(engine.pool.checkedIn()).toBe(0);
     expect(before.checkedIn()).toBe(0);
+    await eventually(async () => expect(await users.database.sessions()).toEqual([]));
   });
 
   it('AE-37: with close: false leaves the idle connections of the former pool open', async () => {

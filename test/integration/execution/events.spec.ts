@@ -295,6 +295,21 @@ describe('transactions', () => {
     expect(names).toEqual([undefined, 'nae_savepoint_1', undefined, 'nae_savepoint_2']);
   });
 
+  it.each(['commit', 'rollback'] as const)(
+    'X-13: a savepoint in which nothing ran has no name at its %s either',
+    async (end) => {
+      const names: (string | undefined)[] = [];
+      const note = ({ name }: SavepointEvent<AsyncConnection>): void => void names.push(name);
+      engine.on('savepoint', note).on('rollbackSavepoint', note).on('releaseSavepoint', note);
+      await engine.begin(async (connection) => {
+        await connection.execute(insert('a'));
+        const nested = await connection.beginNested();
+        await nested[end]();
+      });
+      expect(names).toEqual([undefined, undefined]);
+    },
+  );
+
   it.each([true, false])(
     'TX-05: a failed savepoint is told of once, then the commit (undone before: %s)',
     async (isUndone) => {
