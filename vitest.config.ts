@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
     include: ['test/**/*.spec.ts', 'sample/*/test/**/*.spec.ts'],
+    exclude: ['**/node_modules/**', 'test/consumers/**'],
     globalSetup: ['test/support/global-setup.ts'],
     // Nest takes half a second to import: one module graph per worker, not per file.
     isolate: false,

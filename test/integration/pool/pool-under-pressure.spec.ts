@@ -44,7 +44,7 @@ describe('callers that wait', () => {
     await Promise.all(waiting);
   });
 
-  it('wait for the connections that the pool has where the server takes no more, and that is said once', async () => {
+  it('wait for the connections that the pool has where the server takes no more, and that is said once a pause', async () => {
     await database.query("DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 3");
     const url = new URL(database.url);
     url.username = 'few';
@@ -54,7 +54,10 @@ describe('callers that wait', () => {
     const engine = engineWith({ poolSize: 10, logger }, url.href);
     const answers = Array.from({ length: 40 }, () => engine.execDriverSql('SELECT pg_sleep(0.01)'));
     expect((await Promise.allSettled(answers)).filter(({ status }) => status === 'rejected')).toEqual([]);
-    expect(lines.filter((line) => line.includes('takes no more connections'))).toHaveLength(1);
+    const said = lines.filter((line) => line.includes('takes no more connections')).length;
+    expect(said).toBeGreaterThan(0);
+    // A pause is a second; the answers take a part of one where the machine is not busy.
+    expect(said).toBeLessThan(5);
   });
 
   it('while the engine is disposed go on with the next pool', async () => {
