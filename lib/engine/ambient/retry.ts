@@ -36,8 +36,8 @@ const MOST_CAUSES = 10;
 
 /**
  * Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization),
- * 40P01 (deadlock) and a prepared statement that a migration made invalid. An error that wraps such a one counts as
- * well: the statement's error may have been caught, so that the COMMIT failed.
+ * 40P01 (deadlock) and a prepared statement that a migration made invalid. An error that wraps such a one
+ * counts as well: the statement's error may have been caught, so that the COMMIT failed.
  */
 export function isRetryable(error: unknown): boolean {
   return withCauses(error).some((each) => {

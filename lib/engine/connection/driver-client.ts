@@ -47,6 +47,7 @@ export interface DriverClient {
   query<R = Row>(query: string | DriverQuery, values?: readonly unknown[]): Promise<DriverQueryResult<R>>;
   /** The same, answered to a callback. */
   query<R = Row>(query: string | DriverQuery, values: readonly unknown[], callback: DriverCallback<R>): void;
+  /** The same for a statement without values. */
   query<R = Row>(query: string | DriverQuery, callback: DriverCallback<R>): void;
 }
 

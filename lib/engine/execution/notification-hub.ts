@@ -23,6 +23,7 @@ export interface Notification {
 export interface ChannelHandlers {
   /** LISTEN is in effect: from here on no notification is missed. */
   onListen(): void;
+  /** A notification of the channel has arrived. */
   onNotification(notification: Notification): void;
   /** Listening could not begin, the connection was lost, or the engine was closed. Nothing follows. */
   onEnd(error: unknown): void;

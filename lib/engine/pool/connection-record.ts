@@ -44,6 +44,7 @@ export class ConnectionRecord {
     this.generation = generation;
   }
 
+  /** A map that lives as long as the session. */
   get info(): Map<unknown, unknown> {
     return (this.#info ??= new Map());
   }
@@ -58,6 +59,7 @@ export class ConnectionRecord {
     return this.session.status === 'idle' && this.session.isQuiet;
   }
 
+  /** When it last came back (ms, of the pool's own clock). */
   get idleSince(): number {
     return this.#idleSince;
   }
@@ -67,6 +69,7 @@ export class ConnectionRecord {
     return this.isIdle && (mode !== 'session' || this.session.changes?.isEmpty !== false);
   }
 
+  /** It is replaced at its next checkout. */
   outdate(): void {
     if (this.#condition === 'good') this.#condition = 'outdated';
   }
@@ -89,6 +92,7 @@ export class ConnectionRecord {
     if (this.#observer.isObserved) this.#observer.closing(this, way);
   }
 
+  /** It has come back at `now`. */
   markIdle(now: number): void {
     this.#idleSince = now;
   }

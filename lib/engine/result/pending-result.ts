@@ -91,7 +91,7 @@ export class PendingView<T, Result extends BufferedResult<T>> implements Promise
     return this.ask((result) => result.oneOrNone());
   }
 
-  /** The result without repetitions, still pending; see {@link BufferedResult.unique}. */
+  /** The result without repetitions, still pending; see `unique()` of the result. */
   unique(key?: (element: T) => unknown): this {
     return this.#after((result) => result.unique(key));
   }
