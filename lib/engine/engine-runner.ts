@@ -59,24 +59,24 @@ const NO_CONTROL: readonly Control[] = [];
 export class EngineRunner implements StatementRunner, AutocommitHost, ConnectionHost<AsyncConnection> {
   readonly #shared: EngineShared;
   readonly observers: ObserverFactory<AsyncConnection>;
+  readonly compiledCache: CompiledCache;
+  readonly nestedWaitTimeout: number;
+  readonly commitTimeout: number;
+  readonly watchdog: Watchdog;
   options: ExecutionOptions;
 
   constructor(shared: EngineShared, observers: ObserverFactory<AsyncConnection>, options: ExecutionOptions) {
     this.#shared = shared;
     this.observers = observers;
     this.options = options;
+    this.compiledCache = shared.compiledCache;
+    this.nestedWaitTimeout = shared.nestedWaitTimeout;
+    this.commitTimeout = shared.commitTimeout;
+    this.watchdog = shared.watchdog;
   }
 
   get engine(): ConnectionEngine {
     return this.observers.parts.owner.engine;
-  }
-
-  get cache(): CompiledCache {
-    return this.#shared.compiledCache;
-  }
-
-  get compiledCache(): CompiledCache {
-    return this.#shared.compiledCache;
   }
 
   get pool(): Pool {
@@ -89,18 +89,6 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   get dialect(): Dialect {
     return this.#shared.dialect;
-  }
-
-  get nestedWaitTimeout(): number {
-    return this.#shared.nestedWaitTimeout;
-  }
-
-  get commitTimeout(): number {
-    return this.#shared.commitTimeout;
-  }
-
-  get watchdog(): Watchdog {
-    return this.#shared.watchdog;
   }
 
   getExecutionOptions(): ExecutionOptions {
@@ -134,14 +122,9 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.runInside(transaction as AsyncTransaction, work);
   }
 
-  /** The transaction in which statements of the caller run. Throws when it has ended. */
-  get #active(): AsyncTransaction | undefined {
-    return this.#shared.ambient.current?.active;
-  }
-
   observer(): ConnectionObserver<AsyncConnection> | undefined {
-    if (!this.observers.isObserved) return undefined;
-    return this.#active?.connection.core.observer() ?? this.engineObserver();
+    if (!this.observers.parts.hub.isObserved) return undefined;
+    return this.#shared.ambient.current?.active?.connection.core.observer() ?? this.engineObserver();
   }
 
   engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
@@ -155,11 +138,16 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   send(invocation: Invocation): Promise<CommandResult> {
-    const active = this.#active;
+    const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.send(invocation);
-    if (this.#needsTransaction(invocation)) return this.#sendInTransaction(invocation);
-    const { settings, isolationLevel } = this.options;
-    invocation.isAtomic = isolationLevel !== 'AUTOCOMMIT';
+    const { settings, isolationLevel: level, readOnly, deferrable } = this.options;
+    const isInBegin = readOnly !== undefined || deferrable !== undefined;
+    // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
+    if (isInBegin || (level !== undefined && level !== 'AUTOCOMMIT'))
+      return this.#sendInTransaction(invocation);
+    if (invocation.isMany && invocation.commands.length > invocation.pageSize)
+      return this.#sendInTransaction(invocation);
+    invocation.isAtomic = level !== 'AUTOCOMMIT';
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
     const { multiplexer } = this.#shared;
     return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
@@ -175,16 +163,8 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   openStream(invocation: Invocation): StreamSource {
-    const active = this.#active;
+    const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.openStream(invocation);
     return new StandaloneStream(this, invocation, this.#shared.ambient.current?.scope);
-  }
-
-  // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
-  #needsTransaction(invocation: Invocation): boolean {
-    const { isolationLevel, readOnly, deferrable } = this.options;
-    if (readOnly !== undefined || deferrable !== undefined) return true;
-    if (invocation.isMany && invocation.commands.length > invocation.pageSize) return true;
-    return isolationLevel !== undefined && isolationLevel !== 'AUTOCOMMIT';
   }
 }

@@ -39,6 +39,8 @@ export class ConnectionCore<Connection>
   /** What transactions and events show as their connection. */
   readonly connection: Connection;
   readonly host: ConnectionHost<Connection>;
+  readonly compiledCache: CompiledCache;
+  readonly observers: ObserverFactory<Connection>;
   readonly options: ConnectionOptions;
   readonly listeners: ConnectionListeners<Connection>;
   readonly transactions: ConnectionTransactions<Connection>;
@@ -47,6 +49,8 @@ export class ConnectionCore<Connection>
   constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
     this.connection = connection;
     this.host = host;
+    this.compiledCache = host.compiledCache;
+    this.observers = host.observers;
     const { late } = settings;
     // Outside: what it asks the database for its answer must not wait for that answer.
     const asked = late && (() => host.outside(late));
@@ -56,14 +60,6 @@ export class ConnectionCore<Connection>
     this.listeners = new ConnectionListeners(host, connection, this.options, invalidate);
     this.transactions = new ConnectionTransactions(this);
     this.session = new ConnectionSession(host, this.transactions, observer, settings);
-  }
-
-  get cache(): CompiledCache {
-    return this.host.compiledCache;
-  }
-
-  get observers(): ObserverFactory<Connection> {
-    return this.host.observers;
   }
 
   statementDefaults(): ExecutionOptions {
@@ -189,7 +185,7 @@ export class ConnectionCore<Connection>
   }
 
   async execute(query: QueryConfig): Promise<CommandResult> {
-    const answer = await sendStatement(this, { statement: query, isRaw: true });
+    const answer = await sendStatement(() => this, { statement: query, isRaw: true });
     if (answer.onFetch !== undefined) answer.rows.forEach(answer.onFetch);
     return answer;
   }
@@ -242,7 +238,7 @@ export class ConnectionCore<Connection>
   }
 
   #invocationOf(query: QueryConfig): Invocation {
-    return new Invocation(query, undefined, this.options.current, this.cache);
+    return new Invocation(query, undefined, this.options.current, this.compiledCache);
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */

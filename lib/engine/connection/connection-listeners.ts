@@ -29,7 +29,7 @@ export class ConnectionListeners<Connection> {
   /** Undefined while nothing observes the engine or this connection. */
   observer(): ConnectionObserver<Connection> | undefined {
     const { observers } = this.#host;
-    if (!observers.isObserved) return undefined;
+    if (!observers.parts.hub.isObserved) return undefined;
     return observers.of({
       connection: this.#connection,
       hub: this.#hub ?? observers.parts.hub,

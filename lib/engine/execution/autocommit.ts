@@ -6,6 +6,7 @@ import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StatementStats } from './statement-stats.js';
 import type { ConnectionObserver } from './connection-observer.js';
+import { timeWaited } from '../util/clock.js';
 
 /** What an engine's statement outside of transactions needs. */
 export interface AutocommitHost {
@@ -36,9 +37,11 @@ export async function runAutocommitted(
 ): Promise<CommandResult> {
   const pooled = host.pool.tryConnect() ?? (await waitForConnection(host, invocation, signal));
   try {
-    const run = (): Promise<CommandResult> => invocation.run(pooled.session, control, undefined);
-    const result = await (stats?.time(run) ?? run());
-    if (pooled.isValid && pooled.session.status !== 'idle') throw insideAnotherTransaction();
+    const { session } = pooled;
+    const before = stats === undefined ? 0 : timeWaited();
+    const result = await invocation.run(session, control, undefined);
+    stats?.recordAlone(timeWaited() - before);
+    if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();
     return result;
   } catch (error) {
     const { isDisconnect, invalidatesPool } =
@@ -47,7 +50,8 @@ export async function runAutocommitted(
     if (isDisconnect || invocation.observer?.isInterrupted === true) pooled.invalidate(error);
     throw error;
   } finally {
-    await pooled.close();
+    const returning = pooled.giveBack();
+    if (returning !== undefined) await returning;
   }
 }
 

@@ -33,19 +33,17 @@ export interface ObservedSubject<Connection> {
 /** The events, the log and the channels of an engine. Costs one check while nothing observes the engine. */
 export class ObserverFactory<Connection> {
   readonly parts: ObserverParts<Connection>;
+  readonly hideParameters: boolean;
 
   constructor(parts: ObserverParts<Connection>) {
     this.parts = parts;
+    this.hideParameters = parts.hideParameters;
   }
 
   /** Errors often end where the log does not: their messages have values only where the log has them, too. */
   get shownParameters(): 'values' | 'hidden' | undefined {
-    if (this.parts.hideParameters) return 'hidden';
+    if (this.hideParameters) return 'hidden';
     return this.parts.log.isOn ? 'values' : undefined;
-  }
-
-  get isObserved(): boolean {
-    return this.parts.hub.isObserved;
   }
 
   /** What a listener of `handleError` wants to be thrown for `error`; `error` itself where none does. */
@@ -55,7 +53,7 @@ export class ObserverFactory<Connection> {
 
   /** Undefined while nothing observes the engine. */
   of(subject: ObservedSubject<Connection>): ConnectionObserver<Connection> | undefined {
-    return this.isObserved ? new ConnectionObserver(this.parts, subject) : undefined;
+    return this.parts.hub.isObserved ? new ConnectionObserver(this.parts, subject) : undefined;
   }
 }
 

@@ -28,9 +28,10 @@ import type { ObserverFactory, ConnectionObserver } from './connection-observer.
 
 /** Where an executor's statements go. */
 export interface StatementRunner {
-  readonly cache: CompiledCache;
+  /** Used where the options of the statement name no other. */
+  readonly compiledCache: CompiledCache;
   /** What errors show of parameters, and what is thrown instead of them. */
-  readonly observers: Pick<ObserverFactory<unknown>, 'shownParameters' | 'replacementOf'>;
+  readonly observers: Pick<ObserverFactory<unknown>, 'hideParameters' | 'shownParameters' | 'replacementOf'>;
   /** The options that a statement's own are added to. */
   statementDefaults(): StatementOptions;
   /** Asks for options that are not known yet; undefined where there is nothing to wait for. */
@@ -63,7 +64,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(send(this.#runner, { statement, parameters, options }));
+    return new PendingResult<R>(sendStatement(this.#runner, { statement, parameters, options }));
   }
 
   /** The first column of the first row; undefined without a row. */
@@ -155,7 +156,7 @@ export abstract class Executor {
   ): PendingResult<R> {
     try {
       const statement = driverStatement(sql, parameters);
-      return new PendingResult<R>(send(this.#runner, { statement, options, isRaw: true }));
+      return new PendingResult<R>(sendStatement(this.#runner, { statement, options, isRaw: true }));
     } catch (error) {
       return new PendingResult<R>(Promise.reject(error));
     }
@@ -172,43 +173,39 @@ function driverStatement(sql: string, parameters: readonly unknown[]): Executabl
   return isListOfSets(parameters) ? new ParameterBatch(sql, parameters) : { text: sql, values: parameters };
 }
 
-function send(find: () => StatementRunner, call: StatementCall): Promise<CommandResult> {
-  try {
-    return sendStatement(find(), call);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/** Runs a statement where `runner` says. Rejects with whatever fails; nothing is thrown. */
+/** Runs a statement where the runner of `find` says. Rejects with whatever fails; nothing is thrown. */
 // No promise of its own between the caller and the driver: each costs more than the rest of this.
-export function sendStatement(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
+export function sendStatement(find: () => StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
+  let runner: StatementRunner | undefined;
   try {
-    const settling = runner.settle?.();
+    const found = (runner = find());
+    const settling = found.settle?.();
     if (settling !== undefined) {
       ignoreRejection(settling);
-      return sendSettled(runner, call);
+      return sendSettled(found, call);
     }
-    const options = optionsOf(runner, call.options);
-    expectBuffered(options);
-    const observer = runner.observer();
+    const options =
+      call.options === undefined ? found.statementDefaults() : mergedOptions(found, call.options);
+    if (options.streamResults === true) throw streamAsked();
+    const observer = found.observer();
     const sent =
       observer === undefined
-        ? runner.send(new Invocation(call.statement, call.parameters, options, cacheOf(runner, options)))
-        : sendObserved(runner, observer, call, options);
-    if (runner.observers.shownParameters === undefined) return sent;
+        ? found.send(new Invocation(call.statement, call.parameters, options, found.compiledCache))
+        : sendObserved(found, observer, call, options);
+    // Unobserved, the log is off, too: then an error has nothing to be shown.
+    if (observer === undefined && !found.observers.hideParameters) return sent;
     return sent.catch((error: unknown) => {
-      throw described(runner, error);
+      throw described(found, error);
     });
   } catch (error) {
-    return Promise.reject(described(runner, error));
+    return Promise.reject(runner === undefined ? error : described(runner, error));
   }
 }
 
 /** The time of the statement begins anew once the options are known: they may say another one. */
 async function sendSettled(runner: StatementRunner, call: StatementCall): Promise<ObservedAnswer> {
   await settle(runner, call.options);
-  return await sendStatement(runner, call);
+  return await sendStatement(() => runner, call);
 }
 
 async function settle(runner: StatementRunner, options: StatementOptions = {}): Promise<void> {
@@ -234,8 +231,8 @@ async function sendBatch(
       ignoreRejection(settling);
       await settle(runner, given);
     }
-    const options = optionsOf(runner, given);
-    expectBuffered(options);
+    const options = given === undefined ? runner.statementDefaults() : mergedOptions(runner, given);
+    if (options.streamResults === true) throw streamAsked();
     if (statements.length === 0) return [];
     const parts = statements.map((statement) => streamed(runner, { statement, options: given }));
     const invocation = new Invocation(
@@ -262,7 +259,7 @@ async function sendObserved(
   options: StatementOptions,
 ): Promise<ObservedAnswer> {
   const observed = new StatementObserver(observer, call, options);
-  const invocation = observed.prepare(cacheOf(runner, options));
+  const invocation = observed.prepare(runner.compiledCache);
   let result: CommandResult;
   try {
     result = await runner.send(invocation);
@@ -277,12 +274,12 @@ async function sendObserved(
 
 function streamed(runner: StatementRunner, call: StatementCall): Invocation {
   try {
-    const options = optionsOf(runner, call.options);
+    const options =
+      call.options === undefined ? runner.statementDefaults() : mergedOptions(runner, call.options);
     const observer = runner.observer();
-    const cache = cacheOf(runner, options);
     return observer === undefined
-      ? new Invocation(call.statement, call.parameters, options, cache)
-      : new StatementObserver(observer, call, options).prepare(cache);
+      ? new Invocation(call.statement, call.parameters, options, runner.compiledCache)
+      : new StatementObserver(observer, call, options).prepare(runner.compiledCache);
   } catch (error) {
     throw described(runner, error);
   }
@@ -300,20 +297,13 @@ function described(runner: StatementRunner, error: unknown): unknown {
   return error;
 }
 
-function optionsOf(runner: StatementRunner, options: StatementOptions | undefined): StatementOptions {
-  const defaults = runner.statementDefaults();
-  if (options === undefined) return defaults;
+function mergedOptions(runner: StatementRunner, options: StatementOptions): StatementOptions {
   checkStatementOptions(options);
-  return mergeOptions(defaults, options);
+  return mergeOptions(runner.statementDefaults(), options);
 }
 
-function cacheOf(runner: StatementRunner, { compiledCache }: StatementOptions): CompiledCache | undefined {
-  return compiledCache === undefined ? runner.cache : (compiledCache ?? undefined);
-}
-
-function expectBuffered({ streamResults }: StatementOptions): void {
-  if (streamResults !== true) return;
-  throw new AsyncMethodRequiredError(
+function streamAsked(): AsyncMethodRequiredError {
+  return new AsyncMethodRequiredError(
     'execute(), scalar() and scalars() read all rows at once, and streamResults asks for a cursor. Use stream().',
   );
 }

@@ -49,6 +49,8 @@ export interface CommandObserver {
 export class Invocation {
   readonly commands: readonly Command[];
   readonly options: StatementOptions;
+  /** An executemany of several sets. */
+  readonly isMany: boolean;
   /** Set where the statement is observed. */
   observer: CommandObserver | undefined;
   /** Set where an executemany has no transaction around it, and is stored as a whole. */
@@ -67,9 +69,16 @@ export class Invocation {
     this.#isBatch = statement instanceof StatementBatch;
     const { timeout, signal, prepare } = options;
     if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
-    const compiled = compile(statement, parameters, options, cache);
+    const ownCache = options.compiledCache;
+    const compiled = compile(
+      statement,
+      parameters,
+      options,
+      ownCache === undefined ? cache : (ownCache ?? undefined),
+    );
     for (const { text } of this.#isBatch ? compiled : compiled.slice(0, 1)) refuseTransactionControl(text);
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
+    this.isMany = compiled.length > 1;
   }
 
   /** The only statement of an execution that is not an executemany. */
@@ -77,10 +86,6 @@ export class Invocation {
     const [command] = this.commands;
     if (command !== undefined && !this.isMany) return command;
     throw new ArgumentError('a stream takes one set of parameters.');
-  }
-
-  get isMany(): boolean {
-    return this.commands.length > 1;
   }
 
   /**
@@ -103,13 +108,15 @@ export class Invocation {
     control: readonly Control[],
     deadline: AbortSignal | undefined,
   ): Promise<CommandResult> {
-    const options = this.commandOptions(deadline);
+    const isLimited = this.#limit !== undefined || deadline !== undefined;
+    const options = isLimited ? this.commandOptions(deadline) : undefined;
     if (this.observer !== undefined) {
       return this.observer.run(this.commands, (commands) => this.#send(commands, target, control, options));
     }
-    return this.isMany
+    const [command] = this.commands;
+    return command === undefined || this.isMany
       ? this.#runPages(this.commands, target, control, options)
-      : target.execute(control, this.command, options);
+      : target.execute(control, command, options);
   }
 
   #send(
@@ -170,29 +177,18 @@ function compile(
 ): readonly Command[] {
   if (statement instanceof ParameterBatch) return compileBatch(statement);
   if (statement instanceof StatementBatch) return statement.commands;
-  return isMany(parameters)
-    ? compileMany(statement, expectSets(parameters), cache, options.schemaTranslateMap)
-    : [compileOne(statement, parameters, options, cache)];
-}
-
-/** Without values, and where the options say so, a text is the driver's as it stands. */
-function compileOne(
-  statement: Executable<unknown>,
-  parameters: Parameters | undefined,
-  options: StatementOptions,
-  cache: CompiledCache | undefined,
-): Command {
-  if (options.noParameters === true && statement instanceof TextClause && isEmpty(parameters))
-    return { text: statement.sql, values: [] };
-  return compileStatement(statement, parameters, cache, options.schemaTranslateMap);
+  const { noParameters, schemaTranslateMap } = options;
+  if (Array.isArray(parameters))
+    return compileMany(statement, expectSets(parameters as readonly Parameters[]), cache, schemaTranslateMap);
+  const values = parameters as Parameters | undefined;
+  // Without values, and where the options say so, a text is the driver's as it stands.
+  if (noParameters === true && statement instanceof TextClause && isEmpty(values))
+    return [{ text: statement.sql, values: [] }];
+  return [compileStatement(statement, values, cache, schemaTranslateMap)];
 }
 
 function isEmpty(parameters: Parameters | undefined): boolean {
   return parameters === undefined || Object.keys(parameters).length === 0;
-}
-
-function isMany(parameters: StatementParameters | undefined): parameters is readonly Parameters[] {
-  return Array.isArray(parameters);
 }
 
 function expectSets(sets: readonly Parameters[]): readonly Parameters[] {

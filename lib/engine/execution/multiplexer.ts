@@ -34,7 +34,10 @@ export class Multiplexer {
     const { serviceTime } = stats;
     if (serviceTime === undefined || serviceTime > BUDGET)
       return runAutocommitted(host, invocation, control, { stats });
-    const shared = this.#sharedFor(host, serviceTime);
+    const best = this.#shared.size === 0 ? undefined : this.#leastLoaded(host.pool);
+    if (best !== undefined && this.#hasRoom(best, serviceTime)) return best.execute(host, invocation, stats);
+    const pooled = host.pool.tryConnect();
+    const shared = pooled === undefined ? best : this.#share(host.pool, pooled);
     if (shared !== undefined) return shared.execute(host, invocation, stats);
     // A pool without a limit has a connection for each: none is kept to be shared.
     const isLimited = host.pool.size() > 0;
@@ -72,13 +75,6 @@ export class Multiplexer {
     if (options.prepare === false || host.pool.views !== undefined) return undefined;
     const stats = this.#texts.of(command.text);
     return stats.isRead ? stats : undefined;
-  }
-
-  #sharedFor(host: AutocommitHost, serviceTime: number): SharedConnection | undefined {
-    const best = this.#leastLoaded(host.pool);
-    if (best !== undefined && this.#hasRoom(best, serviceTime)) return best;
-    const pooled = host.pool.tryConnect();
-    return pooled === undefined ? best : this.#share(host.pool, pooled);
   }
 
   #hasRoom(shared: SharedConnection, serviceTime: number): boolean {

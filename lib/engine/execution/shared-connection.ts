@@ -149,7 +149,7 @@ export class SharedConnection {
     if (this.#pending.size > 0) return;
     stopTimer(this.#watchdog);
     this.#onReleased();
-    void this.#pooled.close();
+    void this.#pooled.giveBack();
   }
 
   /**

@@ -49,9 +49,10 @@ export class StatementObserver<Connection> implements CommandObserver {
   }
 
   /** Asks `beforeExecute`, then compiles what it left. */
-  prepare(cache: CompiledCache | undefined): Invocation {
+  prepare(engineCache: CompiledCache): Invocation {
     if (!this.#isRaw) this.#askBeforeExecute();
     const { statement, parameters, options } = this.#event;
+    const cache = options.compiledCache === undefined ? engineCache : (options.compiledCache ?? undefined);
     const since = cache === undefined ? undefined : cachedSince(statement, cache);
     const start = performance.now();
     try {

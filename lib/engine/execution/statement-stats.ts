@@ -1,6 +1,5 @@
 import { LruCache } from '../util/lru-cache.js';
 import { isPlainRead } from '../statement/plain-read.js';
-import { timeWaited } from '../util/clock.js';
 
 /** Samples that count. */
 const WINDOW = 8;
@@ -14,26 +13,22 @@ const QUICK_AT_FIRST = 20;
 /** How much the round trip of the pool follows statements that take longer than the quickest. */
 const DRIFT = 0.01;
 
-/** The shortest of the last times but one: a busy machine only ever adds to a time. */
+/** The last times that count. */
 class RecentTimes {
   #times: number[] = [];
-
-  get count(): number {
-    return this.#times.length;
-  }
-
-  get short(): number {
-    const sorted = [...this.#times].sort((a, b) => a - b);
-    return sorted[sorted.length > FEW ? 1 : 0] ?? 0;
-  }
+  count = 0;
+  /** The shortest but one: a busy machine only ever adds to a time. */
+  short = 0;
 
   add(time: number): void {
-    this.#times.push(time);
-    if (this.#times.length > WINDOW) this.#times.shift();
+    this.reset(...this.#times.slice(1 - WINDOW), time);
   }
 
   reset(...times: number[]): void {
     this.#times = times;
+    this.count = times.length;
+    const sorted = [...times].sort((a, b) => a - b);
+    this.short = sorted[sorted.length > FEW ? 1 : 0] ?? 0;
   }
 }
 
@@ -45,24 +40,12 @@ export class StatementStats {
   readonly #gaps = new RecentTimes();
   /** Of statements that were alone, less a round trip. */
   readonly #alone = new RecentTimes();
-  #serviceTime: number | undefined;
+  /** Milliseconds that the server takes; undefined before the first run. */
+  serviceTime: number | undefined;
 
   constructor(text: string, pool: RoundTrip) {
     this.isRead = isPlainRead(text);
     this.#pool = pool;
-  }
-
-  /** Milliseconds that the server takes; undefined before the first run. */
-  get serviceTime(): number | undefined {
-    return this.#serviceTime;
-  }
-
-  /** Runs a statement that has its connection to itself, and records its time. */
-  async time<T>(run: () => Promise<T>): Promise<T> {
-    const before = timeWaited();
-    const result = await run();
-    this.recordAlone(timeWaited() - before);
-    return result;
   }
 
   /** `duration` in ms, from the call to the answer. */
@@ -88,7 +71,7 @@ export class StatementStats {
   #learn(): void {
     const { count, short } = this.#alone;
     const isQuick = short <= (count < FEW ? QUICK_AT_FIRST : QUICK);
-    this.#serviceTime = this.#gaps.count > 0 ? this.#gaps.short : isQuick ? 0 : short;
+    this.serviceTime = this.#gaps.count > 0 ? this.#gaps.short : isQuick ? 0 : short;
   }
 }
 

@@ -49,9 +49,9 @@ export class ConnectionRecord {
     return (this.#info ??= new Map());
   }
 
-  /** To be replaced at its next checkout. */
-  get isOutdated(): boolean {
-    return this.#condition === 'outdated';
+  /** Neither lost nor ended, nor to be replaced at its next checkout. */
+  get isGood(): boolean {
+    return this.#condition === 'good' && this.session.isOpen;
   }
 
   /** No transaction is open and nothing is running. */
@@ -66,7 +66,9 @@ export class ConnectionRecord {
 
   /** True: it can go to the next borrower as it is. */
   isClean(mode: ResetOnReturn): boolean {
-    return this.isIdle && (mode !== 'session' || this.session.changes?.isEmpty !== false);
+    const { session } = this;
+    if (session.status !== 'idle' || !session.isQuiet) return false;
+    return mode !== 'session' || session.changes?.isEmpty !== false;
   }
 
   /** It is replaced at its next checkout. */

@@ -46,7 +46,7 @@ export abstract class Pool implements AsyncDisposable {
     viewOf: (session) => this.views?.of(session) ?? session,
     onReturn: (loan, record) => {
       this.#endLoan(loan);
-      return this.observer.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
+      return this.#observer.hub.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
     },
     onInvalidated: (loan, record, cause, isSoft) => this.#invalidated(loan, record, cause, isSoft),
     onDetached: (loan, record) => {
@@ -63,7 +63,8 @@ export abstract class Pool implements AsyncDisposable {
   readonly #whenReturned = new WhenEmpty();
   // A socket or timer that outlives its request must not hold on to the request's async context.
   readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
-  #generation = 0;
+  /** Counts the invalidations of all connections. */
+  protected generation = 0;
   #state: 'open' | 'disposed' = 'open';
   #disposal: Promise<void> | undefined;
 
@@ -176,7 +177,7 @@ export abstract class Pool implements AsyncDisposable {
    * so that the many errors of one outage count once.
    */
   invalidateAll(witness?: { readonly generation: number }): void {
-    if (witness === undefined || witness.generation === this.#generation) this.#generation += 1;
+    if (witness === undefined || witness.generation === this.generation) this.generation += 1;
   }
 
   /**
@@ -224,8 +225,9 @@ export abstract class Pool implements AsyncDisposable {
    * @throws what a listener of `checkout` throws.
    */
   protected lend(record: ConnectionRecord, trace?: string): PooledConnection | undefined {
-    const loan = this.#register(record, trace);
-    if (!this.observer.isObserved) return loan;
+    const loan = new PooledConnection(record, this.#owner);
+    this.#loans.add(loan, record, trace);
+    if (!this.#observer.hub.isObserved) return loan;
     try {
       this.observer.checkedOut(record, loan);
     } catch (error) {
@@ -331,10 +333,6 @@ export abstract class Pool implements AsyncDisposable {
     if (this.#loans.size === 0) this.#whenReturned.notify();
   }
 
-  protected get generation(): number {
-    return this.#generation;
-  }
-
   protected outsideOfRequests<T>(work: () => T): T {
     return this.#outsideOfRequests(work);
   }
@@ -343,7 +341,7 @@ export abstract class Pool implements AsyncDisposable {
   protected async openRecord(): Promise<ConnectionRecord> {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old
     // server.
-    const generation = this.#generation;
+    const generation = this.generation;
     const session = await this.outsideOfRequests(() =>
       this.observer.connecting((attempt) => this.driver.connect(attempt)),
     );
@@ -404,7 +402,7 @@ export abstract class Pool implements AsyncDisposable {
 
   /** Not lost, not outdated by an invalidation. */
   protected isCurrent(record: ConnectionRecord): boolean {
-    return record.session.isOpen && record.generation === this.#generation && !record.isOutdated;
+    return record.isGood && record.generation === this.generation;
   }
 
   protected isExpired(record: ConnectionRecord): boolean {

@@ -63,11 +63,14 @@ export class QueuePool extends Pool {
 
   tryConnect(): PooledConnection | undefined {
     if (this.options.poolPrePing) return undefined;
+    const { poolRecycle, poolUseLifo, poolLeakThreshold } = this.options;
     for (;;) {
-      const record = this.options.poolUseLifo ? this.#idle.last : this.#idle.first;
-      if (record === undefined || !this.isCurrent(record) || this.isExpired(record)) return undefined;
-      this.#takeIdle();
-      const loan = this.lend(record, this.checkoutTrace());
+      const record = poolUseLifo ? this.#idle.last : this.#idle.first;
+      if (record === undefined || !this.isCurrent(record)) return undefined;
+      if (poolRecycle >= 0 && this.isExpired(record)) return undefined;
+      if (poolUseLifo) this.#idle.pop();
+      else this.#idle.shift();
+      const loan = this.lend(record, poolLeakThreshold === undefined ? undefined : this.checkoutTrace());
       if (loan !== undefined) return loan;
     }
   }
@@ -93,7 +96,7 @@ export class QueuePool extends Pool {
   }
 
   protected receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
-    this.#line.forget(loan);
+    if (this.#line.size > 0) this.#line.forget(loan);
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {
       this.#drop(record);
@@ -283,7 +286,8 @@ export class QueuePool extends Pool {
     // Where callers wait for it, fewer are idle.
     if (this.isDisposed || this.#idle.size >= this.#keepLimit) return this.#end(record);
     this.#idle.push(record);
-    this.#pump();
+    if (this.#line.size > 0) this.#pump();
+    else if (this.#retryTimer !== undefined) this.#stopTimer();
     if (this.#sweeper !== undefined && this.#idle.last === record) {
       this.outsideOfRequests(() => this.#sweeper?.added(record));
     }

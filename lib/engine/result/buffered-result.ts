@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { expectFunction } from '../util/argument.js';
-import type { DriverRow } from '../driver/driver.js';
+import type { DriverRow, RowShape } from '../driver/driver.js';
 import type { ColumnReference } from './projection.js';
 import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './result-errors.js';
 import type { RowBuffer } from './row-buffer.js';
@@ -70,17 +70,19 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
    * result.
    */
   one(): T {
-    const row = this.takeOnly('one');
+    const shape = this.cursor.expectOpen();
+    const row = this.takeOnly('one', shape);
     if (row === undefined) throw noRowFound('one');
-    return this.read(row);
+    return this.reader.read(row, shape);
   }
 
   /**
    * The only element or undefined; {@link MultipleResultsFoundError} when there are more. Closes the result.
    */
   oneOrNone(): T | undefined {
-    const row = this.takeOnly('oneOrNone');
-    return row && this.read(row);
+    const shape = this.cursor.expectOpen();
+    const row = this.takeOnly('oneOrNone', shape);
+    return row && this.reader.read(row, shape);
   }
 
   /**
@@ -136,7 +138,7 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
   }
 
   protected read(row: DriverRow): T {
-    return this.reader.project(this.cursor.shape).read(row);
+    return this.reader.read(row, this.cursor.shape);
   }
 
   protected takeRow(): DriverRow | undefined {
@@ -149,10 +151,10 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
     return row;
   }
 
-  protected takeOnly(question: OneRowQuestion): DriverRow | undefined {
-    const row = this.takeRow();
-    const second = row && this.takeRow();
-    this.close();
+  protected takeOnly(question: OneRowQuestion, shape: RowShape): DriverRow | undefined {
+    const row = this.reader.take(this.cursor, shape);
+    const second = row && this.reader.take(this.cursor, shape);
+    this.cursor.close();
     if (second !== undefined) throw severalRowsFound(question);
     return row;
   }

@@ -92,9 +92,10 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
    * otherwise. Closes the result.
    */
   scalarOne<T = R[keyof R]>(): T {
-    const row = this.takeOnly('scalarOne');
+    const shape = this.cursor.expectOpen();
+    const row = this.takeOnly('scalarOne', shape);
     if (row === undefined) throw noRowFound('scalarOne');
-    return this.reader.project(this.cursor.shape).firstValueOf(row) as T;
+    return this.reader.project(shape).firstValueOf(row) as T;
   }
 
   /**
@@ -102,8 +103,9 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
    * are more. Closes the result.
    */
   scalarOneOrNone<T = R[keyof R]>(): T | undefined {
-    const row = this.takeOnly('scalarOneOrNone');
-    return row && (this.reader.project(this.cursor.shape).firstValueOf(row) as T);
+    const shape = this.cursor.expectOpen();
+    const row = this.takeOnly('scalarOneOrNone', shape);
+    return row && (this.reader.project(shape).firstValueOf(row) as T);
   }
 
   /** A view of one column, by name or by position (default 0, from the end when negative). */

@@ -113,7 +113,7 @@ export class PendingView<T, Result extends BufferedResult<T>> implements Promise
 
   /** @internal */
   protected ask<Answer>(question: (result: Result) => Answer): Promise<Answer> {
-    return this.answer.then((answer) => question(this.open(answer)));
+    return this.answer.then((answer) => question((this.#result ??= this.#make(answer))));
   }
 
   /** The same object for each question: its rows can be read once. @internal */

@@ -46,9 +46,9 @@ export class RowBuffer implements RowQueue {
 
   /** The shape of the rows, when there may still be some. */
   expectOpen(): RowShape {
-    const shape = this.shape;
+    if (this.#shape === undefined) throw returnsNoRows(this.command);
     if (this.#state === 'closed') throw resultIsClosed();
-    return shape;
+    return this.#shape;
   }
 
   get rowsLeft(): number {

@@ -53,6 +53,12 @@ export class RowReader<T> {
     return (this.#projection ??= new Projection<T>(shape, this.#selections, this.#form));
   }
 
+  /** `row` in the form of this reader; a row that has it already is handed on as it is. */
+  read(row: DriverRow, shape: RowShape): T {
+    const isAsWanted = this.#selections.length === 0 && this.#form === (shape.keyed ? 'object' : 'tuple');
+    return isAsWanted ? (row as T) : this.project(shape).read(row);
+  }
+
   /** The next row at hand that is not a repetition, as the driver gave it. */
   take(queue: RowQueue, shape: RowShape): DriverRow | undefined {
     const distinct = this.#distinct;

@@ -79,7 +79,10 @@ export function compileStatement(
   cache?: CompiledCache,
   schemas?: SchemaTranslateMap,
 ): CompiledStatement {
-  if (executable instanceof TextClause) return bounded(compileText(executable, parameters, cache));
+  if (executable instanceof TextClause) {
+    const command = compileText(executable, parameters, cache);
+    return command.values.length <= MAX_VALUES ? command : bounded(command);
+  }
   const command =
     executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
   if (parameters !== undefined) {

@@ -42,17 +42,13 @@ function fill(
   group: number,
 ): CompiledStatement {
   const values = template.names.map((name) => {
-    const value = valueOf(clause, parameters, name);
+    const given = ownValue(parameters, name);
+    // `null` is a value.
+    const value = given === undefined ? clause.binds.get(name)?.value : given;
     if (value === undefined) throw missingValue(name, template, parameters, group);
     return value;
   });
   return clause.hasExpanding ? expandText(clause, template, values) : { text: template.text, values };
-}
-
-/** `null` is a value. */
-function valueOf(clause: TextClause<unknown>, parameters: Parameters, name: string): unknown {
-  const value = ownValue(parameters, name);
-  return value === undefined ? clause.binds.get(name)?.value : value;
 }
 
 function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {

@@ -43,12 +43,18 @@ export class PgBatch implements Submittable, MessageTarget {
   /** How many are done and dropped, page by page. */
   #done = 0;
   #pages: ExecutemanyPages | undefined;
-  readonly #questions: TypeQuestions;
+  /** Made where the batch may have one to ask. */
+  #questions: TypeQuestions | undefined;
   #rows: DriverRow[] = [];
   #unread: Buffer[] = [];
+  /** A result has rows that wait for their types. */
+  #hasUnread = false;
   #layout: RowLayout | undefined;
   /** `open`: there are more pages to come before the Sync. `asking`: it ends before the commands. */
-  #isWrapped = false;
+  /** Its first result is that of BEGIN, and its last one that of COMMIT. */
+  isWrapped = false;
+  /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
+  readonly #isSimple: boolean;
   /** COMMIT was sent behind the last step. */
   #isCommitted = false;
   #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
@@ -65,8 +71,8 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#context = context;
     this.#wire = wire;
     this.#writer = new PgStepWriter(wire.writer, { ...context, catalog: context.types.catalog }, task);
-    this.#questions = new TypeQuestions(this.#writer, context.serializeJson);
     this.#steps = parts.steps;
+    this.#isSimple = parts.steps[0]?.simple === true;
     this.#parts = parts;
     this.#listener = listener;
   }
@@ -79,9 +85,9 @@ export class PgBatch implements Submittable, MessageTarget {
   /** The step that the server is answering now; the one that failed, when there is a failure. */
   get current(): Step | undefined {
     const { length } = this.results;
-    const asked = this.#progress === 'asking' ? this.#questions.current : undefined;
+    const asked = this.#progress === 'asking' ? this.#questions?.current : undefined;
     // All answered and yet a failure: it came with the Sync or the COMMIT, as a deferred constraint does.
-    return this.#stepAt(length) ?? asked ?? this.#stepAt(this.#done + this.#steps.length - 1);
+    return this.#steps[length - this.#done] ?? asked ?? this.#steps.at(-1);
   }
 
   /** The statement that failed was parsed for an earlier task, and has not run in this one. */
@@ -90,11 +96,6 @@ export class PgBatch implements Submittable, MessageTarget {
     const statement = this.#writer.statementOf(length);
     if (statement?.hasStableRows !== true || this.#writer.statementOf(length - 1) === statement) return false;
     return this.#writer.wasParsedBefore(statement);
-  }
-
-  /** Its first result is that of BEGIN, and its last one that of COMMIT. */
-  get isWrapped(): boolean {
-    return this.#isWrapped;
   }
 
   /** Its answer is what the server says of types; the commands are still to be sent. */
@@ -110,20 +111,17 @@ export class PgBatch implements Submittable, MessageTarget {
     return [...this.#writer.unknownTypes, ...unread];
   }
 
-  #stepAt(index: number): Step | undefined {
-    return this.#steps[index - this.#done];
-  }
-
-  /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
-  get #isSimple(): boolean {
-    return this.#steps[0]?.simple === true;
-  }
-
   /** Each step has its result, or one has failed; a script has as many as the server says. */
   get isAnswered(): boolean {
     if (this.failure !== undefined || this.#isSimple) return true;
     const isWhole = this.results.length === this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
-    return isWhole && this.#questions.isAnswered;
+    return isWhole && this.#questions?.isAnswered !== false;
+  }
+
+  /** Its answer is whole and can be given to the caller as it is. */
+  get isGood(): boolean {
+    if (this.failure !== undefined || this.#refusal !== undefined || this.#pages !== undefined) return false;
+    return this.#progress !== 'asking' && this.#writer.unknownTypes.length === 0 && !this.#hasUnread;
   }
 
   /** What the caller is told instead of a result. */
@@ -159,32 +157,38 @@ export class PgBatch implements Submittable, MessageTarget {
       this.#context.changes.add(changesOf(text));
       return writer.query(text);
     }
-    for (const step of this.#steps) this.#writer.applySettings(step);
-    const questions = this.#questions.of(this.#steps, this.#parts.many);
-    if (questions.length > 0) return this.#ask(questions);
-    const page = this.#firstPage();
+    const { many } = this.#parts;
+    let isOpen = many !== undefined;
+    for (const step of this.#steps) {
+      if (step.isControl) this.#writer.applySettings(step);
+      isOpen ||= step.needsTypes;
+    }
+    if (isOpen && this.#asks()) return;
+    const page = many === undefined ? [] : this.#firstPage(many);
     for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
     for (const name of this.#parts.closePortals) writer.closePortal(name);
     if (page.length > 0) this.#steps = [...this.#steps, ...page];
-    this.#isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
-    if (this.#isWrapped) this.#steps = [BEGIN, ...this.#steps];
+    this.isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
+    if (this.isWrapped) this.#steps = [BEGIN, ...this.#steps];
     this.#writeSteps(this.#steps);
-    this.#writePages();
+    if (this.#pages !== undefined) this.#writePages();
   }
 
-  /** Nothing but control and questions: the commands follow when the types are known. */
-  #ask(questions: readonly Step[]): void {
+  /** Writes nothing but control and questions, if there are any: the commands follow when types are known. */
+  #asks(): boolean {
+    this.#questions = new TypeQuestions(this.#writer, this.#context.serializeJson);
+    const questions = this.#questions.of(this.#steps, this.#parts.many);
+    if (questions.length === 0) return false;
     for (const step of this.#steps) if (step.isControl) this.#writer.write(step);
     this.#steps = this.#steps.filter(({ isControl }) => isControl);
     this.#questions.ask(questions);
     this.#progress = 'asking';
     this.#wire.writer.sync();
+    return true;
   }
 
-  #firstPage(): readonly Step[] {
-    const { many } = this.#parts;
-    if (many === undefined) return [];
-    const known = many.executemany.needsTypes ? this.#questions.knownOf(many.executemany) : undefined;
+  #firstPage(many: NonNullable<PgBatchParts['many']>): readonly Step[] {
+    const known = many.executemany.needsTypes ? this.#questions?.knownOf(many.executemany) : undefined;
     const { executemany, pageSize } = many;
     const { serializeJson, types } = this.#context;
     const isJson = (index: number): boolean => types.catalog.isJson(known?.typeOids?.[index] ?? 0);
@@ -227,8 +231,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #sync(): void {
     this.#progress = 'written';
     // Behind a page that can't be made, COMMIT would store the pages before it.
-    const isWhole = this.failure === undefined && this.error === undefined;
-    this.#isCommitted = isWhole && this.#isWrapped;
+    this.#isCommitted = this.isWrapped && this.failure === undefined && this.error === undefined;
     if (this.#isCommitted) this.#writer.write(COMMIT);
     this.#wire.writer.sync();
   }
@@ -238,7 +241,7 @@ export class PgBatch implements Submittable, MessageTarget {
     const index = this.results.length;
     this.#rows = [];
     this.#unread = [];
-    this.#layout = this.#stepAt(index)?.bound ?? this.#writer.statementOf(index)?.layout;
+    this.#layout = this.#steps[index - this.#done]?.bound ?? this.#writer.statementOf(index)?.layout;
   }
 
   handleParseComplete(): void {
@@ -246,7 +249,7 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleParameterDescription(typeOids: readonly number[]): void {
-    this.#questions.handleTypes(typeOids, this.#parts.many?.executemany);
+    this.#questions?.handleTypes(typeOids, this.#parts.many?.executemany);
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -292,7 +295,7 @@ export class PgBatch implements Submittable, MessageTarget {
     // The server skips what is behind an error; something between us and it has not.
     if (this.failure !== undefined) return this.#listener.broken(unskippedError(tag, this.failure));
     const index = this.results.length;
-    const step = this.#isSimple ? this.#steps[0] : this.#stepAt(index);
+    const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
     const { prepared, changes } = this.#context;
     if (SESSION_TAGS.has(tag)) changes.noteTag(tag, this.#isSimple ? undefined : step?.text);
     if (step?.isControl === false && this.#writer.statementOf(index)?.configures === true)
@@ -327,7 +330,8 @@ export class PgBatch implements Submittable, MessageTarget {
       unread: this.#unread,
       isSuspended,
     });
-    this.#stepAt(index)?.acknowledged?.();
+    this.#hasUnread ||= this.#unread.length > 0;
+    this.#steps[index - this.#done]?.acknowledged?.();
     if (this.#pages?.isDone(this.results.length) === true) {
       this.#writePages();
       this.#wire.send();

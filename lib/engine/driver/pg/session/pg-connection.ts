@@ -218,34 +218,31 @@ export class PgConnection implements DriverConnection {
   #run<T>(flight: Flight, answer: (results: readonly StepResult[]) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
-      this.#queue.run(this.#partsOf(flight), flight.options, (failure, batch, before) => {
+      const { control, commands, many, closePortals = [], isAtomic = false, options } = flight;
+      const encoding = this.#reported.get('client_encoding') ?? 'UTF8';
+      if (encoding !== 'UTF8' && encoding !== 'SQL_ASCII') expectUtf8(encoding, flight);
+      const { serializeJson } = this.#context;
+      const steps = control.map((one) => toStep(one, serializeJson, true));
+      for (const command of commands) steps.push(toStep(command, serializeJson));
+      this.#queue.run({ steps, many, isAtomic, closePortals }, options, (failure, batch, before) => {
         if (failure !== undefined) return reject(failure);
         const around = batch.isWrapped ? 1 : 0;
         const results = before.length === 0 ? batch.results : [...before, ...batch.results];
-        resolve(answer(results.slice(flight.control.length + around, results.length - around)));
+        resolve(answer(results.slice(control.length + around, results.length - around)));
       });
     });
   }
+}
 
-  #partsOf({ control, commands, many, closePortals = [], isAtomic = false }: Flight): PgBatchParts {
-    const { serializeJson } = this.#context;
-    if (control.length + commands.length > 0) this.#expectUtf8(commands);
-    const steps = control.map((one) => toStep(one, serializeJson, true));
-    for (const command of commands) steps.push(toStep(command, serializeJson));
-    return { steps, many, isAtomic, closePortals };
-  }
-
-  #expectUtf8(commands: readonly WireCommand[]): void {
-    const encoding = this.#reported.get('client_encoding');
-    if (encoding === undefined || encoding === 'UTF8' || encoding === 'SQL_ASCII') return;
-    if (commands.every(({ text }) => /^\s*(?:SET|RESET|DISCARD|COMMIT|ROLLBACK|RELEASE)\b/i.test(text)))
-      return;
-    throw new InterfaceError(
-      `the session's client_encoding is ${encoding} and values are read and written in UTF8. ` +
-        `Run RESET client_encoding, or leave that setting out.`,
-      { statement: commands[0]?.text },
-    );
-  }
+/** Refuses, in a session of another encoding, all but what ends that or a transaction. */
+function expectUtf8(encoding: string, { control, commands }: Flight): void {
+  if (control.length + commands.length === 0) return;
+  if (commands.every(({ text }) => /^\s*(?:SET|RESET|DISCARD|COMMIT|ROLLBACK|RELEASE)\b/i.test(text))) return;
+  throw new InterfaceError(
+    `the session's client_encoding is ${encoding} and values are read and written in UTF8. ` +
+      `Run RESET client_encoding, or leave that setting out.`,
+    { statement: commands[0]?.text },
+  );
 }
 
 /** What was given to the client itself and runs now. */

@@ -144,7 +144,7 @@ export class PgStepWriter {
   }
 
   #statementFor(step: Step): PreparedStatement {
-    const sql = sqlOf(step);
+    const sql = step.sql ?? step.text;
     const { prepared } = this.#context;
     const last = this.#last;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.

@@ -109,7 +109,7 @@ export class PreparedStatements {
   }
 
   find(text: string, isControl = false): PreparedStatement | undefined {
-    const key = this.keyOf(text, isControl);
+    const key = isControl ? text : this.settings.keyOf(text);
     const found = key === undefined ? undefined : this.#named.get(key);
     if (found === undefined) return undefined;
     if (performance.now() - found.parsedAt < this.#registry.maxAge) return found;

@@ -6,10 +6,9 @@ import type { CatalogEntry } from '../../types/type-catalog.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
-import type { PgBatchParts, WireContext } from './batch-parts.js';
+import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
 import { cancelledUnsent, isEndOfSession, lostError } from './pg-error.js';
 import { isReadOnlyControl, toStep } from './pg-step.js';
-import type { WriterTask } from './pg-step-writer.js';
 import { tellWritten, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
@@ -20,7 +19,7 @@ const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E
 const READ_ONLY_TRANSACTION = '25006';
 
 /** The batches of one session in the order of their calls; pg's own queue is never used. */
-export class TaskQueue {
+export class TaskQueue implements BatchListener {
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #wire: PgWire;
@@ -86,8 +85,8 @@ export class TaskQueue {
       unwatch?.();
       settle(failure, batch, task.before);
     });
-    const unwatch = watchTask(options, () => this.#interrupt(task));
-    if (this.#pipeline(task)) return;
+    const unwatch = options === undefined ? undefined : watchTask(options, () => this.#interrupt(task));
+    if (task.isPipelined && this.#pipeline(task)) return;
     this.#waiting.push(task);
     this.#next();
   }
@@ -110,26 +109,19 @@ export class TaskQueue {
       asked: new Map(),
       before: [],
     };
-    return Object.assign(task, { batch: this.#batchOf(parts, task) });
+    return Object.assign(task, { batch: new PgBatch(this.#context, this.#wire, parts, task, this) });
   }
 
   /** Writes after those that are under way; false where it has to wait for their answers. */
   #pipeline(task: PgTask): boolean {
     const isFree = this.#waiting.length === 0 && !this.#cancellation.isPending;
-    if (!task.isPipelined || this.#running?.isPipelined !== true || !isFree) return false;
+    if (this.#running?.isPipelined !== true || !isFree) return false;
     // What throws here has left nothing on the wire.
     task.batch.write();
     this.#written.push(task);
     this.#wire.sendSoon();
     tellWritten(task);
     return true;
-  }
-
-  #batchOf(parts: PgBatchParts, task: WriterTask): PgBatch {
-    return new PgBatch(this.#context, this.#wire, parts, task, {
-      finished: () => this.#finish(),
-      broken: (error) => this.lose(error),
-    });
   }
 
   /** Why nothing can be sent. */
@@ -162,10 +154,12 @@ export class TaskQueue {
   #write(task: PgTask): Error | undefined {
     if (task.repetitions === 0 && task.before.length === 0) task.startedIn = this.status;
     if (this.status === 'idle') this.#isReadOnly = false;
-    if (task.parts.steps.some(isReadOnlyControl)) this.#isReadOnly = true;
+    // Control is in front.
+    const { steps } = task.parts;
+    if (steps[0]?.isControl === true && steps.some(isReadOnlyControl)) this.#isReadOnly = true;
     try {
       task.batch.write();
-      tellWritten(task);
+      if (task.written !== undefined) tellWritten(task);
       return undefined;
     } catch (error) {
       return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
@@ -177,16 +171,18 @@ export class TaskQueue {
    */
   onReadyForQuery(): void {
     this.#context.prepared.ready(this.status);
-    if (this.#running?.batch.failure !== undefined) this.#finish();
+    if (this.#running?.batch.failure !== undefined) this.finished();
   }
 
-  #finish(): void {
+  /** ReadyForQuery. */
+  finished(): void {
     const task = this.#running;
     if (task === undefined) return;
     if (!task.batch.isAnswered) return this.lose(unanswered());
     this.#running = undefined;
     this.#cancellation.end();
-    if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
+    if (task.batch.isGood) task.settle(undefined, task.batch);
+    else if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
     this.#next();
   }
 
@@ -225,7 +221,13 @@ export class TaskQueue {
     const isKept = this.status !== 'idle';
     const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
     if (isKept) task.before.push(...task.batch.results);
-    task.batch = this.#batchOf({ ...task.parts, steps, closePortals: [] }, task);
+    task.batch = new PgBatch(
+      this.#context,
+      this.#wire,
+      { ...task.parts, steps, closePortals: [] },
+      task,
+      this,
+    );
     this.#first(task);
   }
 
@@ -253,7 +255,7 @@ export class TaskQueue {
     task.repetitions += 1;
     task.before.length = 0;
     task.asked.clear();
-    task.batch = this.#batchOf({ ...task.parts, closePortals: [] }, task);
+    task.batch = new PgBatch(this.#context, this.#wire, { ...task.parts, closePortals: [] }, task, this);
     this.#first(task);
     if (this.status === 'failed') this.#rollBack(() => undefined);
     return true;
@@ -284,6 +286,10 @@ export class TaskQueue {
     if (index === -1) return;
     this.#waiting.splice(index, 1);
     task.settle(cancelledUnsent(task.parts.steps), task.batch);
+  }
+
+  broken(error: DBAPIError): void {
+    this.lose(error);
   }
 
   /** Ends the session, and everything that waits for it. */

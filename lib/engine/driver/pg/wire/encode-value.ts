@@ -57,6 +57,7 @@ function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): 
 
 /** One value, the one at `index`. @throws StatementError for a value that can't be sent. */
 export function encodeValue(binding: Binding, value: unknown, index: number, isJson: boolean): WireValue {
+  if (typeof value === 'number') return String(value);
   if (value === null || value === undefined) return null;
   try {
     if (typeof value === 'string') return wellFormed(value);

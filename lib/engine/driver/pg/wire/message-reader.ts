@@ -35,6 +35,11 @@ const NO_DATA = 0x6e;
 const PORTAL_SUSPENDED = 0x73;
 const READY_FOR_QUERY = 0x5a;
 
+/** What ReadyForQuery says of the session: I, T or E. */
+const IDLE = 0x49;
+const IN_TRANSACTION = 0x54;
+const FAILED = 0x45;
+
 /**
  * Cuts what arrives into messages. While a target is set it gets its own; everything else is passed on. The
  * server is not believed: each message must have the form of its type, and come when its type may.
@@ -159,10 +164,13 @@ export class MessageReader {
         if (bytes[at] === PARSE_COMPLETE) target.handleParseComplete();
         else if (bytes[at] === PORTAL_SUSPENDED) target.handlePortalSuspended();
         return;
-      case READY_FOR_QUERY:
-        if (!isWellFormed('session', bytes, at, end)) return this.#refuseMessage(bytes, at);
+      case READY_FOR_QUERY: {
+        const status = bytes[at + HEADER];
+        const isStatus = status === IDLE || status === IN_TRANSACTION || status === FAILED;
+        if (!isStatus || end !== at + HEADER + 1) return this.#refuseMessage(bytes, at);
         this.target = undefined;
-        return this.#outlet.ready(bytes[at + HEADER] ?? 0);
+        return this.#outlet.ready(status);
+      }
       default:
         return this.#pass(bytes, at, end);
     }
