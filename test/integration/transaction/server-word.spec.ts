@@ -90,6 +90,7 @@ describe('a transaction that something else ended on the server', () => {
     'ROLLBACK; START TRANSACTION',
     'COMMIT AND CHAIN',
     '/* x */ rollback work and chain',
+    'abort /* x */ and -- y\nchain',
   ])('by %j, behind which the status looks right again, refuses the next statement', async (sql) => {
     for (const isNested of [false, true]) {
       const work = start().transaction(async () => {

@@ -2,6 +2,7 @@ import type { ServerStatus } from '../../driver.js';
 
 /** Ends a transaction and begins the next, under the tag that ROLLBACK TO SAVEPOINT has, too. */
 const ROLLBACK_AND_CHAIN = /\b(?:ROLLBACK|ABORT)(?:\s+(?:WORK|TRANSACTION))?\s+AND\s+CHAIN\b/i;
+const COMMENTS = /\/\*[^]*?\*\/|--[^\n]*/g;
 
 /**
  * Counts the ends of a session's transactions by what the server answers: also those behind which another one
@@ -20,7 +21,7 @@ export class TransactionEnds {
   noteTag(tag: string, text: string | undefined): void {
     const isRollback = tag === 'ROLLBACK';
     const isSecond = this.#hasRolledBack && (tag === 'BEGIN' || tag === 'START TRANSACTION');
-    if (tag === 'COMMIT' || isSecond || (isRollback && ROLLBACK_AND_CHAIN.test(text ?? ''))) this.#count += 1;
+    if (tag === 'COMMIT' || isSecond || (isRollback && chains(text ?? ''))) this.#count += 1;
     if (isRollback) this.#hasRolledBack = true;
   }
 
@@ -29,4 +30,8 @@ export class TransactionEnds {
     this.#hasRolledBack = false;
     if (status === 'idle') this.#count += 1;
   }
+}
+
+function chains(text: string): boolean {
+  return ROLLBACK_AND_CHAIN.test(text.replace(COMMENTS, ' '));
 }
