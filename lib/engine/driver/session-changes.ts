@@ -60,9 +60,9 @@ export function changesOf(text: string): readonly SessionChange[] {
   const changes: SessionChange[] = [];
   const calls = text.match(SET_CONFIG)?.length ?? 0;
   const isBlock = BLOCK.test(text);
-  const isSet = SETTINGS_UPDATE.test(text) || (isBlock && /(?:SET|EXECUTE)/i.test(text));
+  const isSet = SETTINGS_UPDATE.test(text) || (isBlock && /\b(?:SET|EXECUTE)\b/i.test(text));
   if (isSet || calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
-  if (isBlock && /(?:LISTEN|EXECUTE)/i.test(text)) changes.push('channels');
+  if (isBlock && /\b(?:LISTEN|EXECUTE)\b/i.test(text)) changes.push('channels');
   if (/pg_(?:try_)?advisory_lock/i.test(text)) changes.push('locks');
   if (/\btemp(?:orary)?\b|\bpg_temp\b/i.test(text) && /\b(?:create|into)\b/i.test(text))
     changes.push('temporary');
