@@ -140,6 +140,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   send(invocation: Invocation): Promise<CommandResult> {
     const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.send(invocation);
+    invocation.expectNoControl();
     const { settings, isolationLevel: level, readOnly, deferrable } = this.options;
     const isInBegin = readOnly !== undefined || deferrable !== undefined;
     // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
@@ -165,6 +166,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   openStream(invocation: Invocation): StreamSource {
     const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.openStream(invocation);
+    invocation.expectNoControl();
     return new StandaloneStream(this, invocation, this.#shared.ambient.current?.scope);
   }
 }

@@ -24,6 +24,8 @@ import type { RootTransaction } from '../transaction/root-transaction.js';
 import { startedElsewhere } from '../transaction/transaction-errors.js';
 import type { TransactionOwner } from '../transaction/transaction-host.js';
 import type { Transaction } from '../transaction/transaction.js';
+import { controlRefused } from '../statement/transaction-command.js';
+import type { TransactionCommand } from '../statement/transaction-command.js';
 import { printable } from '../util/logger.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
@@ -45,13 +47,15 @@ export class ConnectionCore<Connection>
   readonly listeners: ConnectionListeners<Connection>;
   readonly transactions: ConnectionTransactions<Connection>;
   readonly session: ConnectionSession<Connection>;
+  readonly #isExplicit: boolean;
 
   constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
     this.connection = connection;
     this.host = host;
     this.compiledCache = host.compiledCache;
     this.observers = host.observers;
-    const { late } = settings;
+    const { late, mode = 'explicit' } = settings;
+    this.#isExplicit = mode === 'explicit';
     // Outside: what it asks the database for its answer must not wait for that answer.
     const asked = late && (() => host.outside(late));
     this.options = new ConnectionOptions(host.getExecutionOptions(), asked);
@@ -75,6 +79,8 @@ export class ConnectionCore<Connection>
   }
 
   send(invocation: Invocation): Promise<CommandResult> {
+    const { control } = invocation;
+    if (control !== undefined) return this.#runControl(control);
     const run: Dispatched<CommandResult> = (control, deadline) =>
       invocation.run(this.session, control, deadline);
     return invocation.wait(
@@ -82,7 +88,23 @@ export class ConnectionCore<Connection>
     );
   }
 
+  /**
+   * BEGIN, COMMIT and ROLLBACK as statements are those of a connection of one's own, whose transaction begins
+   * with its first statement; where a handle, a block, a scope or a frame owns it, they are refused.
+   */
+  async #runControl(command: TransactionCommand): Promise<CommandResult> {
+    const { explicitRoot: root, isUnclaimed } = this.transactions;
+    if (!this.#isExplicit || !isUnclaimed || (command.kind === 'begin' && root !== undefined)) {
+      throw controlRefused(command);
+    }
+    if (command.kind === 'begin') this.session.expectOpenable();
+    else if (command.kind === 'commit') await root?.commit();
+    else await root?.rollback();
+    return { command: command.kind.toUpperCase(), rowCount: -1, shape: undefined, rows: [] };
+  }
+
   openStream(invocation: Invocation, isAlone = false): StreamSource {
+    invocation.expectNoControl();
     return new ConnectionStream(this, invocation, isAlone);
   }
 

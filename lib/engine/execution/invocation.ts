@@ -14,7 +14,8 @@ import type { StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
 import { StatementBatch } from './statement-batch.js';
 import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
-import { refuseTransactionControl } from '../statement/transaction-command.js';
+import { controlRefused, transactionChange } from '../statement/transaction-command.js';
+import type { TransactionCommand } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
@@ -55,6 +56,8 @@ export class Invocation {
   observer: CommandObserver | undefined;
   /** Set where an executemany has no transaction around it, and is stored as a whole. */
   isAtomic = false;
+  /** Plain BEGIN, COMMIT or ROLLBACK, which only a connection of one's own can take for what they say. */
+  readonly control: TransactionCommand | undefined;
   /** True: its commands are statements of their own, each with a result. */
   readonly #isBatch: boolean;
   readonly #limit: StatementTimeout | undefined;
@@ -76,9 +79,19 @@ export class Invocation {
       options,
       ownCache === undefined ? cache : (ownCache ?? undefined),
     );
-    for (const { text } of this.#isBatch ? compiled : compiled.slice(0, 1)) refuseTransactionControl(text);
+    for (const { text } of this.#isBatch ? compiled : compiled.slice(0, 1)) {
+      const control = transactionChange(text);
+      if (control === undefined) continue;
+      if (this.#isBatch || compiled.length > 1 || !control.isPlain) throw controlRefused(control);
+      this.control = control;
+    }
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
     this.isMany = compiled.length > 1;
+  }
+
+  /** @throws IllegalStateError for transaction control, where the connection is not the caller's own. */
+  expectNoControl(): void {
+    if (this.control !== undefined) throw controlRefused(this.control);
   }
 
   /** The only statement of an execution that is not an executemany. */

@@ -56,20 +56,23 @@ export function transactionCommandOf(firstWords: readonly string[]): Transaction
 const FIRST_CHARACTERS = /[\s;\-/bceraps]/i;
 
 /**
- * Refuses a statement that would begin or end a transaction behind the back of its connection, before it is
- * sent. Savepoints, and COMMIT PREPARED, leave the transaction as it is.
- *
- * @throws IllegalStateError for BEGIN, COMMIT, ROLLBACK and their like.
+ * The command of a statement that would begin or end a transaction behind the back of its connection.
+ * Undefined for others: savepoints, and COMMIT PREPARED, leave the transaction as it is.
  */
-export function refuseTransactionControl(sql: string): void {
+export function transactionChange(sql: string): TransactionCommand | undefined {
   // Most statements are SELECT, INSERT, UPDATE and DELETE: a look at one or two characters is enough for
   // them.
   const first = sql[0];
-  if (first === undefined || !FIRST_CHARACTERS.test(first) || /^s[^t]/i.test(sql)) return;
+  if (first === undefined || !FIRST_CHARACTERS.test(first) || /^s[^t]/i.test(sql)) return undefined;
   const command = transactionCommand(sql);
-  if (command === undefined || !CHANGES.includes(command.kind)) return;
-  if (command.kind === 'prepared' && !command.words.startsWith('PREPARE TRANSACTION')) return;
-  throw new IllegalStateError(
+  if (command === undefined || !CHANGES.includes(command.kind)) return undefined;
+  if (command.kind === 'prepared' && !command.words.startsWith('PREPARE TRANSACTION')) return undefined;
+  return command;
+}
+
+/** The refusal of such a statement, before it is sent. */
+export function controlRefused(command: TransactionCommand): IllegalStateError {
+  return new IllegalStateError(
     `${command.words} would change the transaction without the connection knowing. Use begin(), commit() and ` +
       `rollback() of the connection or the transaction, or engine.transaction().`,
   );

@@ -35,6 +35,7 @@ export class ConnectionTransactions<Connection> {
   readonly #blocks: Transaction<Connection>[] = [];
   #inside: RootTransaction<Connection> | undefined;
   #own: RootTransaction<Connection> | undefined;
+  #autobegun: RootTransaction<Connection> | undefined;
   #stream: RootTransaction<Connection> | undefined;
 
   constructor(context: TransactionContext<Connection>) {
@@ -44,6 +45,13 @@ export class ConnectionTransactions<Connection> {
   /** The root that the connection's holder began; a frame's is the frame's alone. */
   get explicitRoot(): RootTransaction<Connection> | undefined {
     return this.#own;
+  }
+
+  /** True where COMMIT as a statement ends nothing but what a statement has begun by itself. */
+  get isUnclaimed(): boolean {
+    return (
+      this.#context.ambient() === undefined && (this.#own === undefined || this.#own === this.#autobegun)
+    );
   }
 
   /** The root that the caller is in. */
@@ -75,7 +83,7 @@ export class ConnectionTransactions<Connection> {
    */
   forStatement(): Transaction<Connection> | undefined {
     const current = this.current();
-    return current ?? (this.#context.isAutocommit() ? undefined : this.begin());
+    return current ?? (this.#context.isAutocommit() ? undefined : (this.#autobegun = this.begin()));
   }
 
   /** The transaction of a stream; `isOwn`: it ends with the stream. */

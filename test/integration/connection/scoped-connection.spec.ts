@@ -102,6 +102,10 @@ describe('engine.scopedConnection()', () => {
     stream: (connection) => connection.stream(XID).all(),
     streamScalars: (connection) => connection.streamScalars(XID).all(),
     execDriverSql: (connection) => connection.execDriverSql('SELECT pg_backend_pid()').all(),
+    batch: async (connection) => {
+      const [first] = await connection.batch([XID]);
+      return first.all();
+    },
     begin: (connection) => connection.begin().catch((error: Error) => error.message),
     beginNested: (connection) => connection.beginNested((nested) => Promise.resolve(nested.parent)),
     on: (connection) => listenersHeard(connection, 'on'),

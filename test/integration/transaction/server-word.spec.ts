@@ -52,6 +52,25 @@ describe('a statement that would change the transaction', () => {
     );
   });
 
+  it('is the connection’s own where nothing else owns its transaction', async () => {
+    await using connection = await start().connect();
+    const send = (sql: string) => connection.execute(text(sql));
+    for (const sql of ['BEGIN', "INSERT INTO item (name) VALUES ('kept')", '/* app=shop */ COMMIT'])
+      await send(sql);
+    await send("INSERT INTO item (name) VALUES ('undone')");
+    await send('rollback work');
+    expect(connection.inTransaction()).toBe(false);
+    await send('SELECT 1');
+    expect(await failureOf(send('BEGIN'))).toBeInstanceOf(IllegalStateError);
+    expect(await failureOf(send('COMMIT AND CHAIN'))).toBeInstanceOf(IllegalStateError);
+    await connection.rollback();
+    await connection.begin();
+    await connection.execute(insert('owned'));
+    expect(await failureOf(send('COMMIT'))).toBeInstanceOf(IllegalStateError);
+    await connection.rollback();
+    expect(await workshop.names()).toEqual(['kept']);
+  });
+
   it.each(['SAVEPOINT mine', "COMMIT PREPARED 'no'", 'SET TRANSACTION READ ONLY', 'PREPARE p AS SELECT 1'])(
     '%j is not such a statement',
     async (sql) => {
