@@ -155,9 +155,13 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
-    const connection = await invocation.wait((signal) => makeConnection(this).start(signal));
+    const connection = makeConnection(this, { mode: 'scoped' });
     try {
-      return await connection.begin(() => connection.core.send(invocation));
+      // Begun before anything is awaited, so that its origin is the line of the caller.
+      return await connection.begin(async () => {
+        await invocation.wait((signal) => connection.start(signal));
+        return await connection.core.send(invocation);
+      });
     } finally {
       await connection.close();
     }
