@@ -131,8 +131,9 @@ export class NotificationHub {
     if (this.#channels.size > 0) return false;
     const connection = this.#connection;
     this.#connection = undefined;
+    // One that waits for the answer to LISTEN is not asked to end: the answer may never come.
     connection?.then(
-      (pooled) => pooled.close(),
+      (pooled) => (pooled.session.isQuiet ? pooled.close() : pooled.invalidate()),
       () => undefined,
     );
     return true;
