@@ -198,8 +198,11 @@ const ENGINE_DOORS: Readonly<Record<string, Door>> = {
   },
   'scope(, { connection: () => })': {
     wants: EXECUTION,
+    // A promise of options is right here: it is awaited.
     call: ({ engine }, value) =>
-      engine.scope(() => engine.currentConnection().scalar(one), { connection: () => value }),
+      engine.scope(() => engine.currentConnection().scalar(one), {
+        connection: () => (value instanceof Promise ? (null as never) : value),
+      }),
   },
   'executionOptions(options)': {
     wants: EXECUTION,
