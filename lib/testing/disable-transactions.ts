@@ -15,13 +15,13 @@ import { engineProperties } from '../nest/transactional/engine-property.js';
  */
 export function disableTransactions(...instances: readonly object[]): AsyncEngine {
   const engine = createAsyncEngine('postgresql://no-database', { poolClass: NullPool, asyncCreator: refuse });
-  const { transaction, openTransaction } = engine;
+  const transaction = engine.transaction.bind(engine);
+  const openTransaction = engine.openTransaction.bind(engine);
   // Without a transaction around it, `mandatory` would refuse the call that the test is about.
   const disabled = Object.assign(engine, {
     transaction: (work: () => unknown, options: TransactionalOptions = {}) =>
-      transaction.call(engine, work, withoutMandatory(options)),
-    openTransaction: (options: TransactionalOptions = {}) =>
-      openTransaction.call(engine, withoutMandatory(options)),
+      transaction(work, withoutMandatory(options)),
+    openTransaction: (options: TransactionalOptions = {}) => openTransaction(withoutMandatory(options)),
   });
   for (const instance of instances) inject(disabled, instance);
   return disabled;

@@ -21,11 +21,7 @@ export class UnitOfWork {
   #state: 'open' | 'ended' | 'closed' = 'open';
 
   /** @internal */
-  constructor(
-    scope: UnitScope,
-    bind: (unit: UnitOfWork) => <T>(work: () => T) => T,
-    outer?: UnitOfWork | undefined,
-  ) {
+  constructor(scope: UnitScope, bind: (unit: UnitOfWork) => <T>(work: () => T) => T, outer?: UnitOfWork) {
     this.#scope = scope;
     this.#outer = outer;
     this.#enter = bind(this);

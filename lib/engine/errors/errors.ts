@@ -48,7 +48,7 @@ export class EngineError extends Error {
 
   /** What a log of JSON needs: name, code, message and the facts; neither the stack nor the cause. */
   toJSON(): object {
-    return { ...this, message: this.message };
+    return Object.assign({}, this, { message: this.message });
   }
 }
 

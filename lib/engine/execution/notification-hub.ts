@@ -160,7 +160,7 @@ export class NotificationHub {
 
   #attach(pooled: PooledConnection): void {
     const client = pooled.driverConnection as EventEmitter;
-    client.on('notification', ({ channel, payload = '', processId }: Notification) => {
+    client.on('notification', ({ channel, payload, processId }: Notification) => {
       for (const one of this.#channels.get(channel)?.handlers ?? [])
         one.onNotification({ channel, payload, processId });
     });

@@ -66,7 +66,10 @@ export class AssertionPool extends Pool {
   }
 
   protected receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
-    if (!record.session.isOpen || record.generation !== this.generation) return void record.terminate();
+    if (!record.session.isOpen || record.generation !== this.generation) {
+      record.terminate();
+      return undefined;
+    }
     if (record.isClean(this.resetMode)) return this.#keep(record);
     this.#resetting = this.#resetAndKeep(record).finally(() => (this.#resetting = undefined));
     return this.#resetting;
@@ -104,7 +107,10 @@ export class AssertionPool extends Pool {
   /** The idle connection, where it is good; otherwise it is ended. */
   async #reusable(record: ConnectionRecord): Promise<ConnectionRecord | undefined> {
     this.#idle = undefined;
-    if (!this.isCurrent(record) || this.isExpired(record)) return void (await record.close());
+    if (!this.isCurrent(record) || this.isExpired(record)) {
+      await record.close();
+      return undefined;
+    }
     const failure = this.options.poolPrePing
       ? await record.ping(this.observer.classifyPingFailure)
       : undefined;

@@ -4,12 +4,12 @@ import { types } from 'node:util';
 export interface OptionRule {
   /** Ends the sentence "must be …". */
   readonly expected: string;
-  accepts(value: unknown): boolean;
+  readonly accepts: (value: unknown) => boolean;
   /**
    * The value that a text of a configuration stands for: `'10'` is 10 where a number is wanted. A text that
    * stands for none comes back as it is, and is then not accepted.
    */
-  coerce(text: string): unknown;
+  readonly coerce: (text: string) => unknown;
   /** The form that the library works with; an ArgumentError where something inside of it is wrong. */
   parse?(value: unknown): unknown;
   /** True: an error says of what kind the value is, and shows nothing of it. */

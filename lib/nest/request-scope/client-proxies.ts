@@ -13,7 +13,9 @@ interface Client {
  */
 export function connectOutsideScopes(wrappers: readonly Wrapper[]): void {
   for (const { instance } of wrappers) {
-    if (isClient(instance)) instance.connect = AsyncResource.bind(instance.connect, 'ClientProxy', instance);
+    if (isClient(instance)) {
+      instance.connect = AsyncResource.bind(instance.connect.bind(instance), 'ClientProxy');
+    }
   }
 }
 

@@ -5,5 +5,5 @@ export interface Piece<T> {
   readonly control: readonly Control[];
   readonly commands: readonly Command[];
   readonly signal: AbortSignal | undefined;
-  send(opening: readonly Control[], commands: readonly Command[]): Promise<T>;
+  readonly send: (opening: readonly Control[], commands: readonly Command[]) => Promise<T>;
 }

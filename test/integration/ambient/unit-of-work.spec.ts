@@ -105,7 +105,7 @@ describe('work beside a unit', () => {
     engine = workshop.engine();
     const scope = engine.openScope({ connection: () => ({ isolationLevel: 'SERIALIZABLE' }) });
     const lease = scope.lease();
-    await scope.run(() => engine.currentConnection());
+    scope.run(() => engine.currentConnection());
     await scope.fail();
     await scope.connection.execute(insert('audit'));
     await lease.release();

@@ -227,7 +227,7 @@ describe('a read that was sent a second time', () => {
   /** Reads behind one that a lock holds up, and what lets all answers come. */
   async function holdUp(
     behind: () => Promise<unknown>[],
-  ): Promise<{ reads: Promise<unknown>[]; release(): Promise<void> }> {
+  ): Promise<{ reads: Promise<unknown>[]; release: () => Promise<void> }> {
     const locking = await engine.connect();
     await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
     const stuck = engine.execute(read(1)).one();

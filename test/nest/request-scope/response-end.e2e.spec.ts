@@ -123,11 +123,10 @@ describe.each(ADAPTERS)('the scope of a request on %s', (_adapter, createAdapter
 
   it('ends with an upload that is cut', async () => {
     const socket = await dial(running);
-    const [server] = await Promise.all([
-      once(running.app.getHttpServer() as NodeJS.EventEmitter, 'request') as Promise<[{ socket: Socket }]>,
-      socket.write('POST /upload HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n'),
-      socket.write('Content-Length: 1000\r\n\r\n{"a":'),
-    ]);
+    const arriving = once(running.app.getHttpServer() as NodeJS.EventEmitter, 'request');
+    socket.write('POST /upload HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n');
+    socket.write('Content-Length: 1000\r\n\r\n{"a":');
+    const server = (await arriving) as [{ socket: Socket }];
     // Node reports the cut as an error of the socket, for which once() would reject.
     const closed = new Promise((resolve) => server[0].socket.once('close', resolve));
     socket.destroy();

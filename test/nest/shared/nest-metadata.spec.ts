@@ -15,7 +15,7 @@ function markOf(decorator: MethodDecorator, key: string): unknown {
   }
   const descriptor = Object.getOwnPropertyDescriptor(Decorated.prototype, 'method');
   if (descriptor !== undefined) decorator(Decorated.prototype, 'method', descriptor);
-  return Reflect.getMetadata(key, Decorated.prototype.method);
+  return Reflect.getMetadata(key, descriptor?.value as object);
 }
 
 it('finds @Sse() under the key of an event stream', () => {

@@ -201,7 +201,7 @@ const ENGINE_DOORS: Readonly<Record<string, Door>> = {
     // A promise of options is right here: it is awaited.
     call: ({ engine }, value) =>
       engine.scope(() => engine.currentConnection().scalar(one), {
-        connection: () => (value instanceof Promise ? (null as never) : value),
+        connection: () => (Object(value) instanceof Promise ? (null as never) : value),
       }),
   },
   'executionOptions(options)': {

@@ -187,7 +187,7 @@ describe('a host that does not answer', () => {
     const engine = createAsyncEngine(urlBehindSilence(), { connectTimeout: 300, ...options });
     for (let n = 0; n < 3; n += 1) {
       await using connection = await engine.connect();
-      await connection.invalidate();
+      connection.invalidate();
     }
     expect(calls).toBe(expected);
     await engine.aclose();
