@@ -47,12 +47,12 @@ class Ids {
 }
 
 @ObjectType()
-class Part {
+class OperationPart {
   @Field()
   outer!: string;
 }
 
-@Resolver(() => Part)
+@Resolver(() => OperationPart)
 class ItemResolver {
   constructor(
     private readonly connection: AsyncConnection,
@@ -60,13 +60,13 @@ class ItemResolver {
     private readonly stage: Stage,
   ) {}
 
-  @Query(() => Part)
-  async part(): Promise<Part> {
+  @Query(() => OperationPart)
+  async part(): Promise<OperationPart> {
     return { outer: String(await this.connection.scalar(XID)) };
   }
 
   @ResolveField(() => [Boolean])
-  async isSameUnit(@Parent() { outer }: Part): Promise<boolean[]> {
+  async isSameUnit(@Parent() { outer }: OperationPart): Promise<boolean[]> {
     return [outer === (await this.connection.scalar(XID)), outer === (await this.ids.current())];
   }
 
