@@ -1,9 +1,10 @@
+import { WhenEmpty } from '../util/when-empty.js';
 import type { Scope } from './scope.js';
 
 /** The scopes of one engine that are open now, for a shutdown that waits for them. */
 export class OpenScopes {
   readonly #scopes = new Set<Scope>();
-  #onEmpty: (() => void) | undefined;
+  readonly #empty = new WhenEmpty();
 
   get size(): number {
     return this.#scopes.size;
@@ -15,19 +16,12 @@ export class OpenScopes {
 
   remove(scope: Scope): void {
     this.#scopes.delete(scope);
-    if (this.#scopes.size === 0) this.#onEmpty?.();
+    if (this.#scopes.size === 0) this.#empty.notify();
   }
 
   /** Resolves when no scope is open, or after `timeout` ms; with the labels of those that still are. */
   async empty(timeout: number): Promise<string[]> {
-    if (this.#scopes.size > 0) {
-      const empty = new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
-      const timer = setTimeout(() => this.#onEmpty?.(), timeout);
-      await empty;
-      clearTimeout(timer);
-    }
+    await this.#empty.wait(this.#scopes.size === 0, timeout);
     return [...this.#scopes].map((scope) => scope.origin);
   }
 }
