@@ -3,6 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { compileFences } from './support/docs/compile.js';
+import { docExamplesOf } from './support/docs/doc-examples.js';
+import { EXAMPLE_NAMES } from './support/docs/example-names.js';
 import { fencesOf, type Fence } from './support/docs/fences.js';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -13,6 +15,13 @@ function pages(): string[] {
   return ['README.md', 'docs/errors.md', ...guides.sort().map((name) => `docs/guide/${name}`)].filter(
     (page) => existsSync(path.join(ROOT, page)),
   );
+}
+
+function sources(): string[] {
+  return readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .sort()
+    .map((name) => path.posix.join('lib', name));
 }
 
 function readFences(page: string): Fence[] {
@@ -32,6 +41,46 @@ describe('the TypeScript examples of the README and the guides', () => {
     expect(compileFences(ROOT, fences)).toEqual([
       `page.md:5 Type 'number' is not assignable to type 'string'.`,
     ]);
+  });
+});
+
+describe('the examples in the doc comments', () => {
+  it('compile against the public doors', { timeout: 60_000 }, () => {
+    const examples = sources().flatMap((page) =>
+      docExamplesOf(page, readFileSync(path.join(ROOT, page), 'utf8'), EXAMPLE_NAMES),
+    );
+    expect(examples.length).toBeGreaterThanOrEqual(45);
+    expect(compileFences(ROOT, examples)).toEqual([]);
+  });
+
+  it('are found by the line of their file, as members of a class where they are decorated', () => {
+    const source = [
+      '/**',
+      ' * What it does.',
+      ' *',
+      ' * @example',
+      ' * ```ts',
+      ' * @Get()',
+      ' * all(): void {}',
+      ' * ```',
+      ' */',
+    ];
+    expect(
+      docExamplesOf('a.ts', source.join('\n'), ["import { Get } from 'x';", 'declare const all: 1;']),
+    ).toEqual([
+      {
+        page: 'a.ts',
+        line: 5,
+        code: "class Example { readonly engine!: import('nest-async-engine').AsyncEngine; @Get()\nall(): void {}\n}",
+        hidden: ["import { Get } from 'x';", 'declare const all: 1;'],
+      },
+    ]);
+  });
+
+  it('must stand in a fence', () => {
+    expect(() => docExamplesOf('a.ts', '/**\n * @example\n * f();\n */', [])).toThrow(
+      'a.ts:2 an @example must be followed by a ts fence',
+    );
   });
 });
 

@@ -34,6 +34,15 @@ const startDeadline = 30_000;
  * @throws ArgumentError when an option is wrong, the port or the `dataDir` is in use, the package is missing,
  * or on Windows.
  * @throws OperationalError with the server's log when it does not start within 30 seconds.
+ *
+ * @example
+ * ```ts
+ * const server = await startEmbeddedPostgres();
+ * const engine = createAsyncEngine(server.url);
+ * await engine.scalar(sql`SELECT version()`);
+ * await engine.aclose();
+ * await server.stop();
+ * ```
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},

@@ -24,6 +24,13 @@ import type { DatabaseUrl } from './driver/url/url.js';
  * Makes an engine for the database at `url`. Opens nothing: the first statement does.
  *
  * @throws ArgumentError for a wrong URL or option, NoSuchDriverError for a driver that does not exist.
+ *
+ * @example
+ * ```ts
+ * const engine = createAsyncEngine('postgresql://localhost/shop', { poolSize: 10 });
+ * const items = await engine.execute(sql`SELECT * FROM items WHERE price < ${100}`).all();
+ * await engine.aclose();
+ * ```
  */
 export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngineOptions = {}): AsyncEngine {
   const databaseUrl = makeUrl(url);

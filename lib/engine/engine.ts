@@ -133,6 +133,14 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * that ends, and what was not committed is rolled back.
    *
    * @throws PoolTimeoutError, or why the server could not be reached.
+   *
+   * @example
+   * ```ts
+   * await engine.connect(async (connection) => {
+   *   await connection.execute(sql`INSERT INTO items (name) VALUES (${name})`);
+   *   await connection.commit();
+   * });
+   * ```
    */
   connect(): Promise<AsyncConnection>;
   connect<T>(work: (connection: AsyncConnection) => Promise<T>): Promise<T>;
@@ -152,6 +160,13 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   /**
    * A connection of your own in a transaction: committed when `work` returns, rolled back when it throws. Its
    * `timeout` also counts while it waits for the connection.
+   *
+   * @example
+   * ```ts
+   * await engine.begin(async (connection) => {
+   *   await connection.execute(sql`INSERT INTO items (name) VALUES (${name})`);
+   * });
+   * ```
    */
   async begin<T>(
     work: (connection: AsyncConnection) => Promise<T>,
@@ -182,6 +197,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    *
    * @throws PoolTimeoutError when no connection could be had in time, ConnectionLostError when no answer
    * came, or why the server could not be reached.
+   *
+   * @example
+   * ```ts
+   * await engine.ping({ timeout: 500 });
+   * ```
    */
   async ping(options: PingOptions = {}): Promise<void> {
     const { timeout = 1_000 } = PING_OPTIONS.parse(options);
@@ -206,7 +226,15 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#shared.notifications;
   }
 
-  /** An engine with these options added; it shares the pool, the caches and the ambient context. */
+  /**
+   * An engine with these options added; it shares the pool, the caches and the ambient context.
+   *
+   * @example
+   * ```ts
+   * const reports = engine.executionOptions({ isolationLevel: 'REPEATABLE READ', timeout: 60_000 });
+   * await reports.execute(sql`SELECT count(*) FROM orders`).scalarOne();
+   * ```
+   */
   executionOptions(options: ExecutionOptions): AsyncEngine {
     const merged = mergeOptions(this.#runner.options, parseExecutionOptions(options));
     return new AsyncEngine(this.#shared, merged, this.echo, this);
@@ -329,6 +357,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    *
    * @throws ArgumentError for an async listener where nothing would wait, InvalidRequestError for an unknown
    * event.
+   *
+   * @example
+   * ```ts
+   * engine.on('afterCursorExecute', ({ sql, duration }) => console.log(sql, duration));
+   * ```
    */
   on<Name extends keyof Events>(event: Name, listener: Events[Name], options?: ListenerOptions): this {
     this.#listeners.hubOf(event).on(event, listener, options);
@@ -420,6 +453,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   /**
    * Runs `work` outside of the scope and the transaction around the call: for work that is started here and
    * may outlive them. Its statements commit themselves; it may open transactions and scopes of its own.
+   *
+   * @example
+   * ```ts
+   * engine.runDetached(() => void sendNewsletter());
+   * ```
    */
   runDetached<T>(work: () => T): T {
     return this.#ambient.runDetached(work);
@@ -462,7 +500,17 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     this.#ambient.beforeCommit(hook);
   }
 
-  /** Runs once the active transaction is committed; without one it runs at once. */
+  /**
+   * Runs once the active transaction is committed; without one it runs at once.
+   *
+   * @example
+   * ```ts
+   * await engine.transaction(async () => {
+   *   await engine.execute(sql`UPDATE orders SET state = 'paid' WHERE id = ${id}`);
+   *   engine.afterCommit(() => sendConfirmation(id));
+   * });
+   * ```
+   */
   afterCommit(hook: TransactionHook): void {
     this.#ambient.afterCommit(hook);
   }

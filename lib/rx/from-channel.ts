@@ -34,8 +34,11 @@ const MAX_DELAY = 10_000;
  *
  * @throws ArgumentError for a name that is empty or longer than 63 bytes, and for an engine with `pgbouncer`;
  * NotSupportedError for the driver pglite, whose one session it would keep.
+ *
  * @example
+ * ```ts
  * fromChannel(engine, 'orders').subscribe(({ payload }) => console.log(payload));
+ * ```
  */
 export function fromChannel(
   engine: AsyncEngine,

@@ -70,6 +70,13 @@ const QUERY_OPTIONS = new OptionTable<QueryOptions<never, unknown>>(
  * completed.
  *
  * @throws ArgumentError for a source that is not an engine or a connection, and for a wrong option.
+ *
+ * @example
+ * ```ts
+ * fromQuery(engine, sql<{ id: number }>`SELECT id FROM events`, undefined, {
+ *   project: ({ id }) => publish(id),
+ * }).subscribe();
+ * ```
  */
 export function fromQuery<R = Row, T = R>(
   source: AsyncEngine | AsyncConnection,

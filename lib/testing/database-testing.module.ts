@@ -27,7 +27,20 @@ const TESTING_OPTIONS = new OptionTable<DatabaseTestingModuleOptions>(
   'refused',
 );
 
-/** DatabaseModule on a database that lives as long as the application. */
+/**
+ * DatabaseModule on a database that lives as long as the application.
+ *
+ * @example
+ * ```ts
+ * const moduleRef = await Test.createTestingModule({
+ *   imports: [
+ *     DatabaseTestingModule.forRoot({
+ *       migrate: (engine) => engine.execute(sql`CREATE TABLE items (id int PRIMARY KEY)`),
+ *     }),
+ *   ],
+ * }).compile();
+ * ```
+ */
 @Module({})
 export class DatabaseTestingModule {
   /**

@@ -54,6 +54,17 @@ const ROLLBACK_OPTIONS = new OptionTable<RollbackEachOptions>(
  * are not delivered.
  *
  * @throws ArgumentError without hooks, or for what is neither an engine nor an application.
+ *
+ * @example
+ * ```ts
+ * describe('orders', () => {
+ *   rollbackEach(() => engine);
+ *
+ *   it('stores an order, which the next test does not see', async () => {
+ *     await orders.place(order);
+ *   });
+ * });
+ * ```
  */
 export function rollbackEach(target: RollbackTarget, given: RollbackEachOptions = {}): void {
   const options = ROLLBACK_OPTIONS.parse(given);

@@ -31,6 +31,15 @@ const TEST_DATABASE_OPTIONS = new OptionTable<TestDatabaseOptions>(
  *
  * @throws what the server refuses, OperationalError when it cannot be reached, ArgumentError without a
  * server.
+ *
+ * @example
+ * ```ts
+ * const database = await createTestDatabase();
+ * const engine = createAsyncEngine(database.url);
+ * await engine.scalar(sql`SELECT 1`);
+ * await engine.aclose();
+ * await database.drop();
+ * ```
  */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { template: origin } = TEST_DATABASE_OPTIONS.parse(options);

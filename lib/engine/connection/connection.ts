@@ -218,6 +218,14 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    *
    * @throws IllegalStateError when a transaction is in progress: use `beginNested()`, or end that one first.
    * PendingRollbackError when the one in progress was lost with its connection.
+   *
+   * @example
+   * ```ts
+   * await connection.begin(async () => {
+   *   await connection.execute(sql`UPDATE accounts SET balance = balance - 5 WHERE id = 1`);
+   *   await connection.execute(sql`UPDATE accounts SET balance = balance + 5 WHERE id = 2`);
+   * });
+   * ```
    */
   begin(options?: TransactionOptions): Promise<Root>;
   begin<T>(work: (transaction: Root) => Promise<T>, options?: TransactionOptions): Promise<T>;
@@ -236,6 +244,16 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
 
   /**
    * Begins a savepoint, in a transaction that is begun first when there is none. Same two forms as `begin()`.
+   *
+   * @example
+   * ```ts
+   * const stored = await connection
+   *   .beginNested(() => connection.execute(sql`INSERT INTO users (email) VALUES (${email})`))
+   *   .catch((error: unknown) => {
+   *     if (error instanceof UniqueViolationError) return undefined;
+   *     throw error;
+   *   });
+   * ```
    */
   beginNested(): Promise<Nested>;
   beginNested<T>(work: (transaction: Nested) => Promise<T>): Promise<T>;

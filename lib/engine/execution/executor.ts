@@ -58,6 +58,13 @@ export abstract class Executor {
    *
    * @throws ObjectNotExecutableError for a bare string, StatementError for a bind without a value, DBAPIError
    * for what the server refuses.
+   *
+   * @example
+   * ```ts
+   * const { rowCount } = await engine.execute(sql`UPDATE items SET price = ${price} WHERE id = ${id}`);
+   * const byId = text<{ name: string }>('SELECT name FROM items WHERE id = :id');
+   * const item = await engine.execute(byId, { id }).one();
+   * ```
    */
   execute<R = Row>(
     statement: Executable<R>,
@@ -67,7 +74,14 @@ export abstract class Executor {
     return new PendingResult<R>(sendStatement(this.#runner, { statement, parameters, options }));
   }
 
-  /** The first column of the first row; undefined without a row. */
+  /**
+   * The first column of the first row; undefined without a row.
+   *
+   * @example
+   * ```ts
+   * const total = await engine.scalar<number>(sql`SELECT sum(price) FROM items`);
+   * ```
+   */
   scalar<T = unknown>(
     statement: Executable<unknown>,
     parameters?: StatementParameters,
@@ -97,6 +111,13 @@ export abstract class Executor {
    * The rows over a server-side cursor; nothing is sent before the first pull, and other statements may run
    * meanwhile. Outside a transaction the engine opens a read-only one that ends with the stream. A statement
    * that cannot be compiled is refused here and now.
+   *
+   * @example
+   * ```ts
+   * for await (const row of engine.stream(sql`SELECT * FROM events ORDER BY id`)) {
+   *   await archive(row);
+   * }
+   * ```
    */
   stream<R = Row>(
     statement: Executable<R>,
@@ -148,6 +169,14 @@ export abstract class Executor {
    * Sends SQL with `$1` placeholders as it is. A list whose every element is a list is an executemany, one
    * execution for each of them; so the only value of a statement, where it is an array, is written `[[[1,
    * 2]]]`.
+   *
+   * @example
+   * ```ts
+   * await connection.execDriverSql('INSERT INTO items (name, price) VALUES ($1, $2)', [
+   *   ['pen', 3],
+   *   ['ink', 12],
+   * ]);
+   * ```
    */
   execDriverSql<R = Row>(
     sql: string,

@@ -83,7 +83,9 @@ export abstract class Pool implements AsyncDisposable {
    * @throws PoolTimeoutError, PoolOverloadError, PoolDeadlockError, ResourceClosedError after `dispose()`,
    * the signal's reason, or what opening a connection failed with.
    * @example
+   * ```ts
    * await using pooled = await pool.connect();
+   * ```
    */
   abstract connect(options?: CheckoutOptions): Promise<PooledConnection>;
 

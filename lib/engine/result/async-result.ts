@@ -48,6 +48,13 @@ export class AsyncTupleResult<T extends readonly unknown[] = unknown[]> extends 
  * `scalars(position)` reach each. 1000 rows are fetched at a time unless `yieldPer` or `maxRowBuffer` says
  * otherwise, and one batch ahead. A failure of the batch fetched ahead shows when the rows before it were
  * read.
+ *
+ * @example
+ * ```ts
+ * for await (const page of engine.stream(sql`SELECT * FROM events`).partitions(500)) {
+ *   await archiveAll(page);
+ * }
+ * ```
  */
 export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
   /** @internal */

@@ -33,9 +33,22 @@ export interface SqlTag {
    * Rows are arrays, or objects of which `columns` (default: the keys of the first) says what is taken in
    * which order. Parts made by `sql` are spliced in. Throws {@link ArgumentError} when rows do not have the
    * same columns.
+   *
+   * @example
+   * ```ts
+   * const rows = sql.values([{ name: 'pen', price: 3 }]);
+   * await engine.execute(sql`INSERT INTO items (name, price) VALUES ${rows}`);
+   * ```
    */
   values(rows: readonly (readonly unknown[])[] | readonly object[], columns?: readonly string[]): Sql;
-  /** A list as one array parameter: `$1::type[]`. `type` is the type of an element. */
+  /**
+   * A list as one array parameter: `$1::type[]`. `type` is the type of an element.
+   *
+   * @example
+   * ```ts
+   * await engine.execute(sql`SELECT * FROM items WHERE id = ANY(${sql.array([1, 2, 3], 'int8')})`).all();
+   * ```
+   */
   array(values: readonly unknown[], type: string): Sql;
 }
 
@@ -171,7 +184,16 @@ function isTypeName(type: unknown): boolean {
 
 const COMMA = new Sql([', '], []);
 
-/** The template tag for SQL with values: `` sql`SELECT * FROM users WHERE id = ${id}` ``. */
+/**
+ * The template tag for SQL with values: `` sql`SELECT * FROM users WHERE id = ${id}` ``.
+ *
+ * @example
+ * ```ts
+ * const cheap = sql`price < ${limit}`;
+ * const named = name === '' ? sql.empty : sql`AND name = ${name}`;
+ * await engine.execute(sql`SELECT * FROM items WHERE ${cheap} ${named}`).all();
+ * ```
+ */
 export const sql: SqlTag = Object.assign(tag, {
   empty: new Sql([''], []),
   id: (...names: readonly string[]): Sql => new Sql(['', ''], [new Identifier(names)]),

@@ -48,6 +48,13 @@ export class BindParameter {
  *
  * An empty list matches nothing (and NOT IN everything), a list of lists is written as `(($1, $2), ($3,
  * $4))`. Throws {@link ArgumentError} for a malformed name.
+ *
+ * @example
+ * ```ts
+ * const ids = bindparam('ids', { expanding: true });
+ * const byIds = text('SELECT * FROM items WHERE id IN :ids').bindparams(ids);
+ * await engine.execute(byIds, { ids: [1, 2, 3] }).all();
+ * ```
  */
 export function bindparam(name: string, options: BindParameterOptions = {}): BindParameter {
   return new BindParameter(name, options);
@@ -131,6 +138,12 @@ function valuedBinds(values: Parameters, known: ReadonlyMap<string, BindParamete
  * `\:` is a plain colon, `::type` a cast; literals, quoted identifiers and comments hold no binds. A name
  * used twice is one parameter. `R` is the type of its rows. Throws {@link ArgumentError} for anything but a
  * string.
+ *
+ * @example
+ * ```ts
+ * const byName = text<{ id: number }>('SELECT id FROM items WHERE name = :name');
+ * await engine.execute(byName, { name: 'pen' }).scalarOneOrNone();
+ * ```
  */
 export function text<R = Row>(sql: string): TextClause<R> {
   return new TextClause<R>(sql);

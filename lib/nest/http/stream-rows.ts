@@ -32,6 +32,15 @@ const STREAM_ROWS_OPTIONS = new OptionTable<StreamRowsOptions>(
  * with 500. To have it in an exception filter instead, `await result.open()` first.
  *
  * @throws ArgumentError for another format.
+ *
+ * @example
+ * ```ts
+ * @Get('events.csv')
+ * events(): StreamableFile {
+ *   const rows = this.engine.stream(sql`SELECT * FROM events`);
+ *   return streamRows(rows, { format: 'csv', filename: 'events.csv' });
+ * }
+ * ```
  */
 export function streamRows<R>(result: AsyncResult<R>, options: StreamRowsOptions): StreamableFile {
   const { filename, readTimeout = READ_TIMEOUT, ...text } = STREAM_ROWS_OPTIONS.parse(options);

@@ -114,6 +114,13 @@ export class SqlLog implements Disposable {
  * transaction) and what goes over `rawConnection()`'s own client is not in it.
  *
  * @throws ArgumentError for what is not an engine.
+ *
+ * @example
+ * ```ts
+ * const log = recordSql(engine);
+ * await orders.place(order);
+ * console.log(log.statements);
+ * ```
  */
 export function recordSql(engine: AsyncEngine, options: RecordSqlOptions = {}): SqlLog {
   const given: unknown = engine;

@@ -198,6 +198,11 @@ export class DatabaseUrl {
  * The user ends at the first `:`, the password at the first `@`; both are percent-decoded, as the database
  * is. Several hosts may stand in the host part. Throws {@link ArgumentError}, without showing the text.
  * Whether dialect and driver exist is asked by `getBackendName()` and `getDriverName()`.
+ *
+ * @example
+ * ```ts
+ * const url = makeUrl('postgresql://app@db.example.com/shop').set({ password });
+ * ```
  */
 export function makeUrl(url: string | DatabaseUrl): DatabaseUrl {
   if (url instanceof DatabaseUrl) return url;
