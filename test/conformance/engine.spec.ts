@@ -18,7 +18,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('engine', 19);
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 const one = text('SELECT 1');

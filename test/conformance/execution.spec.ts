@@ -12,19 +12,19 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine, Executable, HandleErrorEvent } from 'nest-async-engine/engine';
-import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('execution');
+  items = await ItemDatabase.open('execution');
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const one = text('SELECT 1 AS one');
 const ALL = ['begin', 'commit', 'rollback', 'savepoint', 'rollbackSavepoint', 'releaseSavepoint'] as const;
@@ -58,7 +58,7 @@ describe('what can be executed', () => {
     await engine.execute(statement, { name: 'a' });
     await engine.execute(statement, [{ name: 'b' }]);
     await engine.execute(statement, [{ name: 'c' }, { name: 'd' }]);
-    expect(await workshop.names()).toEqual(['a', 'b', 'c', 'd']);
+    expect(await items.names()).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('EX-09: with noParameters a text without values is sent as it was written', async () => {
@@ -107,7 +107,7 @@ describe('errors', () => {
   });
 
   it('EX-48: refused on connect is an OperationalError that invalidates nothing', async () => {
-    const lost = workshop.engine({}, 'postgresql://nobody@127.0.0.1:1/none');
+    const lost = items.engine({}, 'postgresql://nobody@127.0.0.1:1/none');
     const error = await failureOf(lost.execute(one));
     expect(error).toBeInstanceOf(OperationalError);
     expect((error as DBAPIError).connectionInvalidated).toBe(false);
@@ -115,7 +115,7 @@ describe('errors', () => {
 
   it('EX-48: an error that is not of the driver passes asyncCreator as it is', async () => {
     const failure = new RangeError('no token');
-    const creating = workshop.engine({ asyncCreator: () => Promise.reject(failure) });
+    const creating = items.engine({ asyncCreator: () => Promise.reject(failure) });
     expect(await failureOf(creating.execute(one))).toBe(failure);
   });
 });
@@ -203,7 +203,7 @@ describe('events', () => {
 
   it('EX-27: listeners of one engine hear nothing of another; those of a connection come in addition, and first', async () => {
     const seen: string[] = [];
-    const other = workshop.engine();
+    const other = items.engine();
     engine.on('beforeExecute', () => void seen.push('engine'));
     other.on('beforeExecute', () => void seen.push('other'));
     await engine.connect(async (connection) => {
@@ -242,7 +242,7 @@ describe('events', () => {
     }));
     await engine.execute(statement, { name: 'a' });
     await engine.execute(statement, [{ name: 'b' }, { name: 'c' }]);
-    expect(await workshop.names()).toEqual(['x', 'y', 'z']);
+    expect(await items.names()).toEqual(['x', 'y', 'z']);
   });
 
   it('EX-33: something else than that is an InvalidRequestError', async () => {
@@ -357,7 +357,7 @@ describe('handleError', () => {
     [true, 2],
     [false, 1],
   ])('EX-45: invalidatesPool %s replaces %i of two connections', async (invalidatesPool, replaced) => {
-    const wide = workshop.engine({ poolSize: 2 });
+    const wide = items.engine({ poolSize: 2 });
     let opened = 0;
     wide.on('connect', () => void (opened += 1));
     const [first, second] = await Promise.all([wide.connect(), wide.connect()]);
@@ -380,7 +380,7 @@ describe('handleError', () => {
   });
 
   it('EX-49: on connect there is no connection; where an AsyncConnection opens one, it is there; replaced errors are thrown', async () => {
-    const lost = workshop.engine({}, 'postgresql://nobody@127.0.0.1:1/none');
+    const lost = items.engine({}, 'postgresql://nobody@127.0.0.1:1/none');
     const replaced = new RangeError('replaced');
     const seen: unknown[] = [];
     lost.on('handleError', ({ connection, isConnecting }) => {
@@ -398,7 +398,7 @@ describe('handleError', () => {
 
 describe('connecting', () => {
   it('EX-51: a connect listener may run statements; ten first users have one first connection', async () => {
-    const wide = workshop.engine({ poolSize: 10 });
+    const wide = items.engine({ poolSize: 10 });
     const calls = { first: 0, each: 0 };
     wide.on('firstConnect', () => void (calls.first += 1));
     wide.on('connect', async ({ driverConnection }) => {
@@ -412,10 +412,10 @@ describe('connecting', () => {
   });
 
   it('EX-52: asyncCreator supplies the connection', async () => {
-    const creating = workshop.engine({
+    const creating = items.engine({
       asyncCreator: async () => {
         const client = new pg.Client({
-          connectionString: workshop.database.url,
+          connectionString: items.database.url,
           application_name: 'created',
         });
         await client.connect();
@@ -424,6 +424,6 @@ describe('connecting', () => {
     });
     await creating.execute(insert('a'));
     expect(await creating.scalar(text('SHOW application_name'))).toBe('created');
-    expect(await workshop.names()).toEqual(['a']);
+    expect(await items.names()).toEqual(['a']);
   });
 });

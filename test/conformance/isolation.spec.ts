@@ -14,7 +14,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('isolation_levels');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 const levelOf = (connection: AsyncConnection): Promise<IsolationLevel> => connection.getIsolationLevel();

@@ -26,21 +26,21 @@ import { resolveEngineOptions } from '../../lib/engine/resolve-engine-options.js
 import { eventually, Latch } from '../support/process/barrier.js';
 import { FakeDriver } from '../support/doubles/fake-driver.js';
 import type { FakeSession } from '../support/doubles/fake-driver.js';
-import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 let url: string;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('listeners');
-  ({ url } = workshop.database);
+  items = await ItemDatabase.open('listeners');
+  ({ url } = items.database);
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const one = text('SELECT 1');
 
@@ -107,7 +107,7 @@ describe('asyncCreator', () => {
 
   it('AE-53: is called by the first checkout, once and without arguments', async () => {
     const calls: unknown[][] = [];
-    const creating = workshop.engine({
+    const creating = items.engine({
       asyncCreator: (...given: unknown[]) => {
         calls.push(given);
         return connected();
@@ -120,9 +120,9 @@ describe('asyncCreator', () => {
   });
 
   it('AE-58: fails with the driver’s error in the engine’s words', async () => {
-    const creating = workshop.engine({
+    const creating = items.engine({
       asyncCreator: async () => {
-        const client = new pg.Client({ connectionString: url.replace(workshop.database.name, 'not_there') });
+        const client = new pg.Client({ connectionString: url.replace(items.database.name, 'not_there') });
         await client.connect();
         return client;
       },
@@ -133,8 +133,8 @@ describe('asyncCreator', () => {
   });
 
   it('PU-16: connects in the place of the URL', async () => {
-    const creating = workshop.engine({ asyncCreator: connected }, 'postgresql://nobody@127.0.0.1:1/none');
-    expect(await creating.scalar(text('SELECT current_database()'))).toBe(workshop.database.name);
+    const creating = items.engine({ asyncCreator: connected }, 'postgresql://nobody@127.0.0.1:1/none');
+    expect(await creating.scalar(text('SELECT current_database()'))).toBe(items.database.name);
   });
 });
 
@@ -186,7 +186,7 @@ describe('listeners', () => {
       expect(await connection.scalar(text('SELECT count(*)::int FROM item'))).toBe(0);
       await connection.commit();
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('PO-46: reset comes behind the ROLLBACK of a connection, and in front of one that the pool must send', async () => {
@@ -203,7 +203,7 @@ describe('listeners', () => {
 
 describe('PO-20: firstConnect', () => {
   it('ends once before any other connection is ready', async () => {
-    const wide = workshop.engine({ poolSize: 3, maxOverflow: 0 });
+    const wide = items.engine({ poolSize: 3, maxOverflow: 0 });
     const gate = new Latch();
     const order: string[] = [];
     wide.on('firstConnect', async () => {
@@ -214,7 +214,7 @@ describe('PO-20: firstConnect', () => {
     wide.on('connect', () => void order.push('connect'));
     const workers = Array.from({ length: 5 }, () => wide.connect((connection) => connection.scalar(one)));
     // All three sessions are open on the server, and nobody has got one.
-    await eventually(async () => expect(await workshop.database.sessions()).toHaveLength(3));
+    await eventually(async () => expect(await items.database.sessions()).toHaveLength(3));
     expect(order).toEqual(['first begins']);
     gate.open();
     await Promise.all(workers);
@@ -222,7 +222,7 @@ describe('PO-20: firstConnect', () => {
   });
 
   it('is told again, by one that waited, when it has failed', async () => {
-    const wide = workshop.engine({ poolSize: 2, maxOverflow: 0 });
+    const wide = items.engine({ poolSize: 2, maxOverflow: 0 });
     let calls = 0;
     wide.on('firstConnect', () => {
       calls += 1;

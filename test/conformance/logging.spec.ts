@@ -4,23 +4,23 @@ import { IllegalStateError, StatementError, text } from 'nest-async-engine/engin
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import { parameterSetsText, parametersText, valueText } from '../../lib/engine/errors/parameter-text.js';
 import { LogLines } from '../support/doubles/log-lines.js';
-import { failureOf, insert, TransactionWorkshop } from '../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let logger: LogLines;
 let engine: AsyncEngine;
 
-const engineWith = (options: AsyncEngineOptions): AsyncEngine => workshop.engine({ logger, ...options });
+const engineWith = (options: AsyncEngineOptions): AsyncEngine => items.engine({ logger, ...options });
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('logging');
+  items = await ItemDatabase.open('logging');
 });
 beforeEach(() => {
   logger = new LogLines();
   engine = engineWith({ echo: true });
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 

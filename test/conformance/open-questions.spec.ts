@@ -15,7 +15,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('open_questions');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 const insertMany = text('INSERT INTO users VALUES (:id, :name)');

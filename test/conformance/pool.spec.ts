@@ -15,7 +15,7 @@ import { eventually } from '../support/process/barrier.js';
 import { FakeDriver, settle, unreachable, type FakeSession } from '../support/doubles/fake-driver.js';
 import { collectGarbage } from '../support/process/garbage.js';
 import { createDatabase } from '../support/server/postgres.js';
-import { LogBook } from '../support/items.js';
+import { MemoryLogger } from '../support/items.js';
 
 /* The rows of PO and RC that need no server and are not in test/unit/queue-pool or test/contract/pool under their ID. */
 
@@ -200,7 +200,7 @@ describe('a server that drops each session as soon as it is open', () => {
 describe('behaviour 2.11', () => {
   it('an AsyncConnection that was forgotten is reported with the place that took it, and its session ends', async () => {
     const database = await createDatabase('leak');
-    const logger = new LogBook();
+    const logger = new MemoryLogger();
     const engine = createAsyncEngine(database.url, {
       poolLeakThreshold: 0,
       poolSize: 1,

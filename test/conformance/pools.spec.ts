@@ -20,7 +20,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('pools');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 const one = text('SELECT 1');

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncTransaction, PooledConnection } from 'nest-async-engine/engine';
-import { LogBook } from '../support/items.js';
+import { MemoryLogger } from '../support/items.js';
 import { insertUser, UsersTable } from './support/users.js';
 
 let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('resets');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 /** The ends of transactions and savepoints that the server hears of, from the checkout to the return. */
@@ -101,7 +101,7 @@ describe('what is sent until a connection is back in its pool', () => {
 describe('a session that goes away in a transaction', () => {
   // ≠ SQLAlchemy, whose failed ROLLBACK leaves the block as an error: nothing was lost that was promised.
   it('X-27: leaving the block is quiet, and the pool has nothing on loan', async () => {
-    const engine = users.engine({ logger: new LogBook() });
+    const engine = users.engine({ logger: new MemoryLogger() });
     const left = engine.connect(async (connection) => {
       await connection.execute(insertUser(1));
       await users.kill(await connection.scalar(text('SELECT pg_backend_pid()')));
@@ -113,7 +113,7 @@ describe('a session that goes away in a transaction', () => {
   });
 
   it('AE-18: a raw connection that is closed normally is reset without a warning', async () => {
-    const log = new LogBook();
+    const log = new MemoryLogger();
     const engine = users.engine({ logger: log });
     const raw: PooledConnection = await engine.rawConnection();
     await raw.session.execute([], { text: 'BEGIN' });

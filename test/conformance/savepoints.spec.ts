@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DBAPIError, text, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncConnection } from 'nest-async-engine/engine';
-import { failureOf, LogBook } from '../support/items.js';
+import { failureOf, MemoryLogger } from '../support/items.js';
 import { countUsers, deleteUsers, insertUser, UsersTable } from './support/users.js';
 
 let filled: UsersTable;
@@ -11,8 +11,8 @@ beforeAll(async () => {
   users = await UsersTable.open('savepoints');
 });
 afterEach(async () => {
-  await filled.tidyUp();
-  await users.tidyUp();
+  await filled.expectClean();
+  await users.expectClean();
 });
 afterAll(async () => {
   await filled.close();
@@ -184,7 +184,7 @@ describe('a savepoint that is gone on the server', () => {
   }
 
   it('TX-10: its rollback fails with the server’s error; the session is given up, a second rollback is silent', async () => {
-    await users.engine({ logger: new LogBook() }).connect(async (connection) => {
+    await users.engine({ logger: new MemoryLogger() }).connect(async (connection) => {
       const root = await connection.begin();
       const savepoint = await connection.beginNested();
       await connection.execute(insertUser(1));
@@ -202,7 +202,7 @@ describe('a savepoint that is gone on the server', () => {
   });
 
   it('TX-12: its RELEASE fails with the statement that it travels with, and the cause is the driver’s', async () => {
-    await users.engine({ logger: new LogBook() }).connect(async (connection) => {
+    await users.engine({ logger: new MemoryLogger() }).connect(async (connection) => {
       const block = connection.begin(async () => {
         await connection.beginNested(async () => {
           await connection.execute(insertUser(1));

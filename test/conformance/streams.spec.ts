@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await connection.close();
-  await users.tidyUp();
+  await users.expectClean();
 });
 afterAll(() => users.close());
 

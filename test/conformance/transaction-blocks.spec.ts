@@ -17,7 +17,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('blocks');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 /** Inserts 10 and ends the transaction inside its block; a second statement there must be refused. */

@@ -16,7 +16,7 @@ let users: UsersTable;
 beforeAll(async () => {
   users = await UsersTable.open('transactions');
 });
-afterEach(() => users.tidyUp());
+afterEach(() => users.expectClean());
 afterAll(() => users.close());
 
 const count = (connection: AsyncConnection): Promise<unknown> => connection.scalar(countUsers);

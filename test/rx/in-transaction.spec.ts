@@ -29,7 +29,7 @@ import {
   UnexpectedRollbackError,
 } from 'nest-async-engine/engine';
 import { fromQuery, inTransaction } from 'nest-async-engine/rx';
-import { LogBook } from '../support/items.js';
+import { MemoryLogger } from '../support/items.js';
 import { eventually, Latch } from '../support/process/barrier.js';
 import { createDatabase, type SessionRow, type TestDatabase } from '../support/server/postgres.js';
 
@@ -186,7 +186,7 @@ describe('a consumer that wants one value', () => {
   });
 
   it('that has gone during the COMMIT leaves its failure to the log', async () => {
-    const log = new LogBook();
+    const log = new MemoryLogger();
     const logged = createAsyncEngine(database.url, { logger: log });
     const completing = new Subject<never>();
     const orphan = defer(() => logged.execute(text('INSERT INTO item VALUES (1, 99)')));
@@ -207,7 +207,7 @@ describe('unsubscribing', () => {
   });
 
   it('warns once, with the label, where that undoes writes after a value was emitted', async () => {
-    const log = new LogBook();
+    const log = new MemoryLogger();
     const logged = createAsyncEngine(database.url, { logger: log });
     const run = (sql: string, label: string): Promise<unknown> =>
       lastValueFrom(

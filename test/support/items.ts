@@ -6,7 +6,7 @@ import { createDatabase } from './server/postgres.js';
 import type { TestDatabase } from './server/postgres.js';
 
 /** A database with the table `item`, and engines on it that are looked after: none may keep anything. */
-export class TransactionWorkshop {
+export class ItemDatabase {
   readonly database: TestDatabase;
   readonly #engines: AsyncEngine[] = [];
 
@@ -14,13 +14,13 @@ export class TransactionWorkshop {
     this.database = database;
   }
 
-  static async open(prefix: string): Promise<TransactionWorkshop> {
+  static async open(prefix: string): Promise<ItemDatabase> {
     const database = await createDatabase(prefix);
     // The deferred key refuses at COMMIT what the plain one refuses at once.
     await database.query(
       `CREATE TABLE item (name TEXT PRIMARY KEY, place INT UNIQUE DEFERRABLE INITIALLY DEFERRED)`,
     );
-    return new TransactionWorkshop(database);
+    return new ItemDatabase(database);
   }
 
   /** An engine of one test. */
@@ -39,7 +39,7 @@ export class TransactionWorkshop {
   }
 
   /** Nothing is on loan, and no session is in a transaction. Ends the engines and empties the table. */
-  async tidyUp(): Promise<void> {
+  async expectClean(): Promise<void> {
     const engines = this.#engines.splice(0);
     const onLoan = engines.map(({ pool }) => pool.checkedOut());
     // A session that was dropped hears of it in its own time.
@@ -64,7 +64,7 @@ export class TransactionWorkshop {
 export const insert = (name: string) => text(`INSERT INTO item (name) VALUES ('${name}')`);
 
 /** A logger that keeps what it is told. */
-export class LogBook implements EngineLogger {
+export class MemoryLogger implements EngineLogger {
   readonly errors: string[] = [];
   readonly warnings: string[] = [];
 
@@ -105,7 +105,7 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** Lets everybody else run for up to `most` turns of the event loop. */
-export async function hop(random: () => number, most = 4): Promise<void> {
+export async function randomTurns(random: () => number, most = 4): Promise<void> {
   for (let left = Math.floor(random() * (most + 1)); left > 0; left -= 1) {
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -2,16 +2,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ArgumentError, sql, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { recordSql } from 'nest-async-engine/testing';
-import { TransactionWorkshop, insert } from '../support/items.js';
+import { ItemDatabase, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('record_sql');
+  items = await ItemDatabase.open('record_sql');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const dialogue = [
   'BEGIN',
@@ -35,21 +35,21 @@ const withoutNumbers = (texts: readonly string[]) => texts.map((one) => one.repl
 
 describe('recordSql', () => {
   it('writes down a transaction as it was sent', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine);
     await work(engine);
     expect(log.texts).toEqual(dialogue);
   });
 
   it('leaves control out when it is told to', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine, { control: false });
     await work(engine);
     expect(log.texts).toEqual(dialogue.filter((one) => /^(INSERT|SELECT)/.test(one)));
   });
 
   it('keeps values by position', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine);
     await engine.execute(text('SELECT :a::INT + :b::INT'), { a: 1, b: 2 });
     expect(log.statements).toEqual([
@@ -58,7 +58,7 @@ describe('recordSql', () => {
   });
 
   it('tells sessions apart', async () => {
-    const engine = workshop.engine({ poolSize: 2 });
+    const engine = items.engine({ poolSize: 2 });
     using log = recordSql(engine, { control: false });
     await engine.begin(async (one) => {
       await one.execute(sql`SELECT 1`);
@@ -72,7 +72,7 @@ describe('recordSql', () => {
   });
 
   it('takes a stream once, however often it fetches', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine, { control: false });
     const rows = engine.stream(sql`SELECT generate_series(1, 9)`, undefined, { yieldPer: 2 });
     expect(await rows.all()).toHaveLength(9);
@@ -80,7 +80,7 @@ describe('recordSql', () => {
   });
 
   it('sees connections that were on loan before, and sees none once it is stopped', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await using connection = await engine.connect();
     const log = recordSql(engine, { control: false });
     await connection.execute(sql`SELECT 1`);
@@ -92,7 +92,7 @@ describe('recordSql', () => {
   });
 
   it('goes with the engine when its pool is replaced', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine);
     await engine.dispose();
     await engine.execute(sql`SELECT 1`);
@@ -100,7 +100,7 @@ describe('recordSql', () => {
   });
 
   it.each(['before', 'in'] as const)('begun %s a test shows what the application says', async (moment) => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const run = new TestRun(engine);
     const early = moment === 'before' ? recordSql(engine) : undefined;
     await run.begin();
@@ -111,7 +111,7 @@ describe('recordSql', () => {
   });
 
   it('lets requires-new nest where it records, too', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     using log = recordSql(engine, { control: false });
     await new TestRun(engine).test(() =>
       engine.transaction(async () => {

@@ -1,26 +1,26 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { IllegalStateError, sql, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { TransactionWorkshop, failureOf, insert } from '../support/items.js';
+import { ItemDatabase, failureOf, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 let run: TestRun;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('rollback_commit');
-  await workshop.database.query(
+  items = await ItemDatabase.open('rollback_commit');
+  await items.database.query(
     `CREATE FUNCTION note() RETURNS void LANGUAGE sql AS $$ INSERT INTO item (name) VALUES ('noted') $$;
      CREATE PROCEDURE note_down() LANGUAGE sql AS $$ INSERT INTO item (name) VALUES ('noted') $$`,
   );
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
   run = new TestRun(engine);
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const names = async () => (await engine.scalars<string>(sql`SELECT name FROM item ORDER BY name`)).all();
 const advisoryLocks = () =>

@@ -11,22 +11,22 @@ import {
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { rollbackEach } from 'nest-async-engine/testing';
 import { Latch, eventually } from '../support/process/barrier.js';
-import { TransactionWorkshop, failureOf, insert } from '../support/items.js';
+import { ItemDatabase, failureOf, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 let run: TestRun;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('rollback_each');
+  items = await ItemDatabase.open('rollback_each');
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
   run = new TestRun(engine);
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const names = async () => (await engine.scalars<string>(sql`SELECT name FROM item ORDER BY name`)).all();
 const place = (name: string, value: number) => sql`INSERT INTO item (name, place) VALUES (${name}, ${value})`;
@@ -35,7 +35,7 @@ describe('rollbackEach undoes', () => {
   it('what a committed transaction has stored, which the test itself can see', async () => {
     const seen = await run.test(async () => {
       await engine.transaction(() => engine.execute(insert('a')));
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
       return await names();
     });
     expect(seen).toEqual(['a']);
@@ -47,7 +47,7 @@ describe('rollbackEach undoes', () => {
       await engine.execute(insert('a'));
       return await names();
     });
-    expect([seen, await workshop.names()]).toEqual([['a'], []]);
+    expect([seen, await items.names()]).toEqual([['a'], []]);
   });
 
   it('what was done on connections of their own', async () => {
@@ -60,7 +60,7 @@ describe('rollbackEach undoes', () => {
       await connection.rollback();
       return await names();
     });
-    expect([seen, await workshop.names()]).toEqual([['a', 'b'], []]);
+    expect([seen, await items.names()]).toEqual([['a', 'b'], []]);
   });
 
   it('tables that were made', async () => {
@@ -84,7 +84,7 @@ describe('rollbackEach undoes', () => {
   it('every test by itself', async () => {
     await run.test(() => engine.execute(insert('a')));
     await run.test(() => engine.execute(insert('a')));
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });
 
@@ -264,7 +264,7 @@ describe('inside rollbackEach', () => {
       await pooled.close();
       return await names();
     });
-    expect([seen, await workshop.names()]).toEqual([['a'], []]);
+    expect([seen, await items.names()]).toEqual([['a'], []]);
   });
 
   it('a connection that is invalidated loses its transaction and nothing else', async () => {
@@ -296,7 +296,7 @@ describe('inside rollbackEach', () => {
       });
       return await names();
     });
-    expect([seen, await workshop.names()]).toEqual([['a'], []]);
+    expect([seen, await items.names()]).toEqual([['a'], []]);
   });
 
   it('an isolation level is taken', async () => {
@@ -323,9 +323,9 @@ describe('inside rollbackEach', () => {
       await engine.dispose();
       expect(await names()).toEqual(['a']);
       await engine.aclose();
-      await eventually(async () => expect(await workshop.database.sessions()).toEqual([]));
+      await eventually(async () => expect(await items.database.sessions()).toEqual([]));
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });
 
@@ -378,7 +378,7 @@ describe('rollbackEach complains', () => {
     const failure = await failureOf(run.end('leaves one'));
     expect(String(failure)).toMatch(/'leaves one': it left 1 connection.*INSERT INTO item/s);
     await connection.close();
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('about a COMMIT behind its back', async () => {

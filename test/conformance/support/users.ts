@@ -83,7 +83,7 @@ export class UsersTable {
   }
 
   /** Nothing is on loan, and no session is in a transaction. Ends the engines and restores the rows. */
-  async tidyUp(): Promise<void> {
+  async expectClean(): Promise<void> {
     const engines = this.#engines.splice(0);
     const onLoan = engines.map(({ pool }) => pool.checkedOut());
     await eventually(async () => {

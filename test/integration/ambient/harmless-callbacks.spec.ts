@@ -1,20 +1,20 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine, TransactionalOptions } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('harmless');
+  items = await ItemDatabase.open('harmless');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 function start(): void {
-  log = new LogBook();
-  engine = workshop.engine({ logger: log });
+  log = new MemoryLogger();
+  engine = items.engine({ logger: log });
 }
 
 const throws = (): boolean => {
@@ -39,7 +39,7 @@ describe('a predicate of rollbackFor or noRollbackFor', () => {
       expect(await failureOf(work)).toBeInstanceOf(TypeError);
       expect(engine.pool.checkedOut()).toBe(0);
       expect(log.errors).toHaveLength(1);
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
   }
 });
@@ -54,7 +54,7 @@ it.each(['rollbackFor', 'noRollbackFor'])(
       name: 'ArgumentError',
       message: expect.stringMatching(/not async/),
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   },
 );
 
@@ -81,7 +81,7 @@ describe('retry', () => {
       start();
       const { work, runs } = swallowing(state);
       await engine.transaction(work, { retry: { retries: 2, baseDelay: 1 } });
-      expect([runs(), await workshop.names()]).toEqual([2, ['run 2']]);
+      expect([runs(), await items.names()]).toEqual([2, ['run 2']]);
     },
   );
 
@@ -121,7 +121,7 @@ describe('a connection that comes back with a transaction', () => {
     expect(await returned(`INSERT INTO item (name) VALUES ('lost')`)).toEqual([
       expect.stringContaining('was not committed'),
     ]);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('that has read is not', async () => {
@@ -157,7 +157,7 @@ describe('nested work that its function did not await', () => {
       });
     });
     await late;
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 
   it.each(['engine.begin()', 'connection.begin()'])('is undone by %s', async (name) => {
@@ -181,6 +181,6 @@ describe('nested work that its function did not await', () => {
       });
     });
     await late;
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 });

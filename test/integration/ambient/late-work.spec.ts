@@ -2,19 +2,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ScopeEndedError, text, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, randomTurns, insert, seededRandom, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('late');
+  items = await ItemDatabase.open('late');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 describe('late work', () => {
   it('of a promise that nobody awaited is refused, with the place of begin', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const over = new Latch();
     const late = await engine.transaction(
       async () => {
@@ -27,11 +27,11 @@ describe('late work', () => {
     const failure = await late.outcome;
     expect(failure).toBeInstanceOf(TransactionEndedError);
     expect(String(failure)).toContain('placeOrder');
-    expect(await workshop.names()).toEqual(['in time']);
+    expect(await items.names()).toEqual(['in time']);
   });
 
   it('of a timer is refused', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const over = new Latch();
     const { fired } = await engine.transaction(async () => {
       await engine.execute(insert('in time'));
@@ -42,11 +42,11 @@ describe('late work', () => {
     });
     over.open();
     expect(await fired).toBeInstanceOf(TransactionEndedError);
-    expect(await workshop.names()).toEqual(['in time']);
+    expect(await items.names()).toEqual(['in time']);
   });
 
   it('of a nested transaction is refused in the root that goes on', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await engine.transaction(async () => {
       const over = new Latch();
       const { late } = await engine.transaction(async () => {
@@ -57,11 +57,11 @@ describe('late work', () => {
       expect(await late).toBeInstanceOf(TransactionEndedError);
       await engine.execute(insert('root'));
     });
-    expect(await workshop.names()).toEqual(['nested', 'root']);
+    expect(await items.names()).toEqual(['nested', 'root']);
   });
 
   it('of another nested transaction, another connection or a stream is refused as well', async () => {
-    engine = workshop.engine({ poolSize: 2 });
+    engine = items.engine({ poolSize: 2 });
     const over = new Latch();
     const { late } = await engine.transaction(async () => {
       await engine.execute(insert('in time'));
@@ -77,11 +77,11 @@ describe('late work', () => {
     });
     over.open();
     for (const failure of await late) expect(failure).toBeInstanceOf(TransactionEndedError);
-    expect(await workshop.names()).toEqual(['in time']);
+    expect(await items.names()).toEqual(['in time']);
   });
 
   it('a stream made inside and pulled after the end is refused', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const { stream } = await engine.transaction(
       async () => {
         await engine.execute(insert('in time'));
@@ -95,20 +95,20 @@ describe('late work', () => {
   });
 
   it('a statement in flight when the body returns is awaited and stored', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     let insertion: PromiseLike<unknown> | undefined;
     await engine.transaction(async () => {
       await engine.execute(insert('first'));
       insertion = engine.execute(insert('not awaited'));
     });
     await insertion;
-    expect(await workshop.names()).toEqual(['first', 'not awaited']);
+    expect(await items.names()).toEqual(['first', 'not awaited']);
   });
 });
 
 describe('late work that leaves the ended transaction alone', () => {
   it("is stored: 'requires-new', 'not-supported' and engine.scope() start afresh", async () => {
-    engine = workshop.engine({ poolSize: 2 });
+    engine = items.engine({ poolSize: 2 });
     const over = new Latch();
     const add = (name: string) => () => engine.execute(insert(name));
     const { late } = await engine.transaction(async () => {
@@ -125,13 +125,13 @@ describe('late work that leaves the ended transaction alone', () => {
     });
     over.open();
     await late;
-    expect(await workshop.names()).toEqual(['in time', 'not-supported', 'requires-new', 'scope']);
+    expect(await items.names()).toEqual(['in time', 'not-supported', 'requires-new', 'scope']);
   });
 });
 
 describe('an unawaited nested transaction', () => {
   it('is undone as far as it came, its promise rejects, and the outer one is stored', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const inside = new Latch();
     const over = new Latch();
     const { late } = await engine.transaction(async () => {
@@ -147,11 +147,11 @@ describe('an unawaited nested transaction', () => {
     });
     over.open();
     expect(await late).toBeInstanceOf(TransactionEndedError);
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 
   it('whose siblings still wait: none of them is let in', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const inside = new Latch();
     const over = new Latch();
     const { late } = await engine.transaction(async () => {
@@ -169,12 +169,12 @@ describe('an unawaited nested transaction', () => {
     });
     over.open();
     expect((await late).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 
   for (const end of ['commits', 'rolls back'] as const) {
     it(`never leaves a row outside, 300 times, when the root ${end}`, async () => {
-      engine = workshop.engine({ poolSize: 2 });
+      engine = items.engine({ poolSize: 2 });
       for (let seed = 1; seed <= 300; seed += 1) {
         const random = seededRandom(seed);
         const left: Promise<'fulfilled' | 'rejected'>[] = [];
@@ -188,7 +188,7 @@ describe('an unawaited nested transaction', () => {
         };
         const branch = async (name: string, depth: number): Promise<void> => {
           for (let index = 0; index < 3; index += 1) {
-            await hop(random);
+            await randomTurns(random);
             await engine.execute(insert(`${name}.${index}`));
             if (depth === 0) continue;
             leave(engine.transaction(() => branch(`${name}.${index}`, depth - 1)));
@@ -197,7 +197,7 @@ describe('an unawaited nested transaction', () => {
         const root = engine.transaction(async () => {
           await engine.execute(insert('outer'));
           for (const name of ['a', 'b', 'c']) leave(engine.transaction(() => branch(name, 1)));
-          await hop(random, 30);
+          await randomTurns(random, 30);
           if (end === 'rolls back') throw new Error('undo');
         });
         const outcome = await root.then(
@@ -205,16 +205,16 @@ describe('an unawaited nested transaction', () => {
           () => 'rolls back',
         );
         expect(outcome).toBe(end);
-        const stored = await workshop.names();
+        const stored = await items.names();
         const settled = await Promise.all(left);
         // What is there when the root has ended is all that ever will be: a promise that rejects left nothing.
-        expect(await workshop.names(), `seed ${seed}`).toEqual(stored);
+        expect(await items.names(), `seed ${seed}`).toEqual(stored);
         if (end === 'rolls back') expect(stored).toEqual([]);
         for (const [index, name] of ['a', 'b', 'c'].entries()) {
           const isThere = stored.some((row) => row.startsWith(name));
           expect(isThere, `seed ${seed}, ${name}`).toBe(end === 'commits' && settled[index] === 'fulfilled');
         }
-        await workshop.database.query('DELETE FROM item');
+        await items.database.query('DELETE FROM item');
       }
     }, 60_000);
   }
@@ -222,7 +222,7 @@ describe('an unawaited nested transaction', () => {
 
 describe('a Promise.all that rejects early', () => {
   it('leaves nothing of a sibling that is still running', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const over = new Latch();
     let sibling: Promise<unknown> | undefined;
     await expect(
@@ -241,7 +241,7 @@ describe('a Promise.all that rejects early', () => {
     expect(engine.pool.checkedOut()).toBe(0);
     over.open();
     expect(await sibling).toBeInstanceOf(TransactionEndedError);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });
 
@@ -261,7 +261,7 @@ describe('late work on the connection of an ended scope', () => {
   ])(
     'by %s is a ScopeEndedError that names the scope, inside and outside of its context',
     async (_, work) => {
-      engine = workshop.engine();
+      engine = items.engine();
       for (const commit of ['onSuccess', 'explicit'] as const) {
         const over = new Latch();
         const { connection, inside } = await engine.scope(
@@ -282,7 +282,7 @@ describe('late work on the connection of an ended scope', () => {
   );
 
   it('by a stream that was made in time is one, too', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const stream = await engine.scope(
       async () => {
         const connection = engine.currentConnection();
@@ -297,7 +297,7 @@ describe('late work on the connection of an ended scope', () => {
   });
 
   it('by the client of run() is one, while its function runs on', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const over = new Latch();
     const { outcome } = await engine.scope(
       async () => {

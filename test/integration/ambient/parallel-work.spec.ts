@@ -3,14 +3,14 @@ import { NestedScopeBusyError, text, UniqueViolationError } from 'nest-async-eng
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
-import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, randomTurns, insert, seededRandom, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('parallel');
+  items = await ItemDatabase.open('parallel');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 /** A tree of nested transactions, each with a row, some of which fail; gives the names that must be there. */
 async function grow(
@@ -20,11 +20,11 @@ async function grow(
   depth: number,
 ): Promise<string[]> {
   const kept = [name];
-  await hop(random);
+  await randomTurns(random);
   await engine.execute(insert(name));
   const width = depth === 0 ? 0 : 1 + Math.floor(random() * 3);
   const branches = Array.from({ length: width }, async (_, index) => {
-    await hop(random);
+    await randomTurns(random);
     const fate = random();
     try {
       const names = await engine.transaction(async () => {
@@ -49,23 +49,23 @@ async function grow(
 describe('nested transactions in parallel', () => {
   for (const poolSize of [1, 5]) {
     it(`keep the rows of those that succeed and no others, 500 times, pool of ${poolSize}`, async () => {
-      const engine = workshop.engine({ poolSize });
+      const engine = items.engine({ poolSize });
       for (let seed = 1; seed <= 500; seed += 1) {
         const random = seededRandom(seed);
         const kept = await engine.transaction(() => grow(engine, random, 'r', 2));
-        expect(await workshop.names(), `seed ${seed}`).toEqual(
+        expect(await items.names(), `seed ${seed}`).toEqual(
           (
-            await workshop.database.query('SELECT name FROM UNNEST($1::TEXT[]) AS name ORDER BY name', [kept])
+            await items.database.query('SELECT name FROM UNNEST($1::TEXT[]) AS name ORDER BY name', [kept])
           ).map(({ name }) => name as string),
         );
-        await workshop.database.query('DELETE FROM item');
+        await items.database.query('DELETE FROM item');
       }
     }, 120_000);
   }
 
   it('end in a COMMIT that is a COMMIT', async () => {
-    await using proxy = await startFaultyProxy(workshop.database.url);
-    const engine = workshop.engine({}, proxy.url);
+    await using proxy = await startFaultyProxy(items.database.url);
+    const engine = items.engine({}, proxy.url);
     await engine.transaction(async () => {
       const results = await Promise.allSettled(
         ['a', 'b', 'b', 'c'].map((name) => engine.transaction(() => engine.execute(insert(name)))),
@@ -79,25 +79,25 @@ describe('nested transactions in parallel', () => {
     });
     const tags = proxy.messages.filter(({ type }) => type === 'CommandComplete').map(({ text: tag }) => tag);
     expect(tags.at(-1)).toBe('COMMIT');
-    expect(await workshop.names()).toEqual(['a', 'b', 'c']);
+    expect(await items.names()).toEqual(['a', 'b', 'c']);
     await engine.dispose();
   });
 
   it('many roots at once on a small pool keep to themselves', async () => {
-    const engine = workshop.engine({ poolSize: 5 });
+    const engine = items.engine({ poolSize: 5 });
     const all = await Promise.all(
       Array.from({ length: 40 }, (_, index) => {
         const random = seededRandom(1_000 + index);
         return engine.transaction(() => grow(engine, random, `root${index}`, 2));
       }),
     );
-    expect((await workshop.names()).toSorted()).toEqual(all.flat().toSorted());
+    expect((await items.names()).toSorted()).toEqual(all.flat().toSorted());
   });
 });
 
 describe('a statement of the parent', () => {
   it('waits while a nested transaction is inside, and is not undone with it', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.transaction(async () => {
       const inside = new Latch();
       const leave = new Latch();
@@ -112,17 +112,17 @@ describe('a statement of the parent', () => {
         .catch(() => order.push('child'));
       await inside.opened;
       const own = engine.execute(insert('parent')).then(() => order.push('parent'));
-      await hop(() => 0.99, 10);
+      await randomTurns(() => 0.99, 10);
       expect(order).toEqual([]);
       leave.open();
       await Promise.all([child, own]);
       expect(order).toEqual(['child', 'parent']);
     });
-    expect(await workshop.names()).toEqual(['parent']);
+    expect(await items.names()).toEqual(['parent']);
   });
 
   it('that its child waits for is refused after nestedWaitTimeout, with both places of begin', async () => {
-    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    const engine = items.engine({ nestedWaitTimeout: 50 });
     let failure: unknown;
     await engine.transaction(
       async () => {
@@ -143,11 +143,11 @@ describe('a statement of the parent', () => {
     );
     expect(failure).toBeInstanceOf(NestedScopeBusyError);
     expect(String(failure)).toMatch(/the parent.*the child/s);
-    expect(await workshop.names()).toEqual(['child']);
+    expect(await items.names()).toEqual(['child']);
   });
 
   it('a sibling that a nested transaction waits for is refused in the same way', async () => {
-    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    const engine = items.engine({ nestedWaitTimeout: 50 });
     await engine.transaction(async () => {
       const inside = new Latch();
       const sibling = inside.opened.then(() => engine.transaction(() => engine.execute(insert('sibling'))));
@@ -158,11 +158,11 @@ describe('a statement of the parent', () => {
         expect(await refused).toBeInstanceOf(NestedScopeBusyError);
       });
     });
-    expect(await workshop.names()).toEqual(['first']);
+    expect(await items.names()).toEqual(['first']);
   });
 
   it('slow siblings are waited for, however long they take together', async () => {
-    const engine = workshop.engine({ nestedWaitTimeout: 50 });
+    const engine = items.engine({ nestedWaitTimeout: 50 });
     const slow = (name: string) => async (): Promise<void> => {
       await engine.execute(text('SELECT pg_sleep(0.06)'));
       await engine.execute(insert(name));
@@ -170,11 +170,11 @@ describe('a statement of the parent', () => {
     await engine.transaction(() =>
       Promise.all(['a', 'b', 'c', 'd'].map((name) => engine.transaction(slow(name)))),
     );
-    expect(await workshop.names()).toEqual(['a', 'b', 'c', 'd']);
+    expect(await items.names()).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('names the file in which a transaction without a label was begun', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.scope(
       async () => {
         engine.currentConnection();

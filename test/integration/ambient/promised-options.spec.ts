@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ArgumentError, IllegalStateError, QueryCanceledError, text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine, ExecutionOptions, ScopeOptions } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('promised_options');
+  items = await ItemDatabase.open('promised_options');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
-const start = (): AsyncEngine => (engine = workshop.engine({ logger: new LogBook(), poolSize: 2 }));
+const start = (): AsyncEngine => (engine = items.engine({ logger: new MemoryLogger(), poolSize: 2 }));
 const TENANT = text<{ tenant: string }>("SELECT coalesce(current_setting('app.tenant', true), '') AS tenant");
 
 /** Runs `work` in a scope with the connection of that scope. */
@@ -96,7 +96,7 @@ describe.each(['onSuccess', 'explicit'] as const)('options that a promise gives 
     expect(failures[1]).toBeInstanceOf(ArgumentError);
     expect(failures[2]).toBeInstanceOf(ArgumentError);
     expect(failures[3]).toBe('red');
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('that never come end with the signal or the timeout of the statement', async () => {

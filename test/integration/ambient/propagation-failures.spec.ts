@@ -1,18 +1,18 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { PoolDeadlockError, UnexpectedRollbackError } from 'nest-async-engine/engine';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
 class OwnError extends Error {}
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('propagation_failures');
+  items = await ItemDatabase.open('propagation_failures');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 it("'requires-new' on a pool of 1 is a PoolDeadlockError in under a second", async () => {
-  const engine = workshop.engine({ poolTimeout: 30_000 });
+  const engine = items.engine({ poolTimeout: 30_000 });
   const begin = performance.now();
   const failure = await failureOf(
     engine.transaction(async () => {
@@ -25,7 +25,7 @@ it("'requires-new' on a pool of 1 is a PoolDeadlockError in under a second", asy
 });
 
 it("a pool whose every connection waits in 'requires-new' is a PoolDeadlockError for the last to come", async () => {
-  const engine = workshop.engine({ poolSize: 3, poolTimeout: 30_000 });
+  const engine = items.engine({ poolSize: 3, poolTimeout: 30_000 });
   const outcomes = await Promise.allSettled(
     ['a', 'b', 'c'].map((name) =>
       engine.transaction(async () => {
@@ -39,11 +39,11 @@ it("a pool whose every connection waits in 'requires-new' is a PoolDeadlockError
   const failures = outcomes.filter((outcome) => outcome.status === 'rejected');
   expect(failures.length).toBeGreaterThan(0);
   for (const { reason } of failures) expect(reason).toBeInstanceOf(PoolDeadlockError);
-  expect(await workshop.names()).toHaveLength((3 - failures.length) * 2);
+  expect(await items.names()).toHaveLength((3 - failures.length) * 2);
 });
 
 it("a failed inner 'required' that is caught names its error at the outer commit", async () => {
-  const engine = workshop.engine();
+  const engine = items.engine();
   const inner = new OwnError('inner');
   const failure = await failureOf(
     engine.transaction(async () => {
@@ -58,7 +58,7 @@ it("a failed inner 'required' that is caught names its error at the outer commit
 });
 
 it("a failed inner 'required' inside a savepoint undoes that savepoint only", async () => {
-  const engine = workshop.engine();
+  const engine = items.engine();
   await engine.transaction(async () => {
     await engine.execute(insert('outer'));
     const failure = await failureOf(
@@ -71,5 +71,5 @@ it("a failed inner 'required' inside a savepoint undoes that savepoint only", as
     );
     expect(failure).toBeInstanceOf(UnexpectedRollbackError);
   });
-  expect(await workshop.names()).toEqual(['outer']);
+  expect(await items.names()).toEqual(['outer']);
 });

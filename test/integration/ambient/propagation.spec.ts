@@ -2,18 +2,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { play } from '../../support/propagation/runner.js';
 import { INNER, PROPAGATION_CASES, titleOf } from '../../support/propagation/table.js';
 import { PropagationError } from 'nest-async-engine/engine';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('propagation');
+  items = await ItemDatabase.open('propagation');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 describe('engine.transaction', () => {
   it.each(PROPAGATION_CASES.map((one) => [titleOf(one), one] as const))('%s', async (_title, one) => {
-    const engine = workshop.engine({ poolSize: one.poolSize });
+    const engine = items.engine({ poolSize: one.poolSize });
     const failures = await play(
       {
         store: (name) => engine.execute(insert(name)).then(),
@@ -23,7 +23,7 @@ describe('engine.transaction', () => {
       one,
     );
     expect(failures).toEqual({ outer: one.outer, inner: INNER.map(() => one.inner) });
-    expect(await workshop.names()).toEqual(one.rows);
+    expect(await items.names()).toEqual(one.rows);
   });
 });
 
@@ -31,7 +31,7 @@ describe('a durable transaction', () => {
   it.each(['nested', 'required', 'mandatory', 'supports'] as const)(
     'refuses to be part of another one, whose work goes on: %s',
     async (propagation) => {
-      const engine = workshop.engine();
+      const engine = items.engine();
       await engine.transaction(async () => {
         const inner = engine.transaction(() => engine.execute(insert('inner')), {
           propagation,
@@ -40,12 +40,12 @@ describe('a durable transaction', () => {
         expect(await failureOf(inner)).toBeInstanceOf(PropagationError);
         await engine.execute(insert('outer'));
       });
-      expect(await workshop.names()).toEqual(['outer']);
+      expect(await items.names()).toEqual(['outer']);
     },
   );
 
   it('is stored when it returns: alone, and beside another one', async () => {
-    const engine = workshop.engine({ poolSize: 2 });
+    const engine = items.engine({ poolSize: 2 });
     await engine.transaction(() => engine.execute(insert('alone')), { durable: true });
     const outer = engine.transaction(async () => {
       await engine.execute(insert('outer'));
@@ -54,15 +54,15 @@ describe('a durable transaction', () => {
       throw new Error('on purpose');
     });
     await failureOf(outer);
-    expect(await workshop.names()).toEqual(['alone', 'beside']);
+    expect(await items.names()).toEqual(['alone', 'beside']);
   });
 });
 
 it("an empty inner 'required' leaves the outer one open in which nothing ran yet", async () => {
-  const engine = workshop.engine();
+  const engine = items.engine();
   await engine.transaction(async () => {
     await engine.transaction(async () => undefined, { propagation: 'required' });
     await engine.execute(insert('outer'));
   });
-  expect(await workshop.names()).toEqual(['outer']);
+  expect(await items.names()).toEqual(['outer']);
 });

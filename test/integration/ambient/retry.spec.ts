@@ -8,23 +8,23 @@ import {
 import type { AsyncEngine, RetryOptions } from 'nest-async-engine/engine';
 import { Barrier } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('retry');
+  items = await ItemDatabase.open('retry');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const AT_ONCE = { baseDelay: 1, maxDelay: 1 };
 const conflict = () => new SerializationFailureError('made up', { sqlState: '40001' });
 
 describe('retry', () => {
   it('repeats with a fresh BEGIN after a 40001 at COMMIT', async () => {
-    await using proxy = await startFaultyProxy(workshop.database.url);
-    engine = workshop.engine({ poolSize: 2 }, proxy.url);
+    await using proxy = await startFaultyProxy(items.database.url);
+    engine = items.engine({ poolSize: 2 }, proxy.url);
     const bothHaveRead = new Barrier(2);
     const errors: unknown[] = [];
     const retry: RetryOptions = { ...AT_ONCE, retries: 3, onRetry: (error) => errors.push(error) };
@@ -46,14 +46,14 @@ describe('retry', () => {
     expect(attempts.toSorted()).toEqual([1, 2]);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toBeInstanceOf(SerializationFailureError);
-    expect((await workshop.names()).map((name) => name.slice(-5)).toSorted()).toEqual(['saw 0', 'saw 1']);
+    expect((await items.names()).map((name) => name.slice(-5)).toSorted()).toEqual(['saw 0', 'saw 1']);
     const begins = proxy.statements.filter((sql) => sql === 'BEGIN ISOLATION LEVEL SERIALIZABLE');
     expect(begins).toHaveLength(3);
     await engine.dispose();
   });
 
   it('catches a 40001 that COMMIT itself reports', async () => {
-    engine = workshop.engine({ poolSize: 2 });
+    engine = items.engine({ poolSize: 2 });
     const serializable = { isolationLevel: 'SERIALIZABLE', retry: { ...AT_ONCE, retries: 1 } } as const;
     const count = text('SELECT COUNT(*)::INT FROM item');
     const bothHaveWritten = new Barrier(2);
@@ -70,13 +70,13 @@ describe('retry', () => {
       }, serializable);
     };
     await Promise.all([skew('a'), skew('b')]);
-    expect(await workshop.names()).toHaveLength(2);
+    expect(await items.names()).toHaveLength(2);
     expect(states).toEqual([undefined]);
   });
 
   it('repeats after a 40P01', async () => {
-    engine = workshop.engine({ poolSize: 2 });
-    await workshop.database.query(
+    engine = items.engine({ poolSize: 2 });
+    await items.database.query(
       `CREATE TABLE counter AS SELECT name, 0 AS total FROM UNNEST(ARRAY['x', 'y']) AS name`,
     );
     const bothHaveOne = new Barrier(2);
@@ -97,12 +97,12 @@ describe('retry', () => {
     // Mostly one: the attempt that follows may take the row before the one that waited for it wakes up.
     expect(errors[0]).toBeInstanceOf(DeadlockDetectedError);
     expect(errors.every((error) => error instanceof DeadlockDetectedError)).toBe(true);
-    const totals = await workshop.database.query('SELECT total FROM counter');
+    const totals = await items.database.query('SELECT total FROM counter');
     expect(totals).toEqual([{ total: 2 }, { total: 2 }]);
   });
 
   it('is the root’s: a nested transaction passes its failure on', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     let [roots, nested] = [0, 0];
     await engine.transaction(
       async () => {
@@ -119,11 +119,11 @@ describe('retry', () => {
       { retry: { ...AT_ONCE, retries: 1 } },
     );
     expect([roots, nested]).toEqual([2, 2]);
-    expect(await workshop.names()).toEqual(['attempt 2']);
+    expect(await items.names()).toEqual(['attempt 2']);
   });
 
   it('drops the hooks of a failed attempt', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const ran: number[] = [];
     let attempt = 0;
     await engine.transaction(
@@ -136,11 +136,11 @@ describe('retry', () => {
       { retry: { ...AT_ONCE, retries: 5 } },
     );
     expect(ran).toEqual([3]);
-    expect(await workshop.names()).toEqual(['attempt 3']);
+    expect(await items.names()).toEqual(['attempt 3']);
   });
 
   it('is bounded, and the last error is thrown', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const errors: Error[] = [];
     const failure = await failureOf(
       engine.transaction(
@@ -156,7 +156,7 @@ describe('retry', () => {
   });
 
   it('repeats nothing but 40001 and 40P01, or what retryOn says', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const attemptsWith = async (retry: RetryOptions | number): Promise<number> => {
       let attempts = 0;
       const work = (): never => {
@@ -171,7 +171,7 @@ describe('retry', () => {
   });
 
   it('never repeats what is committed, whatever retryOn says', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     let attempts = 0;
     const failure = await failureOf(
       engine.transaction(
@@ -184,11 +184,11 @@ describe('retry', () => {
       ),
     );
     expect(failure).toBeInstanceOf(AfterCommitError);
-    expect(await workshop.names()).toEqual(['attempt 1']);
+    expect(await items.names()).toEqual(['attempt 1']);
   });
 
   it('in a scope leaves no lease behind', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const scope = engine.openScope();
     const lease = scope.lease();
     await scope.run(() => engine.transaction(() => engine.execute(insert('one')), { retry: 2 }));

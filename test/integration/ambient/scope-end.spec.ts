@@ -2,20 +2,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ScopeEndedError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('scope_end');
+  items = await ItemDatabase.open('scope_end');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 function start(poolSize = 1): void {
-  log = new LogBook();
-  engine = workshop.engine({ poolSize, logger: log, poolTimeout: 2_000, nestedWaitTimeout: 2_000 });
+  log = new MemoryLogger();
+  engine = items.engine({ poolSize, logger: log, poolTimeout: 2_000, nestedWaitTimeout: 2_000 });
 }
 
 const PID = text('SELECT pg_backend_pid() AS pid');
@@ -45,7 +45,7 @@ describe('the end of a scope', () => {
       expect(failure).toBeInstanceOf(ScopeEndedError);
       expect(String(failure)).toContain('job 7');
     }
-    expect(await workshop.names()).toEqual(['in time']);
+    expect(await items.names()).toEqual(['in time']);
   });
 
   it('comes with the last lease', async () => {
@@ -61,7 +61,7 @@ describe('the end of a scope', () => {
     await response.release();
     expect(scope.isOpen).toBe(false);
     expect(() => scope.lease()).toThrow(ScopeEndedError);
-    expect(await workshop.names()).toEqual(['one']);
+    expect(await items.names()).toEqual(['one']);
   });
 
   it('without complete() is a rollback', async () => {
@@ -70,7 +70,7 @@ describe('the end of a scope', () => {
     const lease = scope.lease();
     await scope.run(() => engine.currentConnection().execute(insert('undone')));
     await lease.release();
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('waits for an open transaction and for an open stream', async () => {
@@ -97,7 +97,7 @@ describe('the end of a scope', () => {
     expect(scope.isOpen).toBe(true);
     await rows.close();
     expect(scope.isOpen).toBe(false);
-    expect(await workshop.names()).toEqual(['one', 'two']);
+    expect(await items.names()).toEqual(['one', 'two']);
   });
 
   for (const end of ['complete', 'fail'] as const) {
@@ -117,7 +117,7 @@ describe('the end of a scope', () => {
         expect(engine.pool.checkedOut()).toBe(0);
       });
       const expected = ['by the engine', 'by the handle', 'root'];
-      expect(await workshop.names()).toEqual(end === 'complete' ? [...expected, 'unit'] : expected);
+      expect(await items.names()).toEqual(end === 'complete' ? [...expected, 'unit'] : expected);
       await lease.release();
     });
   }
@@ -130,7 +130,7 @@ describe('the end of a scope', () => {
       await connection.commit();
       await connection.execute(insert('second'));
     });
-    expect(await workshop.names()).toEqual(['first', 'second']);
+    expect(await items.names()).toEqual(['first', 'second']);
   });
 
   it('is a clean one when its connection was lost', async () => {
@@ -139,12 +139,12 @@ describe('the end of a scope', () => {
       engine.scope(async () => {
         const connection = engine.currentConnection();
         const pid = await connection.scalar(PID);
-        await workshop.database.query('SELECT pg_terminate_backend($1)', [pid]);
+        await items.database.query('SELECT pg_terminate_backend($1)', [pid]);
         await failureOf(connection.execute(insert('lost')));
       }),
     );
     expect(failure).toBeInstanceOf(Error);
     expect(engine.pool.checkedOut()).toBe(0);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });

@@ -2,20 +2,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { NoActiveScopeError, text, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Barrier, Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('scope');
+  items = await ItemDatabase.open('scope');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 function start(poolSize = 1): void {
-  log = new LogBook();
-  engine = workshop.engine({ poolSize, logger: log, poolTimeout: 2_000, nestedWaitTimeout: 2_000 });
+  log = new MemoryLogger();
+  engine = items.engine({ poolSize, logger: log, poolTimeout: 2_000, nestedWaitTimeout: 2_000 });
 }
 
 const PID = text('SELECT pg_backend_pid() AS pid');
@@ -41,7 +41,7 @@ describe('engine.scope()', () => {
         throw new Error('too late for them');
       }),
     );
-    expect(await workshop.names()).toEqual(['alone', 'root']);
+    expect(await items.names()).toEqual(['alone', 'root']);
   });
 
   it('hands out one connection, and the whole scope is one transaction, stored at the end', async () => {
@@ -54,9 +54,9 @@ describe('engine.scope()', () => {
       await engine.transaction(() => engine.execute(insert('nested')));
       const pids = [await connection.scalar(PID), await engine.scalar(PID)];
       expect(new Set(pids).size).toBe(1);
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
-    expect(await workshop.names()).toEqual(['connection', 'engine', 'nested']);
+    expect(await items.names()).toEqual(['connection', 'engine', 'nested']);
   });
 
   it('is rolled back as a whole when it throws', async () => {
@@ -69,7 +69,7 @@ describe('engine.scope()', () => {
       }),
     );
     expect(String(failure)).toContain('the reason');
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('that swallowed a failed statement is told at its commit', async () => {
@@ -94,7 +94,7 @@ describe('engine.scope()', () => {
       },
       { commit: 'explicit', label: 'GET /orders' },
     );
-    expect(await workshop.names()).toEqual(['committed']);
+    expect(await items.names()).toEqual(['committed']);
     expect(log.warnings).toHaveLength(1);
     expect(log.warnings[0]).toContain('GET /orders');
   });
@@ -105,14 +105,14 @@ describe('engine.scope()', () => {
       async () => {
         const connection = engine.currentConnection();
         await engine.transaction(() => engine.execute(insert('root')));
-        expect(await workshop.names()).toEqual(['root']);
+        expect(await items.names()).toEqual(['root']);
         await connection.execute(insert('own'));
         await engine.transaction(() => engine.execute(insert('nested')));
         await connection.rollback();
       },
       { commit: 'explicit' },
     );
-    expect(await workshop.names()).toEqual(['root']);
+    expect(await items.names()).toEqual(['root']);
     expect(log.warnings).toEqual([]);
   });
 });
@@ -136,7 +136,7 @@ describe('roots in parallel in one scope', () => {
     // They could not meet if one waited for the other.
     const pids = await engine.scope(() => roots(new Barrier(3)));
     expect(pids).toHaveLength(3);
-    expect(await workshop.names()).toEqual(['a', 'b', 'c']);
+    expect(await items.names()).toEqual(['a', 'b', 'c']);
   });
 
   it('run one after the other on the connection that was handed out', async () => {
@@ -149,7 +149,7 @@ describe('roots in parallel in one scope', () => {
       { commit: 'explicit' },
     );
     expect(pids).toHaveLength(1);
-    expect(await workshop.names()).toEqual(['a', 'b', 'c']);
+    expect(await items.names()).toEqual(['a', 'b', 'c']);
   });
 
   it('a statement of the handle does not slip into a root of somebody else', async () => {
@@ -175,7 +175,7 @@ describe('roots in parallel in one scope', () => {
       },
       { commit: 'explicit' },
     );
-    expect(await workshop.names()).toEqual(['own']);
+    expect(await items.names()).toEqual(['own']);
   });
 
   for (const commit of ['onSuccess', 'explicit'] as const) {
@@ -192,7 +192,7 @@ describe('roots in parallel in one scope', () => {
         },
         { commit },
       );
-      expect(await workshop.names()).toEqual(['beside']);
+      expect(await items.names()).toEqual(['beside']);
     });
   }
 
@@ -213,7 +213,7 @@ describe('roots in parallel in one scope', () => {
       },
       { commit: 'explicit' },
     );
-    expect(await workshop.names()).toEqual(['beside']);
+    expect(await items.names()).toEqual(['beside']);
   });
 });
 

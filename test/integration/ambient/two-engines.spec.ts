@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createAsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, hop, insert, seededRandom, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, randomTurns, insert, seededRandom, ItemDatabase } from '../../support/items.js';
 
-let here: TransactionWorkshop;
-let there: TransactionWorkshop;
+let here: ItemDatabase;
+let there: ItemDatabase;
 beforeAll(async () => {
-  [here, there] = await Promise.all([TransactionWorkshop.open('here'), TransactionWorkshop.open('there')]);
+  [here, there] = await Promise.all([ItemDatabase.open('here'), ItemDatabase.open('there')]);
 });
 afterEach(async () => {
-  await here.tidyUp();
-  await there.tidyUp();
+  await here.expectClean();
+  await there.expectClean();
 });
 afterAll(async () => {
   await here.close();
@@ -44,13 +44,13 @@ it('two engines in each other’s transactions end on their own, in parallel and
       index % 2 === 0 ? [expected.here, expected.there] : [expected.there, expected.here];
     if (!outerFails) outerRows.push(name);
     if (!innerFails) innerRows.push(name);
-    await hop(random);
+    await randomTurns(random);
     await outer
       .transaction(async () => {
         await inner
           .transaction(async () => {
             await inner.execute(insert(name));
-            await hop(random);
+            await randomTurns(random);
             if (innerFails) throw new Error('inner');
           })
           .catch(() => undefined);

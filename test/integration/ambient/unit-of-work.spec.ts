@@ -2,19 +2,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ScopeEndedError, text, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncEngine, Scope } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('unit');
+  items = await ItemDatabase.open('unit');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 /** A scope as a request has one: open beside its handler, until `work` has ended. */
 async function inScope(work: (scope: Scope) => Promise<void>): Promise<void> {
-  engine = workshop.engine({ poolSize: 2, logger: new LogBook() });
+  engine = items.engine({ poolSize: 2, logger: new MemoryLogger() });
   const scope = engine.openScope({ label: 'GET /transfer' });
   const lease = scope.lease();
   try {
@@ -56,7 +56,7 @@ describe('late work of a unit', () => {
           expect(failure).toBeInstanceOf(TransactionEndedError);
           expect(String(failure)).toContain('GET /transfer');
         });
-        expect(await workshop.names()).toEqual(end === 'fail' ? [] : ['in time']);
+        expect(await items.names()).toEqual(end === 'fail' ? [] : ['in time']);
       });
     }
   }
@@ -78,7 +78,7 @@ describe('late work of a unit', () => {
     });
     over.open();
     await left;
-    expect(await workshop.names()).toEqual(['alone', 'poll', 'timer']);
+    expect(await items.names()).toEqual(['alone', 'poll', 'timer']);
   });
 
   it('asks for no connection of a scope that has ended, whatever it was', async () => {
@@ -98,18 +98,18 @@ describe('work beside a unit', () => {
       await scope.connection.execute(insert('audit'));
       await engine.execute(insert('second audit'));
     });
-    expect(await workshop.names()).toEqual(['audit', 'second audit']);
+    expect(await items.names()).toEqual(['audit', 'second audit']);
   });
 
   it('commits itself also where options that are asked late name an isolation level', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const scope = engine.openScope({ connection: () => ({ isolationLevel: 'SERIALIZABLE' }) });
     const lease = scope.lease();
     scope.run(() => engine.currentConnection());
     await scope.fail();
     await scope.connection.execute(insert('audit'));
     await lease.release();
-    expect(await workshop.names()).toEqual(['audit']);
+    expect(await items.names()).toEqual(['audit']);
   });
 });
 
@@ -123,10 +123,10 @@ describe('a second unit of one scope', () => {
       }
       const third = scope.openUnit();
       await third.run(() => engine.execute(insert('three')));
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
       await third.complete();
     });
-    expect(await workshop.names()).toEqual(['three']);
+    expect(await items.names()).toEqual(['three']);
   });
 
   it('is the same one while it is open', async () => {
@@ -146,6 +146,6 @@ describe('a second unit of one scope', () => {
       await second.run(() => scope.connection.execute(insert('second')));
       await second.complete();
     });
-    expect(await workshop.names()).toEqual(['second']);
+    expect(await items.names()).toEqual(['second']);
   });
 });

@@ -2,17 +2,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ArgumentError, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('within');
+  items = await ItemDatabase.open('within');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
-const start = (): AsyncEngine => (engine = workshop.engine({ logger: new LogBook(), poolSize: 1 }));
+const start = (): AsyncEngine => (engine = items.engine({ logger: new MemoryLogger(), poolSize: 1 }));
 
 describe('transaction.within()', () => {
   it.each(['commit', 'rollback'] as const)(
@@ -30,7 +30,7 @@ describe('transaction.within()', () => {
       expect([answer, transaction.isActive]).toEqual(['answer', true]);
       await connection.execute(insert('after'));
       await transaction[end]();
-      expect(await workshop.names()).toEqual(end === 'commit' ? ['after', 'joined', 'nested', 'plain'] : []);
+      expect(await items.names()).toEqual(end === 'commit' ? ['after', 'joined', 'nested', 'plain'] : []);
     },
   );
 
@@ -46,7 +46,7 @@ describe('transaction.within()', () => {
       });
       expect(await failureOf(work as Promise<void>)).toMatchObject({ message: 'no' });
     });
-    expect(await workshop.names()).toEqual(['kept']);
+    expect(await items.names()).toEqual(['kept']);
   });
 
   it('works for a savepoint, and refuses what its work left running', async () => {
@@ -63,7 +63,7 @@ describe('transaction.within()', () => {
       await nested.rollback();
       await connection.execute(insert('outer'));
     });
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 
   it('refuses a transaction that has ended, and a work that is no function', async () => {
@@ -73,6 +73,6 @@ describe('transaction.within()', () => {
     await transaction.commit();
     const late = transaction.within(() => engine.execute(insert('late')));
     expect(await failureOf(late)).toBeInstanceOf(TransactionEndedError);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });

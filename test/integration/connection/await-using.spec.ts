@@ -2,20 +2,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
 type End = 'success' | 'throw' | 'abort';
 type Body = (run: (sql: string, signal?: AbortSignal) => PromiseLike<unknown>) => Promise<void>;
 /** One way to borrow something, to work with it and to give it back. */
 type Form = (engine: AsyncEngine, body: Body) => Promise<void>;
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('disposal');
+  items = await ItemDatabase.open('disposal');
 });
 // Nothing may be on loan, and no session in a transaction.
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const on =
   (connection: AsyncConnection | AsyncEngine) =>
@@ -115,11 +115,11 @@ function bodyFor(end: End): Body {
 
 describe.each(Object.entries(FORMS))('%s', (_, form) => {
   it.each(['success', 'throw', 'abort'] as const)('is given back and settled on %s', async (end) => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     if (end === 'success') await form(engine, bodyFor(end));
     else await failureOf(form(engine, bodyFor(end)));
     expect(engine.pool.checkedOut()).toBe(0);
-    expect(await workshop.names()).toEqual(end === 'success' ? ['one'] : []);
+    expect(await items.names()).toEqual(end === 'success' ? ['one'] : []);
     await engine.execute(insert('next borrower'));
   });
 });
@@ -142,22 +142,22 @@ describe('a raw connection', () => {
     },
   };
   it.each(Object.entries(raw))('%s: is reset and given back, on success and on throw', async (_, borrow) => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await borrow(engine);
     await expect(borrow(engine, new RangeError('throw'))).rejects.toThrow('throw');
     expect(engine.pool.checkedOut()).toBe(0);
-    expect((await workshop.database.sessions()).map(({ state }) => state)).toEqual(['idle']);
+    expect((await items.database.sessions()).map(({ state }) => state)).toEqual(['idle']);
   });
 });
 
 describe('an engine', () => {
   it('is closed at the end of `await using`, also when its block throws', async () => {
     const block = async (): Promise<void> => {
-      await using engine = workshop.engine();
+      await using engine = items.engine();
       await engine.execute(insert('one'));
       throw new RangeError('throw');
     };
     await expect(block()).rejects.toThrow('throw');
-    await eventually(async () => expect(await workshop.database.sessions()).toEqual([]));
+    await eventually(async () => expect(await items.database.sessions()).toEqual([]));
   });
 });

@@ -13,34 +13,34 @@ import {
 } from 'nest-async-engine/engine';
 import type { DriverCallback, DriverClient, DriverQuery, EngineLogger } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, outcomeOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, outcomeOf, ItemDatabase } from '../../support/items.js';
 
 const ADD_ONE = "INSERT INTO item (name) VALUES ('one')";
 const ADD_TWO = "INSERT INTO item (name) VALUES ('two')";
 
 describe('connection.run', () => {
-  let workshop: TransactionWorkshop;
+  let items: ItemDatabase;
 
   /** Runs `work` on a connection of its own and commits. */
   const run = async <T>(
     work: (client: DriverClient) => Promise<T>,
     options: { readonly logger?: EngineLogger; readonly isolationLevel?: 'AUTOCOMMIT' } = {},
   ): Promise<T> =>
-    await workshop.engine(options).connect(async (connection) => {
+    await items.engine(options).connect(async (connection) => {
       const result = await connection.run(work);
       await connection.commit();
       return result;
     });
 
   beforeAll(async () => {
-    workshop = await TransactionWorkshop.open('run');
+    items = await ItemDatabase.open('run');
   });
-  afterEach(() => workshop.tidyUp());
-  afterAll(() => workshop.close());
+  afterEach(() => items.expectClean());
+  afterAll(() => items.close());
 
   describe('AE-112', () => {
     it('hands on its arguments and gives what the function returns', async () => {
-      const result = await workshop
+      const result = await items
         .engine()
         .connect((connection) =>
           connection.run(async (_client, left: number, right: number) => left + right, 1, 2),
@@ -54,7 +54,7 @@ describe('connection.run', () => {
     });
 
     it('is refused on a connection that was not started', async () => {
-      const connection = new AsyncConnection(workshop.engine());
+      const connection = new AsyncConnection(items.engine());
       expect(await outcomeOf(connection.run(async () => 1))).toBe(NotStartedError);
     });
   });
@@ -83,16 +83,16 @@ describe('connection.run', () => {
     });
 
     it('begins the transaction of the connection and leaves it to the caller', async () => {
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         await connection.run((client) => client.query(ADD_ONE));
         expect(connection.inTransaction()).toBe(true);
         await connection.rollback();
       });
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
 
     it('runs in the transaction in progress', async () => {
-      const seen = await workshop.engine().begin(async (connection) => {
+      const seen = await items.engine().begin(async (connection) => {
         await connection.execute(insert('one'));
         return await connection.run((client) => client.query('SELECT name FROM item'));
       });
@@ -155,17 +155,17 @@ describe('connection.run', () => {
 
   describe('BEGIN, COMMIT and ROLLBACK', () => {
     it('are a nested transaction that the caller commits', async () => {
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         await connection.run(async (client) => {
           await client.query('BEGIN;');
           expect(connection.inNestedTransaction()).toBe(true);
           await client.query(ADD_ONE);
           await client.query('COMMIT;');
         });
-        expect([connection.inNestedTransaction(), await workshop.names()]).toEqual([false, []]);
+        expect([connection.inNestedTransaction(), await items.names()]).toEqual([false, []]);
         await connection.commit();
       });
-      expect(await workshop.names()).toEqual(['one']);
+      expect(await items.names()).toEqual(['one']);
     });
 
     it('undo what stands between BEGIN and ROLLBACK, and nothing else', async () => {
@@ -175,14 +175,14 @@ describe('connection.run', () => {
         await client.query(ADD_TWO);
         await client.query('/* all of it */ rollback work -- please');
       });
-      expect(await workshop.names()).toEqual(['one']);
+      expect(await items.names()).toEqual(['one']);
     });
 
     it('keep the order of calls that nobody awaits', async () => {
       await run(async (client) => {
         await Promise.all(['BEGIN', ADD_ONE, 'ROLLBACK', ADD_TWO].map((sql) => client.query(sql)));
       });
-      expect(await workshop.names()).toEqual(['two']);
+      expect(await items.names()).toEqual(['two']);
     });
 
     it('let a tool clean up after a failed statement', async () => {
@@ -193,7 +193,7 @@ describe('connection.run', () => {
         expect(await outcomeOf(client.query('COMMIT'))).toBe(UnexpectedRollbackError);
         await client.query('ROLLBACK');
       });
-      expect(await workshop.names()).toEqual(['one']);
+      expect(await items.names()).toEqual(['one']);
     });
 
     it('are the transaction itself where each statement commits itself', async () => {
@@ -205,7 +205,7 @@ describe('connection.run', () => {
           await client.query('BEGIN');
           await client.query(ADD_TWO);
           await client.query('COMMIT');
-          expect(await workshop.names()).toEqual(['two']);
+          expect(await items.names()).toEqual(['two']);
         },
         { isolationLevel: 'AUTOCOMMIT' },
       );
@@ -213,21 +213,21 @@ describe('connection.run', () => {
 
     it('that leave a BEGIN open are rolled back and refused', async () => {
       const outcome = await outcomeOf(run((client) => client.query(`BEGIN; ${ADD_ONE}`)));
-      expect([outcome, await workshop.names()]).toEqual([IllegalStateError, []]);
+      expect([outcome, await items.names()]).toEqual([IllegalStateError, []]);
     });
 
     it('that are left open by an error do not hide it', async () => {
-      const logger = new LogBook();
+      const logger = new MemoryLogger();
       const work = async (client: DriverClient): Promise<void> => {
         await client.query('BEGIN');
         await client.query(ADD_ONE);
         throw new RangeError('mine');
       };
-      await workshop.engine({ logger }).connect(async (connection) => {
+      await items.engine({ logger }).connect(async (connection) => {
         await expect(connection.run(work)).rejects.toThrow('mine');
         await connection.commit();
       });
-      expect([logger.errors, await workshop.names()]).toEqual([[], []]);
+      expect([logger.errors, await items.names()]).toEqual([[], []]);
     });
 
     it.each([
@@ -253,34 +253,34 @@ describe('connection.run', () => {
         { command: 'INSERT', rowCount: 1 },
         { command: 'SELECT', rows: [{ c: 'a;b' }] },
       ]);
-      expect(await workshop.names()).toEqual(['one', 'two']);
+      expect(await items.names()).toEqual(['one', 'two']);
     });
 
     it('belongs to the transaction', async () => {
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         await connection.run((client) => client.query(`${ADD_ONE}; ${ADD_TWO}`));
         await connection.rollback();
       });
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
 
     it('may hold pairs of BEGIN and COMMIT', async () => {
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         await connection.run((client) =>
           client.query(`BEGIN; ${ADD_ONE}; ROLLBACK; BEGIN; ${ADD_TWO}; SELECT 1; COMMIT;`),
         );
-        expect(await workshop.names()).toEqual([]);
+        expect(await items.names()).toEqual([]);
         await connection.commit();
       });
-      expect(await workshop.names()).toEqual(['two']);
+      expect(await items.names()).toEqual(['two']);
     });
 
     it('follows a nested transaction whose RELEASE was put off', async () => {
-      await workshop.engine().begin(async (connection) => {
+      await items.engine().begin(async (connection) => {
         await connection.beginNested(async () => void (await connection.execute(insert('zero'))));
         await connection.run((client) => client.query(`${ADD_ONE}; ${ADD_TWO}`));
       });
-      expect(await workshop.names()).toEqual(['one', 'two', 'zero']);
+      expect(await items.names()).toEqual(['one', 'two', 'zero']);
     });
 
     it('takes semicolons and words in the bodies of routines for what they are', async () => {
@@ -296,7 +296,7 @@ describe('connection.run', () => {
     });
 
     it('fails with the error of its statement, and the connection goes on', async () => {
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         const outcome = await outcomeOf(
           connection.run((client) => client.query(`${ADD_ONE}; ${ADD_ONE}; ${ADD_TWO}`)),
         );
@@ -305,22 +305,22 @@ describe('connection.run', () => {
         await connection.commit();
         expect(outcome).toBe(UniqueViolationError);
       });
-      expect(await workshop.names()).toEqual(['after']);
+      expect(await items.names()).toEqual(['after']);
     });
 
     it('is not sent where the BEGIN in front of it is refused', async () => {
-      const engine = workshop.engine({ executionOptions: { settings: { lock_timeout: 'nonsense' } } });
+      const engine = items.engine({ executionOptions: { settings: { lock_timeout: 'nonsense' } } });
       await engine.connect(async (connection) => {
         const failure = await failureOf(connection.run((client) => client.query(`${ADD_ONE}; ${ADD_TWO}`)));
         expect(failure).toBeInstanceOf(DBAPIError);
       });
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
 
     it('that copies is refused, and what waits behind it gets its own answer', async () => {
-      const { database } = workshop;
+      const { database } = items;
       await database.query('SELECT pg_advisory_lock(1)');
-      await workshop.engine().connect(async (connection) => {
+      await items.engine().connect(async (connection) => {
         await connection.execute(insert('one'));
         const script = 'SELECT pg_advisory_xact_lock(1); COPY item FROM STDIN; SELECT 2';
         const copy = outcomeOf(connection.run((client) => client.query(script)));
@@ -335,7 +335,7 @@ describe('connection.run', () => {
         await connection.commit();
         expect(outcomes).toEqual([InterfaceError, InternalError]);
       });
-      expect(await workshop.names()).toEqual(['after']);
+      expect(await items.names()).toEqual(['after']);
     });
   });
 });

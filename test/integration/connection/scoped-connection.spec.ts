@@ -2,15 +2,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AsyncConnection, NoActiveScopeError, ScopeEndedError, sql } from 'nest-async-engine/engine';
 import type { AsyncEngine, Scope } from 'nest-async-engine/engine';
 import { Barrier } from '../../support/process/barrier.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('scoped');
+  items = await ItemDatabase.open('scoped');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const XID = sql`SELECT pg_current_xact_id()::text`;
 
@@ -23,7 +23,7 @@ function membersOf(prototype: object): string[] {
 
 describe('engine.scopedConnection()', () => {
   it('is at each use the connection of the scope around the use, for scopes side by side', async () => {
-    engine = workshop.engine({ poolSize: 2 });
+    engine = items.engine({ poolSize: 2 });
     const connection = engine.scopedConnection();
     const both = new Barrier(2);
     const work = (name: string) =>
@@ -35,11 +35,11 @@ describe('engine.scopedConnection()', () => {
         if (name === 'bad') throw new Error('on purpose');
       });
     await Promise.all([work('good'), failureOf(work('bad'))]);
-    expect(await workshop.names()).toEqual(['good']);
+    expect(await items.names()).toEqual(['good']);
   });
 
   it('runs blocks, savepoints and streams of the scope', async () => {
-    engine = workshop.engine({ poolSize: 1 });
+    engine = items.engine({ poolSize: 1 });
     const connection = engine.scopedConnection();
     await engine.scope(
       async () => {
@@ -60,11 +60,11 @@ describe('engine.scopedConnection()', () => {
       },
       { commit: 'explicit' },
     );
-    expect(await workshop.names()).toEqual(['kept']);
+    expect(await items.names()).toEqual(['kept']);
   });
 
   it('refuses outside of a scope and after its end', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const connection = engine.scopedConnection('Ask in a scope.');
     const outside = await failureOf(connection.execute(insert('outside')));
     expect(outside).toBeInstanceOf(NoActiveScopeError);
@@ -130,7 +130,7 @@ describe('engine.scopedConnection()', () => {
   }
 
   it('answers every public member as the connection of the scope does', async () => {
-    engine = workshop.engine({ poolSize: 1 });
+    engine = items.engine({ poolSize: 1 });
     const handle = engine.scopedConnection();
     await engine.scope(async () => {
       const own = engine.currentConnection();
@@ -147,7 +147,7 @@ describe('engine.scopedConnection()', () => {
   it.each(['commit', 'rollback', 'close', 'aclose', 'invalidate'] as const)(
     'ends by %s() what the connection of the scope has',
     async (end) => {
-      engine = workshop.engine({ poolSize: 1 });
+      engine = items.engine({ poolSize: 1 });
       const handle = engine.scopedConnection();
       await engine.scope(
         async () => {
@@ -168,7 +168,7 @@ describe('options of a scope that are given by a function', () => {
   it.each(['onSuccess', 'explicit'] as const)(
     'are asked for once, by the first statement, with commit: %s',
     async (commit) => {
-      engine = workshop.engine();
+      engine = items.engine();
       let tenant = 'unknown';
       let asked = 0;
       const connection = () => {
@@ -189,7 +189,7 @@ describe('options of a scope that are given by a function', () => {
   );
 
   it('are asked for by a statement of the engine, too', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const connection = () => ({ settings: { 'app.tenant': 'red' } });
     const seen = await engine.scope(
       async () => {
@@ -202,7 +202,7 @@ describe('options of a scope that are given by a function', () => {
   });
 
   it('that cannot be given fail the statement: nothing runs without them', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const connection = () => {
       throw new Error('nobody is logged in');
     };
@@ -214,6 +214,6 @@ describe('options of a scope that are given by a function', () => {
       { connection },
     );
     expect(String(await failureOf(work))).toContain('nobody is logged in');
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });

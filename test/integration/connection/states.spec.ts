@@ -9,7 +9,7 @@ import {
 import type { AsyncEngine, ConnectionState } from 'nest-async-engine/engine';
 import { makeConnection } from '../../../lib/engine/connection/connection.js';
 import type { ConnectionMode } from '../../../lib/engine/connection/connection-host.js';
-import { failureOf, insert, LogBook, outcomeOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, outcomeOf, ItemDatabase } from '../../support/items.js';
 
 type Refusal = abstract new (...args: never[]) => Error;
 
@@ -88,12 +88,12 @@ const CELLS: readonly Cell[] = [
   { mode: 'explicit', state: 'closed', transaction: 'none', call: 'close', becomes: 'closed' },
 ];
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('connection');
+  items = await ItemDatabase.open('connection');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 async function connectionIn(cell: Cell, engine: AsyncEngine): Promise<AsyncConnection> {
   const connection = makeConnection(engine.host, { mode: cell.mode });
@@ -129,47 +129,47 @@ describe('the states of an AsyncConnection', () => {
     const { mode, state, transaction, call, becomes } = cell;
     const outcome = typeof becomes === 'string' ? `is ${becomes}` : `refuses with ${becomes.name}`;
     it(`${mode}, ${state}, transaction ${transaction}: ${call} ${outcome}`, async () => {
-      const connection = await connectionIn(cell, workshop.engine({ logger: new LogBook() }));
+      const connection = await connectionIn(cell, items.engine({ logger: new MemoryLogger() }));
       expect(connection.state).toBe(state);
       const [after, refusal] = typeof becomes === 'string' ? [becomes, undefined] : [state, becomes];
       expect(await outcomeOf(perform(cell, connection))).toBe(refusal);
       expect(connection.state).toBe(after);
       await connection.close();
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
   }
 
   it('takes another connection after an invalidated one was rolled back', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await using connection = await engine.connect();
     await connection.execute(insert('lost'));
     connection.invalidate();
     await connection.rollback();
     await connection.execute(insert('kept'));
     await connection.commit();
-    expect(await workshop.names()).toEqual(['kept']);
+    expect(await items.names()).toEqual(['kept']);
   });
 });
 
 describe('an AsyncConnection', () => {
   it('sends nothing for begin() and commit() alone', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     const transaction = await connection.begin();
     await transaction.commit();
-    expect((await workshop.database.sessions()).map(({ xact_start }) => xact_start)).toEqual([null]);
+    expect((await items.database.sessions()).map(({ xact_start }) => xact_start)).toEqual([null]);
     expect(transaction.state).toBe('committed');
   });
 
   it('commits nothing by itself', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.connect(async (connection) => {
       await connection.execute(insert('forgotten'));
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('commits as it goes', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.connect(async (connection) => {
       await connection.execute(insert('one'));
       await connection.commit();
@@ -178,11 +178,11 @@ describe('an AsyncConnection', () => {
       await connection.execute(insert('three'));
       await connection.commit();
     });
-    expect(await workshop.names()).toEqual(['one', 'three']);
+    expect(await items.names()).toEqual(['one', 'three']);
   });
 
   it('gives the same transaction object every time', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     const root = await connection.begin();
     const nested = await connection.beginNested();
     expect(connection.getTransaction()).toBe(root);
@@ -190,7 +190,7 @@ describe('an AsyncConnection', () => {
   });
 
   it('refuses statements in a block whose transaction has ended, and answers questions', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     await connection.begin(async (transaction) => {
       await connection.execute(insert('stored'));
       await transaction.commit();
@@ -200,11 +200,11 @@ describe('an AsyncConnection', () => {
       expect(connection.inTransaction()).toBe(false);
       expect(connection.inNestedTransaction()).toBe(false);
     });
-    expect(await workshop.names()).toEqual(['stored']);
+    expect(await items.names()).toEqual(['stored']);
   });
 
   it('holds the guard of an ended nested block until that block is left', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     await connection.begin(async () => {
       await connection.beginNested(async (nested) => {
         await connection.execute(insert('undone'));
@@ -213,11 +213,11 @@ describe('an AsyncConnection', () => {
       });
       await connection.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after']);
+    expect(await items.names()).toEqual(['after']);
   });
 
   it('refuses another isolation level inside a transaction and takes it between two', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     await connection.execute(insert('one'));
     const refusal = await failureOf(connection.executionOptions({ isolationLevel: 'SERIALIZABLE' }));
     expect(refusal).toBeInstanceOf(IllegalStateError);
@@ -227,13 +227,13 @@ describe('an AsyncConnection', () => {
   });
 
   it('commits each statement by itself at AUTOCOMMIT, and a stream that it begins with that stream', async () => {
-    const engine = workshop.engine({ isolationLevel: 'AUTOCOMMIT' });
+    const engine = items.engine({ isolationLevel: 'AUTOCOMMIT' });
     await engine.connect(async (connection) => {
       await connection.execute(insert('one'));
-      expect(await workshop.names()).toEqual(['one']);
+      expect(await items.names()).toEqual(['one']);
       expect(await connection.stream({ text: 'SELECT name FROM item' }).all()).toEqual([{ name: 'one' }]);
       await connection.execute(insert('two'));
-      expect(await workshop.names()).toEqual(['one', 'two']);
+      expect(await items.names()).toEqual(['one', 'two']);
     });
   });
 });

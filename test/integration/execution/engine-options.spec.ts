@@ -3,28 +3,28 @@ import { ArgumentError, CompiledCache, InterfaceError, NullPool, sql, text } fro
 import { createAsyncEngine, createAsyncPoolFromUrl } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import { LogLines } from '../../support/doubles/log-lines.js';
-import { failureOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 let logger: LogLines;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('settings');
+  items = await ItemDatabase.open('settings');
 });
 beforeEach(() => {
   logger = new LogLines();
-  engine = workshop.engine({ logger });
+  engine = items.engine({ logger });
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const one = text('SELECT 1 AS one');
 
 describe('pool', () => {
   it('uses a pool that exists already', async () => {
-    const pool = createAsyncPoolFromUrl(workshop.database.url, { poolSize: 2 });
-    const other = createAsyncEngine(workshop.database.url, { pool });
+    const pool = createAsyncPoolFromUrl(items.database.url, { poolSize: 2 });
+    const other = createAsyncEngine(items.database.url, { pool });
     expect(await other.scalar(one)).toBe(1);
     expect(other.pool).toBe(pool);
     await other.aclose();
@@ -35,13 +35,13 @@ describe('pool', () => {
     ['other options of a pool', () => ({ pool: engine.pool, poolSize: 3 })],
     ['a class of pools beside it', () => ({ pool: engine.pool, poolClass: NullPool })],
   ])('refuses %s', (_, options) => {
-    expect(() => createAsyncEngine(workshop.database.url, options())).toThrow(ArgumentError);
+    expect(() => createAsyncEngine(items.database.url, options())).toThrow(ArgumentError);
   });
 
   it('refuses a pool that was disposed', async () => {
-    const pool = createAsyncPoolFromUrl(workshop.database.url);
+    const pool = createAsyncPoolFromUrl(items.database.url);
     await pool.dispose();
-    expect(() => createAsyncEngine(workshop.database.url, { pool })).toThrow(ArgumentError);
+    expect(() => createAsyncEngine(items.database.url, { pool })).toThrow(ArgumentError);
   });
 });
 
@@ -50,11 +50,11 @@ describe('asyncCreator', () => {
     const creator = { creator: () => undefined } as AsyncEngineOptions;
     const both = { ...creator, asyncCreator: () => Promise.resolve(undefined) };
     for (const options of [creator, both])
-      expect(() => createAsyncEngine(workshop.database.url, options)).toThrow(ArgumentError);
+      expect(() => createAsyncEngine(items.database.url, options)).toThrow(ArgumentError);
   });
 
   it('refuses what is no connected client', async () => {
-    const other = workshop.engine({ asyncCreator: () => Promise.resolve({}) });
+    const other = items.engine({ asyncCreator: () => Promise.resolve({}) });
     expect(await failureOf(other.execute(one))).toBeInstanceOf(InterfaceError);
   });
 });
@@ -90,7 +90,7 @@ describe('echo', () => {
       { hideParameters: 'yes' },
       { slowStatementThreshold: -1 },
     ])
-      expect(() => createAsyncEngine(workshop.database.url, options as AsyncEngineOptions)).toThrow(
+      expect(() => createAsyncEngine(items.database.url, options as AsyncEngineOptions)).toThrow(
         ArgumentError,
       );
   });
@@ -98,7 +98,7 @@ describe('echo', () => {
 
 describe('slowStatementThreshold', () => {
   it('warns of a slow statement with the place that executed it, and of no other', async () => {
-    const watching = workshop.engine({ logger, slowStatementThreshold: 100 });
+    const watching = items.engine({ logger, slowStatementThreshold: 100 });
     await watching.execute(one);
     await watching.execute(text('SELECT pg_sleep(0.15)'));
     expect(logger.lines).toMatchObject([
@@ -124,7 +124,7 @@ describe('statements', () => {
   });
 
   it('sends an executemany in pages of insertmanyvaluesPageSize', async () => {
-    const paged = workshop.engine({ insertmanyvaluesPageSize: 2 });
+    const paged = items.engine({ insertmanyvaluesPageSize: 2 });
     const sets = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name }));
     const result = await paged.execute(text('INSERT INTO item (name) VALUES (:name) RETURNING name'), sets);
     expect([result.rowCount, result.all().length]).toEqual([5, 5]);
@@ -133,10 +133,10 @@ describe('statements', () => {
   });
 
   it('stores no page of an executemany when a later one fails', async () => {
-    const paged = workshop.engine({ insertmanyvaluesPageSize: 1 });
+    const paged = items.engine({ insertmanyvaluesPageSize: 1 });
     const sets = [{ name: 'a' }, { name: 'a' }];
     await failureOf(paged.execute(text('INSERT INTO item (name) VALUES (:name)'), sets));
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });
 

@@ -8,21 +8,21 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine, SavepointEvent } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 let seen: string[];
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('events');
+  items = await ItemDatabase.open('events');
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
   seen = [];
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const one = text('SELECT 1 AS one');
 const asyncListener = async (): Promise<void> => {};
@@ -168,7 +168,7 @@ describe('the lines of echo debug', () => {
   ])('show the columns and, for %s, %i rows', async (_, count, read) => {
     const lines: string[] = [];
     const log = (message: string): void => void lines.push(message);
-    engine = workshop.engine({ echo: 'debug', logger: { log, warn: log, error: log } });
+    engine = items.engine({ echo: 'debug', logger: { log, warn: log, error: log } });
     await read();
     expect(lines.filter((line) => line.startsWith('Col ('))).toEqual(['Col (g)']);
     expect(lines.filter((line) => line.startsWith('Row ('))).toHaveLength(count);
@@ -247,7 +247,7 @@ describe('statements', () => {
       expect(await failureOf(connection.execute(insert('b')))).toBeInstanceOf(RangeError);
       await connection.execute(insert('c'));
     });
-    expect(await workshop.names()).toEqual(['a', 'c']);
+    expect(await items.names()).toEqual(['a', 'c']);
   });
 
   it('tells of a stream once, with its first rows', async () => {
@@ -381,7 +381,7 @@ describe('transactions', () => {
     expect(await failureOf(engine.begin((connection) => connection.execute(insert('a'))))).toBeInstanceOf(
       RangeError,
     );
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('rolls back all the same when a rollback listener throws', async () => {
@@ -394,7 +394,7 @@ describe('transactions', () => {
     await connection.execute(insert('b'));
     await connection.commit();
     await connection.close();
-    expect(await workshop.names()).toEqual(['b']);
+    expect(await items.names()).toEqual(['b']);
   });
 
   it('begins by itself again after a begin listener has thrown', async () => {
@@ -407,7 +407,7 @@ describe('transactions', () => {
     await connection.execute(insert('a'));
     expect(connection.inTransaction()).toBe(true);
     await connection.close();
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('gives the connection back when an engineConnect listener throws', async () => {
@@ -484,7 +484,7 @@ describe('the pool', () => {
   ] as const)(
     'PO-08: what is open on a detached connection ends with %s, as poolResetOnReturn says',
     async (poolResetOnReturn, stored) => {
-      const other = workshop.engine({ poolResetOnReturn });
+      const other = items.engine({ poolResetOnReturn });
       const raw = await other.rawConnection();
       const clean: boolean[] = [];
       other.on('reset', ({ isClean }) => void clean.push(isClean));
@@ -539,8 +539,8 @@ describe('the pool', () => {
   });
 
   it('reports what a listener of a return throws, and takes the connection back', async () => {
-    const logger = new LogBook();
-    const other = workshop.engine({ logger });
+    const logger = new MemoryLogger();
+    const other = items.engine({ logger });
     other.once('checkin', () => {
       throw new RangeError('in the way');
     });

@@ -1,18 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('driver_batch');
+  items = await ItemDatabase.open('driver_batch');
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 it('EX-10: a list of lists is an executemany in the driver’s own style', async () => {
   const result = await engine.execDriverSql(`SELECT $1::int + $2::int AS sum`, [
@@ -40,7 +40,7 @@ it('stores nothing when one of the sets fails', async () => {
     ]),
   );
   expect(failure).toMatchObject({ sqlState: '22012' });
-  expect(await workshop.names()).toEqual([]);
+  expect(await items.names()).toEqual([]);
 });
 
 it('is told of as one statement with its sets', async () => {

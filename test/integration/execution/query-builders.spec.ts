@@ -36,7 +36,7 @@ import {
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TestDatabase } from '../../support/server/postgres.js';
-import { failureOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, ItemDatabase } from '../../support/items.js';
 
 interface Person {
   id: Generated<string>;
@@ -93,26 +93,26 @@ const byDrizzle = (name: string) => db.insert(item).values({ name });
 const bySql = (name: string) => sql`INSERT INTO item (name) VALUES (${name})`;
 const fromEach = (): Executable<unknown>[] => [byKysely('a'), bySql('b'), byDrizzle('c')];
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let database: TestDatabase;
 let engine: AsyncEngine;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('builders');
-  ({ database } = workshop);
+  items = await ItemDatabase.open('builders');
+  ({ database } = items);
   await database.query(
     `CREATE TABLE person (id INT8 PRIMARY KEY GENERATED ALWAYS AS IDENTITY (START 9007199254740993), full_name TEXT,
      born DATE, seen TIMESTAMPTZ, facts JSONB, tags TEXT[], marks INT[])`,
   );
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
 });
 afterEach(async () => {
   await database.query('TRUNCATE person RESTART IDENTITY');
-  await workshop.tidyUp();
+  await items.expectClean();
 });
-afterAll(() => workshop.close());
+afterAll(() => items.close());
 
 async function storeItems(): Promise<void> {
   await database.query(`INSERT INTO item VALUES ('a', 1), ('b', 2), ('c', 3)`);
@@ -254,7 +254,7 @@ describe('a Drizzle query', () => {
       .toSQL();
     await engine.execute({ text: query, values: fillPlaceholders(params, { name: 'a' }) });
 
-    expect(await workshop.names()).toEqual(['a']);
+    expect(await items.names()).toEqual(['a']);
   });
 
   it('runs as a sql tag through the dialect', async () => {
@@ -314,10 +314,10 @@ describe('in one transaction with sql``', () => {
   it('all are committed together', async () => {
     await engine.transaction(async () => {
       for (const query of fromEach()) await engine.execute(query);
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
     });
 
-    expect(await workshop.names()).toEqual(['a', 'b', 'c']);
+    expect(await items.names()).toEqual(['a', 'b', 'c']);
   });
 
   it('all are rolled back together', async () => {
@@ -326,7 +326,7 @@ describe('in one transaction with sql``', () => {
     for (const query of fromEach()) await connection.execute(query);
     await transaction.rollback();
 
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('a nested one takes back its own and no others', async () => {
@@ -340,7 +340,7 @@ describe('in one transaction with sql``', () => {
       await engine.execute(byDrizzle('c'));
     });
 
-    expect(await workshop.names()).toEqual(['a', 'c']);
+    expect(await items.names()).toEqual(['a', 'c']);
   });
 });
 

@@ -9,7 +9,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ArgumentError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, ItemDatabase } from '../../support/items.js';
 
 interface Tables {
   readonly 'tenant.person': { readonly id: number; readonly name: string; readonly facts: object };
@@ -19,31 +19,31 @@ const builder = new Kysely<Tables>({
   dialect: builderDialect(),
 });
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('schema_translation');
+  items = await ItemDatabase.open('schema_translation');
   for (const schema of ['blue', 'red"x'])
-    await workshop.database.query(
+    await items.database.query(
       `CREATE SCHEMA "${schema.replace('"', '""')}" CREATE TABLE person (id int, name text, facts jsonb)`,
     );
 });
 beforeEach(() => {
-  engine = workshop.engine({ executionOptions: { schemaTranslateMap: { tenant: 'blue' } } });
+  engine = items.engine({ executionOptions: { schemaTranslateMap: { tenant: 'blue' } } });
 });
 afterEach(async () => {
-  await workshop.database.query('TRUNCATE blue.person');
-  await workshop.tidyUp();
+  await items.database.query('TRUNCATE blue.person');
+  await items.expectClean();
 });
-afterAll(() => workshop.close());
+afterAll(() => items.close());
 
 const ann = {
   id: 1,
   name: 'ann',
   facts: { kind: 'SchemableIdentifierNode', schema: { kind: 'x', name: 'tenant' } },
 };
-const everybody = () => workshop.database.query('SELECT * FROM blue.person');
+const everybody = () => items.database.query('SELECT * FROM blue.person');
 
 describe('schemaTranslateMap on Kysely queries', () => {
   it('replaces the schema of the tables of INSERT, SELECT, UPDATE and DELETE, and of their columns', async () => {

@@ -4,19 +4,19 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { QueryCanceledError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, StatementOptions } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('statement_limits');
+  items = await ItemDatabase.open('statement_limits');
 });
 beforeEach(() => {
-  engine = workshop.engine({ poolSize: 1, maxOverflow: 0, poolTimeout: 15_000 });
+  engine = items.engine({ poolSize: 1, maxOverflow: 0, poolTimeout: 15_000 });
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const one = text('SELECT 1');
 
@@ -70,7 +70,7 @@ describe('a statement whose wait was ended', () => {
       await holder.close();
       await engine.execute(insert('b'));
     });
-    expect(await workshop.names()).toEqual(['b']);
+    expect(await items.names()).toEqual(['b']);
   });
 
   it('ends alone: what waits beside it without a limit goes on', async () => {
@@ -82,7 +82,7 @@ describe('a statement whose wait was ended', () => {
       await holder.close();
       await patient;
     });
-    expect(await workshop.names()).toEqual(['patient']);
+    expect(await items.names()).toEqual(['patient']);
   });
 
   it('has what is left of its time on the wire', async () => {

@@ -4,25 +4,25 @@ import type { AsyncEngine, PooledConnection } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import type { FaultyProxy } from '../../support/server/faulty-proxy.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 import { FAULTS, failOnTheWire } from '../../support/server/wire-fault.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let proxy: FaultyProxy;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('returns');
+  items = await ItemDatabase.open('returns');
 });
 beforeEach(async () => {
-  proxy = await startFaultyProxy(workshop.database.url);
-  engine = workshop.engine({ logger: new LogBook() }, proxy.url);
+  proxy = await startFaultyProxy(items.database.url);
+  engine = items.engine({ logger: new MemoryLogger() }, proxy.url);
 });
 afterEach(async () => {
   proxy.resume();
-  await workshop.tidyUp();
+  await items.expectClean();
   await proxy.close();
 });
-afterAll(() => workshop.close());
+afterAll(() => items.close());
 
 const pidOf = (pooled: PooledConnection): unknown => pooled.session.processId;
 
@@ -43,9 +43,9 @@ async function expectNewSession(former: unknown): Promise<void> {
     await connection.execute(insert('next borrower'));
     await connection.commit();
   });
-  expect(await workshop.names()).toEqual(['next borrower']);
+  expect(await items.names()).toEqual(['next borrower']);
   // The former session is gone on the server as well.
-  await eventually(async () => expect(await workshop.database.sessions()).toHaveLength(1));
+  await eventually(async () => expect(await items.database.sessions()).toHaveLength(1));
 }
 
 for (const fault of FAULTS) {
@@ -53,7 +53,7 @@ for (const fault of FAULTS) {
     it('at the reset on return: close() is quiet, and the session is replaced', async () => {
       const raw = await leftInTransaction();
       const former = pidOf(raw);
-      const failed = failOnTheWire(workshop, proxy, 'ROLLBACK', fault);
+      const failed = failOnTheWire(items, proxy, 'ROLLBACK', fault);
       await expect(raw.close()).resolves.toBeUndefined();
       await failed;
       await expectNewSession(former);
@@ -61,7 +61,7 @@ for (const fault of FAULTS) {
 
     it('at the reset on return: the error of the block survives', async () => {
       let former: unknown;
-      const failed = failOnTheWire(workshop, proxy, 'ROLLBACK', fault);
+      const failed = failOnTheWire(items, proxy, 'ROLLBACK', fault);
       const block = async (): Promise<void> => {
         await using raw = await leftInTransaction();
         former = pidOf(raw);
@@ -76,7 +76,7 @@ for (const fault of FAULTS) {
       const raw = await leftInTransaction();
       const former = pidOf(raw);
       const waiting = engine.scalar(text('SELECT pg_backend_pid()'));
-      const failed = failOnTheWire(workshop, proxy, 'ROLLBACK', fault);
+      const failed = failOnTheWire(items, proxy, 'ROLLBACK', fault);
       await raw.close();
       await failed;
       expect(await waiting).not.toBe(former);
@@ -98,11 +98,11 @@ describe('the reset on return', () => {
     await engine.connect(async (connection) => {
       expect(await connection.scalar(text('SELECT pg_backend_pid()'))).toBe(former);
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('with poolResetOnReturn null drops a session that is in a transaction', async () => {
-    engine = workshop.engine({ poolResetOnReturn: null }, proxy.url);
+    engine = items.engine({ poolResetOnReturn: null }, proxy.url);
     const raw = await leftInTransaction();
     const former = pidOf(raw);
     await expect(raw.close()).resolves.toBeUndefined();
@@ -125,10 +125,10 @@ describe('the end of a session', () => {
 
   it('that was killed unnoticed: aclose() resolves', async () => {
     await engine.scalar(text('SELECT 1'));
-    const [session] = await workshop.database.sessions();
-    await workshop.database.query('SELECT pg_terminate_backend($1, 5000)', [session?.pid]);
+    const [session] = await items.database.sessions();
+    await items.database.query('SELECT pg_terminate_backend($1, 5000)', [session?.pid]);
     await expect(engine.aclose()).resolves.toBeUndefined();
-    expect(await workshop.database.sessions()).toEqual([]);
+    expect(await items.database.sessions()).toEqual([]);
   });
 
   it('of a detached connection fails: close() is quiet, and the pool is as it was', async () => {
@@ -150,7 +150,7 @@ describe('RELEASE', () => {
     });
     await expect(work).rejects.toThrow('the reason');
     expect(proxy.statements.filter((sql) => sql.startsWith('RELEASE'))).toEqual([]);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('that the server refuses fails the statement that it travels with, and the transaction', async () => {
@@ -166,6 +166,6 @@ describe('RELEASE', () => {
     expect(await failureOf(work)).toBe(first);
     expect(first).toMatchObject({ sqlState: '3B001', connectionInvalidated: false });
     await engine.transaction(() => engine.execute(insert('next borrower')));
-    expect(await workshop.names()).toEqual(['next borrower']);
+    expect(await items.names()).toEqual(['next borrower']);
   });
 });

@@ -10,18 +10,18 @@ import {
   sql,
 } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('pending');
+  items = await ItemDatabase.open('pending');
 });
 beforeEach(() => {
-  engine = workshop.engine();
+  engine = items.engine();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 interface Pair {
   readonly a: number;
@@ -156,7 +156,7 @@ describe('what inspect shows', () => {
     expect(JSON.stringify({ pool: engine.pool })).toBe(JSON.stringify({ pool: engine.pool.status() }));
     for (const shown of [inspect(engine), JSON.stringify(engine)]) {
       expect(shown).toContain('postgresql://');
-      expect(shown).not.toContain(String(new URL(workshop.database.url).password || 'never there'));
+      expect(shown).not.toContain(String(new URL(items.database.url).password || 'never there'));
       expect(shown.length).toBeLessThan(400);
     }
   });

@@ -7,18 +7,18 @@ import {
   sql,
 } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
-import { TransactionWorkshop, insert } from '../../support/items.js';
+import { ItemDatabase, insert } from '../../support/items.js';
 
 // Longer than a test may take: whoever waits for it has failed.
 const SLEEP = sql`SELECT pg_sleep(60)::text AS slept`;
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('stream_cancel');
+  items = await ItemDatabase.open('stream_cancel');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const failureOf = (promise: PromiseLike<unknown>): Promise<unknown> =>
   Promise.resolve(promise).then(
@@ -28,18 +28,18 @@ const failureOf = (promise: PromiseLike<unknown>): Promise<unknown> =>
 
 describe('a fetch of a stream', () => {
   it('is cancelled by the timeout of its statement', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const failure = await failureOf(engine.stream(SLEEP, undefined, { timeout: 50 }).all());
     expect(failure).toBeInstanceOf(QueryCanceledError);
   });
 
   it('is cancelled by its signal, and the transaction it is part of has failed only', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const abort = new AbortController();
     await engine.connect(async (connection) => {
       const rows = failureOf(connection.stream(SLEEP, undefined, { signal: abort.signal }).all());
       await eventually(async () => {
-        const [session] = await workshop.database.sessions();
+        const [session] = await items.database.sessions();
         expect(session).toMatchObject({ state: 'active' });
       });
       abort.abort();
@@ -51,7 +51,7 @@ describe('a fetch of a stream', () => {
   });
 
   it('is cancelled by the timeout of its transaction', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const failure = await failureOf(engine.transaction(() => engine.stream(SLEEP).all(), { timeout: 50 }));
     expect(failure).toBeInstanceOf(TransactionTimeoutError);
   });
@@ -59,7 +59,7 @@ describe('a fetch of a stream', () => {
 
 describe('a stream that waits for a connection of the pool', () => {
   it('gives up its place when it is closed, and its statement is never sent', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const connection = await engine.connect();
     const stream = engine.stream(SLEEP);
     const opening = failureOf(stream.open());
@@ -68,13 +68,13 @@ describe('a stream that waits for a connection of the pool', () => {
     expect(engine.pool.waiting()).toBe(0);
     await opening;
     await connection.close();
-    expect(await workshop.database.sessions()).toMatchObject([
+    expect(await items.database.sessions()).toMatchObject([
       { query: expect.not.stringContaining('pg_sleep') },
     ]);
   });
 
   it('gives up its place when the timeout of its transaction has passed', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const connection = await engine.connect();
     const failure = await failureOf(engine.transaction(() => engine.stream(SLEEP).all(), { timeout: 50 }));
     expect(failure).toBeInstanceOf(TransactionTimeoutError);
@@ -85,13 +85,13 @@ describe('a stream that waits for a connection of the pool', () => {
 
 describe('a COMMIT on a session that is known to be dead', () => {
   it('was never sent, so its outcome is known', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const connection = await engine.connect();
     const transaction = await connection.begin();
     await connection.execute(insert('lost'));
     const { driverConnection } = await connection.getRawConnection();
     const ended = new Promise((resolve) => (driverConnection as NodeJS.EventEmitter).once('end', resolve));
-    await workshop.database.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1', [
+    await items.database.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1', [
       (driverConnection as { processID: number }).processID,
     ]);
     await ended;
@@ -99,6 +99,6 @@ describe('a COMMIT on a session that is known to be dead', () => {
     expect(failure).not.toBeInstanceOf(CommitOutcomeUnknownError);
     expect(failure).toBeInstanceOf(ConnectionLostError);
     await connection.close();
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });

@@ -1,27 +1,27 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ArgumentError, IllegalStateError, text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('autocommit');
+  items = await ItemDatabase.open('autocommit');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const VACUUM = text('VACUUM item');
 const NAMES = text('SELECT name FROM item ORDER BY name');
 
 function start(): AsyncEngine {
-  engine = workshop.engine({ isolationLevel: 'AUTOCOMMIT', poolSize: 2, logger: new LogBook() });
+  engine = items.engine({ isolationLevel: 'AUTOCOMMIT', poolSize: 2, logger: new MemoryLogger() });
   return engine;
 }
 
 /** A connection at AUTOCOMMIT of an engine that is not. */
 async function connected(): Promise<AsyncConnection> {
-  engine = workshop.engine({ logger: new LogBook() });
+  engine = items.engine({ logger: new MemoryLogger() });
   return await (await engine.connect()).executionOptions({ isolationLevel: 'AUTOCOMMIT' });
 }
 
@@ -40,7 +40,7 @@ describe('with AUTOCOMMIT no BEGIN is sent', () => {
       }),
     );
     expect(failure).toBeInstanceOf(RangeError);
-    expect(await workshop.names()).toEqual(['acknowledged']);
+    expect(await items.names()).toEqual(['acknowledged']);
   });
 
   it('an explicit transaction commits and rolls back nothing', async () => {
@@ -52,12 +52,12 @@ describe('with AUTOCOMMIT no BEGIN is sent', () => {
     expect(await failureOf(connection.execute(insert('stored')))).toMatchObject({ sqlState: '23505' });
     await connection.execute(insert('after the failure'));
     await transaction.rollback();
-    expect(await workshop.names()).toEqual(['after the failure', 'stored']);
+    expect(await items.names()).toEqual(['after the failure', 'stored']);
     await connection.close();
   });
 
   it('settings and readOnly hold for each statement', async () => {
-    engine = workshop.engine({ isolationLevel: 'AUTOCOMMIT', settings: { 'app.tenant': 'red' } });
+    engine = items.engine({ isolationLevel: 'AUTOCOMMIT', settings: { 'app.tenant': 'red' } });
     const tenant = text("SELECT current_setting('app.tenant', TRUE)");
     await engine.begin(async (connection) => {
       expect(await connection.scalar(tenant)).toBe('red');
@@ -83,7 +83,7 @@ describe('what needs a transaction', () => {
   });
 
   it.each(['AUTOCOMMIT', 'autocommit'])('is not called %s: the option of one transaction', async (level) => {
-    engine = workshop.engine();
+    engine = items.engine();
     const options = { isolationLevel: level as 'AUTOCOMMIT' };
     const attempts = [
       engine.transaction(() => engine.execute(NAMES), options),
@@ -103,7 +103,7 @@ describe('what needs a transaction', () => {
         { isolationLevel: 'READ COMMITTED' },
       ),
     );
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });
 
@@ -142,6 +142,6 @@ describe('a stream on an AUTOCOMMIT connection', () => {
     const stream = connection.stream(NAMES, {}, { yieldPer: 1 });
     expect(await stream.fetchOne()).toEqual({ name: 'one' });
     await connection.close();
-    expect(await workshop.names()).toEqual(['one', 'two']);
+    expect(await items.names()).toEqual(['one', 'two']);
   });
 });

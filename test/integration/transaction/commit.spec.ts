@@ -10,22 +10,22 @@ import {
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('transaction_end');
+  items = await ItemDatabase.open('transaction_end');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const inPlace = (name: string, place: number) =>
   text(`INSERT INTO item (name, place) VALUES ('${name}', ${place})`);
 
 describe('an honest COMMIT', () => {
   it('throws the swallowed error as the cause, and nothing is stored', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     let swallowed: unknown;
     const failure = await failureOf(
       engine.transaction(async () => {
@@ -35,11 +35,11 @@ describe('an honest COMMIT', () => {
     );
     expect(failure).toBeInstanceOf(UnexpectedRollbackError);
     expect((failure as Error).cause).toBe(swallowed);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('names the first of several failed statements', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     let first: unknown;
     const failure = await failureOf(
       engine.begin(async (connection) => {
@@ -53,7 +53,7 @@ describe('an honest COMMIT', () => {
   });
 
   it("gives a deferred constraint's own error and a clean connection", async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const failure = await failureOf(
       engine.transaction(async () => {
         await engine.execute(inPlace('one', 1));
@@ -63,11 +63,11 @@ describe('an honest COMMIT', () => {
     expect(failure).toBeInstanceOf(UniqueViolationError);
     expect(engine.pool.checkedIn()).toBe(1);
     await engine.transaction(() => engine.execute(inPlace('three', 1)));
-    expect(await workshop.names()).toEqual(['three']);
+    expect(await items.names()).toEqual(['three']);
   });
 
   it('leaves a handle free to begin again after a deferred constraint', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     const transaction = await connection.begin();
     await connection.execute(inPlace('one', 1));
@@ -76,7 +76,7 @@ describe('an honest COMMIT', () => {
     expect(transaction.state).toBe('rolled-back');
     await connection.execute(insert('again'));
     await connection.commit();
-    expect(await workshop.names()).toEqual(['again']);
+    expect(await items.names()).toEqual(['again']);
   });
 });
 
@@ -86,7 +86,7 @@ describe('the end of a transaction', () => {
   for (const form of forms) {
     for (const end of ends) {
       it(`${form}: released and settled on ${end}`, async () => {
-        engine = workshop.engine();
+        engine = items.engine();
         const controller = new AbortController();
         const work = async (
           run: (sql: string, signal?: AbortSignal) => PromiseLike<unknown>,
@@ -103,7 +103,7 @@ describe('the end of a transaction', () => {
           () => 'failure',
         );
         expect(await outcome).toBe(end === 'success' ? 'success' : 'failure');
-        expect(await workshop.names()).toEqual(end === 'success' ? ['one'] : []);
+        expect(await items.names()).toEqual(end === 'success' ? ['one'] : []);
       });
     }
   }
@@ -136,7 +136,7 @@ describe('the end of a transaction', () => {
 
   it('commits what noRollbackFor lets pass, and throws it', async () => {
     class Redirect extends Error {}
-    engine = workshop.engine();
+    engine = items.engine();
     const work = async (error: Error): Promise<void> => {
       await engine.execute(insert(error.message));
       throw error;
@@ -146,11 +146,11 @@ describe('the end of a transaction', () => {
       Redirect,
     );
     await expect(engine.transaction(() => work(new Error('undone')), options)).rejects.toThrow('undone');
-    expect(await workshop.names()).toEqual(['kept']);
+    expect(await items.names()).toEqual(['kept']);
   });
 
   it('says so when what noRollbackFor lets pass can’t be committed', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const failure = await failureOf(
       engine.transaction(
         async () => {
@@ -166,7 +166,7 @@ describe('the end of a transaction', () => {
 
   it('rolls back only for what rollbackFor names', async () => {
     class Fatal extends Error {}
-    engine = workshop.engine();
+    engine = items.engine();
     const work = async (error: Error): Promise<void> => {
       await engine.execute(insert(error.message));
       throw error;
@@ -175,22 +175,22 @@ describe('the end of a transaction', () => {
     await failureOf(engine.transaction(() => work(new Fatal('fatal')), options));
     await failureOf(engine.transaction(() => work(new Error('by question')), options));
     await failureOf(engine.transaction(() => work(new Error('mild')), options));
-    expect(await workshop.names()).toEqual(['mild']);
+    expect(await items.names()).toEqual(['mild']);
   });
 
   it('is a rollback without an error after setRollbackOnly', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const answer = await engine.transaction(async () => {
       await engine.execute(insert('undone'));
       engine.currentConnection().getTransaction()?.setRollbackOnly('a dry run');
       return 'answer';
     });
     expect(answer).toBe('answer');
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('comes once, however often and however many ask for it', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     const transaction = await connection.begin();
     await connection.execute(insert('one'));
@@ -198,22 +198,22 @@ describe('the end of a transaction', () => {
     await transaction.rollback();
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
     expect(transaction.state).toBe('committed');
-    expect(await workshop.names()).toEqual(['one']);
+    expect(await items.names()).toEqual(['one']);
   });
 
   it('is what a commit() says that a rollback() has overtaken', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     const transaction = await connection.begin();
     await connection.execute(insert('one'));
     const [rollback, commit] = await Promise.allSettled([transaction.rollback(), transaction.commit()]);
     expect([rollback.status, commit.status]).toEqual(['fulfilled', 'rejected']);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('refuses a statement that comes while COMMIT is on its way', async () => {
-    await using proxy = await startFaultyProxy(workshop.database.url);
-    engine = workshop.engine({}, proxy.url);
+    await using proxy = await startFaultyProxy(items.database.url);
+    engine = items.engine({}, proxy.url);
     await using connection = await engine.connect();
     const transaction = await connection.begin();
     await connection.execute(insert('one'));
@@ -225,13 +225,13 @@ describe('the end of a transaction', () => {
     );
     proxy.resume();
     await commit;
-    expect(await workshop.names()).toEqual(['one']);
+    expect(await items.names()).toEqual(['one']);
     await connection.close();
     await engine.dispose();
   });
 
   it('at its timeout undoes everything at once, whatever the work waits for', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     const hasWritten = new Latch();
     const release = new Latch();
     const outcome = failureOf(
@@ -246,13 +246,13 @@ describe('the end of a transaction', () => {
     );
     await hasWritten.opened;
     // Waits for the key, which is free before the work has ended.
-    await workshop.database.query(`INSERT INTO item (name) VALUES ('late')`);
+    await items.database.query(`INSERT INTO item (name) VALUES ('late')`);
     release.open();
     expect(await outcome).toBeInstanceOf(TransactionTimeoutError);
   });
 
   it('at its timeout cancels the statement that runs, and nothing of a handle goes on', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     const transaction = await connection.begin({ timeout: 100 });
     await connection.execute(insert('undone'));
@@ -262,6 +262,6 @@ describe('the end of a transaction', () => {
     expect(await failureOf(transaction.commit())).toBe(running);
     await connection.execute(insert('afterwards'));
     await connection.commit();
-    expect(await workshop.names()).toEqual(['afterwards']);
+    expect(await items.names()).toEqual(['afterwards']);
   });
 });

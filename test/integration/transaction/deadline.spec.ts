@@ -2,23 +2,23 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { QueryCanceledError, text, TransactionTimeoutError } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('deadline');
+  items = await ItemDatabase.open('deadline');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const ONE = text('SELECT 1');
 const NEVER = new Promise<never>(() => undefined);
 
 function start(poolSize = 1): AsyncEngine {
-  engine = workshop.engine({
+  engine = items.engine({
     poolSize,
-    logger: new LogBook(),
+    logger: new MemoryLogger(),
     poolTimeout: 20_000,
     nestedWaitTimeout: 20_000,
   });
@@ -57,7 +57,7 @@ describe('a transaction whose time has passed', () => {
     expect(await failureOf(run())).toBeInstanceOf(TransactionTimeoutError);
     expect(engine.pool.checkedOut()).toBe(0);
     await engine.execute(insert('next'));
-    expect(await workshop.names()).toEqual(['next']);
+    expect(await items.names()).toEqual(['next']);
   });
 
   it('refuses what its work sends later, and begins no other one', async () => {
@@ -78,7 +78,7 @@ describe('a transaction whose time has passed', () => {
     expect((await late) as Error).toMatchObject({
       code: expect.stringMatching(/TRANSACTION_(TIMEOUT|ENDED)/),
     });
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('begun by hand gives nothing to statements until its owner has ended it', async () => {
@@ -91,7 +91,7 @@ describe('a transaction whose time has passed', () => {
     await connection.execute(insert('next'));
     await connection.commit();
     await connection.close();
-    expect(await workshop.names()).toEqual(['next']);
+    expect(await items.names()).toEqual(['next']);
   });
 
   it('ends the wait of engine.begin() for its connection, which goes to the next', async () => {
@@ -103,7 +103,7 @@ describe('a transaction whose time has passed', () => {
       expect(engine.pool.waiting()).toBe(0);
     });
     await engine.begin((connection) => connection.execute(insert('next')), { timeout: 5_000 });
-    expect(await workshop.names()).toEqual(['next']);
+    expect(await items.names()).toEqual(['next']);
   });
 
   it('leaves the outer one of a nested one to go on', async () => {
@@ -116,7 +116,7 @@ describe('a transaction whose time has passed', () => {
       expect(await failureOf(inner)).toBeInstanceOf(TransactionTimeoutError);
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'outer']);
+    expect(await items.names()).toEqual(['after', 'outer']);
   });
 });
 
@@ -171,7 +171,7 @@ describe('a limit ends a wait', () => {
       expect(await failureOf(Promise.resolve(waiting))).toBeInstanceOf(TransactionTimeoutError);
       await connection.execute(insert('second'));
     });
-    expect(await workshop.names()).toEqual(['first', 'second']);
+    expect(await items.names()).toEqual(['first', 'second']);
   });
 
   it('for a connection, of the one that waits alone', async () => {
@@ -184,7 +184,7 @@ describe('a limit ends a wait', () => {
       await outer;
     });
     await waits;
-    expect(await workshop.names()).toEqual(['outer']);
+    expect(await items.names()).toEqual(['outer']);
   });
 
   it('for a connection, of two statements the one that was aborted', async () => {
@@ -196,6 +196,6 @@ describe('a limit ends a wait', () => {
       await holder.close();
       await patient;
     });
-    expect(await workshop.names()).toEqual(['patient']);
+    expect(await items.names()).toEqual(['patient']);
   });
 });

@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('deferred');
+  items = await ItemDatabase.open('deferred');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const date = text('SELECT CAST(:d AS timestamptz)');
 
@@ -30,7 +30,7 @@ describe('what a nested transaction set', () => {
   };
   for (const [name, refused] of Object.entries(refusals)) {
     it(`is taken back also where the statement behind it ${name}`, async () => {
-      engine = workshop.engine();
+      engine = items.engine();
       await engine.transaction(
         async () => {
           await engine.execute(text('SELECT 1'));
@@ -44,7 +44,7 @@ describe('what a nested transaction set', () => {
   }
 
   it('is taken back for a statement that was issued together with a refused one', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await engine.transaction(
       async () => {
         await engine.execute(text('SELECT 1'));
@@ -57,7 +57,7 @@ describe('what a nested transaction set', () => {
   });
 
   it('is merged by name with what is set around it', async () => {
-    engine = workshop.engine({ settings: { 'app.engine': 'e', 'app.tenant': 'e' } });
+    engine = items.engine({ settings: { 'app.engine': 'e', 'app.tenant': 'e' } });
     const read = text(
       "SELECT current_setting('app.engine', TRUE), current_setting('app.tenant', TRUE) AS t, current_setting('app.user', TRUE) AS u",
     );

@@ -7,35 +7,35 @@ import {
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import type { FaultyProxy } from '../../support/server/faulty-proxy.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 import { FAULTS, failOnTheWire } from '../../support/server/wire-fault.js';
 import type { Fault } from '../../support/server/wire-fault.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let proxy: FaultyProxy;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('cleanup');
+  items = await ItemDatabase.open('cleanup');
 });
 beforeEach(async () => {
-  proxy = await startFaultyProxy(workshop.database.url);
-  log = new LogBook();
-  engine = workshop.engine({ logger: log }, proxy.url);
+  proxy = await startFaultyProxy(items.database.url);
+  log = new MemoryLogger();
+  engine = items.engine({ logger: log }, proxy.url);
 });
 afterEach(async () => {
-  await workshop.tidyUp();
+  await items.expectClean();
   await proxy.close();
 });
-afterAll(() => workshop.close());
+afterAll(() => items.close());
 
-const failAt = (sql: string, fault: Fault): Promise<void> => failOnTheWire(workshop, proxy, sql, fault);
+const failAt = (sql: string, fault: Fault): Promise<void> => failOnTheWire(items, proxy, sql, fault);
 
 /** The next borrower has a session in order, sees nothing of the one before, and stores its own row. */
 async function expectCleanPool(rows: readonly string[]): Promise<void> {
   expect(engine.pool.checkedOut()).toBe(0);
   await engine.transaction(() => engine.execute(insert('next borrower')));
-  expect(await workshop.names()).toEqual([...rows, 'next borrower'].toSorted());
+  expect(await items.names()).toEqual([...rows, 'next borrower'].toSorted());
 }
 
 for (const fault of FAULTS) {

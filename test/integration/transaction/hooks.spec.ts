@@ -4,22 +4,22 @@ import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import { HookJournal } from '../../support/doubles/hook-journal.js';
-import { failureOf, hop, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, randomTurns, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 let journal: HookJournal;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('hooks');
+  items = await ItemDatabase.open('hooks');
 });
 beforeEach(() => {
-  log = new LogBook();
-  engine = workshop.engine({ logger: log });
+  log = new MemoryLogger();
+  engine = items.engine({ logger: log });
   journal = new HookJournal();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 describe('the hooks of a transaction', () => {
   it('are awaited, in order, after a commit', async () => {
@@ -72,8 +72,8 @@ describe('the hooks of a transaction', () => {
   });
 
   it('only afterCompletion runs when nobody knows the outcome of COMMIT', async () => {
-    await using proxy = await startFaultyProxy(workshop.database.url);
-    const faulty = workshop.engine({ logger: log }, proxy.url);
+    await using proxy = await startFaultyProxy(items.database.url);
+    const faulty = items.engine({ logger: log }, proxy.url);
     void proxy.holdWhen(({ from, text }) => from === 'client' && text === 'COMMIT').then(() => proxy.cut());
     const failure = await failureOf(
       faulty.transaction(async () => {
@@ -98,7 +98,7 @@ describe('beforeCommit', () => {
         engine.transaction(() => engine.execute(insert('by a savepoint of the hook'))),
       );
     });
-    expect(await workshop.names()).toEqual(['by a savepoint of the hook', 'by the hook', 'one']);
+    expect(await items.names()).toEqual(['by a savepoint of the hook', 'by the hook', 'one']);
   });
 
   it('may register another one', async () => {
@@ -112,7 +112,7 @@ describe('beforeCommit', () => {
         throw new Error('veto');
       };
       await expect(runVetoed(form, veto)).rejects.toThrow('veto');
-      expect(await workshop.names()).toEqual([]);
+      expect(await items.names()).toEqual([]);
       expect(journal.ran).toEqual(['afterRollback']);
       expect(engine.pool.checkedOut()).toBe(0);
     });
@@ -158,7 +158,7 @@ describe('afterCommit', () => {
             throw new Error('undo');
           }),
         );
-        journal.ran.push(...(await workshop.names()));
+        journal.ran.push(...(await items.names()));
       });
     });
     expect(journal.ran).toEqual(['by the hook', 'one']);
@@ -173,7 +173,7 @@ describe('afterCommit', () => {
         await engine.transaction(() => engine.execute(insert('by a root')));
       });
     });
-    expect(await workshop.names()).toEqual(['by a root', 'by the engine', 'by the handle', 'unit']);
+    expect(await items.names()).toEqual(['by a root', 'by the engine', 'by the handle', 'unit']);
   });
 
   it('that fails is an AfterCommitError; the data is stored and the other hooks run', async () => {
@@ -189,7 +189,7 @@ describe('afterCommit', () => {
     expect(failure).toBeInstanceOf(AfterCommitError);
     expect((failure as Error).cause).toBe(reason);
     expect(journal.ran).toEqual(['second', 'completion']);
-    expect(await workshop.names()).toEqual(['one']);
+    expect(await items.names()).toEqual(['one']);
   });
 
   it('outside a transaction runs at once, and the other hooks do nothing', async () => {
@@ -197,7 +197,7 @@ describe('afterCommit', () => {
     journal.registerAll(engine);
     engine.afterCommit(() => done.open());
     await done.opened;
-    await hop(() => 0.99, 10);
+    await randomTurns(() => 0.99, 10);
     expect(journal.ran).toEqual(['afterCommit']);
   });
 

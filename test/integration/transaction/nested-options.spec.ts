@@ -10,14 +10,14 @@ import {
 } from 'nest-async-engine/engine';
 import type { AsyncEngine, TransactionalOptions } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('nested_options');
+  items = await ItemDatabase.open('nested_options');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const show = (engine: AsyncEngine, name: string): Promise<unknown> =>
   engine.scalar(text('SELECT current_setting(:name, TRUE)'), { name });
@@ -40,7 +40,7 @@ describe('options of a nested transaction', () => {
     [{ readOnly: true }, { readOnly: false }],
     [{}, { deferrable: true }],
   ] as const)('in one with %j: %j are refused before anything is sent', async (outer, inner) => {
-    expect(await failureOf(nest(workshop.engine(), outer, inner))).toBeInstanceOf(IllegalStateError);
+    expect(await failureOf(nest(items.engine(), outer, inner))).toBeInstanceOf(IllegalStateError);
   });
 
   it.each([
@@ -51,17 +51,17 @@ describe('options of a nested transaction', () => {
     [{ deferrable: true }, { deferrable: true }],
     [{ isolationLevel: 'SERIALIZABLE' }, { isolationLevel: undefined }],
   ] as const)('in one with %j: %j hold', async (outer, inner) => {
-    await expect(nest(workshop.engine(), outer, inner)).resolves.toBeDefined();
+    await expect(nest(items.engine(), outer, inner)).resolves.toBeDefined();
   });
 
   it('an isolation level is put to the server where the root left it to the server', async () => {
-    const failure = await failureOf(nest(workshop.engine(), {}, { isolationLevel: 'SERIALIZABLE' }));
+    const failure = await failureOf(nest(items.engine(), {}, { isolationLevel: 'SERIALIZABLE' }));
     expect(failure).toBeInstanceOf(DBAPIError);
     expect((failure as DBAPIError).sqlState).toBe('25001');
   });
 
   it('values that are none are refused', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     const refused = await Promise.all(
       [{ timeout: -1 }, { settings: { 'no name': 'x' } }].map((inner) => failureOf(nest(engine, {}, inner))),
     );
@@ -69,7 +69,7 @@ describe('options of a nested transaction', () => {
   });
 
   it('readOnly refuses writes, and the outer one writes on', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.transaction(async () => {
       await engine.execute(insert('before'));
       const failure = await failureOf(
@@ -79,13 +79,13 @@ describe('options of a nested transaction', () => {
       await engine.transaction(() => engine.execute(text('SELECT 1')), { readOnly: true });
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'before']);
+    expect(await items.names()).toEqual(['after', 'before']);
   });
 
   it.each(['returns', 'throws'] as const)(
     'settings hold inside it, and when it %s the outer ones',
     async (end) => {
-      const engine = workshop.engine();
+      const engine = items.engine();
       await engine.transaction(
         async () => {
           const inner = engine.transaction(
@@ -104,7 +104,7 @@ describe('options of a nested transaction', () => {
   );
 
   it('settings of three levels come back one by one', async () => {
-    const engine = workshop.engine({ settings: { 'app.tenant': 'session' } });
+    const engine = items.engine({ settings: { 'app.tenant': 'session' } });
     const seen: unknown[] = [];
     const enter = async (levels: readonly string[]): Promise<void> => {
       const [level, ...rest] = levels;
@@ -126,7 +126,7 @@ describe('options of a nested transaction', () => {
   });
 
   it('statementTimeout ends its statements only', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.transaction(async () => {
       const slow = engine.transaction(() => engine.execute(text('SELECT pg_sleep(30)')), {
         statementTimeout: 50,
@@ -138,8 +138,8 @@ describe('options of a nested transaction', () => {
   });
 
   it('lockTimeout ends its waits for a lock only', async () => {
-    const engine = workshop.engine();
-    const other = workshop.engine();
+    const engine = items.engine();
+    const other = items.engine();
     await other.begin(async (holder) => {
       await holder.execute(text('LOCK TABLE item'));
       await engine.transaction(async () => {
@@ -151,7 +151,7 @@ describe('options of a nested transaction', () => {
   });
 
   it('timeout cancels what runs in it, undoes it, and the outer one goes on', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.transaction(async () => {
       await engine.execute(insert('before'));
       const slow = engine.transaction(
@@ -164,12 +164,12 @@ describe('options of a nested transaction', () => {
       expect(await failureOf(slow)).toBeInstanceOf(TransactionTimeoutError);
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'before']);
+    expect(await items.names()).toEqual(['after', 'before']);
   });
 
   it('timeout undoes it at once, whatever its work is waiting for', async () => {
-    const engine = workshop.engine();
-    const other = workshop.engine();
+    const engine = items.engine();
+    const other = items.engine();
     const release = new Latch();
     const written = new Latch();
     const slow = engine.transaction(async () => {
@@ -193,12 +193,12 @@ describe('options of a nested transaction', () => {
   });
 
   it('timeout is over with it', async () => {
-    const engine = workshop.engine();
+    const engine = items.engine();
     await engine.transaction(async () => {
       await engine.transaction(() => engine.execute(insert('inside')), { timeout: 60 });
       await engine.execute(text('SELECT pg_sleep(0.12)'));
     });
-    expect(await workshop.names()).toEqual(['inside']);
+    expect(await items.names()).toEqual(['inside']);
   });
 });
 
@@ -208,7 +208,7 @@ describe('options of a transaction that joins', () => {
     [{ readOnly: true }, { readOnly: false }],
     [{ settings: { 'app.tenant': 'a' } }, { settings: { 'app.tenant': 'b' } }],
   ] as const)('one with %j: %j are refused', async (outer, inner) => {
-    const joining = nest(workshop.engine(), outer, { ...inner, propagation: 'required' });
+    const joining = nest(items.engine(), outer, { ...inner, propagation: 'required' });
     expect(await failureOf(joining)).toBeInstanceOf(IllegalStateError);
   });
 
@@ -217,20 +217,20 @@ describe('options of a transaction that joins', () => {
     [{ settings: { 'app.tenant': 'a' } }, { settings: { 'app.tenant': 'a' } }],
     [{}, { timeout: 10_000, readOnly: true }],
   ] as const)('one with %j: %j pass', async (outer, inner) => {
-    const joining = nest(workshop.engine(), outer, { ...inner, propagation: 'required' });
+    const joining = nest(items.engine(), outer, { ...inner, propagation: 'required' });
     await expect(joining).resolves.toBeDefined();
   });
 });
 
 describe('an option that is given as undefined', () => {
   it('leaves the default of the connection as it is', async () => {
-    await using connection = await workshop.engine({ isolationLevel: 'SERIALIZABLE' }).connect();
+    await using connection = await items.engine({ isolationLevel: 'SERIALIZABLE' }).connect();
     await connection.begin({ isolationLevel: undefined });
     expect(await connection.getIsolationLevel()).toBe('SERIALIZABLE');
   });
 
   it('leaves the default of the engine as it is', async () => {
-    const engine = workshop.engine({ transactional: { isolationLevel: 'SERIALIZABLE' } });
+    const engine = items.engine({ transactional: { isolationLevel: 'SERIALIZABLE' } });
     const level = engine.transaction(() => engine.currentConnection().getIsolationLevel(), {
       isolationLevel: undefined,
     });
@@ -238,7 +238,7 @@ describe('an option that is given as undefined', () => {
   });
 
   it('leaves the options of a connection as they are', async () => {
-    await using connection = await workshop.engine().connect();
+    await using connection = await items.engine().connect();
     await connection.executionOptions({ isolationLevel: 'SERIALIZABLE' });
     await connection.executionOptions({ isolationLevel: undefined });
     expect(connection.getExecutionOptions()).toEqual({ isolationLevel: 'SERIALIZABLE' });
@@ -247,7 +247,7 @@ describe('an option that is given as undefined', () => {
 
 describe('the default options of an engine', () => {
   it('are those of its roots: what is nested in another root takes none of them', async () => {
-    const engine = workshop.engine({ transactional: { isolationLevel: 'SERIALIZABLE' } });
+    const engine = items.engine({ transactional: { isolationLevel: 'SERIALIZABLE' } });
     const nested = engine.transaction(
       () => engine.transaction(() => engine.currentConnection().getIsolationLevel()),
       { isolationLevel: 'READ COMMITTED' },
@@ -256,7 +256,7 @@ describe('the default options of an engine', () => {
   });
 
   it('are those of a root of its own inside another one, too', async () => {
-    const engine = workshop.engine({ poolSize: 2, transactional: { isolationLevel: 'SERIALIZABLE' } });
+    const engine = items.engine({ poolSize: 2, transactional: { isolationLevel: 'SERIALIZABLE' } });
     const own = engine.transaction(
       () =>
         engine.transaction(() => engine.currentConnection().getIsolationLevel(), {

@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { text, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, seededRandom, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, seededRandom, ItemDatabase } from '../../support/items.js';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const TREES = 60;
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('nested_trees');
+  items = await ItemDatabase.open('nested_trees');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 const SETTING = text("SELECT current_setting('app.level', TRUE)");
 const DATE = text('SELECT CAST(:d AS timestamptz)');
@@ -132,13 +132,13 @@ class Tree {
 
 describe(`trees of nested transactions, seed ${SEED}`, () => {
   it(`do what the model says: ${TREES} of them`, async () => {
-    const engine = workshop.engine({ logger: new LogBook() });
+    const engine = items.engine({ logger: new MemoryLogger() });
     const random = seededRandom(SEED);
     await engine.execute(insert('there'));
     for (let tree = 0; tree < TREES; tree += 1) {
       const names = await new Tree(engine, random).run();
       expect(engine.pool.checkedOut()).toBe(0);
-      const found = (await workshop.names()).filter((name) => name !== 'there').toSorted();
+      const found = (await items.names()).filter((name) => name !== 'there').toSorted();
       expect(found, `tree ${tree} of seed ${SEED}`).toEqual(names.toSorted());
       await engine.execute(text("DELETE FROM item WHERE name <> 'there'"));
     }

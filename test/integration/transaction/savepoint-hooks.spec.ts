@@ -1,22 +1,22 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { HookJournal } from '../../support/doubles/hook-journal.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
-let log: LogBook;
+let log: MemoryLogger;
 let journal: HookJournal;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('savepoint_hooks');
+  items = await ItemDatabase.open('savepoint_hooks');
 });
 beforeEach(() => {
-  log = new LogBook();
-  engine = workshop.engine({ logger: log });
+  log = new MemoryLogger();
+  engine = items.engine({ logger: log });
   journal = new HookJournal();
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 describe('the hooks of a savepoint', () => {
   it('are its parent’s once it is released', async () => {
@@ -72,7 +72,7 @@ describe('the hooks of a savepoint', () => {
       );
     });
     expect(log.errors.join()).toContain('PoolDeadlockError');
-    expect(await workshop.names()).toEqual(['root']);
+    expect(await items.names()).toEqual(['root']);
   });
 
   it('that its root ended are the root’s', async () => {

@@ -2,20 +2,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TransactionEndedError, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
-import { failureOf, insert, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('savepoint');
+  items = await ItemDatabase.open('savepoint');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 describe('a savepoint', () => {
   it('has a name of its own, and a failure is ROLLBACK TO and RELEASE', async () => {
-    await using proxy = await startFaultyProxy(workshop.database.url);
-    engine = workshop.engine({}, proxy.url);
+    await using proxy = await startFaultyProxy(items.database.url);
+    engine = items.engine({}, proxy.url);
     for (let round = 0; round < 2; round += 1) {
       await engine.transaction(async () => {
         await engine.execute(insert(`outer ${round}`));
@@ -36,7 +36,7 @@ describe('a savepoint', () => {
   });
 
   it('that is open when its root ends is cancelled, and its work is the root’s', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     const root = await connection.begin();
     const nested = await connection.beginNested();
@@ -46,11 +46,11 @@ describe('a savepoint', () => {
     expect([nested.state, innermost.state]).toEqual(['cancelled', 'cancelled']);
     expect(await failureOf(innermost.commit())).toBeInstanceOf(TransactionEndedError);
     await innermost.rollback();
-    expect(await workshop.names()).toEqual(['inside']);
+    expect(await items.names()).toEqual(['inside']);
   });
 
   it('that ends first ends the one inside it', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await using connection = await engine.connect();
     await connection.begin(async () => {
       await connection.execute(insert('root'));
@@ -62,11 +62,11 @@ describe('a savepoint', () => {
       expect([outer.state, inner.state]).toEqual(['rolled-back', 'cancelled']);
       await connection.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'root']);
+    expect(await items.names()).toEqual(['after', 'root']);
   });
 
   it('whose statement failed and was swallowed says so at its commit, and the outer one goes on', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await engine.transaction(async () => {
       await engine.execute(insert('one'));
       let first: unknown;
@@ -80,11 +80,11 @@ describe('a savepoint', () => {
       expect((thrown as Error).cause).toBe(first);
       await engine.execute(insert('two'));
     });
-    expect(await workshop.names()).toEqual(['one', 'two']);
+    expect(await items.names()).toEqual(['one', 'two']);
   });
 
   it('begun by a handle has the ambient ones inside it', async () => {
-    engine = workshop.engine({ nestedWaitTimeout: 500 });
+    engine = items.engine({ nestedWaitTimeout: 500 });
     await engine.transaction(async () => {
       const handle = await engine.currentConnection().beginNested();
       await engine.execute(insert('in the handle'));
@@ -92,16 +92,16 @@ describe('a savepoint', () => {
       await handle.rollback();
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after']);
+    expect(await items.names()).toEqual(['after']);
   });
 
   it('survives the failure of the savepoint before it', async () => {
-    engine = workshop.engine();
+    engine = items.engine();
     await engine.transaction(async () => {
       await engine.transaction(() => engine.execute(insert('released')));
       await failureOf(engine.transaction(() => engine.execute(insert('released'))));
       await engine.transaction(() => engine.execute(insert('after')));
     });
-    expect(await workshop.names()).toEqual(['after', 'released']);
+    expect(await items.names()).toEqual(['after', 'released']);
   });
 });

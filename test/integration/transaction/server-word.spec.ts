@@ -2,17 +2,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from 'pg';
 import { IllegalStateError, text } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('server_word');
+  items = await ItemDatabase.open('server_word');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
-const start = (): AsyncEngine => (engine = workshop.engine({ logger: new LogBook() }));
+const start = (): AsyncEngine => (engine = items.engine({ logger: new MemoryLogger() }));
 
 /** Sends `sql` past the engine, on the session of the transaction in progress. */
 async function behind(connection: AsyncConnection, sql: string): Promise<void> {
@@ -43,7 +43,7 @@ describe('a statement that would change the transaction', () => {
         expect(await failureOf(Promise.resolve().then<unknown>(sending))).toBeInstanceOf(IllegalStateError);
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'before']);
+    expect(await items.names()).toEqual(['after', 'before']);
   });
 
   it('is refused outside of transactions, too', async () => {
@@ -68,7 +68,7 @@ describe('a statement that would change the transaction', () => {
     await connection.execute(insert('owned'));
     expect(await failureOf(send('COMMIT'))).toBeInstanceOf(IllegalStateError);
     await connection.rollback();
-    expect(await workshop.names()).toEqual(['kept']);
+    expect(await items.names()).toEqual(['kept']);
   });
 
   it.each(['SAVEPOINT mine', "COMMIT PREPARED 'no'", 'SET TRANSACTION READ ONLY', 'PREPARE p AS SELECT 1'])(
@@ -99,7 +99,7 @@ describe('a transaction that something else ended on the server', () => {
         expect([late, later].every((each) => each instanceof IllegalStateError)).toBe(true);
       });
       expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
-      expect(await workshop.names()).toEqual(sql.startsWith('COMMIT') ? ['before'] : []);
+      expect(await items.names()).toEqual(sql.startsWith('COMMIT') ? ['before'] : []);
     },
   );
 
@@ -122,7 +122,7 @@ describe('a transaction that something else ended on the server', () => {
       });
       expect(await failureOf(work)).toBeInstanceOf(IllegalStateError);
     }
-    expect((await workshop.names()).includes('late')).toBe(false);
+    expect((await items.names()).includes('late')).toBe(false);
   });
 
   it.each(['COMMIT; BEGIN', 'ROLLBACK AND CHAIN'])(
@@ -147,7 +147,7 @@ describe('a transaction that something else ended on the server', () => {
         await behind(connection, sql);
       await engine.execute(insert('after'));
     });
-    expect(await workshop.names()).toEqual(['after', 'before']);
+    expect(await items.names()).toEqual(['after', 'before']);
   });
 
   it('throws also where no statement comes after it', async () => {
@@ -169,7 +169,7 @@ describe('a transaction that something else ended on the server', () => {
         expect(await failureOf(nested)).toBeInstanceOf(IllegalStateError);
       })
       .catch(() => undefined);
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 
   it('refuses statements until it is rolled back; then the connection works again', async () => {
@@ -183,7 +183,7 @@ describe('a transaction that something else ended on the server', () => {
     await connection.execute(insert('after'));
     await connection.commit();
     await connection.close();
-    expect(await workshop.names()).toEqual(['after']);
+    expect(await items.names()).toEqual(['after']);
   });
 
   it('runs afterCompletion hooks alone: what it wrote may be stored', async () => {
@@ -211,6 +211,6 @@ describe('a BEGIN that the raw client sent', () => {
     expect(await failureOf(connection.execute(insert('inside')))).toBeInstanceOf(IllegalStateError);
     await connection.rollback();
     await connection.close();
-    expect(await workshop.names()).toEqual([]);
+    expect(await items.names()).toEqual([]);
   });
 });

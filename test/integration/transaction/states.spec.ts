@@ -14,7 +14,7 @@ import type { AsyncConnection, AsyncTransaction, TransactionState } from 'nest-a
 import { NestedTransaction } from '../../../lib/engine/transaction/nested-transaction.js';
 import { RootTransaction } from '../../../lib/engine/transaction/root-transaction.js';
 import type { Transaction } from '../../../lib/engine/transaction/transaction.js';
-import { failureOf, LogBook, outcomeOf, TransactionWorkshop } from '../../support/items.js';
+import { failureOf, MemoryLogger, outcomeOf, ItemDatabase } from '../../support/items.js';
 
 type Refusal = abstract new (...args: never[]) => Error;
 type Kind = 'root' | 'nested';
@@ -71,12 +71,12 @@ const CELLS: readonly Cell[] = [
   ]),
 ];
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('transaction_states');
+  items = await ItemDatabase.open('transaction_states');
 });
-afterEach(() => workshop.tidyUp());
-afterAll(() => workshop.close());
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
 
 /** Statements of one transaction, whatever its connection is in by now. */
 class Bench {
@@ -106,8 +106,8 @@ class Bench {
 }
 
 async function benchFor(kind: Kind): Promise<Bench> {
-  await workshop.database.query(`INSERT INTO item (name) VALUES ('there')`);
-  const connection = await workshop.engine({ logger: new LogBook() }).connect();
+  await items.database.query(`INSERT INTO item (name) VALUES ('there')`);
+  const connection = await items.engine({ logger: new MemoryLogger() }).connect();
   const root = await connection.begin();
   return new Bench(connection, kind === 'root' ? root : await connection.beginNested());
 }
@@ -203,8 +203,8 @@ describe('COMMIT of an active root', () => {
   it('on a session that has gone unnoticed makes it cancelled and the connection invalidated', async () => {
     const bench = await benchFor('root');
     await bench.statement();
-    const [session] = await workshop.database.sessions();
-    const commit = workshop.database
+    const [session] = await items.database.sessions();
+    const commit = items.database
       .query('SELECT pg_terminate_backend($1, 5000)', [session?.pid])
       .then(() => outcomeOf(bench.transaction.commit()));
     expect([CommitOutcomeUnknownError, ConnectionLostError]).toContain(await commit);

@@ -19,7 +19,7 @@ import { createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { AsyncConnection, AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
-import { LogBook } from '../../support/items.js';
+import { MemoryLogger } from '../../support/items.js';
 import { Latch, eventually } from '../../support/process/barrier.js';
 import { startApp } from '../../support/nest/nest-app.js';
 import type { RunningApp } from '../../support/nest/nest-app.js';
@@ -105,7 +105,7 @@ const breaking: ApolloServerPlugin = {
   }),
 };
 
-const log = new LogBook();
+const log = new MemoryLogger();
 let database: TestDatabase;
 let running: RunningApp;
 let app: INestApplication;

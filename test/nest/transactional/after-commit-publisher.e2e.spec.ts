@@ -8,7 +8,7 @@ import { map } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AfterCommitError, AfterCommitPublisher, AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
-import { LogBook, failureOf } from '../../support/items.js';
+import { MemoryLogger, failureOf } from '../../support/items.js';
 import { Latch, eventually } from '../../support/process/barrier.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
 import { createDatabase } from '../../support/server/postgres.js';
@@ -64,7 +64,7 @@ let database: TestDatabase;
 let testing: TestingModule;
 let engine: AsyncEngine;
 let bus: EventBus;
-const log = new LogBook();
+const log = new MemoryLogger();
 
 beforeAll(async () => {
   database = await createDatabase('publisher');

@@ -17,7 +17,7 @@ import {
 } from 'nest-async-engine';
 import { TransactionalEventListener } from 'nest-async-engine/event-emitter';
 import { eventually } from '../../support/process/barrier.js';
-import { LogBook, failureOf } from '../../support/items.js';
+import { MemoryLogger, failureOf } from '../../support/items.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
 import { createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
@@ -139,7 +139,7 @@ class Listeners {
 let shop: TestDatabase;
 let archive: TestDatabase;
 let testing: TestingModule;
-const log = new LogBook();
+const log = new MemoryLogger();
 
 beforeAll(async () => {
   [shop, archive] = [await createDatabase('shop'), await createDatabase('archive')];

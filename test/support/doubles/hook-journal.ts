@@ -1,5 +1,5 @@
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { hop } from '../items.js';
+import { randomTurns } from '../items.js';
 
 /** The hooks that ran, by name and in order. */
 export class HookJournal {
@@ -7,7 +7,7 @@ export class HookJournal {
 
   /** A hook that takes its time and leaves its name. */
   readonly note = (name: string) => async (): Promise<void> => {
-    await hop(() => 0.99);
+    await randomTurns(() => 0.99);
     this.ran.push(name);
   };
 

@@ -1,5 +1,5 @@
 import type { FaultyProxy } from './faulty-proxy.js';
-import type { TransactionWorkshop } from '../items.js';
+import type { ItemDatabase } from '../items.js';
 
 export type Fault = 'the wire is cut' | 'the session is killed';
 
@@ -7,7 +7,7 @@ export const FAULTS: readonly Fault[] = ['the wire is cut', 'the session is kill
 
 /** Makes the first message that carries `sql` fail; resolves when it has. */
 export async function failOnTheWire(
-  { database }: TransactionWorkshop,
+  { database }: ItemDatabase,
   proxy: FaultyProxy,
   sql: string,
   fault: Fault,

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { eventually } from '../../support/process/barrier.js';
 import { FakeDriver, settle } from '../../support/doubles/fake-driver.js';
 import { collectGarbage } from '../../support/process/garbage.js';
-import { LogBook } from '../../support/items.js';
+import { MemoryLogger } from '../../support/items.js';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -11,7 +11,7 @@ afterEach(() => {
 
 function setUp(options: PoolOptions = {}, Class: PoolClass = QueuePool) {
   const driver = new FakeDriver();
-  const logger = new LogBook();
+  const logger = new MemoryLogger();
   const pool = new Class(driver, {
     logger,
     ...(Class === QueuePool && { poolSize: 1, maxOverflow: 0 }),

@@ -3,34 +3,34 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { CommitOutcomeUnknownError, ConnectionLostError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { eventually } from '../../../support/process/barrier.js';
-import { failureOf, insert, LogBook, TransactionWorkshop } from '../../../support/items.js';
+import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../../support/items.js';
 
-let workshop: TransactionWorkshop;
+let items: ItemDatabase;
 let engine: AsyncEngine;
 beforeAll(async () => {
-  workshop = await TransactionWorkshop.open('loss_commit');
+  items = await ItemDatabase.open('loss_commit');
   // A row named 'slow' makes its COMMIT take a minute.
-  await workshop.database.query(
+  await items.database.query(
     `CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
      CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW WHEN (NEW.name = 'slow') EXECUTE FUNCTION be_slow()`,
   );
 });
 beforeEach(() => {
-  engine = workshop.engine({ logger: new LogBook() });
+  engine = items.engine({ logger: new MemoryLogger() });
 });
 afterEach(async () => {
   await engine.execute(insert('next borrower'));
   expect(engine.pool.checkedOut()).toBe(0);
-  expect(await workshop.names()).toEqual(['next borrower']);
-  await workshop.tidyUp();
+  expect(await items.names()).toEqual(['next borrower']);
+  await items.expectClean();
 });
-afterAll(() => workshop.close());
+afterAll(() => items.close());
 
 /** Ends the engine's only session and waits until the server has done so. */
 async function kill(): Promise<void> {
-  const [session] = await workshop.database.sessions();
-  await workshop.database.query('SELECT pg_terminate_backend($1, 5000)', [session?.pid]);
+  const [session] = await items.database.sessions();
+  await items.database.query('SELECT pg_terminate_backend($1, 5000)', [session?.pid]);
 }
 
 /** The same, and waits until the driver has seen it. */
@@ -44,7 +44,7 @@ async function killNoticed(): Promise<void> {
 /** Waits until the session sleeps on the server, then ends it. */
 async function killAsleep(): Promise<void> {
   await eventually(async () =>
-    expect(await workshop.database.sessions()).toMatchObject([{ wait_event_type: 'Timeout' }]),
+    expect(await items.database.sessions()).toMatchObject([{ wait_event_type: 'Timeout' }]),
   );
   await kill();
 }
