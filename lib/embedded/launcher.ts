@@ -5,7 +5,7 @@ import { ArgumentError, OperationalError } from '../engine/errors/errors.js';
 import { EMBEDDED_OPTIONS, fixedSettings, host, type EmbeddedPostgresOptions } from './embedded-options.js';
 import { openDataDirectory, type DataDirectory } from './data-directory.js';
 import { copyBinaries, findBinaries, obstacleTo, type PostgresBinaries } from './binaries.js';
-import { WatchdogProcess, type StartFailure } from './watchdog-process.js';
+import { WatchdogProcess, type ReplicaSource, type StartFailure } from './watchdog-process.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
 /** How many picked ports may turn out to be taken. */
@@ -13,6 +13,9 @@ const portAttempts = 3;
 
 /** Nothing survives the server, so nothing has to reach the disk. */
 const temporarySettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+
+/** For replicas: the server keeps what they have yet to read, and they look for it without a pause. */
+const replicationSettings = { wal_keep_size: '256MB', wal_retrieve_retry_interval: '100ms' };
 
 /** What a test replaces. */
 export interface LaunchEnvironment {
@@ -26,14 +29,19 @@ export interface RunningPostgres {
   readonly host: string;
   readonly port: number;
   readonly guard: WatchdogProcess;
+  readonly dataDir: string;
+  readonly launch: Launch;
 }
 
-interface Launch {
+/** How a server was started: its replicas are started in the same way. */
+export interface Launch {
   readonly options: EmbeddedPostgresOptions;
   readonly binaries: PostgresBinaries;
   readonly user: ServerUser;
   readonly password: string;
   readonly deadline: number;
+  /** Undefined: a server of its own. */
+  readonly source?: ReplicaSource;
 }
 
 export async function launchPostgres(
@@ -56,6 +64,16 @@ export async function launchPostgres(
   }
 }
 
+/** Starts a standby that begins as a copy of `primary`, in a temporary folder, and streams from it. */
+export function launchReplica(
+  { launch }: RunningPostgres,
+  source: ReplicaSource,
+  environment: LaunchEnvironment,
+): Promise<RunningPostgres> {
+  const options = { ...launch.options, dataDir: undefined, port: undefined };
+  return launchOnSomePort({ ...launch, options, source }, undefined, environment);
+}
+
 async function launchOnSomePort(
   launch: Launch,
   directory: DataDirectory | undefined,
@@ -64,9 +82,9 @@ async function launchOnSomePort(
   for (let attempt = 1; ; attempt += 1) {
     const port = launch.options.port ?? (await environment.pickPort());
     const started = await launchOn(port, launch, directory);
-    if (started instanceof WatchdogProcess) {
+    if ('guard' in started) {
       const url = `postgresql://postgres:${launch.password}@${host}:${port}/postgres`;
-      return { url, host, port, guard: started };
+      return { url, host, port, launch, ...started };
     }
     const mayRetry =
       started.reason === 'port-taken' && launch.options.port === undefined && attempt < portAttempts;
@@ -78,8 +96,8 @@ async function launchOn(
   port: number,
   launch: Launch,
   directory: DataDirectory | undefined,
-): Promise<WatchdogProcess | StartFailure> {
-  const { binaries, user, options } = launch;
+): Promise<Pick<RunningPostgres, 'guard' | 'dataDir'> | StartFailure> {
+  const { binaries, user, options, source } = launch;
   const folder = join(tmpdir(), `embedded-postgres-${randomUUID()}`);
   const obstacle = await obstacleTo(binaries.folder, user);
   const programs = join(obstacle === undefined ? binaries.folder : join(folder, 'native'), 'bin');
@@ -88,15 +106,16 @@ async function launchOn(
     folder,
     dataDir,
     signal: directory === undefined ? 'QUIT' : 'INT',
-    initdb: directory?.password === undefined ? join(programs, 'initdb') : undefined,
+    initdb: (directory?.password ?? source) ? undefined : join(programs, 'initdb'),
     initdbOptions: initdbOptions(binaries, directory === undefined),
+    source,
     server: [join(programs, 'postgres'), '-D', dataDir, ...serverSettings(options, port)],
     user,
   });
   const prepare = async (): Promise<void> => {
     if (obstacle !== undefined) await copyRunnable(binaries, join(folder, 'native'), user);
   };
-  return (await guard.start(launch.password, prepare, launch.deadline)) ?? guard;
+  return (await guard.start(launch.password, prepare, launch.deadline)) ?? { guard, dataDir };
 }
 
 /**
@@ -127,6 +146,7 @@ function serverSettings(options: EmbeddedPostgresOptions, port: number): string[
   const settings: Record<string, string> = {
     unix_socket_directories: '',
     ...(options.dataDir === undefined ? temporarySettings : {}),
+    ...((options.replicas ?? 0) > 0 ? replicationSettings : {}),
     ...options.settings,
     ...fixedSettings,
     port: String(port),

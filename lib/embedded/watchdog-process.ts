@@ -8,20 +8,21 @@ import type { ServerUser } from './server-user.js';
  * Runs initdb and the server, and waits for the end of its input, which comes however our process dies. Then
  * it stops what runs, removes the folder and ends. It makes that folder itself, so that there is no moment
  * without an owner. A new cluster is made in a folder inside the data directory, which only one of several
- * starts can make, and is moved to its place when it is whole: PG_VERSION comes last.
+ * starts can make, and is moved to its place when it is whole: PG_VERSION comes last. A replica begins as a
+ * copy of a running server's data directory: a file that is dropped meanwhile is missing, as its WAL says.
  *
  * The signal is repeated, as a program that has only just been forked does not listen yet.
  */
 const script = `
-folder=$1 data=$2 signal=$3 initdb=$4 options=$5 claim=
-shift 5
+folder=$1 data=$2 signal=$3 initdb=$4 options=$5 source=$6 claim=
+shift 6
 umask 077
 trap '' INT TERM HUP
 exec 3<&0 </dev/null
 run() {
   "$@" 3<&- >&2 & child=$!
   { while read -r line; do :; done
-    while kill -s "$signal" "$child"; do sleep 0.1; done
+    while kill -s "$signal" "$child"; do kill -s CONT "$child"; sleep 0.1; done
   } <&3 >/dev/null 2>&1 & watcher=$!
   wait "$child"; status=$?
   { kill -s KILL "$watcher"; wait "$watcher"; } 2>/dev/null
@@ -48,6 +49,16 @@ if test -n "$initdb"; then
   mv "$claim/cluster/PG_VERSION" "$claim/" && mv "$claim/cluster"/* "$data/" && mv "$claim/PG_VERSION" "$data/" \\
     && rm -rf "$claim" || finish 1
 fi
+if test -n "$source"; then
+  (cd "$source" && tar -cf - --exclude ./postmaster.pid --exclude ./postmaster.opts --exclude './pg_wal/*' \\
+    --exclude './pg_replslot/*' --exclude './pgsql_tmp*' .) | (cd "$data" && tar -xf -) || finish 1
+  mkdir -p "$data/pg_wal/archive_status" "$data/pg_wal/summaries" || finish 1
+  echo copied
+  IFS= read -r conninfo <&3 || finish 1
+  printf "primary_conninfo = '%s'\\n" "$conninfo" >>"$data/postgresql.auto.conf"
+  while IFS= read -r line <&3 && test -n "$line"; do printf '%s\\n' "$line"; done >"$data/backup_label"
+  : >"$data/standby.signal"
+fi
 run "$@"
 finish "$status"
 `;
@@ -67,9 +78,20 @@ export interface GuardPlan {
   /** Undefined: there is a cluster already. */
   readonly initdb: string | undefined;
   readonly initdbOptions: readonly string[];
+  /** For a replica: the server whose data directory is copied while it runs. */
+  readonly source: ReplicaSource | undefined;
   /** The server's program and its arguments. */
   readonly server: readonly string[];
   readonly user: ServerUser;
+}
+
+/** A running server that a replica is made of. */
+export interface ReplicaSource {
+  readonly dataDir: string;
+  /** The data directory may be copied from now on. */
+  begin(): Promise<void>;
+  /** It was copied: gives what the copy begins with, as lines, the connection to the server first. */
+  finish(): Promise<readonly string[]>;
 }
 
 /** Why the server did not start. */
@@ -86,9 +108,11 @@ export interface StartFailure {
 export class WatchdogProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
+  readonly #source: ReplicaSource | undefined;
   #log = '';
 
   constructor(plan: GuardPlan) {
+    this.#source = plan.source;
     this.#child = spawn(
       '/bin/sh',
       [
@@ -100,6 +124,7 @@ export class WatchdogProcess {
         plan.signal,
         plan.initdb ?? '',
         plan.initdbOptions.join(' '),
+        plan.source?.dataDir ?? '',
         ...plan.server,
       ],
       // A session of its own: Ctrl-C reaches the application, which may still need its database while it
@@ -131,8 +156,12 @@ export class WatchdogProcess {
       const ready = this.#reads(this.#child.stderr, 'ready to accept ');
       const made = await Promise.race([this.#reads(this.#child.stdout, 'made'), tooLate]);
       if (made !== true) return await this.#failure(made === false ? 'no-folder' : made);
+      const copied = this.#reads(this.#child.stdout, 'copied');
       await prepare();
+      await this.#source?.begin();
       this.#child.stdin?.write(`${password}\n`);
+      if (this.#source !== undefined && (await Promise.race([copied, tooLate])) === true)
+        this.#child.stdin?.write([...(await this.#source.finish()), '', ''].join('\n'));
       const started = await Promise.race([ready, tooLate]);
       if (started !== true) return await this.#failure(started === false ? this.#reason() : started);
     } catch (error) {

