@@ -4,10 +4,10 @@ import { expectArgument } from '../engine/util/argument.js';
 import {
   asItIs,
   countRule,
+  deadlineRule,
   functionRule,
   integerRule,
   signalRule,
-  timeRule,
   type OptionRule,
 } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
@@ -53,7 +53,7 @@ const QUERY_OPTIONS = new OptionTable<QueryOptions<never, unknown>>(
     project: functionRule,
     concurrency: countRule(1),
     pace: paceRule,
-    timeout: timeRule,
+    timeout: deadlineRule,
     signal: signalRule,
   },
   'refused',

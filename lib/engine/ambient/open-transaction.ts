@@ -102,7 +102,7 @@ export class OpenTransaction {
     try {
       result = await (transaction?.deadline === undefined
         ? this.run(work)
-        : transaction.untilDeadline(new Promise<T>((resolve) => resolve(this.run(work)))));
+        : transaction.untilDeadline(() => new Promise<T>((resolve) => resolve(this.run(work)))));
     } catch (error) {
       await this.fail(error);
       throw error;

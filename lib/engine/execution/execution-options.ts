@@ -6,13 +6,13 @@ import { isolationLevelRule, transactionOptionRules } from '../transaction/isola
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import {
   asItIs,
+  deadlineRule,
   eitherRule,
   flagRule,
   integerRule,
   isPlainObject,
   oneOf,
   signalRule,
-  timeRule,
   wordRule,
   type OptionRule,
 } from '../util/option-rule.js';
@@ -106,7 +106,7 @@ const SCHEMAS: OptionRule = {
 const ROWS = integerRule(1, 'an integer from 1 to 2147483647', 2_147_483_647);
 
 const STATEMENT_RULES = {
-  timeout: timeRule,
+  timeout: deadlineRule,
   signal: signalRule,
   prepare: flagRule,
   yieldPer: ROWS,

@@ -4,12 +4,12 @@ import type { EngineLogger } from '../util/logger.js';
 import {
   asItIs,
   coerceNumber,
+  deadlineRule,
   durationRule,
   flagRule,
   integerRule,
   LONGEST_TIMER,
   oneOf,
-  timeRule,
 } from '../util/option-rule.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { OptionTable } from '../util/option-table.js';
@@ -92,7 +92,7 @@ export const POOL_OPTIONS = new OptionTable<ResolvedPoolOptions>(
   {
     poolSize: integerRule(0, 'an integer of at least 0 (0: no limit)'),
     maxOverflow: integerRule(-1, 'an integer of at least -1 (-1: no limit)'),
-    poolTimeout: timeRule,
+    poolTimeout: deadlineRule,
     poolRecycle: {
       expected: 'milliseconds of at least 0, or -1 (never)',
       accepts: (value) => value === -1 || (typeof value === 'number' && value >= 0),

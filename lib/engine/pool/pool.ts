@@ -274,9 +274,9 @@ export abstract class Pool implements AsyncDisposable {
     return true;
   }
 
-  /** How many callers may wait. */
+  /** How many callers may wait: one at least, for a connection that is opened for it. */
   protected get maxWaiting(): number {
-    return this.options.poolMaxWaiting ?? Number.POSITIVE_INFINITY;
+    return Math.max(1, this.options.poolMaxWaiting ?? Number.POSITIVE_INFINITY);
   }
 
   /** What is undone when a connection comes back. */
@@ -397,7 +397,7 @@ export abstract class Pool implements AsyncDisposable {
 
   #overloadError(): PoolOverloadError {
     return new PoolOverloadError(
-      `${this.waiting()} callers already wait for a connection, which is poolMaxWaiting (${this.status()}). Nothing was sent. ` +
+      `${this.waiting()} callers already wait for a connection, and poolMaxWaiting takes no more (${this.status()}). Nothing was sent. ` +
         `Try again later, send less work at a time, or raise poolSize, maxOverflow or poolMaxWaiting.`,
     );
   }

@@ -91,8 +91,10 @@ export class QueuePool extends Pool {
     return this.#line.size;
   }
 
+  /** A caller for whom a connection may be opened waits for no return. */
   protected override get maxWaiting(): number {
-    return this.options.poolMaxWaiting ?? WAITING_PER_CONNECTION * this.#limit;
+    const longest = this.options.poolMaxWaiting ?? WAITING_PER_CONNECTION * this.#limit;
+    return longest + this.#limit - this.checkedOut();
   }
 
   protected receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {

@@ -197,7 +197,7 @@ export class ConnectionTransactions<Connection> {
   ): Promise<T> {
     this.#blocks.push(transaction);
     try {
-      const result = await transaction.untilDeadline(promiseTry(() => work(transaction)));
+      const result = await transaction.untilDeadline(() => promiseTry(() => work(transaction)));
       if (transaction.isActive || transaction.isLost) await transaction.commit();
       return result;
     } catch (error) {

@@ -7,16 +7,22 @@ export class Deadline {
   readonly signal: AbortSignal;
   readonly #timer: NodeJS.Timeout;
 
-  /** `timeout` in ms; `expire` is called once, when it has passed and the signal is aborted. */
+  /**
+   * `timeout` in ms, 0: the signal is aborted from the start; `expire` is called once, when it has passed and
+   * the signal is aborted.
+   */
   constructor(timeout: number, origin: () => string, expire: () => void, outer?: AbortSignal) {
     const controller = new AbortController();
     this.signal = outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]);
-    this.#timer = setTimeout(() => {
+    const abort = (): void =>
       controller.abort(
         new TransactionTimeoutError(
           `the transaction started at ${origin()} took longer than its timeout of ${timeout} ms and is rolled back.`,
         ),
       );
+    if (timeout === 0) abort();
+    this.#timer = setTimeout(() => {
+      abort();
       expire();
     }, timeout);
     this.#timer.unref();
@@ -39,16 +45,17 @@ export function eitherSignal(
 
 /**
  * What `work` gives; once `signal` is aborted, its reason as soon as `undo` has ended, whatever `work` does.
+ * `work` is not called where the signal is aborted already.
  */
 export function untilAborted<T>(
   signal: AbortSignal,
-  work: Promise<T>,
+  work: () => Promise<T>,
   undo: () => Promise<void>,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const forget = onAbort(signal, () => {
-      void undo().then(() => reject(signal.reason as Error));
-    });
-    work.then(resolve, reject).finally(forget);
+    const end = (): void => void undo().then(() => reject(signal.reason as Error));
+    if (signal.aborted) return end();
+    const forget = onAbort(signal, end);
+    work().then(resolve, reject).finally(forget);
   });
 }

@@ -3,7 +3,14 @@ import { ArgumentError } from '../errors/errors.js';
 import { MAX_NAME_BYTES } from '../statement/identifier.js';
 import { CallSite } from '../util/call-site.js';
 import { describeValue } from '../util/describe-value.js';
-import { asItIs, flagRule, isPlainObject, timeRule, type OptionRule } from '../util/option-rule.js';
+import {
+  asItIs,
+  deadlineRule,
+  flagRule,
+  isPlainObject,
+  limitRule,
+  type OptionRule,
+} from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
 
 const LEVELS: readonly IsolationLevel[] = [
@@ -133,9 +140,9 @@ export const transactionOptionRules = {
   isolationLevel: transactionLevelRule,
   readOnly: flagRule,
   deferrable: flagRule,
-  timeout: timeRule,
-  lockTimeout: timeRule,
-  statementTimeout: timeRule,
+  timeout: deadlineRule,
+  lockTimeout: limitRule,
+  statementTimeout: limitRule,
   settings: settingsRule,
   label: labelRule,
 } as const satisfies Readonly<Record<keyof TransactionOptions, OptionRule>>;

@@ -232,9 +232,9 @@ export abstract class Transaction<Connection = unknown> {
    * What `work` gives. Once the deadline has passed it rejects as soon as all is undone, whatever `work` is
    * waiting for. @internal
    */
-  untilDeadline<T>(work: Promise<T>): Promise<T> {
+  untilDeadline<T>(work: () => Promise<T>): Promise<T> {
     const { deadline } = this;
-    return deadline === undefined ? work : untilAborted(deadline, work, () => this.rollbackQuietly());
+    return deadline === undefined ? work() : untilAborted(deadline, work, () => this.rollbackQuietly());
   }
 
   /**

@@ -104,6 +104,15 @@ export function durationRule(minimum: number, expected: string): OptionRule {
 /** Any time that a timer can count, from 0. */
 export const timeRule = durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}`);
 
+/** A deadline, or how long something may wait. */
+export const deadlineRule = durationRule(0, `milliseconds from 0 (at once) to ${LONGEST_TIMER}`);
+
+/** A limit that 0 switches off. In whole ms: the server would round a part of one down to 0. */
+export const limitRule: OptionRule = {
+  ...durationRule(0, `milliseconds from 0 (no limit) to ${LONGEST_TIMER}`),
+  parse: (value) => Math.ceil(value as number),
+};
+
 /** One of a few words. */
 export function oneOf(...words: readonly (string | boolean | null)[]): OptionRule {
   const shown = words.map((word) => (typeof word === 'string' ? `'${word}'` : String(word)));

@@ -2,7 +2,7 @@ import { createAsyncEngine, PoolOverloadError, QueuePool, sql } from 'nest-async
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../../support/process/barrier.js';
+import { eventually, Latch } from '../../support/process/barrier.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
 
 let database: TestDatabase;
@@ -42,6 +42,18 @@ describe('callers that wait', () => {
     await expect(engine.execute(one)).rejects.toBeInstanceOf(PoolOverloadError);
     await Promise.all(holders.map((holder) => holder.close()));
     await Promise.all(waiting);
+  });
+
+  it('are those alone for whom no connection can be opened: the first ones are served where none may wait', async () => {
+    const engine = engineWith({ poolSize: 2, poolMaxWaiting: 0 });
+    const opened = new Latch();
+    engine.on('connect', () => opened.opened);
+    const both = [engine.connect(), engine.connect()];
+    await eventually(() => expect(engine.pool.waiting()).toBe(2));
+    await expect(engine.execute(one)).rejects.toBeInstanceOf(PoolOverloadError);
+    opened.open();
+    for (const holder of await Promise.all(both)) await holder.close();
+    expect(await engine.execute(one).one()).toEqual({ one: 1 });
   });
 
   it('wait for the connections that the pool has where the server takes no more, and that is said once a pause', async () => {
