@@ -463,6 +463,15 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#ambient.runDetached(work);
   }
 
+  /**
+   * The transaction in which statements of the caller run: undefined outside of transactions.
+   *
+   * @throws TransactionEndedError where the one of the caller has ended.
+   */
+  activeTransaction(): AsyncTransaction | undefined {
+    return this.#ambient.activeTransaction();
+  }
+
   /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
     return this.#ambient.currentScope();

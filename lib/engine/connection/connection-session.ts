@@ -172,17 +172,13 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   expectNotClosed(): void {
-    if (this.#state === 'closed') throw this.#ended();
+    if (this.#state === 'closed') throw this.#settings.ended?.() ?? connectionClosed();
   }
 
   /** Refuses what could only fail at its first statement. */
   expectOpenable(): void {
     this.expectNotClosed();
     if (this.#state === 'unstarted' && !this.#opensOnDemand) throw notStarted();
-  }
-
-  #ended(): Error {
-    return this.#settings.ended?.() ?? connectionClosed();
   }
 
   /** What it holds of the pool. */
@@ -201,6 +197,11 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
     return this.#send(control, options, (session, all, told) => session.executeMany(all, commands, told));
+  }
+
+  /** Hands the driver's own client to `use`, behind `control`, which is confirmed before. */
+  lend(...[control, use, options]: Parameters<DriverConnection['lend']>): Promise<CommandResult> {
+    return this.#send(control, options, (session, all, told) => session.lend(all, use, told));
   }
 
   #send<T>(control: readonly Control[], options: CommandOptions | undefined, send: Send<T>): Promise<T> {

@@ -118,6 +118,13 @@ export interface CommandOptions {
 export interface DriverConnection {
   /** What the user of `rawConnection()` gets: the `pg` Client, or the PGlite instance. */
   readonly driverConnection: unknown;
+  /** The client of `pg` that speaks to the database, PGlite's too. */
+  readonly client: unknown;
+  /**
+   * True: it is a part of a session, so that BEGIN and COMMIT as texts must come through `execute()`, which
+   * knows what stands for them. Default false.
+   */
+  readonly isPart?: boolean;
   /** The server's process id, as in `pg_stat_activity.pid`. */
   readonly processId: number | undefined;
   readonly status: ServerStatus;
@@ -147,6 +154,16 @@ export interface DriverConnection {
   uniqueName(prefix: string): string;
   /** `options` hold for each fetch. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal;
+  /**
+   * Hands `client` to `use` when it is its turn and `control` is confirmed: the session runs nothing else
+   * until the client has answered all that it was given. Gives the answer to a command that was no SELECT,
+   * where there is one; rejects with the first error of the server, which `pg` tells to what was given, too.
+   */
+  lend(
+    control: readonly Control[],
+    use: (client: unknown) => void,
+    options?: CommandOptions,
+  ): Promise<CommandResult>;
   /**
    * Asks the server to cancel what runs now; resolves when the request is delivered and the connection is
    * safe to use. Without effect where the server takes no such request.

@@ -1,4 +1,4 @@
-import type { CommandResult, Control, ServerStatus } from '../driver/driver.js';
+import type { CommandResult, Control, DriverConnection, ServerStatus } from '../driver/driver.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
 export interface TransactionObserver {
@@ -39,6 +39,8 @@ export interface TransactionHost {
    * for one, and it rejects with its reason.
    */
   ready(signal?: AbortSignal): Promise<void> | undefined;
+  /** Hands the driver's own client to `use`, behind `control`. */
+  readonly lend: DriverConnection['lend'];
   /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */
   command(text: string): Promise<CommandResult>;
   /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */

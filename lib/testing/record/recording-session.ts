@@ -27,6 +27,14 @@ export class RecordingSession implements DriverConnection {
     return this.recorded.driverConnection;
   }
 
+  get client(): unknown {
+    return this.recorded.client;
+  }
+
+  get isPart(): boolean {
+    return this.recorded.isPart === true;
+  }
+
   get processId(): number | undefined {
     return this.recorded.processId;
   }
@@ -64,6 +72,15 @@ export class RecordingSession implements DriverConnection {
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
     const portal = this.recorded.openPortal(control, command, options);
     return new RecordingPortal(portal, () => this.#sent(control, [command]));
+  }
+
+  lend(
+    control: readonly Control[],
+    use: (client: unknown) => void,
+    options?: CommandOptions,
+  ): Promise<CommandResult> {
+    this.#sent(control, []);
+    return this.recorded.lend(control, use, options);
   }
 
   cancel(): Promise<void> {

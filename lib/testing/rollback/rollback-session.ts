@@ -62,6 +62,14 @@ export class RollbackSession implements DriverConnection {
     return this.#place.session.driverConnection;
   }
 
+  get client(): unknown {
+    return this.#place.session.client;
+  }
+
+  get isPart(): boolean {
+    return true;
+  }
+
   get processId(): number | undefined {
     return this.#place.session.processId;
   }
@@ -119,6 +127,19 @@ export class RollbackSession implements DriverConnection {
       send: (opening) => this.#place.session.executeMany(opening, []),
       signal: options?.signal,
       perform: (piece) => this.perform(piece),
+    });
+  }
+
+  async lend(
+    control: readonly Control[],
+    use: (client: unknown) => void,
+    options?: CommandOptions,
+  ): Promise<CommandResult> {
+    return await this.perform({
+      control,
+      commands: [],
+      signal: options?.signal,
+      send: (opening) => this.#place.session.lend(opening, use, options),
     });
   }
 

@@ -230,6 +230,7 @@ describe('what the states promise', () => {
       serverStatus: 'idle',
       nestedWaitTimeout: 1_000,
       ready: () => Promise.resolve(),
+      lend: () => Promise.reject(new Error('nothing is lent')),
       command: () => Promise.reject(new Error('nothing is sent')),
       rollbackTo: () => Promise.reject(new Error('nothing is sent')),
       isConnected: false,

@@ -83,6 +83,14 @@ export class FakeSession implements DriverConnection {
     this.#ended = ended;
   }
 
+  get client(): undefined {
+    return undefined;
+  }
+
+  lend(): Promise<never> {
+    return Promise.reject(new Error('a fake session has no client'));
+  }
+
   get isOpen(): boolean {
     return this.#state === 'open';
   }

@@ -9,6 +9,7 @@ import type {
   Portal,
   ServerStatus,
 } from '../../driver.js';
+import { changesOf } from '../../session-changes.js';
 import type { SessionChanges } from '../../session-changes.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { Executemany } from './executemany.js';
@@ -90,14 +91,20 @@ export class PgConnection implements DriverConnection {
     connection.on('copyOutResponse', () => this.#queue.batch?.handleCopyOutResponse());
     // Of statements that were given to the client itself; those of a batch note their own.
     connection.on('commandComplete', ({ text }: { text: string }) => {
+      const statement = runningText(this.#client);
       this.#context.prepared.handleTag(text, 'SET ALL', true);
       this.changes.noteTag(text, undefined);
-      this.#ends.noteTag(text, runningText(this.#client));
+      if (statement !== undefined) this.changes.add(changesOf(statement));
+      this.#ends.noteTag(text, statement);
     });
   }
 
   get driverConnection(): unknown {
     return this.#traits.driverConnection ?? this.#client;
+  }
+
+  get client(): Client {
+    return this.#client;
   }
 
   get processId(): number | undefined {
@@ -194,6 +201,16 @@ export class PgConnection implements DriverConnection {
     } finally {
       clearTimeout(deadline);
     }
+  }
+
+  async lend(
+    control: readonly Control[],
+    use: (client: unknown) => void,
+    options?: CommandOptions,
+  ): Promise<CommandResult> {
+    if (control.length > 0) await this.#run({ control, commands: [], options }, () => undefined);
+    if (!this.isOpen) throw this.#queue.refusal();
+    return await this.#queue.lend(use, options);
   }
 
   async cancel(): Promise<void> {

@@ -1,13 +1,14 @@
 import type { Client } from 'pg';
 import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
-import type { CommandOptions, ServerStatus } from '../../driver.js';
+import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
 import { CATALOG_QUERY } from '../../types/type-catalog.js';
 import type { CatalogEntry } from '../../types/type-catalog.js';
+import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
-import { cancelledUnsent, isEndOfSession, lostError } from './pg-error.js';
+import { cancelledUnsent, isEndOfSession, lostError, toEngineError } from './pg-error.js';
 import { isReadOnlyControl, toStep } from './pg-step.js';
 import { tellWritten, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
@@ -26,8 +27,10 @@ export class TaskQueue implements BatchListener {
   /** False: what runs ends by itself. */
   readonly #takesCancel: boolean;
   readonly #cancellation: Cancellation;
-  readonly #waiting: PgTask[] = [];
+  readonly #waiting: (PgTask | ClientTurn)[] = [];
   #running: PgTask | undefined;
+  /** The client is used directly. */
+  #turn: ClientTurn | undefined;
   /** Written behind the running one, in this order. */
   readonly #written: PgTask[] = [];
   #state: 'open' | 'closing' | 'gone' = 'open';
@@ -56,7 +59,8 @@ export class TaskQueue implements BatchListener {
   }
 
   get isQuiet(): boolean {
-    return this.#running === undefined && this.#waiting.length === 0 && !this.#cancellation.isPending;
+    const isFree = this.#running === undefined && this.#turn === undefined;
+    return isFree && this.#waiting.length === 0 && !this.#cancellation.isPending;
   }
 
   /** What is on its way now. */
@@ -70,7 +74,7 @@ export class TaskQueue implements BatchListener {
   }
 
   async cancel(): Promise<void> {
-    const isRunning = this.#running !== undefined && this.isOpen;
+    const isRunning = (this.#running ?? this.#turn) !== undefined && this.isOpen;
     if (isRunning && this.#takesCancel) await this.#cancellation.start();
   }
 
@@ -131,11 +135,12 @@ export class TaskQueue implements BatchListener {
   }
 
   #next(): void {
-    if (this.#running !== undefined || !this.isOpen) return;
+    if (this.#running !== undefined || this.#turn !== undefined || !this.isOpen) return;
     // What is on the wire already is answered whatever else there is.
     const written = this.#written.shift();
     const task = written ?? (this.#cancellation.isPending ? undefined : this.#waiting.shift());
     if (task === undefined) return;
+    if (task instanceof ClientTurn) return this.#lend(task);
     const isLate = task.deadline !== Infinity && performance.now() > task.deadline;
     const refusal = isLate ? cancelledUnsent(task.parts.steps) : written === undefined && this.#write(task);
     if (refusal instanceof Error) {
@@ -277,15 +282,42 @@ export class TaskQueue implements BatchListener {
     this.#waiting.unshift(task);
   }
 
-  #interrupt(task: PgTask): void {
-    if (this.#running === task) {
+  /** Lends the client to `use` when it is its turn. */
+  lend(use: (client: Client) => void, options?: CommandOptions): Promise<CommandResult> {
+    return new Promise((resolve, reject) => {
+      if (options?.signal?.aborted === true) throw cancelledUnsent([]);
+      const turn = new ClientTurn(this.#client, use, (failure, result) => {
+        unwatch?.();
+        if (failure === undefined) resolve(result);
+        else reject(failure instanceof DBAPIError ? failure : toEngineError(failure, undefined));
+      });
+      const unwatch = watchTask(options, () => this.#interrupt(turn));
+      this.#waiting.push(turn);
+      this.#next();
+    });
+  }
+
+  #lend(turn: ClientTurn): void {
+    this.#turn = turn;
+    turn.start(() => {
+      if (this.#turn !== turn) return;
+      this.#turn = undefined;
+      this.#cancellation.end();
+      turn.settle();
+      this.#next();
+    });
+  }
+
+  #interrupt(task: PgTask | ClientTurn): void {
+    if (this.#running === task || this.#turn === task) {
       void this.cancel();
       return;
     }
     const index = this.#waiting.indexOf(task);
     if (index === -1) return;
     this.#waiting.splice(index, 1);
-    task.settle(cancelledUnsent(task.parts.steps), task.batch);
+    if (task instanceof ClientTurn) task.settle(cancelledUnsent([]));
+    else task.settle(cancelledUnsent(task.parts.steps), task.batch);
   }
 
   broken(error: DBAPIError): void {
@@ -301,9 +333,13 @@ export class TaskQueue implements BatchListener {
     // What the server said last (57P01, for instance) tells more than the end of the stream.
     const farewell = this.#running?.batch.failure;
     this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
-    const tasks = [this.#running, ...this.#written.splice(0), ...this.#waiting.splice(0)];
+    const tasks = [this.#running, this.#turn, ...this.#written.splice(0), ...this.#waiting.splice(0)];
     this.#running = undefined;
-    for (const task of tasks) task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
+    this.#turn = undefined;
+    for (const task of tasks) {
+      if (task instanceof ClientTurn) task.settle(lostError(this.#lossCause));
+      else task?.settle(lostError(this.#lossCause, task.batch.current?.text), task.batch);
+    }
     this.#client.connection.stream.destroy();
   }
 }
