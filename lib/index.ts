@@ -177,8 +177,12 @@ export type {
 export { DatabaseModule } from './nest/database.module.js';
 export { DatabaseExceptionFilter } from './nest/http/database-exception.filter.js';
 export { streamRows } from './nest/http/stream-rows.js';
-export { getConnectionToken, getEngineToken } from './nest/shared/database.tokens.js';
-export { InjectConnection, InjectEngine } from './nest/shared/inject.decorators.js';
+export {
+  getConnectionToken,
+  getEngineToken,
+  getScopedConnectionToken,
+} from './nest/shared/database.tokens.js';
+export { InjectConnection, InjectEngine, InjectScopedConnection } from './nest/shared/inject.decorators.js';
 export { AfterCommitPublisher } from './nest/transactional/after-commit-publisher.js';
 export { NonTransactional, Transactional } from './nest/transactional/transactional.decorator.js';
 export { UseTransaction } from './nest/transactional/use-transaction.decorator.js';

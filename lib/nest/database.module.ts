@@ -10,6 +10,7 @@ import {
   interceptorProvider,
   operationsProvider,
   pluginProvider,
+  scopedConnectionProvider,
   settingsProvider,
 } from './database.providers.js';
 import { isRecord } from '../engine/util/option-rule.js';
@@ -23,6 +24,7 @@ import {
   MODULE_SETTINGS,
   getConnectionToken,
   getEngineToken,
+  getScopedConnectionToken,
   getSettingsToken,
 } from './shared/database.tokens.js';
 import { DATABASE_ASYNC_OPTIONS, DATABASE_OPTIONS } from './shared/module-options.js';
@@ -103,13 +105,14 @@ function moduleOf(
       ...providers,
       engineProvider(name),
       connectionProvider(name),
+      scopedConnectionProvider(name),
       operationsProvider(name),
       pluginProvider(name),
       interceptorProvider(name),
       { provide: MODULE_ENGINE, useExisting: getEngineToken(name) },
       { provide: MODULE_SETTINGS, useExisting: getSettingsToken(name) },
     ],
-    exports: [getEngineToken(name), getConnectionToken(name)],
+    exports: [getEngineToken(name), getConnectionToken(name), getScopedConnectionToken(name)],
   };
 }
 

@@ -23,6 +23,7 @@ import {
   getInterceptorToken,
   getOperationsToken,
   getPluginToken,
+  getScopedConnectionToken,
   getSettingsToken,
 } from './shared/database.tokens.js';
 import { DATABASE_OPTIONS } from './shared/module-options.js';
@@ -75,6 +76,15 @@ export function connectionProvider(name: string): Provider {
   };
 }
 
+/** The singleton handle: at each use, it is the connection of the scope around its user. */
+export function scopedConnectionProvider(name: string): Provider {
+  return {
+    provide: getScopedConnectionToken(name),
+    inject: [getEngineToken(name)],
+    useFactory: (engine: AsyncEngine) => engine.scopedConnection(SCOPE_ADVICE),
+  };
+}
+
 // Nest makes the handler of a message before anything of ours runs, and the gateway of a socket once for all
 // messages: there, each use of the connection finds its own scope.
 function connectionOf(
@@ -107,7 +117,8 @@ export function interceptorProvider(name: string): Provider {
       messages: MessageInterceptor,
     ) => {
       const interceptor = new RequestScopeInterceptor(engine, options.requestScope, {
-        isHandedTo: (type) => consumers.uses(type, getConnectionToken(name)),
+        isHandedTo: (type) =>
+          consumers.uses(type, [getConnectionToken(name), getScopedConnectionToken(name)]),
         operations,
       });
       // As an APP_INTERCEPTOR, its place would be that of its module among the imports. In front of all

@@ -61,16 +61,20 @@ async function answers(folder) {
     for await (const line of createInterface({ input: server.stdout })) {
       const url = /listening on (\S+)/.exec(line)?.[1];
       if (url === undefined) continue;
-      const response = await fetch(`${url}/products/1`);
-      const body = await response.text();
-      if (response.status !== 200 || !body.includes('lamp'))
-        throw new Error(`it answers ${response.status} ${body}`);
+      await expectAnswer(`${url}/products/1`, '{"id":1,"name":"lamp"}');
+      await expectAnswer(`${url}/products/first`, '{"name":"lamp","inTransaction":true}');
       return;
     }
     throw new Error('the application has ended');
   } finally {
     server.kill();
   }
+}
+
+async function expectAnswer(url, expected) {
+  const response = await fetch(url);
+  const body = await response.text();
+  if (response.status !== 200 || body !== expected) throw new Error(`it answers ${response.status} ${body}`);
 }
 
 function checkTypes(folder) {

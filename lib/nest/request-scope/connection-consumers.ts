@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { InjectionToken, Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { isConnectionToken } from '../shared/database.tokens.js';
+import { isConnectionToken, isScopedConnectionToken } from '../shared/database.tokens.js';
 
 type ModuleOf<Container> = Container extends Map<string, infer Module> ? Module : never;
 /** What Nest knows about one provider or controller. */
@@ -29,27 +29,33 @@ export class ConnectionConsumers {
     ]) as Wrapper[];
   }
 
-  /** True: an instance of `type` holds the connection of `token`, itself or through what it injects. */
-  uses(type: Type, token: InjectionToken): boolean {
+  /** True: an instance of `type` holds one of the connections `wanted`, itself or through what it injects. */
+  uses(type: Type, wanted: readonly InjectionToken[]): boolean {
     let tokens = this.#tokens.get(type);
     if (tokens === undefined) {
       const own = this.wrappers().filter(({ metatype }) => metatype === type);
-      tokens = new Set(own.flatMap((wrapper) => this.pathsOf(wrapper)).map((path) => path.token));
+      tokens = new Set(
+        own.flatMap((wrapper) => this.pathsOf(wrapper, isAnyConnection)).map((path) => path.token),
+      );
       this.#tokens.set(type, tokens);
     }
-    return tokens.has(token);
+    return wanted.some((token) => tokens.has(token));
   }
 
-  /** One way from a provider to each connection that it reaches. */
-  pathsOf(wrapper: Wrapper, visited = new Set<Wrapper>()): ConnectionPath[] {
+  /** One way from a provider to each connection that it reaches; by default, those made for each request. */
+  pathsOf(wrapper: Wrapper, isEnd = isConnectionToken, visited = new Set<Wrapper>()): ConnectionPath[] {
     const name = String(wrapper.name);
-    if (isConnectionToken(wrapper.token)) return [{ token: wrapper.token, names: [name] }];
+    if (isEnd(wrapper.token)) return [{ token: wrapper.token, names: [name] }];
     if (visited.has(wrapper)) return [];
     visited.add(wrapper);
     return dependenciesOf(wrapper).flatMap((dependency) =>
-      this.pathsOf(dependency, visited).map((path) => ({ ...path, names: [name, ...path.names] })),
+      this.pathsOf(dependency, isEnd, visited).map((path) => ({ ...path, names: [name, ...path.names] })),
     );
   }
+}
+
+function isAnyConnection(token: InjectionToken): boolean {
+  return isConnectionToken(token) || isScopedConnectionToken(token);
 }
 
 function dependenciesOf(wrapper: Wrapper): Wrapper[] {

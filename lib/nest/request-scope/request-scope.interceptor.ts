@@ -37,6 +37,8 @@ export class RequestScopeInterceptor implements NestInterceptor {
     return new Observable((out) => {
       const around = this.operationScope(context) ?? this.engine.currentScope();
       const scope = around ?? this.openScope(context);
+      // Injecting it makes this one unit of work, before its first use.
+      if (this.settings.isHandedTo(context.getClass())) void scope.connection;
       const { owner } = scope;
       const request = owner instanceof HttpRequestScope ? owner : undefined;
       const execution = new HandlerExecution(
@@ -64,14 +66,11 @@ export class RequestScopeInterceptor implements NestInterceptor {
   private openScope(context: ExecutionContext): Scope {
     const type = context.getClass();
     const { commit, connection } = this.options;
-    const scope = this.engine.openScope({
+    return this.engine.openScope({
       label: `${type.name}.${context.getHandler().name}`,
       commit,
       connection: connection && (() => connection(requestOf(context))),
     });
-    // Injecting it makes this one unit of work, before its first use.
-    if (this.settings.isHandedTo(type)) void scope.connection;
-    return scope;
   }
 
   private kindOf(

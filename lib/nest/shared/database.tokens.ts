@@ -5,6 +5,7 @@ import { AsyncConnection, AsyncEngine } from '../../engine/index.js';
 export const DEFAULT_DATABASE = 'default';
 
 const CONNECTION_PREFIX = 'nest-async-engine:connection:';
+const SCOPED_CONNECTION_PREFIX = 'nest-async-engine:scoped-connection:';
 const SETTINGS_PREFIX = 'nest-async-engine:settings:';
 
 /** The token of an engine: the class itself for the unnamed one. */
@@ -17,9 +18,19 @@ export function getConnectionToken(name: string = DEFAULT_DATABASE): InjectionTo
   return name === DEFAULT_DATABASE ? AsyncConnection : `${CONNECTION_PREFIX}${name}`;
 }
 
-/** Whether it is the token of a connection, of whatever database. */
+/** The token of the singleton handle on the connection of each request. */
+export function getScopedConnectionToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncConnection> {
+  return `${SCOPED_CONNECTION_PREFIX}${name}`;
+}
+
+/** Whether it is the token of a connection that Nest makes for each request, of whatever database. */
 export function isConnectionToken(token: InjectionToken): boolean {
   return token === AsyncConnection || (typeof token === 'string' && token.startsWith(CONNECTION_PREFIX));
+}
+
+/** Whether it is the token of the handle on the connection of each request, of whatever database. */
+export function isScopedConnectionToken(token: InjectionToken): boolean {
+  return typeof token === 'string' && token.startsWith(SCOPED_CONNECTION_PREFIX);
 }
 
 /** The token of a module's {@link ModuleSettings}. */

@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import { getConnectionToken, getEngineToken } from './database.tokens.js';
+import { getConnectionToken, getEngineToken, getScopedConnectionToken } from './database.tokens.js';
 
 /**
  * Injects the {@link AsyncEngine} of this name; without a name, the unnamed one.
@@ -29,3 +29,19 @@ export const InjectEngine = (name?: string): ParameterDecorator & PropertyDecora
  */
 export const InjectConnection = (name?: string): ParameterDecorator & PropertyDecorator =>
   Inject(getConnectionToken(name));
+
+/**
+ * Injects a singleton handle: each use of it is a use of the connection that the present request, message or
+ * `engine.scope()` has in the database of this name. No class becomes request-scoped for it. A handler that
+ * reaches it is one unit of work from its start. Outside of every scope it refuses with `NoActiveScopeError`.
+ *
+ * @example
+ * ```ts
+ * @Injectable()
+ * class Visits {
+ *   constructor(@InjectScopedConnection() private readonly connection: AsyncConnection) {}
+ * }
+ * ```
+ */
+export const InjectScopedConnection = (name?: string): ParameterDecorator & PropertyDecorator =>
+  Inject(getScopedConnectionToken(name));

@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import { AsyncConnection, sql } from 'nest-async-engine';
+import { AsyncConnection, InjectScopedConnection, sql } from 'nest-async-engine';
 
 export interface Note {
   readonly id: number;
   readonly text: string;
 }
 
-/** Asks for the connection of the request, and so makes the request one transaction. */
+/** Asks for the connection of the request, and so makes the request one transaction. It stays a singleton. */
 @Injectable()
 export class Notes {
-  constructor(private readonly connection: AsyncConnection) {}
+  constructor(@InjectScopedConnection() private readonly connection: AsyncConnection) {}
 
   /** No WHERE: the policy of the table shows the tenant's own rows. */
   all(): Promise<Note[]> {
