@@ -43,8 +43,10 @@ export interface PgBatchParts {
 
 /** Who hears of a batch. */
 export interface BatchListener {
-  /** ReadyForQuery. */
+  /** ReadyForQuery; where the batch has failed, pg does not pass it on. */
   finished(): void;
+  /** The server has refused a statement of it. */
+  failed(): void;
   /** What the server sends can't be trusted: the session ends. */
   broken(error: DBAPIError): void;
 }

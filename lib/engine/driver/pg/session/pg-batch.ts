@@ -13,6 +13,7 @@ import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
+import type { PreparedStatement } from './prepared-statements.js';
 import { TypeQuestions } from './type-questions.js';
 
 interface RowDescription {
@@ -70,7 +71,7 @@ export class PgBatch implements Submittable, MessageTarget {
   ) {
     this.#context = context;
     this.#wire = wire;
-    this.#writer = new PgStepWriter(wire.writer, { ...context, catalog: context.types.catalog }, task);
+    this.#writer = new PgStepWriter(wire.writer, context, task);
     this.#steps = parts.steps;
     this.#isSimple = parts.steps[0]?.simple === true;
     this.#parts = parts;
@@ -111,17 +112,20 @@ export class PgBatch implements Submittable, MessageTarget {
     return [...this.#writer.unknownTypes, ...unread];
   }
 
-  /** Each step has its result, or one has failed; a script has as many as the server says. */
-  get isAnswered(): boolean {
-    if (this.failure !== undefined || this.#isSimple) return true;
-    const isWhole = this.results.length === this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
-    return isWhole && this.#questions?.isAnswered !== false;
-  }
-
-  /** Its answer is whole and can be given to the caller as it is. */
-  get isGood(): boolean {
-    if (this.failure !== undefined || this.#refusal !== undefined || this.#pages !== undefined) return false;
-    return this.#progress !== 'asking' && this.#writer.unknownTypes.length === 0 && !this.#hasUnread;
+  /**
+   * `good`: its answer is whole and can be given to the caller as it is. `wrong`: some step has no result, or
+   * there are more of them; a script has as many as the server says. `open`: it has failed, or has more to
+   * send or to read.
+   */
+  get outcome(): 'good' | 'wrong' | 'open' {
+    if (this.failure !== undefined) return 'open';
+    if (!this.#isSimple) {
+      const count = this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
+      if (this.results.length !== count || this.#questions?.isAnswered === false) return 'wrong';
+    }
+    if (this.#refusal !== undefined || this.#pages !== undefined || this.#progress === 'asking')
+      return 'open';
+    return this.#writer.unknownTypes.length === 0 && !this.#hasUnread ? 'good' : 'open';
   }
 
   /** What the caller is told instead of a result. */
@@ -134,22 +138,10 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   /**
-   * Writes everything up to the Sync, or the first pages. What can't be sent throws here, and nothing of it
-   * is on the wire.
+   * Writes everything up to the Sync, or the first pages, behind what the writer holds. What can't be sent
+   * throws here.
    */
   write(): void {
-    const { writer } = this.#wire;
-    const mark = writer.mark;
-    try {
-      this.#write();
-    } catch (error) {
-      writer.rewind(mark);
-      this.#context.prepared.settings.changeLocally();
-      throw error;
-    }
-  }
-
-  #write(): void {
     const { writer } = this.#wire;
     if (this.#isSimple) {
       this.#progress = 'written';
@@ -165,7 +157,8 @@ export class PgBatch implements Submittable, MessageTarget {
     }
     if (isOpen && this.#asks()) return;
     const page = many === undefined ? [] : this.#firstPage(many);
-    for (const name of this.#context.prepared.takeEvicted()) writer.closeStatement(name);
+    const { evicted } = this.#context.prepared;
+    if (evicted.length > 0) for (const name of evicted.splice(0)) writer.closeStatement(name);
     for (const name of this.#parts.closePortals) writer.closePortal(name);
     if (page.length > 0) this.#steps = [...this.#steps, ...page];
     this.isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
@@ -200,8 +193,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** From now on the answers are its own. */
   submit(): void {
-    this.#wire.target = this;
-    this.#wire.send();
+    this.#wire.send(this);
     this.#begin();
   }
 
@@ -296,12 +288,18 @@ export class PgBatch implements Submittable, MessageTarget {
     if (this.failure !== undefined) return this.#listener.broken(unskippedError(tag, this.failure));
     const index = this.results.length;
     const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
+    const statement = this.#writer.statementOf(index);
+    // A query's answer means nothing for its session.
+    const isQuery = statement?.hasStableRows === true && !statement.configures && this.#layout !== undefined;
+    if (!isQuery) this.#noteTag(tag, step, statement);
+    this.#complete(tag, false);
+  }
+
+  #noteTag(tag: string, step: Step | undefined, statement: PreparedStatement | undefined): void {
     const { prepared, changes } = this.#context;
     if (SESSION_TAGS.has(tag)) changes.noteTag(tag, this.#isSimple ? undefined : step?.text);
-    if (step?.isControl === false && this.#writer.statementOf(index)?.configures === true)
-      prepared.settings.change();
+    if (step?.isControl === false && statement?.configures === true) prepared.settings.change();
     prepared.handleTag(tag, step?.text ?? '', this.#layout !== undefined);
-    this.#complete(tag, false);
   }
 
   handleEmptyQuery(): void {
@@ -353,9 +351,9 @@ export class PgBatch implements Submittable, MessageTarget {
     // Refused by handleCopyOutResponse; the rows are read to their end and dropped.
   }
 
-  // pg forgets the batch after an error; ReadyForQuery is still to come and the connection settles it then.
   handleError(error: unknown): void {
     this.failure ??= error;
+    this.#listener.failed();
     if (this.#progress !== 'open') return;
     this.#sync();
     this.#wire.send();

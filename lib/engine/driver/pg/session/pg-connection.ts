@@ -18,7 +18,7 @@ import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { TaskQueue } from './task-queue.js';
-import { TransactionEnds } from './transaction-ends.js';
+import { TransactionStatus } from './transaction-status.js';
 
 /** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
@@ -51,20 +51,28 @@ interface Flight {
 
 /** A pg Client with a queue of its own; pg's is never used. */
 export class PgConnection implements DriverConnection {
+  readonly changes: SessionChanges;
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
   readonly #queue: TaskQueue;
   readonly #reported = new Map<string, string>();
-  readonly #ends = new TransactionEnds();
+  readonly #transaction = new TransactionStatus();
   #names = 0;
 
   constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
     this.#client = client;
     this.#context = context;
     this.#traits = traits;
-    const wire = new PgWire(client);
-    this.#queue = new TaskQueue(client, context, wire, traits.takesCancel !== false);
+    this.changes = context.changes;
+    const wire = new PgWire(client, (status) => {
+      this.#transaction.ready(status);
+      context.prepared.ready(status);
+    });
+    this.#queue = new TaskQueue(client, context, wire, {
+      transaction: this.#transaction,
+      takesCancel: traits.takesCancel !== false,
+    });
     client.connection.on('parameterStatus', (message: { parameterName: string; parameterValue: string }) => {
       this.#reported.set(message.parameterName, message.parameterValue);
       context.prepared.settings.report(message.parameterName, message.parameterValue);
@@ -80,11 +88,6 @@ export class PgConnection implements DriverConnection {
   // After pg's own listeners, which it attaches while it connects: they bring the client's state up to date.
   #listen(): void {
     const { connection } = this.#client;
-    this.#context.prepared.ready('idle');
-    connection.on('readyForQuery', () => {
-      this.#ends.ready(this.status);
-      this.#queue.onReadyForQuery();
-    });
     connection.on('parameterDescription', (message: { dataTypeIDs: readonly number[] }) =>
       this.#queue.batch?.handleParameterDescription(message.dataTypeIDs),
     );
@@ -95,7 +98,7 @@ export class PgConnection implements DriverConnection {
       this.#context.prepared.handleTag(text, 'SET ALL', true);
       this.changes.noteTag(text, undefined);
       if (statement !== undefined) this.changes.add(changesOf(statement));
-      this.#ends.noteTag(text, statement);
+      this.#transaction.noteTag(text, statement);
     });
   }
 
@@ -112,19 +115,15 @@ export class PgConnection implements DriverConnection {
   }
 
   get status(): ServerStatus {
-    return this.#queue.status;
+    return this.#transaction.current;
   }
 
   get transactionEnds(): number {
-    return this.#ends.count;
+    return this.#transaction.ends;
   }
 
   get isOpen(): boolean {
-    return this.#queue.isOpen;
-  }
-
-  get changes(): SessionChanges {
-    return this.#context.changes;
+    return this.#queue.state === 'open';
   }
 
   get isQuiet(): boolean {

@@ -1,12 +1,10 @@
-import type { SessionChanges } from '../../session-changes.js';
-import type { TypeCatalog } from '../../types/type-catalog.js';
 import { dependsOnType } from '../wire/encode-value.js';
-import type { JsonSerializer } from '../wire/json-text.js';
 import type { MessageWriter } from '../wire/message-writer.js';
+import type { WireContext } from './batch-parts.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { mayConfigure } from './parse-settings.js';
-import type { PreparedStatement, PreparedStatements } from './prepared-statements.js';
+import type { PreparedStatement } from './prepared-statements.js';
 import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
@@ -14,15 +12,6 @@ interface Sent {
   /** What it is kept by. */
   readonly key: string | undefined;
   readonly statement: PreparedStatement;
-}
-
-/** What a session knows that outlives a batch. */
-export interface StatementContext {
-  readonly prepared: PreparedStatements;
-  readonly changes: SessionChanges;
-  readonly catalog: TypeCatalog;
-  /** Default: `JSON.stringify`. */
-  readonly serializeJson?: JsonSerializer | undefined;
 }
 
 /** The task that a batch is a part of. */
@@ -39,14 +28,14 @@ export class PgStepWriter {
   /** Types that have to be looked up before the values of a step can be written. */
   readonly unknownTypes: number[] = [];
   readonly #writer: MessageWriter;
-  readonly #context: StatementContext;
+  readonly #context: WireContext;
   readonly #task: WriterTask;
   readonly #statements: (PreparedStatement | undefined)[] = [];
   /** Parsed by the server when it confirms it. */
   readonly #parses: Sent[] = [];
   #last: PreparedStatement | undefined;
 
-  constructor(writer: MessageWriter, context: StatementContext, task: WriterTask) {
+  constructor(writer: MessageWriter, context: WireContext, task: WriterTask) {
     this.#writer = writer;
     this.#context = context;
     this.#task = task;
@@ -98,7 +87,7 @@ export class PgStepWriter {
   known(text: string, needed: (index: number) => boolean): PreparedStatement | undefined {
     const statement = this.#asked(text);
     if (statement?.typeOids === undefined) return undefined;
-    const { catalog } = this.#context;
+    const { catalog } = this.#context.types;
     const unknown = statement.typeOids.filter((oid, index) => needed(index) && catalog.needs(oid));
     this.unknownTypes.push(...unknown);
     return unknown.length === 0 ? statement : undefined;
@@ -130,16 +119,16 @@ export class PgStepWriter {
     needed: (index: number) => boolean,
   ): void {
     statement.typeOids = typeOids;
-    const { catalog } = this.#context;
+    const { catalog } = this.#context.types;
     this.unknownTypes.push(...typeOids.filter((oid, index) => needed(index) && catalog.needs(oid)));
     this.#task.asked.set(statement.text, statement);
     this.#context.prepared.keepAsked(statement);
   }
 
   #typed(step: Step, statement: PreparedStatement): Step {
-    const { catalog, serializeJson } = this.#context;
+    const { serializeJson, types } = this.#context;
     const typeOids = this.#asked(statement.text)?.typeOids ?? [];
-    const isJson = (index: number): boolean => catalog.isJson(typeOids[index] ?? 0);
+    const isJson = (index: number): boolean => types.catalog.isJson(typeOids[index] ?? 0);
     return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, isJson);
   }
 

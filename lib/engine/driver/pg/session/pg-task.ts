@@ -31,12 +31,7 @@ export function tellWritten(task: PgTask): void {
 /**
  * Calls `interrupt` when the command's time has passed or its signal is aborted; returns what ends the watch.
  */
-export function watchTask(
-  options: CommandOptions | undefined,
-  interrupt: () => void,
-): (() => void) | undefined {
-  const { timeout, signal } = options ?? {};
-  if (timeout === undefined && signal === undefined) return undefined;
+export function watchTask({ timeout, signal }: CommandOptions, interrupt: () => void): () => void {
   const isTimed = timeout !== undefined && timeout <= LONGEST_TIMER;
   const timer = isTimed ? setTimeout(interrupt, timeout) : undefined;
   const ignore = signal && onAbort(signal, interrupt);

@@ -87,7 +87,8 @@ export class PreparedStatements {
   /** Without a name, kept for the types of their values. */
   readonly #asked = new LruCache<string, PreparedStatement>(MOST_ASKED);
   readonly #prefix = `${NAME_PREFIX}${randomBytes(8).toString('hex')}_`;
-  #evicted: string[] = [];
+  /** Names to be closed by the next batch, which takes them out. */
+  readonly evicted: string[] = [];
   #count = 0;
   /** Where in its transaction the session has run DDL. */
   #hasDdl = false;
@@ -152,10 +153,10 @@ export class PreparedStatements {
   /** The server confirmed the Parse. */
   keep(key: string | undefined, statement: PreparedStatement): void {
     // Of two batches that parse one text side by side, the later name stays.
-    if (key === undefined) return void this.#evicted.push(statement.name);
+    if (key === undefined) return void this.evicted.push(statement.name);
     this.#drop(this.#named, key);
     const oldest = this.#named.set(key, statement);
-    if (oldest !== undefined) this.#evicted.push(oldest.name);
+    if (oldest !== undefined) this.evicted.push(oldest.name);
   }
 
   /** Forgets the text under whatever settings it was parsed; its names are closed with the next batch. */
@@ -174,7 +175,7 @@ export class PreparedStatements {
 
   #drop(cache: LruCache<string, PreparedStatement>, key: string): void {
     const statement = cache.delete(key);
-    if (statement?.isNamed === true) this.#evicted.push(statement.name);
+    if (statement?.isNamed === true) this.evicted.push(statement.name);
   }
 
   /** What a statement of the application means for those that are parsed already. */
@@ -210,7 +211,7 @@ export class PreparedStatements {
   #vanish(): void {
     this.#named.clear();
     this.#asked.clear();
-    this.#evicted = [];
+    this.evicted.length = 0;
   }
 
   #changeSchema(text: string): void {
@@ -238,13 +239,5 @@ export class PreparedStatements {
 
   turnOff(): void {
     this.#registry.turnOff();
-  }
-
-  /** The names to close now; each is given out once. */
-  takeEvicted(): readonly string[] {
-    if (this.#evicted.length === 0) return this.#evicted;
-    const names = this.#evicted;
-    this.#evicted = [];
-    return names;
   }
 }

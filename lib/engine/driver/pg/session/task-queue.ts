@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
-import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
+import type { CommandOptions, CommandResult } from '../../driver.js';
 import { CATALOG_QUERY } from '../../types/type-catalog.js';
 import type { CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
@@ -13,54 +13,48 @@ import { isReadOnlyControl, toStep } from './pg-step.js';
 import { tellWritten, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
-
-/** The server's word for its state, by the byte of ReadyForQuery. */
-const STATUS: Readonly<Record<string, ServerStatus>> = { I: 'idle', T: 'open', E: 'failed' };
+import type { TransactionStatus } from './transaction-status.js';
 
 const READ_ONLY_TRANSACTION = '25006';
+
+/** What a queue has of its session. */
+export interface TaskQueueParts {
+  readonly transaction: TransactionStatus;
+  /** False: what runs ends by itself. */
+  readonly takesCancel: boolean;
+}
 
 /** The batches of one session in the order of their calls; pg's own queue is never used. */
 export class TaskQueue implements BatchListener {
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #wire: PgWire;
-  /** False: what runs ends by itself. */
-  readonly #takesCancel: boolean;
-  readonly #cancellation: Cancellation;
+  readonly #parts: TaskQueueParts;
+  /** Made when it is first needed. */
+  #cancellation: Cancellation | undefined;
   readonly #waiting: (PgTask | ClientTurn)[] = [];
   #running: PgTask | undefined;
   /** The client is used directly. */
   #turn: ClientTurn | undefined;
   /** Written behind the running one, in this order. */
   readonly #written: PgTask[] = [];
-  #state: 'open' | 'closing' | 'gone' = 'open';
+  /** `closing`: nothing is accepted any more. Changed here alone. */
+  state: 'open' | 'closing' | 'gone' = 'open';
   #tasks = 0;
   #lossCause: unknown;
   /** The transaction that is open was started as READ ONLY. */
   #isReadOnly = false;
 
-  constructor(client: Client, context: WireContext, wire: PgWire, takesCancel: boolean) {
-    this.#takesCancel = takesCancel;
+  constructor(client: Client, context: WireContext, wire: PgWire, parts: TaskQueueParts) {
+    this.#parts = parts;
     this.#client = client;
     this.#context = context;
     this.#wire = wire;
-    this.#cancellation = new Cancellation(client, {
-      onDelivered: () => this.#next(),
-      onFailed: (cause) => this.lose(cause),
-    });
-  }
-
-  get status(): ServerStatus {
-    return STATUS[this.#client.getTransactionStatus() ?? 'I'] ?? 'failed';
-  }
-
-  get isOpen(): boolean {
-    return this.#state === 'open';
   }
 
   get isQuiet(): boolean {
     const isFree = this.#running === undefined && this.#turn === undefined;
-    return isFree && this.#waiting.length === 0 && !this.#cancellation.isPending;
+    return isFree && this.#waiting.length === 0 && this.#cancellation?.isPending !== true;
   }
 
   /** What is on its way now. */
@@ -68,14 +62,18 @@ export class TaskQueue implements BatchListener {
     return this.#running?.batch;
   }
 
-  /** Nothing is accepted any more. */
   shut(): void {
-    this.#state = 'closing';
+    this.state = 'closing';
   }
 
   async cancel(): Promise<void> {
-    const isRunning = (this.#running ?? this.#turn) !== undefined && this.isOpen;
-    if (isRunning && this.#takesCancel) await this.#cancellation.start();
+    if ((this.#running ?? this.#turn) === undefined || this.state !== 'open') return;
+    if (!this.#parts.takesCancel) return;
+    this.#cancellation ??= new Cancellation(this.#client, {
+      onDelivered: () => this.#next(),
+      onFailed: (cause) => this.lose(cause),
+    });
+    await this.#cancellation.start();
   }
 
   /** Sends `parts` when it is their turn; `settle` is told of their answer, or why there is none. */
@@ -89,8 +87,9 @@ export class TaskQueue implements BatchListener {
       unwatch?.();
       settle(failure, batch, task.before);
     });
-    const unwatch = options === undefined ? undefined : watchTask(options, () => this.#interrupt(task));
-    if (task.isPipelined && this.#pipeline(task)) return;
+    const isLimited = options?.timeout !== undefined || options?.signal !== undefined;
+    const unwatch = isLimited ? watchTask(options, () => this.#interrupt(task)) : undefined;
+    if (this.#running !== undefined && task.isPipelined && this.#pipeline(task)) return;
     this.#waiting.push(task);
     this.#next();
   }
@@ -118,13 +117,12 @@ export class TaskQueue implements BatchListener {
 
   /** Writes after those that are under way; false where it has to wait for their answers. */
   #pipeline(task: PgTask): boolean {
-    const isFree = this.#waiting.length === 0 && !this.#cancellation.isPending;
+    const isFree = this.#waiting.length === 0 && this.#cancellation?.isPending !== true;
     if (this.#running?.isPipelined !== true || !isFree) return false;
-    // What throws here has left nothing on the wire.
-    task.batch.write();
+    const refusal = this.#write(task);
+    if (refusal !== undefined) throw refusal;
     this.#written.push(task);
     this.#wire.sendSoon();
-    tellWritten(task);
     return true;
   }
 
@@ -135,10 +133,10 @@ export class TaskQueue implements BatchListener {
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#turn !== undefined || !this.isOpen) return;
+    if (this.#running !== undefined || this.#turn !== undefined || this.state !== 'open') return;
     // What is on the wire already is answered whatever else there is.
     const written = this.#written.shift();
-    const task = written ?? (this.#cancellation.isPending ? undefined : this.#waiting.shift());
+    const task = written ?? (this.#cancellation?.isPending === true ? undefined : this.#waiting.shift());
     if (task === undefined) return;
     if (task instanceof ClientTurn) return this.#lend(task);
     const isLate = task.deadline !== Infinity && performance.now() > task.deadline;
@@ -155,38 +153,41 @@ export class TaskQueue implements BatchListener {
     }
   }
 
-  /** Gives the reason why nothing of it could be written. */
+  /** Gives the reason why nothing of it could be written; then nothing of it is on the wire. */
   #write(task: PgTask): Error | undefined {
-    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = this.status;
-    if (this.status === 'idle') this.#isReadOnly = false;
+    const { current } = this.#parts.transaction;
+    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = current;
+    if (current === 'idle') this.#isReadOnly = false;
     // Control is in front.
     const { steps } = task.parts;
     if (steps[0]?.isControl === true && steps.some(isReadOnlyControl)) this.#isReadOnly = true;
+    const { writer } = this.#wire;
+    const { mark } = writer;
     try {
       task.batch.write();
       if (task.written !== undefined) tellWritten(task);
       return undefined;
     } catch (error) {
+      writer.rewind(mark);
+      this.#context.prepared.settings.changeLocally();
       return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
     }
   }
 
-  /**
-   * pg passes ReadyForQuery to the batch after a success; after an error it has forgotten the batch by then.
-   */
-  onReadyForQuery(): void {
-    this.#context.prepared.ready(this.status);
-    if (this.#running?.batch.failure !== undefined) this.finished();
+  /** pg has forgotten the batch, and would not pass it the ReadyForQuery that is still to come. */
+  failed(): void {
+    this.#client.connection.once('readyForQuery', () => this.finished());
   }
 
   /** ReadyForQuery. */
   finished(): void {
     const task = this.#running;
     if (task === undefined) return;
-    if (!task.batch.isAnswered) return this.lose(unanswered());
+    const { outcome } = task.batch;
+    if (outcome === 'wrong') return this.lose(unanswered());
     this.#running = undefined;
-    this.#cancellation.end();
-    if (task.batch.isGood) task.settle(undefined, task.batch);
+    this.#cancellation?.end();
+    if (outcome === 'good') task.settle(undefined, task.batch);
     else if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
     this.#next();
   }
@@ -207,7 +208,7 @@ export class TaskQueue implements BatchListener {
   #goesOn(task: PgTask): boolean {
     const { batch } = task;
     if (batch.failure !== undefined && this.#repeats(task)) return true;
-    if (batch.isWrapped && batch.error !== undefined && this.status !== 'idle') {
+    if (batch.isWrapped && batch.error !== undefined && this.#parts.transaction.current !== 'idle') {
       this.#rollBack(() => task.settle(batch.error, batch));
       return true;
     }
@@ -223,7 +224,7 @@ export class TaskQueue implements BatchListener {
    * its Sync.
    */
   #continue(task: PgTask): void {
-    const isKept = this.status !== 'idle';
+    const isKept = this.#parts.transaction.current !== 'idle';
     const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
     if (isKept) task.before.push(...task.batch.results);
     task.batch = new PgBatch(
@@ -256,13 +257,14 @@ export class TaskQueue implements BatchListener {
    */
   #repeats(task: PgTask): boolean {
     const isOutdated = isRepeatable(task, this.#context.prepared);
-    if (!isOutdated || task.startedIn !== 'idle' || this.status === 'open' || !this.isOpen) return false;
+    const { current } = this.#parts.transaction;
+    if (!isOutdated || task.startedIn !== 'idle' || current === 'open' || this.state !== 'open') return false;
     task.repetitions += 1;
     task.before.length = 0;
     task.asked.clear();
     task.batch = new PgBatch(this.#context, this.#wire, { ...task.parts, closePortals: [] }, task, this);
     this.#first(task);
-    if (this.status === 'failed') this.#rollBack(() => undefined);
+    if (current === 'failed') this.#rollBack(() => undefined);
     return true;
   }
 
@@ -291,7 +293,7 @@ export class TaskQueue implements BatchListener {
         if (failure === undefined) resolve(result);
         else reject(failure instanceof DBAPIError ? failure : toEngineError(failure, undefined));
       });
-      const unwatch = watchTask(options, () => this.#interrupt(turn));
+      const unwatch = options && watchTask(options, () => this.#interrupt(turn));
       this.#waiting.push(turn);
       this.#next();
     });
@@ -302,7 +304,7 @@ export class TaskQueue implements BatchListener {
     turn.start(() => {
       if (this.#turn !== turn) return;
       this.#turn = undefined;
-      this.#cancellation.end();
+      this.#cancellation?.end();
       turn.settle();
       this.#next();
     });
@@ -326,9 +328,9 @@ export class TaskQueue implements BatchListener {
 
   /** Ends the session, and everything that waits for it. */
   lose(cause: unknown): void {
-    if (this.#state === 'gone') return;
-    this.#state = 'gone';
-    this.#cancellation.end();
+    if (this.state === 'gone') return;
+    this.state = 'gone';
+    this.#cancellation?.end();
     this.#context.prepared.end();
     // What the server said last (57P01, for instance) tells more than the end of the stream.
     const farewell = this.#running?.batch.failure;

@@ -23,9 +23,7 @@ const MAX_MESSAGE = 0x3fff_0000;
 const SURELY_SHORT = MAX_MESSAGE / 4;
 
 /** True: how the value is written depends on the type of its parameter: a JSON list, or an array. */
-export function dependsOnType(value: unknown): boolean {
-  return Array.isArray(value);
-}
+export const dependsOnType: (value: unknown) => boolean = Array.isArray;
 
 /**
  * The values of one execution. `isJson` says of a position whether its parameter is json or jsonb.

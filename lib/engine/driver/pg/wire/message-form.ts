@@ -1,11 +1,14 @@
 /** When the server may send a message of a type: `login` lasts until the first ReadyForQuery. */
 export type Phase = 'login' | 'session';
 
+/** What an authentication request begins with. */
+const TYPE_OF_REQUEST = 0x52;
+
 /** A byte for the type, and four for the length, which counts itself. */
 export const HEADER = 5;
 
 /** PostgreSQL keeps a message in one buffer, which is never larger. */
-export const LONGEST_MESSAGE = 2 ** 30;
+const LONGEST_MESSAGE = 2 ** 30;
 
 /** libpq's limit: all that is read before the server has proved who it is. */
 const LONGEST_REQUEST = 2_000;
@@ -70,11 +73,14 @@ const CHECKS: Readonly<Record<Phase, readonly (FormCheck | undefined)[]>> = {
   session: byType(SESSION),
 };
 
-/** Whether a message of this type and length may come at all; asked before its body has. */
-export function isPossible(phase: Phase, type: number, length: number): boolean {
-  if (CHECKS[phase][type] === undefined || length < HEADER - 1) return false;
-  return length <= (type === TYPE_OF_REQUEST ? LONGEST_REQUEST : LONGEST_MESSAGE);
-}
+/**
+ * The longest that a message of each type may say it is, with the length itself but without its type; 0: it
+ * may not come.
+ */
+export const LONGEST: Readonly<Record<Phase, readonly number[]>> = {
+  login: CHECKS.login.map((check, type) => longestOf(check, type)),
+  session: CHECKS.session.map((check, type) => longestOf(check, type)),
+};
 
 /**
  * Whether the message between `at` and `end` is whole. pg's parser believes lengths and counts: it throws, or
@@ -90,10 +96,13 @@ export function unsupportedAuthentication(bytes: Buffer, at: number, end: number
   return UNSUPPORTED[bytes.readInt32BE(at + HEADER)];
 }
 
-const TYPE_OF_REQUEST = 0x52;
-
 function byType(checks: Readonly<Record<string, FormCheck | undefined>>): readonly (FormCheck | undefined)[] {
   return Array.from({ length: 256 }, (_, code) => checks[String.fromCharCode(code)]);
+}
+
+function longestOf(check: FormCheck | undefined, type: number): number {
+  if (check === undefined) return 0;
+  return type === TYPE_OF_REQUEST ? LONGEST_REQUEST : LONGEST_MESSAGE;
 }
 
 /** Where the text that begins at `at` has ended, its zero included; undefined: not before `end`. */

@@ -1,5 +1,5 @@
 import { InterfaceError } from '../../../errors/errors.js';
-import { HEADER, isPossible, isWellFormed, unsupportedAuthentication } from './message-form.js';
+import { HEADER, isWellFormed, LONGEST, unsupportedAuthentication } from './message-form.js';
 import type { Phase } from './message-form.js';
 
 /**
@@ -33,7 +33,7 @@ const BIND_COMPLETE = 0x32;
 const CLOSE_COMPLETE = 0x33;
 const NO_DATA = 0x6e;
 const PORTAL_SUSPENDED = 0x73;
-const READY_FOR_QUERY = 0x5a;
+export const READY_FOR_QUERY = 0x5a;
 
 /** What ReadyForQuery says of the session: I, T or E. */
 const IDLE = 0x49;
@@ -65,7 +65,14 @@ export class MessageReader {
   read(chunk: Buffer): void {
     if (this.#state === 'refused') return;
     try {
-      this.#read(chunk);
+      let at = this.#held === undefined ? 0 : this.#complete(chunk);
+      while (at + HEADER <= chunk.length) {
+        const end = at + this.#sizeAt(chunk, at);
+        if (end > chunk.length) break;
+        this.#take(chunk, at, end);
+        at = end;
+      }
+      if (at < chunk.length) this.#hold(chunk, at);
     } catch (cause) {
       // Of a chunk that was read in part, the rest can't be made sense of.
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -73,22 +80,11 @@ export class MessageReader {
     }
   }
 
-  #read(chunk: Buffer): void {
-    let at = this.#held === undefined ? 0 : this.#complete(chunk);
-    while (at + HEADER <= chunk.length) {
-      const end = at + this.#sizeAt(chunk, at);
-      if (end > chunk.length) break;
-      this.#take(chunk, at, end);
-      at = end;
-    }
-    if (at < chunk.length && this.#state !== 'refused') this.#hold(chunk, at);
-  }
-
   /** Infinite where there is no message: of what has no end, nothing is ever taken. */
   #sizeAt(bytes: Buffer, at: number): number {
     if (this.#state === 'refused') return Number.POSITIVE_INFINITY;
     const length = bytes.readUInt32BE(at + 1);
-    if (isPossible(this.#state, bytes[at] ?? 0, length)) return length + 1;
+    if (length >= HEADER - 1 && length <= (LONGEST[this.#state][bytes[at] ?? 0] ?? 0)) return length + 1;
     this.#refuseMessage(bytes, at);
     return Number.POSITIVE_INFINITY;
   }
@@ -111,7 +107,7 @@ export class MessageReader {
   #hold(chunk: Buffer, at: number): void {
     const length = chunk.length - at;
     const size = length < HEADER ? HEADER : this.#sizeAt(chunk, at);
-    if (this.#state === 'refused') return;
+    if (size === Number.POSITIVE_INFINITY) return;
     this.#held = Buffer.allocUnsafe(Math.min(size, Math.max(FIRST_CAPACITY, 2 * length)));
     this.#heldLength = chunk.copy(this.#held, 0, at);
   }

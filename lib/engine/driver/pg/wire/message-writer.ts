@@ -1,3 +1,5 @@
+import { HEADER } from './message-form.js';
+
 /** A value as Bind takes it: text, bytes in binary form, or NULL. */
 export type WireValue = string | Buffer | null;
 
@@ -26,8 +28,6 @@ export class MessageWriter {
   /** Where the first message that was not taken starts. */
   #start = 0;
   #at = 0;
-  /** Where the length of the current message stands. */
-  #length = 0;
 
   /** Everything written since the last call. */
   take(): Buffer {
@@ -55,23 +55,47 @@ export class MessageWriter {
   }
 
   parse(name: string, text: string): void {
-    this.#begin(CODE.parse);
-    this.#text(name);
-    this.#text(text);
-    this.#int16(0);
-    this.#end();
+    const start = this.#open(CODE.parse, roomOf(name) + roomOf(text) + 4);
+    const bytes = this.#slab;
+    let at = putText(bytes, start + HEADER, name);
+    bytes[at++] = 0;
+    at = putText(bytes, at, text);
+    bytes[at++] = 0;
+    this.#close(start, bytes.writeUInt16BE(0, at));
   }
 
   /** Strings are sent as text and bytes in binary form; every result column is asked for as text. */
   bind(portal: string, statement: string, values: readonly WireValue[]): void {
-    this.#begin(CODE.bind);
-    this.#text(portal);
-    this.#text(statement);
-    this.#formats(values);
-    this.#int16(values.length);
-    for (const value of values) this.#value(value);
-    this.#int16(0);
-    this.#end();
+    let room = roomOf(portal) + roomOf(statement) + 8;
+    let formats = 0;
+    for (const value of values) {
+      room += 6;
+      if (typeof value === 'string') room += roomOf(value);
+      else if (value !== null) {
+        room += value.length;
+        formats = values.length;
+      }
+    }
+    const start = this.#open(CODE.bind, room);
+    const bytes = this.#slab;
+    let at = putText(bytes, start + HEADER, portal);
+    bytes[at++] = 0;
+    at = putText(bytes, at, statement);
+    bytes[at++] = 0;
+    // No formats at all: all values are text.
+    at = bytes.writeUInt16BE(formats, at);
+    if (formats > 0)
+      for (const value of values)
+        at = bytes.writeUInt16BE(value === null || typeof value === 'string' ? 0 : 1, at);
+    at = bytes.writeUInt16BE(values.length, at);
+    for (const value of values) {
+      let end = at + 4;
+      if (typeof value === 'string') end = putText(bytes, end, value);
+      else if (value !== null) end += value.copy(bytes, end);
+      bytes.writeInt32BE(value === null ? -1 : end - at - 4, at);
+      at = end;
+    }
+    this.#close(start, bytes.writeUInt16BE(0, at));
   }
 
   describePortal(name: string): void {
@@ -92,94 +116,54 @@ export class MessageWriter {
 
   /** `rows`: at most so many; 0: all. */
   execute(portal: string, rows: number): void {
-    this.#begin(CODE.execute);
-    this.#text(portal);
-    this.#int32(rows);
-    this.#end();
+    const start = this.#open(CODE.execute, roomOf(portal) + 5);
+    const bytes = this.#slab;
+    const at = putText(bytes, start + HEADER, portal);
+    bytes[at] = 0;
+    this.#close(start, bytes.writeInt32BE(rows, at + 1));
   }
 
   sync(): void {
-    this.#begin(CODE.sync);
-    this.#end();
+    const start = this.#open(CODE.sync, 0);
+    this.#close(start, start + HEADER);
   }
 
   /** Asks for the answers to what was sent so far; the transaction goes on. */
   flush(): void {
-    this.#begin(CODE.flush);
-    this.#end();
+    const start = this.#open(CODE.flush, 0);
+    this.#close(start, start + HEADER);
   }
 
   query(text: string): void {
-    this.#begin(CODE.query);
-    this.#text(text);
-    this.#end();
+    const start = this.#open(CODE.query, roomOf(text) + 1);
+    const at = putText(this.#slab, start + HEADER, text);
+    this.#slab[at] = 0;
+    this.#close(start, at + 1);
   }
 
   #named(code: number, kind: number, name: string): void {
-    this.#begin(code);
-    this.#slab[this.#at++] = kind;
-    this.#text(name);
-    this.#end();
+    const start = this.#open(code, roomOf(name) + 2);
+    this.#slab[start + HEADER] = kind;
+    const at = putText(this.#slab, start + HEADER + 1, name);
+    this.#slab[at] = 0;
+    this.#close(start, at + 1);
   }
 
-  // No formats at all: all values are text.
-  #formats(values: readonly WireValue[]): void {
-    if (!values.some(isBytes)) return this.#int16(0);
-    this.#int16(values.length);
-    for (const value of values) this.#int16(isBytes(value) ? 1 : 0);
-  }
-
-  #value(value: WireValue): void {
-    if (value === null) return this.#int32(-1);
-    if (typeof value !== 'string') {
-      this.#int32(value.length);
-      this.#reserve(value.length);
-      this.#at += value.copy(this.#slab, this.#at);
-      return;
-    }
-    this.#int32(0);
-    // Relative: what is written may move to a larger slab.
-    const before = this.#at - this.#start;
-    this.#characters(value);
-    const start = this.#start + before;
-    this.#slab.writeInt32BE(this.#at - start, start - 4);
-  }
-
-  #text(text: string): void {
-    this.#characters(text);
-    this.#reserve(1);
-    this.#slab[this.#at++] = 0;
-  }
-
-  #characters(text: string): void {
-    this.#reserve(roomOf(text));
-    this.#at = putText(this.#slab, this.#at, text);
-  }
-
-  #int16(value: number): void {
-    this.#reserve(2);
-    this.#at = this.#slab.writeUInt16BE(value, this.#at);
-  }
-
-  #int32(value: number): void {
-    this.#reserve(4);
-    this.#at = this.#slab.writeInt32BE(value, this.#at);
-  }
-
-  #begin(code: number): void {
-    this.#reserve(6);
+  /** Begins a message whose body needs `room` bytes at most; gives where it starts. */
+  #open(code: number, room: number): number {
+    const size = HEADER + room;
+    if (this.#at + size > this.#slab.length) this.#grow(size);
     this.#slab[this.#at] = code;
-    this.#length = this.#at + 1 - this.#start;
-    this.#at += 5;
+    return this.#at;
   }
 
-  #end(): void {
-    const at = this.#start + this.#length;
-    this.#slab.writeInt32BE(this.#at - at, at);
+  /** The message that starts at `start` ends before `end`. */
+  #close(start: number, end: number): void {
+    this.#slab.writeInt32BE(end - start - 1, start + 1);
+    this.#at = end;
   }
 
-  #reserve(size: number): void {
-    if (this.#at + size <= this.#slab.length) return;
+  #grow(size: number): void {
     const written = this.#at - this.#start;
     const slab = Buffer.allocUnsafeSlow(Math.max(SLAB, 2 * (written + size)));
     this.#slab.copy(slab, 0, this.#start, this.#at);
@@ -187,10 +171,6 @@ export class MessageWriter {
     this.#start = 0;
     this.#at = written;
   }
-}
-
-function isBytes(value: WireValue): boolean {
-  return typeof value === 'object' && value !== null;
 }
 
 /** A longer text is measured in bytes; a shorter one is given the most that its characters may need. */

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Client } from 'pg';
+import type { ServerStatus } from '../../driver.js';
 import { runNextTurn } from '../../../util/clock.js';
-import { MessageReader } from './message-reader.js';
+import { HEADER } from './message-form.js';
+import { MessageReader, READY_FOR_QUERY } from './message-reader.js';
 import type { MessageTarget } from './message-reader.js';
 import { MessageWriter } from './message-writer.js';
 
@@ -17,6 +19,13 @@ interface TappedConnection extends EventEmitter {
   sync(): void;
 }
 
+/** The server's word for its state, by the byte of ReadyForQuery. */
+const STATUS: Readonly<Record<number, ServerStatus>> = {
+  0x49: 'idle',
+  0x54: 'open',
+  0x45: 'failed',
+};
+
 /**
  * The bytes of a pg Client, on both ways: batches are written as one piece, and the answers to them are read
  * without pg's parser, which makes a string of every field and an event of every row. All else goes through
@@ -24,6 +33,8 @@ interface TappedConnection extends EventEmitter {
  */
 export class PgWire {
   readonly writer = new MessageWriter();
+  readonly #client: Client;
+  readonly #onReady: (status: ServerStatus) => void;
   readonly #connection: TappedConnection;
   readonly #reader: MessageReader;
   /** What pg's own parser takes for the socket. */
@@ -33,14 +44,20 @@ export class PgWire {
 
   /**
    * Before the client connects: pg looks for its listeners then, and once more when the connection becomes a
-   * TLS one.
+   * TLS one. `onReady` is told of each ReadyForQuery before pg is.
    */
-  constructor(client: Client) {
+  constructor(client: Client, onReady: (status: ServerStatus) => void) {
+    this.#client = client;
+    this.#onReady = onReady;
     const connection = client.connection as unknown as TappedConnection;
     this.#connection = connection;
     this.#reader = new MessageReader({
-      pass: (message) => this.#relay.emit('data', message),
+      pass: (message) => {
+        if (message[0] === READY_FOR_QUERY) onReady(STATUS[message[HEADER] ?? 0] ?? 'failed');
+        this.#relay.emit('data', message);
+      },
       ready: (status) => {
+        onReady(STATUS[status] ?? 'failed');
         // As pg's parser would say it.
         connection.emit('readyForQuery', {
           name: 'readyForQuery',
@@ -64,18 +81,16 @@ export class PgWire {
   /** For a client that came connected: pg's parser listens to the socket already. */
   tap(): void {
     this.#reader.skipLogin();
+    const status = this.#client.getTransactionStatus() ?? 'I';
+    this.#onReady(STATUS[status.charCodeAt(0)] ?? 'failed');
     const { stream } = this.#connection;
     stream.removeAllListeners('data');
     this.#connection.attachListeners(stream);
   }
 
-  /** Gets the answers until the next ReadyForQuery. */
-  set target(target: MessageTarget) {
-    this.#reader.target = target;
-  }
-
-  /** Sends what the writer holds. */
-  send(): void {
+  /** Sends what the writer holds. The answers until the next ReadyForQuery are those of `target`. */
+  send(target?: MessageTarget): void {
+    if (target !== undefined) this.#reader.target = target;
     this.#state = 'clear';
     const bytes = this.writer.take();
     if (bytes.length === 0) return;

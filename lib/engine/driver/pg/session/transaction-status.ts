@@ -4,31 +4,31 @@ import type { ServerStatus } from '../../driver.js';
 const ROLLBACK_AND_CHAIN = /\b(?:ROLLBACK|ABORT)(?:\s+(?:WORK|TRANSACTION))?\s+AND\s+CHAIN\b/i;
 const COMMENTS = /\/\*[^]*?\*\/|--[^\n]*/g;
 
-/**
- * Counts the ends of a session's transactions by what the server answers: also those behind which another one
- * has begun before the session is ready again, so that its status looks as if nothing had happened.
- */
-export class TransactionEnds {
-  #count = 0;
+/** What the server says of a session's transaction, which is written here alone. */
+export class TransactionStatus {
+  /** As of the last ReadyForQuery. */
+  current: ServerStatus = 'idle';
+  /**
+   * How often one has ended: also where another one has begun before the session was ready again, so that the
+   * status looks as if nothing had happened.
+   */
+  ends = 0;
   /** A ROLLBACK was answered since the session was last ready: before a BEGIN, it is no ROLLBACK TO. */
   #hasRolledBack = false;
-
-  get count(): number {
-    return this.#count;
-  }
 
   /** A command has succeeded; `text` is what it was sent with. */
   noteTag(tag: string, text: string | undefined): void {
     const isRollback = tag === 'ROLLBACK';
     const isSecond = this.#hasRolledBack && (tag === 'BEGIN' || tag === 'START TRANSACTION');
-    if (tag === 'COMMIT' || isSecond || (isRollback && chains(text ?? ''))) this.#count += 1;
+    if (tag === 'COMMIT' || isSecond || (isRollback && chains(text ?? ''))) this.ends += 1;
     if (isRollback) this.#hasRolledBack = true;
   }
 
   /** ReadyForQuery. */
   ready(status: ServerStatus): void {
+    this.current = status;
     this.#hasRolledBack = false;
-    if (status === 'idle') this.#count += 1;
+    if (status === 'idle') this.ends += 1;
   }
 }
 
