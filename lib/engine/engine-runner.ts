@@ -20,6 +20,7 @@ import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import type { StreamSource } from './result/stream-source.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
+import { isWrite } from './transaction/command-tag.js';
 import { settingsControl } from './transaction/isolation.js';
 import type { EngineLogger } from './util/logger.js';
 import type { Watchdog } from './util/watchdog.js';
@@ -140,6 +141,11 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   send(invocation: Invocation): Promise<CommandResult> {
     const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.send(invocation);
+    const sent = this.#sendAlone(invocation);
+    return this.#shared.ambient.neighbors.length === 0 ? sent : this.#tellNeighbors(sent);
+  }
+
+  #sendAlone(invocation: Invocation): Promise<CommandResult> {
     invocation.expectNoControl();
     const { settings, isolationLevel: level, readOnly, deferrable } = this.options;
     const isInBegin = readOnly !== undefined || deferrable !== undefined;
@@ -152,6 +158,13 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
     const { multiplexer } = this.#shared;
     return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
+  }
+
+  async #tellNeighbors(sent: Promise<CommandResult>): Promise<CommandResult> {
+    const result = await sent;
+    const { neighbors, databaseName } = this.#shared.ambient;
+    if (isWrite(result)) for (const neighbor of neighbors) neighbor.noteForeignWrite(databaseName);
+    return result;
   }
 
   async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {

@@ -445,6 +445,22 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return this.#ambient.openScope(options);
   }
 
+  /**
+   * The engine of the transaction or scope around the caller. `executionOptions()` may have made it of this
+   * one: options such as a tenant's settings must hold in all that is begun inside. @internal
+   */
+  get engineAround(): AsyncEngine {
+    const around = this.#shared.ambient.current?.engine;
+    return around instanceof AsyncEngine ? around : this;
+  }
+
+  /** Another database of the application: its transactions do not undo what this one stores. @internal */
+  addNeighbor(name: string, neighbor: AsyncEngine): void {
+    const { ambient } = this.#shared;
+    ambient.databaseName = name;
+    ambient.neighbors = [...ambient.neighbors, neighbor.#shared.ambient];
+  }
+
   /** @internal */
   warnOnce(label: string, message: string): void {
     this.#ambient.warnOnce(label, message);

@@ -3,7 +3,7 @@ import type { AsyncEngine } from '../engine/index.js';
 
 /** One database of the application and what ends with it. */
 export class Database {
-  readonly #engine: AsyncEngine;
+  readonly engine: AsyncEngine;
   readonly #shutdownTimeout: number;
   readonly #stopServer: () => Promise<void>;
   readonly #closing = new AbortController();
@@ -13,7 +13,7 @@ export class Database {
 
   /** `stopServer` is the embedded server's, where there is one. */
   constructor(engine: AsyncEngine, shutdownTimeout: number, stopServer: () => Promise<void>) {
-    this.#engine = engine;
+    this.engine = engine;
     this.#shutdownTimeout = shutdownTimeout;
     this.#stopServer = stopServer;
   }
@@ -42,8 +42,8 @@ export class Database {
     this.#closing.abort();
     const left = Math.max(0, (this.#deadline ?? 0) - performance.now());
     this.#end ??= this.#runSteps([
-      () => this.#engine.drain(left),
-      () => this.#engine.aclose(),
+      () => this.engine.drain(left),
+      () => this.engine.aclose(),
       () => this.#stopServer(),
     ]);
     return this.#end;
@@ -61,7 +61,7 @@ export class Database {
       try {
         await step();
       } catch (error) {
-        this.#engine.logger.error(`a step of the shutdown failed: ${String(error)}`);
+        this.engine.logger.error(`a step of the shutdown failed: ${String(error)}`);
       }
     }
   }
@@ -83,6 +83,10 @@ export class Databases {
   }
 
   add(name: string, database: Database): void {
+    for (const [otherName, other] of this.#byName) {
+      other?.engine.addNeighbor(otherName, database.engine);
+      if (other !== undefined) database.engine.addNeighbor(name, other.engine);
+    }
     this.#byName.set(name, database);
     // The start has failed while this one was made.
     if (this.#state === 'failed') void database.abort();

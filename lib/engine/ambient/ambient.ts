@@ -4,7 +4,7 @@ import type { AsyncTransaction } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { NoActiveScopeError } from '../errors/errors.js';
 import type { AmbientContext } from './async-context.js';
-import { printable, reportError } from '../util/logger.js';
+import { reportError } from '../util/logger.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
@@ -19,9 +19,6 @@ import type { TransactionHook } from '../transaction/hooks.js';
 
 // This library's own frames, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 4;
-
-// A label may be made of what a user sends.
-const MAX_WARNINGS = 1_000;
 
 /** What the ambient half of an engine is made of. */
 export interface AmbientParts {
@@ -40,7 +37,6 @@ export interface AmbientParts {
  */
 export class Ambient {
   readonly #parts: AmbientParts;
-  readonly #warned = new Set<string>();
 
   constructor(parts: AmbientParts) {
     this.#parts = parts;
@@ -157,9 +153,7 @@ export class Ambient {
 
   /** Warns of a mistake in the code named by `label`, the first time that it is met. */
   warnOnce(label: string, message: string): void {
-    if (this.#warned.has(label) || this.#warned.size >= MAX_WARNINGS) return;
-    this.#warned.add(label);
-    this.#parts.host.logger.warn(printable(`${label}: ${message}`));
+    this.#parts.context.warnings.once(this.#parts.host.logger, label, message);
   }
 
   /** Runs `work` outside of every scope and transaction. */

@@ -4,6 +4,7 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import type { Scope, ScopeContext } from './scope.js';
+import { Warnings } from '../util/warnings.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
 /** What the code around a call has opened; never changed, only replaced by a frame inside it. */
@@ -43,6 +44,11 @@ export class ContextFrame {
   /** The transaction that this frame opened or joined. */
   get transaction(): AsyncTransaction | undefined {
     return this.#transaction === 'none' ? undefined : this.#transaction;
+  }
+
+  /** The engine of the innermost transaction or scope. */
+  get engine(): object | undefined {
+    return this.transaction?.connection.engine ?? this.scope?.engine ?? this.parent?.engine;
   }
 
   /** The scope, where something can still be opened in it. */
@@ -97,9 +103,18 @@ export class ContextFrame {
   }
 }
 
-/** The async context of one engine. No other engine, application or tenant sees it. */
+/**
+ * The async context of one engine. No other application or tenant sees it, and other engines only those that
+ * {@link AmbientContext.neighbors} names.
+ */
 export class AmbientContext implements ScopeContext {
   readonly #storage = new AsyncLocalStorage<ContextFrame>();
+  readonly warnings = new Warnings();
+  readonly #foreignWriters = new WeakMap<AsyncTransaction, string>();
+  /** The other databases of the application: they are told of rows that this one's engine has stored. */
+  neighbors: readonly AmbientContext[] = [];
+  /** Of this database, in what is told to neighbors. */
+  databaseName = '';
 
   get current(): ContextFrame | undefined {
     return this.#storage.getStore();
@@ -124,6 +139,18 @@ export class AmbientContext implements ScopeContext {
     } finally {
       frame.close();
     }
+  }
+
+  /** `database` has stored rows by itself, which a transaction around the caller here does not undo. */
+  noteForeignWrite(database: string): void {
+    let transaction = this.current?.activeOrNone;
+    while (transaction?.parent !== undefined) transaction = transaction.parent;
+    if (transaction?.isUntouched === true) this.#foreignWriters.set(transaction, database);
+  }
+
+  /** The database that has stored rows by itself in `transaction`, before the first statement of that. */
+  foreignWriterIn(transaction: AsyncTransaction): string | undefined {
+    return this.#foreignWriters.get(transaction);
   }
 
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {

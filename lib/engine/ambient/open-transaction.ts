@@ -40,6 +40,7 @@ type Part = 'own' | 'joined' | 'none';
  */
 export class OpenTransaction {
   readonly options: TransactionalOptions;
+  readonly #source: ConnectionHost<AsyncConnection>;
   readonly #ambient: AmbientContext;
   readonly #frame: ContextFrame;
   readonly #lease: Lease | undefined;
@@ -51,6 +52,7 @@ export class OpenTransaction {
     ambient: AmbientContext,
     options: TransactionalOptions,
   ) {
+    this.#source = source;
     this.#ambient = ambient;
     this.options = options;
     const parent = ambient.current;
@@ -115,6 +117,7 @@ export class OpenTransaction {
   async commit(): Promise<void> {
     const { transaction } = this;
     if (!this.isOwn || transaction === undefined) return this.#frame.close();
+    this.#warnOfForeignWriter(transaction);
     if (this.#commitAtOnce()) return await this.#lease?.release();
     try {
       if (!transaction.hooks.isEmpty) await this.run(() => transaction.prepareCommit());
@@ -131,9 +134,22 @@ export class OpenTransaction {
 
   /** Ends a transaction in which nothing was sent; false where there is more to do. */
   #commitAtOnce(): boolean {
-    if (!this.isOwn || this.#frame.transaction?.commitUntouched() !== true) return false;
+    const { transaction } = this;
+    if (!this.isOwn || transaction?.commitUntouched() !== true) return false;
     this.#frame.close();
+    this.#warnOfForeignWriter(transaction, true);
     return true;
+  }
+
+  #warnOfForeignWriter(transaction: AsyncTransaction, wasUntouched = transaction.isUntouched): void {
+    const foreignWriter = this.#ambient.foreignWriterIn(transaction);
+    if (foreignWriter === undefined || !wasUntouched) return;
+    this.#ambient.warnings.once(
+      this.#source.logger,
+      transaction.origin,
+      `the transaction ran no statement in its database '${this.#ambient.databaseName}', and the database ` +
+        `'${foreignWriter}' has stored rows inside it that it can't undo. Begin it on the engine of '${foreignWriter}'.`,
+    );
   }
 
   /**
@@ -151,6 +167,7 @@ export class OpenTransaction {
     const { transaction } = this;
     if (transaction === undefined) return;
     if (!this.isOwn) return transaction.markRollbackOnly(cause);
+    this.#warnOfForeignWriter(transaction);
     try {
       await transaction.rollbackQuietly();
     } finally {

@@ -117,6 +117,11 @@ export class Scope {
     return String(this.#label);
   }
 
+  /** The engine that opened it. */
+  get engine(): object {
+    return this.#source.engine;
+  }
+
   /** The option `owner`. */
   get owner(): object | undefined {
     return this.#options.owner;

@@ -29,7 +29,7 @@ export function engineProperties(instance: object): readonly symbol[] {
 export function engineOf(self: object, choice: EngineChoice | undefined, label: string): AsyncEngine {
   if (typeof choice === 'function') return foundBy(choice, self, label);
   const engine = Reflect.get(self, propertyOf(choice)) as AsyncEngine | undefined;
-  if (engine !== undefined) return engine;
+  if (engine !== undefined) return choice === undefined ? engine.engineAround : engine;
   const options = choice === undefined ? '' : `{ name: '${choice}' }`;
   throw new NoActiveScopeError(
     `${label} needs a transaction and there is no engine for it. ` +
