@@ -198,6 +198,8 @@ export interface ConnectAttempt {
 /** Opens sessions on one database. */
 export interface Driver {
   readonly facts: DriverFacts;
+  /** Why the caller must not wait for a session; absent where every caller may. */
+  refusal?(): Error | undefined;
   /** Opens one session. Rejects with an error of our tree. */
   connect(attempt?: ConnectAttempt): Promise<DriverConnection>;
   /**

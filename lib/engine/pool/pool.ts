@@ -364,7 +364,8 @@ export abstract class Pool implements AsyncDisposable {
 
   /** Why a checkout is refused before anything is tried. */
   protected refusal(signal: AbortSignal | undefined): { readonly reason: unknown } | undefined {
-    if (this.isDisposed) return { reason: this.disposedError() };
+    const reason = this.isDisposed ? this.disposedError() : this.driver.refusal?.();
+    if (reason !== undefined) return { reason };
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
   }
 

@@ -41,6 +41,17 @@ const ROOMS: readonly Room[] = [
   },
   { folder: 'lib/rx/', doors: [ENGINE_DOOR, ...OPTION_TABLES], allowsPackage: (name) => name === 'rxjs' },
   {
+    folder: 'lib/pg/',
+    doors: [
+      ENGINE_DOOR,
+      ...OPTION_TABLES,
+      'lib/engine/statement/split-script.ts',
+      'lib/engine/statement/transaction-command.ts',
+      'lib/engine/util/call-site.ts',
+    ],
+    allowsPackage: isDriverPackage,
+  },
+  {
     // Starts a server beside the application, and takes nothing of the engine but errors and rules of options.
     folder: 'lib/embedded/',
     doors: ['lib/engine/errors/errors.ts', ...OPTION_TABLES],

@@ -1,8 +1,10 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import {
   ArgumentError,
   ConnectError,
   DBAPIError,
+  IllegalStateError,
   InterfaceError,
   OperationalError,
 } from '../../../errors/errors.js';
@@ -54,6 +56,8 @@ export class PgDriver implements Driver {
   readonly #target: SessionTarget;
   readonly #login: LoginRules;
   readonly #silent: SilentHosts;
+  /** What runs now in the creator: `open` until that has given its client. */
+  readonly #creation = new AsyncLocalStorage<{ state: 'open' | 'ended' }>();
 
   /** @throws ArgumentError for what the URL or the environment says wrongly: no attempt could mend it. */
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
@@ -79,6 +83,14 @@ export class PgDriver implements Driver {
     this.#login = new LoginRules(parameters);
     this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);
     if (options.asyncCreator !== undefined) expectOneSource('asyncCreator', options.startupSettings);
+  }
+
+  refusal(): Error | undefined {
+    if (this.#creation.getStore()?.state !== 'open') return undefined;
+    return new IllegalStateError(
+      'asyncCreator waits for a connection of the pool that it is to fill. Return new pg.Client(…) after you have awaited ' +
+        'its connect().',
+    );
   }
 
   async connect({ connectArgs, client }: ConnectAttempt = {}): Promise<DriverConnection> {
@@ -170,11 +182,14 @@ export class PgDriver implements Driver {
   async #create(): Promise<pg.Client | undefined> {
     const { asyncCreator } = this.#options;
     if (asyncCreator === undefined) return undefined;
+    const creation: { state: 'open' | 'ended' } = { state: 'open' };
     let client: unknown;
     try {
-      client = await asyncCreator();
+      client = await this.#creation.run(creation, asyncCreator);
     } catch (error) {
       throw creatorError(error);
+    } finally {
+      creation.state = 'ended';
     }
     return expectClient(client, 'asyncCreator');
   }

@@ -39,6 +39,8 @@ export interface PgBatchParts {
   /** True: more than one statement has BEGIN and COMMIT around it, in its flight. */
   readonly isAtomic: boolean;
   readonly closePortals: readonly string[];
+  /** Asked when it is its turn: why it must not be sent. */
+  readonly refusal?: (() => Error | undefined) | undefined;
 }
 
 /** Who hears of a batch. */

@@ -47,6 +47,7 @@ interface Flight {
   readonly closePortals?: readonly string[];
   readonly options?: CommandOptions | undefined;
   readonly isAtomic?: boolean;
+  readonly refusal?: PgBatchParts['refusal'];
 }
 
 /** A pg Client with a queue of its own; pg's is never used. */
@@ -78,6 +79,9 @@ export class PgConnection implements DriverConnection {
       context.prepared.settings.report(message.parameterName, message.parameterValue);
       context.changes.noteParameter(message.parameterName, message.parameterValue);
     });
+    // What was given to the client itself has names of its own.
+    context.prepared.onVanish = () =>
+      Object.assign(client.connection, { parsedStatements: {}, submittedNamedStatements: {} });
     if (traits.isConnected === true) wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
@@ -167,14 +171,28 @@ export class PgConnection implements DriverConnection {
     return this.status === 'idle' && control[0]?.text.startsWith('BEGIN') !== true;
   }
 
-  // A Query message can't share a Sync with others: what must be in front of it is sent and confirmed before.
+  /**
+   * Sends `control` as a flight of its own, for what can't share a Sync with it and is queued in this turn, so
+   * that nothing comes between. Gives what says then why it must not be sent.
+   */
+  #sendBefore(
+    control: readonly Control[],
+    options: CommandOptions | undefined,
+  ): (() => Error | undefined) | undefined {
+    if (control.length === 0) return undefined;
+    let refusal: Error | undefined;
+    const failed = (failure: Error): void => void (refusal = failure);
+    this.#run({ control, commands: [], options }, () => undefined, failed).catch(() => undefined);
+    return () => refusal;
+  }
+
   async #runScript(
     control: readonly Control[],
     script: Command,
     options: CommandOptions | undefined,
   ): Promise<CommandResult[]> {
-    if (control.length > 0) await this.#run({ control, commands: [], options }, () => undefined);
-    return await this.#run({ control: [], commands: [script], options }, (results) => [...results]);
+    const refusal = this.#sendBefore(control, options);
+    return await this.#run({ control: [], commands: [script], options, refusal }, (results) => [...results]);
   }
 
   uniqueName(prefix: string): string {
@@ -207,9 +225,13 @@ export class PgConnection implements DriverConnection {
     use: (client: unknown) => void,
     options?: CommandOptions,
   ): Promise<CommandResult> {
-    if (control.length > 0) await this.#run({ control, commands: [], options }, () => undefined);
     if (!this.isOpen) throw this.#queue.refusal();
-    return await this.#queue.lend(use, options);
+    const refusal = this.#sendBefore(control, options);
+    return await this.#queue.lend((client) => {
+      const reason = refusal?.();
+      if (reason !== undefined) throw reason;
+      use(client);
+    }, options);
   }
 
   async cancel(): Promise<void> {
@@ -231,17 +253,24 @@ export class PgConnection implements DriverConnection {
   }
 
   /** `answer` makes of the results of the commands what the caller gets. */
-  #run<T>(flight: Flight, answer: (results: readonly StepResult[]) => T): Promise<T> {
+  #run<T>(
+    flight: Flight,
+    answer: (results: readonly StepResult[]) => T,
+    failed?: (failure: Error) => void,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
-      const { control, commands, many, closePortals = [], isAtomic = false, options } = flight;
+      const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
       const encoding = this.#reported.get('client_encoding') ?? 'UTF8';
       if (encoding !== 'UTF8' && encoding !== 'SQL_ASCII') expectUtf8(encoding, flight);
       const { serializeJson } = this.#context;
       const steps = control.map((one) => toStep(one, serializeJson, true));
       for (const command of commands) steps.push(toStep(command, serializeJson));
-      this.#queue.run({ steps, many, isAtomic, closePortals }, options, (failure, batch, before) => {
-        if (failure !== undefined) return reject(failure);
+      this.#queue.run({ steps, many, isAtomic, closePortals, refusal }, options, (failure, batch, before) => {
+        if (failure !== undefined) {
+          failed?.(failure);
+          return reject(failure);
+        }
         const around = batch.isWrapped ? 1 : 0;
         const results = before.length === 0 ? batch.results : [...before, ...batch.results];
         resolve(answer(results.slice(control.length + around, results.length - around)));

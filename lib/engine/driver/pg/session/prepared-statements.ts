@@ -82,6 +82,8 @@ export class PreparedStatement {
  */
 export class PreparedStatements {
   readonly settings = new ParseSettings();
+  /** Called when the server has dropped every name. */
+  onVanish: (() => void) | undefined;
   readonly #registry: StatementRegistry;
   readonly #named: LruCache<string, PreparedStatement>;
   /** Without a name, kept for the types of their values. */
@@ -209,6 +211,7 @@ export class PreparedStatements {
 
   /** The server has dropped every name. */
   #vanish(): void {
+    this.onVanish?.();
     this.#named.clear();
     this.#asked.clear();
     this.evicted.length = 0;

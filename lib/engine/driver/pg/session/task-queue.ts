@@ -159,7 +159,9 @@ export class TaskQueue implements BatchListener {
     if (task.repetitions === 0 && task.before.length === 0) task.startedIn = current;
     if (current === 'idle') this.#isReadOnly = false;
     // Control is in front.
-    const { steps } = task.parts;
+    const { steps, refusal } = task.parts;
+    const reason = refusal?.();
+    if (reason !== undefined) return reason;
     if (steps[0]?.isControl === true && steps.some(isReadOnlyControl)) this.#isReadOnly = true;
     const { writer } = this.#wire;
     const { mark } = writer;

@@ -1,0 +1,32 @@
+import type { Pool } from 'pg';
+import { ArgumentError } from '../engine/index.js';
+import type { AsyncEngine } from '../engine/index.js';
+import { EnginePool } from './engine-pool.js';
+
+/**
+ * A `pg.Pool` over the connections of `engine`, for tools that take one. Inside a transaction of the engine,
+ * ambient or by `@Transactional`, its clients work in that transaction: BEGIN is a savepoint, COMMIT its release,
+ * ROLLBACK goes back to it, SAVEPOINT nests. Outside, a client has a connection of the engine's pool to itself.
+ *
+ * Clients are those of `pg`: values, errors, cursors, COPY streams and notifications are as `pg` has them. A client
+ * that is released with an open transaction is rolled back, with a warning that names the place of its `connect()`.
+ * `end()` ends this object alone, at once; the connections are the engine's.
+ *
+ * @throws ArgumentError for what is not an engine.
+ *
+ * @example
+ * ```ts
+ * const db = drizzle(asPool(engine));
+ * await engine.transaction(async () => {
+ *   await db.insert(orders).values({ customer: 'Ada' });
+ *   await engine.execute(sql`UPDATE stock SET n = n - 1`); // both are stored, or none
+ * });
+ * ```
+ */
+export function asPool(engine: AsyncEngine): Pool {
+  if (typeof (engine as Partial<AsyncEngine> | undefined)?.rawConnection === 'function')
+    return new EnginePool(engine);
+  throw new ArgumentError(
+    'asPool() takes an AsyncEngine. In a Nest application: asPool(app.get(getEngineToken())).',
+  );
+}

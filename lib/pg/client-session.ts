@@ -1,0 +1,35 @@
+import type { Client } from 'pg';
+import type { TransactionCommand } from '../engine/index.js';
+
+/** A statement of transaction control. */
+export interface ControlStatement {
+  readonly command: TransactionCommand;
+  /** Without what stands beside it in a script. */
+  readonly text: string;
+}
+
+/** Where the statements of a lent client run. */
+export interface ClientSession {
+  readonly client: Client;
+  /** True: the transaction around it is not the client's, so that BEGIN and COMMIT are not for the server. */
+  readonly isPart: boolean;
+  /** As `pg` says it: `I`, `T` or `E`. */
+  readonly transactionStatus: 'I' | 'T' | 'E';
+  /** Hands the client to `use` when it is its turn. */
+  lend(use: (client: Client) => void): Promise<unknown>;
+  /** Does what `statement` stands for; gives the command tag and, where `pg` would warn, a notice. */
+  control(statement: ControlStatement): Promise<ControlAnswer>;
+  /** Gives it back; `failure`: it is not to be used again. What is open in it is rolled back. */
+  end(failure: unknown): Promise<void>;
+}
+
+/** What the server would say. */
+export interface ControlAnswer {
+  readonly tag: string;
+  readonly notice?: ControlNotice;
+}
+
+export interface ControlNotice {
+  readonly code: string;
+  readonly message: string;
+}
