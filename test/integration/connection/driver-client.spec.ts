@@ -9,6 +9,7 @@ import {
   InternalError,
   NotStartedError,
   ResourceClosedError,
+  text,
   UniqueViolationError,
 } from 'nest-async-engine/engine';
 import type { DriverCallback, DriverClient, DriverQuery, EngineLogger } from 'nest-async-engine/engine';
@@ -293,6 +294,25 @@ describe('connection.run', () => {
           /* ROLLBACK; /* nested; */ ; */ SELECT pg_temp.a() + pg_temp.b() AS "c;", E'\\';' AS d`),
       );
       expect(results).toMatchObject([{}, {}, { rows: [{ 'c;': 3, d: "';" }] }]);
+    });
+
+    it('that carries a RELEASE stays outside of the savepoint that is called after it', async () => {
+      const engine = items.engine();
+      const undone = async (): Promise<void> => {
+        await engine.execute(insert('zero'));
+        throw new RangeError('mine');
+      };
+      await engine.transaction(async () => {
+        const connection = engine.currentConnection();
+        for (let round = 0; round < 20; round += 1) {
+          await engine.transaction(() => engine.execute(text('SELECT 1')));
+          const script = `SELECT 1; INSERT INTO item (name) VALUES ('n${round}')`;
+          const running = connection.run((client) => client.query(script));
+          for (let turn = 0; turn < round; turn += 1) await Promise.resolve();
+          await Promise.all([running, failureOf(engine.transaction(undone))]);
+        }
+      });
+      expect(await items.names()).toHaveLength(20);
     });
 
     it('fails with the error of its statement, and the connection goes on', async () => {
