@@ -12,8 +12,8 @@ const EVENTS = ['notice', 'notification', 'error', 'end', 'drain'] as const;
 export type ReleaseListener = (lent: LentClient, failure: unknown) => void;
 
 /**
- * A client of `pg` on loan. What its borrower holds has the client for its prototype, and listeners and an end of
- * its own: after the release nothing of it reaches the session.
+ * A client of `pg` on loan. What its borrower holds has the client for its prototype, and listeners and an
+ * end of its own: after the release nothing of it reaches the session.
  */
 export class LentClient {
   readonly session: ClientSession;

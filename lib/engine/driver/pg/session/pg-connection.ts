@@ -172,8 +172,8 @@ export class PgConnection implements DriverConnection {
   }
 
   /**
-   * Sends `control` as a flight of its own, for what can't share a Sync with it and is queued in this turn, so
-   * that nothing comes between. Gives what says then why it must not be sent.
+   * Sends `control` as a flight of its own, for what can't share a Sync with it and is queued in this turn,
+   * so that nothing comes between. Gives what says then why it must not be sent.
    */
   #sendBefore(
     control: readonly Control[],
