@@ -35,13 +35,19 @@ const LOCAL_SET = /^\s*SET\s+(?:LOCAL|TRANSACTION|CONSTRAINTS)\b/i;
 /** A cursor that outlives its transaction. */
 const HELD_CURSOR = /\bWITH\s+HOLD\b/i;
 const WORTH_A_LOOK =
-  /set_config|pg_(?:try_)?advisory_lock|\btemp(?:orary)?\b|\bpg_temp\b|\bpg_settings\b|\bDO\b/i;
+  /\bset_|tenant|session|pg_(?:try_)?advisory_lock|\btemp(?:orary)?\b|\bpg_temp\b|\bpg_settings\b|\bDO\b/i;
+/** A call of a function of the database's own whose name says that it sets something. */
+const SETTER =
+  /\b(?:select|call)\s+(?:[\w"]+\s*\.\s*)?"?(?!set_(?:config|bit|byte|masklen)\b)(?:set_\w+|\w*(?:tenant|session)\w*)"?\s*\(/i;
 const SET_CONFIG = /\bset_config"?\s*\(/gi;
 /** A view that takes updates. */
 const SETTINGS_UPDATE = /\bupdate\s+(?:pg_catalog\s*\.\s*)?pg_settings\b/i;
 /** Its commands have no tags of their own. `ON CONFLICT DO` is none. */
 const BLOCK = /\bDO\s+(?:LANGUAGE\s+\w+\s+)?[$']/i;
 const LOCAL_CONFIG = /,\s*true\s*\)/gi;
+
+/** What a statement can leave behind under any tag, by a function that it calls. */
+const BY_FUNCTIONS: readonly SessionChange[] = ['settings', 'channels', 'cursors', 'temporary', 'locks'];
 
 /** Reported parameters that change without the borrower, or that no RESET brings back. */
 const NOT_OF_THE_BORROWER: ReadonlySet<string> = new Set([
@@ -61,7 +67,7 @@ export function changesOf(text: string): readonly SessionChange[] {
   const calls = text.match(SET_CONFIG)?.length ?? 0;
   const isBlock = BLOCK.test(text);
   const isSet = SETTINGS_UPDATE.test(text) || (isBlock && /\b(?:SET|EXECUTE)\b/i.test(text));
-  if (isSet || calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
+  if (isSet || SETTER.test(text) || calls > (text.match(LOCAL_CONFIG)?.length ?? 0)) changes.push('settings');
   if (isBlock && /\b(?:LISTEN|EXECUTE)\b/i.test(text)) changes.push('channels');
   if (/pg_(?:try_)?advisory_lock/i.test(text)) changes.push('locks');
   if (/\btemp(?:orary)?\b|\bpg_temp\b/i.test(text) && /\b(?:create|into)\b/i.test(text))
@@ -72,7 +78,8 @@ export function changesOf(text: string): readonly SessionChange[] {
 /**
  * What a session was seen to change since it was opened or restored. Seen are command tags, reported
  * parameters, and `set_config`, `pg_advisory_lock` and temporary tables in a text; what a function does
- * inside is not.
+ * inside is not, unless its name says that it sets something. A borrower that used the driver's client itself
+ * may have changed anything.
  */
 export class SessionChanges {
   /** The engine's own settings, which are applied again behind RESET ALL. */
@@ -82,6 +89,7 @@ export class SessionChanges {
   readonly #reported = new Map<string, string>();
   readonly #present = new Map<string, string>();
   readonly #differing = new Set<string>();
+  #isClientUsed = false;
   /** `prepared`: it was changed before it was first lent, so that RESET would undo that, too. */
   #origin: 'opening' | 'plain' | 'prepared';
 
@@ -92,7 +100,16 @@ export class SessionChanges {
   }
 
   get isEmpty(): boolean {
+    return !this.#isClientUsed && this.#hasSeenNothing;
+  }
+
+  get #hasSeenNothing(): boolean {
     return this.#seen.size === 0 && this.#differing.size === 0;
+  }
+
+  /** The borrower sends statements of its own to the driver's client. */
+  noteClientUse(): void {
+    this.#isClientUsed = true;
   }
 
   add(changes: readonly SessionChange[]): void {
@@ -121,15 +138,15 @@ export class SessionChanges {
    * example, belongs to it.
    */
   settle(): void {
-    if (this.#origin === 'opening') this.#origin = this.isEmpty ? 'plain' : 'prepared';
+    if (this.#origin === 'opening') this.#origin = this.#hasSeenNothing ? 'plain' : 'prepared';
     this.clear();
   }
 
   /** What undoes the changes; undefined where only a new session is like this one was. */
   undo(): readonly UndoStatement[] | undefined {
     if (this.#origin === 'prepared') return undefined;
-    const kinds: Iterable<SessionChange> =
-      this.#differing.size > 0 ? new Set([...this.#seen, 'settings' as const]) : this.#seen;
+    const kinds = new Set(this.#isClientUsed ? [...this.#seen, ...BY_FUNCTIONS] : this.#seen);
+    if (this.#differing.size > 0) kinds.add('settings');
     const texts = [...kinds].flatMap((change) => UNDO[change]);
     const undone = texts.map((text): UndoStatement => ({ text, prepare: false }));
     const settings = texts.includes('RESET ALL') ? settingsCommand(this.#settings) : undefined;
@@ -139,6 +156,7 @@ export class SessionChanges {
   /** The session is as it was. */
   clear(): void {
     this.#seen.clear();
+    this.#isClientUsed = false;
     this.#differing.clear();
     for (const [name, value] of this.#present) this.#reported.set(name, value);
   }

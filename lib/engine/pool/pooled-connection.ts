@@ -45,7 +45,10 @@ export class PooledConnection implements AsyncDisposable {
 
   /** The driver's own object: the `pg` Client, or the PGlite instance. */
   get driverConnection(): unknown {
-    return this.session.driverConnection;
+    const { driverConnection, client, changes } = this.session;
+    // What runs on PGlite itself is not seen by its client.
+    if (driverConnection !== client) changes?.noteClientUse();
+    return driverConnection;
   }
 
   /** The session that the engine speaks to. */

@@ -131,9 +131,6 @@ describe.each([
 ])('what is left behind by %s', (way, run) => {
   it.each(leftovers)('%s is undone, and the session is kept', async (what, leave, question) => {
     if (what === 'DISCARD ALL' && (way.includes('transaction') || way.includes('Async'))) return;
-    // pg's own client does not tell its statements, but for their tags and the parameters they change.
-    const isUnseen = /set_config|pg_settings|temp|advisory|DO /i.test(leave);
-    if (way.includes('client') && isUnseen) return;
     const engine = engineWith({ applicationName: 'orders', logger: silent });
     const before = await engine.execDriverSql(question).scalar();
     const process = await processOf(engine);
@@ -143,8 +140,70 @@ describe.each([
   });
 });
 
-it('an upsert is no DO block: its session is clean', () => {
-  expect(changesOf('INSERT INTO t VALUES ($1) ON CONFLICT (id) DO UPDATE SET v = $1')).toEqual([]);
+it.each([
+  'INSERT INTO t VALUES ($1) ON CONFLICT (id) DO UPDATE SET v = $1',
+  "SELECT set_config('app.tenant', $1, true)",
+  "SELECT set_bit('101'::bit(3), 1, 1)",
+  'SELECT session_user, tenant FROM sessions (id)',
+  'UPDATE tenants SET session_id = $1',
+])('leaves nothing behind: %s', (statement) => {
+  expect(changesOf(statement)).toEqual([]);
+});
+
+const inFunctions: readonly (readonly [string, string, string])[] = [
+  ['a setting', "PERFORM set_config('work_mem', '123456', false)", 'SHOW work_mem'],
+  ['a role', "EXECUTE 'SET ROLE reset_reader'", 'SELECT current_user::text'],
+  ['a temporary table', 'CREATE TEMP TABLE mine (a int)', "SELECT to_regclass('pg_temp.mine')::text"],
+  ['LISTEN', 'LISTEN news', 'SELECT count(*)::int FROM pg_listening_channels()'],
+  [
+    'a lock',
+    'PERFORM pg_advisory_lock(7)',
+    "SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+  ],
+];
+
+it.each([['SELECT set_tenant($1)'], ['select public."set_tenant"($1)'], ['CALL use_tenant($1)']])(
+  'a setting that a function sets for the session is undone: %s',
+  async (call) => {
+    await database.query(
+      `CREATE OR REPLACE FUNCTION set_tenant(name text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('app.tenant', name, false) $$;
+     CREATE OR REPLACE PROCEDURE use_tenant(name text) LANGUAGE sql AS $$ SELECT set_tenant(name) $$`,
+    );
+    const engine = engineWith();
+    await engine.execDriverSql(call, ['red']);
+    expect(await engine.scalar(text("SELECT nullif(current_setting('app.tenant', true), '')"))).toBeNull();
+  },
+);
+
+describe("what a function has left behind that the driver's client called", () => {
+  it.each(inFunctions)('%s is undone, and the session is kept', async (_what, body, question) => {
+    await database.query(
+      `CREATE OR REPLACE FUNCTION leaves() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ${body}; END $$`,
+    );
+    const engine = engineWith({ settings: { 'app.tenant': 'A' } });
+    const before = await engine.execDriverSql(question).scalar();
+    const process = await processOf(engine);
+    await using pooled = await engine.rawConnection();
+    const client = pooled.driverConnection as Client;
+    await client.query({ name: 'named', text: 'SELECT leaves()' });
+    await pooled.close();
+    expect(await engine.execDriverSql(question).scalar()).toEqual(before);
+    expect(await engine.scalar(text("SELECT current_setting('app.tenant')"))).toBe('A');
+    expect(await processOf(engine)).toBe(process);
+    // Its own prepared statements are known to the client, and stay.
+    await using again = await engine.rawConnection();
+    await (again.driverConnection as Client).query({ name: 'named', text: 'SELECT leaves()' });
+  });
+
+  it('costs nothing where the client was taken and not used', async () => {
+    const engine = engineWith();
+    await processOf(engine);
+    proxy.reset();
+    await using pooled = await engine.rawConnection();
+    expect(pooled.driverConnection).toBeDefined();
+    await pooled.close();
+    expect(proxy.roundTrips).toBe(0);
+  });
 });
 
 const silent = { log() {}, warn() {}, error() {}, debug() {}, verbose() {} };

@@ -101,7 +101,8 @@ export class PgConnection implements DriverConnection {
       const statement = runningText(this.#client);
       this.#context.prepared.handleTag(text, 'SET ALL', true);
       this.changes.noteTag(text, undefined);
-      if (statement !== undefined) this.changes.add(changesOf(statement));
+      if (this.#queue.isLent && statement !== undefined) this.changes.add(changesOf(statement));
+      else this.changes.noteClientUse();
       this.#transaction.noteTag(text, statement);
     });
   }

@@ -57,6 +57,11 @@ export class TaskQueue implements BatchListener {
     return isFree && this.#waiting.length === 0 && this.#cancellation?.isPending !== true;
   }
 
+  /** The client is used in a turn of its own. */
+  get isLent(): boolean {
+    return this.#turn !== undefined;
+  }
+
   /** What is on its way now. */
   get batch(): PgBatch | undefined {
     return this.#running?.batch;
