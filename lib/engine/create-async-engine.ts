@@ -15,6 +15,7 @@ import { QueuePool } from './pool/queue-pool.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
 import { ErrorReplacements } from './execution/connection-observer.js';
+import { IdSequence } from './execution/event-place.js';
 import { CompiledCache } from './statement/compiled-cache.js';
 import { Watchdog } from './util/watchdog.js';
 import { makeUrl } from './driver/url/url.js';
@@ -50,6 +51,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     state: 'open',
     dialect: { name: databaseUrl.getBackendName(), driver: name },
     hideParameters: options.hideParameters ?? false,
+    ids: new IdSequence(),
     slowStatementThreshold: options.slowStatementThreshold,
     loggerName: loggerName('AsyncEngine', options.loggingName),
     replacements: new ErrorReplacements(),

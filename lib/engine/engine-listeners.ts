@@ -3,16 +3,20 @@ import { describeValue } from './util/describe-value.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import type { EngineShared } from './engine-runner.js';
 import { InvalidRequestError } from './errors/errors.js';
-import { ENGINE_CONNECTION_TIMINGS } from './execution/connection-events.js';
+import { CONNECTION_CHANNELS } from './execution/connection-events.js';
 import type { ConnectionEvents } from './execution/connection-events.js';
 import { ObserverFactory } from './execution/connection-observer.js';
 import type { PoolObserver } from './pool/pool-observer.js';
-import { EventHub } from './util/event-hub.js';
+import { ChannelGroup } from './util/channels.js';
+import { EventChannels, EventHub } from './util/event-hub.js';
 import type { EventOf, ListenerOptions } from './util/event-hub.js';
 import { EchoLog } from './util/logger.js';
 import type { Echo } from './util/logger.js';
 
-const OWN_TIMINGS = { engineDisposed: 'sync', retry: 'sync' } as const;
+const OWN_CHANNELS = new EventChannels<EngineOwnEvents<unknown>>(
+  { engineDisposed: 'sync', retry: 'sync' },
+  new ChannelGroup(),
+);
 
 /** The listeners and the log of one engine; an engine that was made of another one has its listeners too. */
 export class EngineListeners<Engine> {
@@ -26,11 +30,14 @@ export class EngineListeners<Engine> {
   readonly #pool: PoolObserver;
 
   constructor(shared: EngineShared, echo: Echo, parent?: EngineListeners<Engine>) {
-    const { slowStatementThreshold, hideParameters, replacements } = shared;
+    const { slowStatementThreshold, hideParameters, replacements, ids } = shared;
     this.#connections =
-      parent === undefined ? new EventHub(ENGINE_CONNECTION_TIMINGS) : parent.#connections.child();
+      parent === undefined
+        ? new EventHub<ConnectionEvents<AsyncConnection>>(CONNECTION_CHANNELS)
+        : parent.#connections.child();
     // A family of its own: no statement has to look at these.
-    this.#own = parent === undefined ? new EventHub(OWN_TIMINGS) : parent.#own.child();
+    this.#own =
+      parent === undefined ? new EventHub<EngineOwnEvents<Engine>>(OWN_CHANNELS) : parent.#own.child();
     this.#pool = shared.pool.observer;
     // A slow statement is found by looking at every statement.
     if (slowStatementThreshold !== undefined) this.#connections.tally.count += 1;
@@ -42,6 +49,7 @@ export class EngineListeners<Engine> {
       hideParameters,
       slowStatementThreshold,
       replacements,
+      ids,
     });
   }
 

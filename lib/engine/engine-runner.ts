@@ -1,5 +1,6 @@
 import type { AmbientContext } from './ambient/async-context.js';
 import type { OpenScopes } from './ambient/open-scopes.js';
+import type { Scope } from './ambient/scope.js';
 import type { TransactionalOptions } from './ambient/open-transaction.js';
 import { StandaloneStream } from './ambient/standalone-stream.js';
 import { makeConnection } from './connection/connection.js';
@@ -23,6 +24,7 @@ import type { CompiledCache } from './statement/compiled-cache.js';
 import { isWrite } from './transaction/command-tag.js';
 import { settingsControl } from './transaction/isolation.js';
 import type { EngineLogger } from './util/logger.js';
+import type { IdSequence } from './execution/event-place.js';
 import type { Watchdog } from './util/watchdog.js';
 
 /** What an engine and the engines made of it by `executionOptions()` share. Times in ms. */
@@ -40,6 +42,8 @@ export interface EngineShared {
   /** `AsyncEngine`, or with a `loggingName` of its own `AsyncEngine.orders`. */
   readonly loggerName: string;
   readonly hideParameters: boolean;
+  /** Names statements and transactions for those who observe them. */
+  readonly ids: IdSequence;
   readonly slowStatementThreshold: number | undefined;
   readonly replacements: ErrorReplacements;
   readonly nestedWaitTimeout: number;
@@ -110,7 +114,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   checkout(signal?: AbortSignal): Promise<PooledConnection> {
     const holding = this.holding();
-    const scope = this.#shared.ambient.current?.scope;
+    const { scope } = this;
     if (scope === undefined) return this.pool.connect({ holding, signal });
     return scope.waitInLine((ending) => this.pool.connect({ holding, signal: ending }), signal);
   }
@@ -128,9 +132,14 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.current?.active?.connection.core.observer() ?? this.engineObserver();
   }
 
+  get scope(): Scope | undefined {
+    return this.#shared.ambient.current?.scope;
+  }
+
   engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
     return this.observers.of({
       connection: undefined,
+      scope: this.scope,
       hub: this.observers.parts.hub,
       options: () => this.options,
       // The sender of the statement has its session, and asks the statement.

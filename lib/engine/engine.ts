@@ -32,9 +32,12 @@ import { mergeOptions } from './util/merge-options.js';
 
 type Events = EngineEvents<AsyncEngine>;
 
-// A connection shows its engine, which stands on a higher step.
+// A connection and a pool show their engine, which stands on a higher step.
 declare module './connection/connection.js' {
   interface ConnectionEngine extends AsyncEngine {}
+}
+declare module './pool/pool-trace.js' {
+  interface PoolEngine extends AsyncEngine {}
 }
 
 /** How long a ping may take, in ms. */
@@ -79,8 +82,10 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
       defaults: shared.transactional,
       retried: (error, attempt) => listeners.emit('retry', { engine: this, error, attempt }),
     });
-    if (parent === undefined)
-      shared.pool.observer.classifyPingFailure = (error) => runner.engineObserver()?.prePingFailed(error);
+    if (parent !== undefined) return;
+    const { observer } = shared.pool;
+    observer.engine = this;
+    observer.classifyPingFailure = (error) => runner.engineObserver()?.prePingFailed(error);
   }
 
   /** The database and the driver, by name. */

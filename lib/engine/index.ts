@@ -30,11 +30,16 @@ export type {
   CommandReplacement,
   ConnectionEvents,
   HandleErrorEvent,
-  ConnectionEvent,
   OptionsEvent,
   SavepointEvent,
+  StatementFacts,
   StatementReplacement,
 } from './execution/connection-events.js';
+export type { ConnectionEvent } from './execution/event-place.js';
+export type { StatementEvent } from './execution/statement-event.js';
+export type { TransactionEvent } from './execution/transaction-event.js';
+export type { TransactionOutcome } from './transaction/transaction-observation.js';
+export type { AcquireEvent, ConnectTrace, PoolEngine, PoolFigures } from './pool/pool-trace.js';
 export { OpenTransaction } from './ambient/open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './ambient/open-transaction.js';
 export type { Propagation } from './ambient/propagation.js';
@@ -96,6 +101,7 @@ export type {
   CheckoutEvent,
   DoConnectEvent,
   InvalidateEvent,
+  NoticeEvent,
   PoolEvent,
   PoolEvents,
   ResetEvent,
@@ -118,6 +124,8 @@ export type {
   Field,
   Portal,
   RowShape,
+  SessionNotice,
+  SessionServer,
   ServerStatus,
 } from './driver/driver.js';
 export {

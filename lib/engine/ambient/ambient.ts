@@ -79,7 +79,9 @@ export class Ambient {
     let open = first;
     let run = (): Promise<T> => first.complete(result);
     const again = (): Promise<T> => {
+      const failed = open;
       open = new OpenTransaction(this.#parts.host, this.#parts.context, options);
+      open.repeats(failed);
       return open.complete(work);
     };
     const attempt = async (): Promise<T> => {

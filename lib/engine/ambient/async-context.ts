@@ -3,6 +3,7 @@ import type { AsyncConnection, AsyncTransaction } from '../connection/connection
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
+import { runObserved } from '../transaction/transaction-observation.js';
 import type { Scope, ScopeContext } from './scope.js';
 import { Warnings } from '../util/warnings.js';
 import type { UnitOfWork } from './unit-of-work.js';
@@ -135,7 +136,7 @@ export class AmbientContext implements ScopeContext {
     const parent = this.current;
     const frame = new ContextFrame({ parent, scope: parent?.openScope, transaction });
     try {
-      return await this.run(frame, work);
+      return await this.run(frame, () => runObserved(transaction, work));
     } finally {
       frame.close();
     }

@@ -87,11 +87,18 @@ export class OpenTransaction {
     return this.isOwn && this.#frame.transaction?.nested === false;
   }
 
+  /** Tells observers that it is another attempt at the work of `failed`. */
+  repeats(failed: OpenTransaction): void {
+    const observation = failed.transaction?.observation;
+    if (observation !== undefined) this.transaction?.observation?.repeats(observation);
+  }
+
   /**
    * Runs `work` in the transaction. May be called many times before the end: generators and Observables do.
    */
   run<T>(work: () => T): T {
-    return this.#ambient.run(this.#frame, work);
+    const observation = this.isOwn ? this.transaction?.observation : undefined;
+    return this.#ambient.run(this.#frame, observation === undefined ? work : () => observation.run(work));
   }
 
   /**

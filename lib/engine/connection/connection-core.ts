@@ -5,12 +5,13 @@ import { ConnectionSession } from './connection-session.js';
 import { ConnectionStream } from './connection-stream.js';
 import { lendDriverClient } from './driver-client.js';
 import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
-import type { CommandResult, Control } from '../driver/driver.js';
+import type { Command, CommandResult, Control } from '../driver/driver.js';
 import { parseExecutionOptions } from '../execution/execution-options.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { sendStatement } from '../execution/executor.js';
 import type { StatementRunner } from '../execution/executor.js';
 import { Invocation } from '../execution/invocation.js';
+import { StatementObserver } from '../execution/statement-observer.js';
 import type { ObserverFactory, ConnectionObserver } from '../execution/connection-observer.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StreamSource } from '../result/stream-source.js';
@@ -29,7 +30,11 @@ import type { TransactionCommand } from '../statement/transaction-command.js';
 import { printable } from '../util/logger.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
-type Dispatched<T> = (control: readonly Control[], deadline: AbortSignal | undefined) => Promise<T>;
+type Dispatched<T> = (
+  control: readonly Control[],
+  deadline: AbortSignal | undefined,
+  transaction?: Transaction,
+) => Promise<T>;
 
 /**
  * One connection: its session, transactions, options and listeners, and how its statements come to them.
@@ -81,8 +86,10 @@ export class ConnectionCore<Connection>
   send(invocation: Invocation): Promise<CommandResult> {
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
-    const run: Dispatched<CommandResult> = (control, deadline) =>
-      invocation.run(this.session, control, deadline);
+    const run: Dispatched<CommandResult> = (control, deadline, transaction) => {
+      if (transaction !== undefined) invocation.observer?.runsIn(transaction);
+      return invocation.run(this.session, control, deadline, this.session.pooled?.session);
+    };
     return invocation.wait(
       (signal) => this.settle(signal)?.then(() => this.#dispatch(run, signal)) ?? this.#dispatch(run, signal),
     );
@@ -215,9 +222,19 @@ export class ConnectionCore<Connection>
   async executeScript(text: string): Promise<readonly CommandResult[]> {
     await this.settle();
     const invocation = this.#invocationOf({ text });
-    return await this.#dispatch((control, deadline) =>
-      this.session.executeMany(control, [{ text, simple: true }], invocation.commandOptions(deadline)),
-    );
+    const script = [{ text, simple: true }];
+    const observer = scriptObserver(this.observer(), text, this.options.current);
+    const run = (): Promise<readonly CommandResult[]> =>
+      this.#dispatch((control, deadline, transaction) => {
+        const options = { ...invocation.commandOptions(deadline), observer };
+        const send = (commands: readonly Command[]): Promise<readonly CommandResult[]> =>
+          this.session.executeMany(control, commands, options);
+        if (transaction !== undefined) observer?.runsIn(transaction);
+        return observer === undefined
+          ? send(script)
+          : observer.run(script, send, this.session.pooled?.session);
+      });
+    return await (observer === undefined ? run() : observer.traced(run));
   }
 
   // Where each statement commits itself, the client's BEGIN is the transaction.
@@ -245,7 +262,7 @@ export class ConnectionCore<Connection>
   async #askLevel(text: string, isInBegin: boolean): Promise<IsolationLevel> {
     const question = this.#invocationOf({ text });
     const ask: Dispatched<CommandResult> = (control, deadline) =>
-      question.run(this.session, control, deadline);
+      question.run(this.session, control, deadline, undefined);
     const current = this.transactions.current();
     if (current !== undefined)
       return levelOf(await current.execute((control) => ask(control, current.deadline)));
@@ -266,7 +283,7 @@ export class ConnectionCore<Connection>
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
   #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
     const owner = this.transactions.forStatement();
-    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline), signal);
+    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline, owner), signal);
     this.observer()?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
@@ -286,6 +303,15 @@ export class ConnectionCore<Connection>
       signal,
     );
   }
+}
+
+/** A script is told of as one statement. */
+function scriptObserver(
+  observer: ConnectionObserver<unknown> | undefined,
+  text: string,
+  options: ExecutionOptions,
+): StatementObserver<unknown> | undefined {
+  return observer && new StatementObserver(observer, { statement: { text }, isRaw: true }, options);
 }
 
 function levelOf({ rows: [row] }: CommandResult): IsolationLevel {

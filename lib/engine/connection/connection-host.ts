@@ -1,6 +1,6 @@
 import type { LateOptions } from './connection-options.js';
 import type { ObserverFactory } from '../execution/connection-observer.js';
-import type { EngineOf } from '../execution/connection-events.js';
+import type { EngineOf, Labeled } from '../execution/event-place.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -31,6 +31,8 @@ export interface ConnectionHost<Connection> {
   /** For the deadlines of COMMIT and ROLLBACK. */
   readonly watchdog: Watchdog;
   getExecutionOptions(): ExecutionOptions;
+  /** The scope that the caller is in. */
+  readonly scope: Labeled | undefined;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */

@@ -33,6 +33,7 @@ export class ConnectionListeners<Connection> {
     return observers.of({
       connection: this.#connection,
       hub: this.#hub ?? observers.parts.hub,
+      scope: this.#host.scope,
       options: () => this.#options.known,
       invalidate: this.#invalidate,
     });

@@ -11,7 +11,7 @@ import type {
 } from '../driver/driver.js';
 import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
-import type { CommandTarget } from '../execution/invocation.js';
+import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';
 import { Mutex } from '../util/mutex.js';
 import { SharedWait } from '../util/shared-wait.js';
 import { reportError } from '../util/logger.js';
@@ -34,6 +34,7 @@ export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
 const NO_CONTROL: readonly Control[] = [];
 
+type Guarded<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (
   session: DriverConnection,
   control: readonly Control[],
@@ -187,14 +188,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#pooled;
   }
 
-  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
+  execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult> {
     return this.#send(control, options, (session, all, told) => session.execute(all, command, told));
   }
 
   executeMany(
-    control: readonly Control[],
-    commands: readonly Command[],
-    options?: CommandOptions,
+    ...[control, commands, options]: Parameters<CommandTarget['executeMany']>
   ): Promise<CommandResult[]> {
     return this.#send(control, options, (session, all, told) => session.executeMany(all, commands, told));
   }
@@ -204,9 +203,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#send(control, options, (session, all, told) => session.lend(all, use, told));
   }
 
-  #send<T>(control: readonly Control[], options: CommandOptions | undefined, send: Send<T>): Promise<T> {
+  #send<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
     if (this.#deferred.length === 0 && !this.#carrier.isHeld)
-      return this.#guard((session) => send(session, control, options));
+      return this.#guard((session) => send(session, control, options), options?.observer);
     return this.#sendDeferred(control, options, send);
   }
 
@@ -214,7 +213,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   // behind it wait, since they would have to carry it.
   async #sendDeferred<T>(
     control: readonly Control[],
-    options: CommandOptions | undefined,
+    options: TargetOptions | undefined,
     send: Send<T>,
   ): Promise<T> {
     if (!this.#carrier.tryAcquire()) await this.#carrier.acquire();
@@ -229,8 +228,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
       release();
     };
     try {
-      const sent = this.#guard((session) =>
-        send(session, [...deferred, ...control], { ...options, written }),
+      const sent = this.#guard(
+        (session) => send(session, [...deferred, ...control], { ...options, written }),
+        options?.observer,
       );
       if (deferred.length === 0) release();
       return await sent;
@@ -249,8 +249,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   /** Fetches from a portal of this session. */
-  fetch(portal: Portal, count: number): Promise<Batch> {
-    return this.#guard(() => portal.fetch(count));
+  fetch(portal: Portal, count: number, observer?: CommandObserver): Promise<Batch> {
+    return this.#guard(() => portal.fetch(count), observer);
   }
 
   /** Closing has as little to do as ROLLBACK, and as long. */
@@ -277,12 +277,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany(NO_CONTROL, commands));
   }
 
-  #control<T>(timeout: number, send: (session: DriverConnection) => Promise<T>): Promise<T> {
+  #control<T>(timeout: number, send: Guarded<T>): Promise<T> {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred = [];
     const session = this.#session();
     const unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
-    return this.#guard(send, unwatch);
+    return this.#guard(send, undefined, unwatch);
   }
 
   defer(control: Control): void {
@@ -358,7 +358,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     throw new ResourceClosedError('this AsyncConnection lost its session while it was in use.');
   }
 
-  #guard<T>(work: (session: DriverConnection) => Promise<T>, last?: () => void): Promise<T> {
+  #guard<T>(work: Guarded<T>, observer?: CommandObserver, last?: () => void): Promise<T> {
     const session = this.#session();
     this.#running += 1;
     this.#commands += 1;
@@ -369,7 +369,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
         return result;
       },
       (error: unknown) => {
-        const { isDisconnect, invalidatesPool } = classifyFailure(error, this.observer);
+        const { isDisconnect, invalidatesPool } = classifyFailure(error, observer ?? this.observer);
         if (isDisconnect) this.#lose(error, invalidatesPool);
         this.#running -= 1;
         last?.();

@@ -83,10 +83,21 @@ class TransactionPortal implements Portal {
 
   async fetch(count: number): Promise<Batch> {
     this.#session.expectNotClosed();
+    const { observer } = this.#invocation;
     this.#fetches += 1;
     try {
-      if (this.#portal !== undefined) return await this.#fetch(count);
-      return await this.#invocation.waitForPortal((signal) => this.#fetch(count, signal));
+      const open = (): Promise<Batch> =>
+        this.#invocation.waitForPortal((signal) => this.#fetch(count, signal));
+      const batch = await (this.#portal !== undefined
+        ? this.#fetch(count)
+        : observer === undefined
+          ? open()
+          : observer.streaming(open));
+      if (batch.done) observer?.streamEnded();
+      return batch;
+    } catch (error) {
+      observer?.streamEnded(error);
+      throw error;
     } finally {
       this.#fetches -= 1;
     }
@@ -99,7 +110,7 @@ class TransactionPortal implements Portal {
         throw new ResourceClosedError('the cursor is closed. Run the statement again.');
       return this.#portal === undefined
         ? this.#fetchFirst(control, count)
-        : this.#session.fetch(this.#portal, count);
+        : this.#session.fetch(this.#portal, count, this.#invocation.observer);
     }, signal);
   }
 
@@ -109,10 +120,11 @@ class TransactionPortal implements Portal {
     const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
     const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
       this.#portal = this.#session.openPortal(control, sent, limits);
-      return this.#session.fetch(this.#portal, count);
+      return this.#session.fetch(this.#portal, count, observer);
     };
     if (observer === undefined) return await send([]);
-    const batch = await observer.run([command], send);
+    observer.runsIn(this.#transaction);
+    const batch = await observer.run([command], send, this.#session.pooled?.session);
     observer.finished(-1, this.shape);
     return batch;
   }
@@ -120,6 +132,7 @@ class TransactionPortal implements Portal {
   // Where the transaction has ended, the server has closed the portal with it.
   async close(): Promise<void> {
     this.#state = 'closed';
+    this.#invocation.observer?.streamEnded();
     if (this.#isAlone && this.#fetches > 0) await this.#session.cancel();
     if (this.#transaction.isActive && this.#portal !== undefined)
       await this.#session.closePortal(this.#portal);

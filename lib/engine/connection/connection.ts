@@ -237,7 +237,9 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     session.expectOpenable();
     if (typeof first !== 'function') {
       if (second !== undefined) expectFunction('connection.begin(work, options)', first);
-      return transactions.begin(first);
+      const root = transactions.begin(first);
+      root.observation?.start();
+      return root;
     }
     return await transactions.block(transactions.begin(second), first);
   }
@@ -262,7 +264,9 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     session.expectOpenable();
     if (work !== undefined) expectFunction('connection.beginNested(work)', work);
     const nested = transactions.beginNested(work !== undefined);
-    return work === undefined ? nested : await transactions.block(nested, work);
+    if (work !== undefined) return await transactions.block(nested, work);
+    nested.observation?.start();
+    return nested;
   }
 
   /** Commits the transaction in progress; without one it does nothing. */

@@ -82,6 +82,26 @@ export interface Portal {
 /** `idle`: no transaction is open; `open`: one is; `failed`: one is, and accepts only ROLLBACK. */
 export type ServerStatus = 'idle' | 'open' | 'failed';
 
+/** Where a session is. */
+export interface SessionServer {
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly database: string | undefined;
+  readonly user: string | undefined;
+  /** True: over TLS. */
+  readonly ssl: boolean;
+}
+
+/** What a server says beside its answers: a NOTICE, a WARNING. */
+export interface SessionNotice {
+  /** `NOTICE`, `WARNING`, `INFO`, `LOG`, `DEBUG`. */
+  readonly severity: string;
+  readonly message: string;
+  readonly sqlState: string | undefined;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+}
+
 /** What ends a command before its time. */
 export interface CommandOptions {
   /** Milliseconds until the command is cancelled; the connection stays usable. */
@@ -137,6 +157,10 @@ export interface DriverConnection {
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */
   readonly isQuiet: boolean;
+  /** Absent where the database is in this process. */
+  readonly server?: SessionServer | undefined;
+  /** Called, where it is set, with what the server says beside its answers. */
+  onNotice?: ((notice: SessionNotice) => void) | undefined;
   /** What was changed in it since it was opened, and what undoes that; absent where that is not seen. */
   readonly changes?: SessionChanges | undefined;
   /** Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. */

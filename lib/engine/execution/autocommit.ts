@@ -39,13 +39,15 @@ export async function runAutocommitted(
   try {
     const { session } = pooled;
     const before = stats === undefined ? 0 : timeWaited();
-    const result = await invocation.run(session, control, undefined);
+    const result = await invocation.run(session, control, undefined, session);
     stats?.recordAlone(timeWaited() - before);
     if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();
     return result;
   } catch (error) {
-    const { isDisconnect, invalidatesPool } =
-      invocation.observer?.failure ?? classifyFailure(error, host.engineObserver());
+    const { isDisconnect, invalidatesPool } = classifyFailure(
+      error,
+      invocation.observer ?? host.engineObserver(),
+    );
     if (isDisconnect && invalidatesPool) host.pool.invalidateAll(pooled);
     if (isDisconnect || invocation.observer?.isInterrupted === true) pooled.invalidate(error);
     throw error;

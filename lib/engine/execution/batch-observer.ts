@@ -1,11 +1,15 @@
+import { classifyFailure } from './connection-observer.js';
 import type { FailureClass } from './connection-observer.js';
-import type { BatchAnswer, CommandObserver } from './invocation.js';
+import { DBAPIError } from '../errors/errors.js';
+import type { BatchAnswer, CommandObserver, SessionFacts } from './invocation.js';
+import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type { Command, CommandResult, DriverRow } from '../driver/driver.js';
 
 /** Tells the observer of each statement of a batch, as if it ran alone. */
 export class BatchObserver implements CommandObserver {
   readonly #observers: readonly CommandObserver[];
   readonly onFetch = undefined;
+  #texts: readonly string[] = [];
 
   constructor(observers: readonly CommandObserver[]) {
     this.#observers = observers;
@@ -19,20 +23,50 @@ export class BatchObserver implements CommandObserver {
     return this.#observers.find(({ failure }) => failure !== undefined)?.failure;
   }
 
-  async run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T> {
+  traced<T>(work: () => Promise<T>): Promise<T> {
+    return this.#observers.reduceRight((inner, observer) => () => observer.traced(inner), work)();
+  }
+
+  runsIn(transaction: ObservedTransaction): void {
+    for (const observer of this.#observers) observer.runsIn(transaction);
+  }
+
+  /** The statement that has failed is told of it. */
+  failed(error: unknown): FailureClass {
+    const failed = this.#observers.findIndex((_, index) => this.#texts[index] === statementOf(error));
+    const observer = this.#observers[Math.max(0, failed)];
+    return classifyFailure(error, observer);
+  }
+
+  // A batch is no stream.
+  streaming<T>(work: () => T): T {
+    return work();
+  }
+
+  streamEnded(): void {
+    // See above.
+  }
+
+  async run<T>(
+    commands: readonly Command[],
+    send: (commands: readonly Command[]) => Promise<T>,
+    session: SessionFacts | undefined,
+  ): Promise<T> {
     let answer: T | undefined;
     const ready: Command[] = [];
+    this.#texts = commands.map(({ text }) => text);
     const runFrom = async (index: number): Promise<void> => {
       const observer = this.#observers[index];
       if (observer === undefined) {
         answer = await send(ready);
         return;
       }
-      await observer.run(commands.slice(index, index + 1), async (replaced) => {
+      const sendNext = async (replaced: readonly Command[]): Promise<CommandResult | undefined> => {
         ready.push(...replaced);
         await runFrom(index + 1);
         return resultsOf(answer as CommandResult)[index];
-      });
+      };
+      await observer.run(commands.slice(index, index + 1), sendNext, session);
     };
     await runFrom(0);
     return answer as T;
@@ -50,6 +84,10 @@ export class BatchObserver implements CommandObserver {
       return observer.onFetch;
     });
   }
+}
+
+function statementOf(error: unknown): string | undefined {
+  return error instanceof DBAPIError ? error.statement : undefined;
 }
 
 /** The results of a batch, of one statement or of several. */

@@ -1,20 +1,36 @@
-import type { EventTiming } from '../util/event-hub.js';
+import { EXECUTION_CHANNELS } from './event-place.js';
+import type { ConnectionEvent } from './event-place.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { TransactionEvent } from './transaction-event.js';
+import type { SessionServer } from '../driver/driver.js';
+import { EventChannels } from '../util/event-hub.js';
+import type { EventTiming } from '../util/event-hub.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
 
-/** The engine of a connection. */
-export type EngineOf<Connection> = Connection extends { readonly engine: infer Engine } ? Engine : unknown;
-
-/** Where something happens. */
-export interface ConnectionEvent<Connection> {
-  readonly engine: EngineOf<Connection>;
-  /** Undefined for a statement that the engine runs outside of transactions. */
-  readonly connection: Connection | undefined;
+/**
+ * What each event says of its statement. The events of one statement are one object from its call to its end:
+ * what a listener hangs on it, the next one finds.
+ */
+export interface StatementFacts<Connection> extends ConnectionEvent<Connection> {
+  /** Of this statement alone in the process. */
+  readonly id: string;
+  /** When it was called, by `performance.now()`. */
+  readonly startedAt: number;
+  /** Where it runs; known from `beforeCursorExecute` on. Undefined with PGlite. */
+  readonly server: SessionServer | undefined;
+  /** `host:port` of that server. */
+  readonly host: string | undefined;
+  /** The transaction that it runs in; known from `beforeCursorExecute` on. */
+  readonly transactionEvent: TransactionEvent<Connection> | undefined;
+  /** The label of that transaction, or where it was started. */
+  readonly transaction: string | undefined;
+  /** The label of the scope that it was called in, or where that was opened. */
+  readonly scope: string | undefined;
 }
 
 /** A statement as it was handed to the library, before it is compiled. */
-export interface BeforeExecuteEvent<Connection> extends ConnectionEvent<Connection> {
+export interface BeforeExecuteEvent<Connection> extends StatementFacts<Connection> {
   readonly statement: Executable<unknown>;
   /** A list for an executemany. */
   readonly parameters: Parameters | readonly Parameters[] | undefined;
@@ -36,7 +52,7 @@ export interface AfterExecuteEvent<Connection> extends BeforeExecuteEvent<Connec
 }
 
 /** What is about to be handed to the driver. */
-export interface BeforeCursorExecuteEvent<Connection> extends ConnectionEvent<Connection> {
+export interface BeforeCursorExecuteEvent<Connection> extends StatementFacts<Connection> {
   /** The SQL as it leaves, with `$1` placeholders. */
   readonly sql: string;
   /** Values by position; with `isMany` a list of them. */
@@ -54,12 +70,22 @@ export interface CommandReplacement {
 /** What the driver has answered. */
 export interface AfterCursorExecuteEvent<Connection> extends BeforeCursorExecuteEvent<Connection> {
   readonly rowCount: number;
+  /** The command tag, such as `SELECT`; undefined for a stream and for an executemany of several tags. */
+  readonly command: string | undefined;
   /** Milliseconds between the call of the driver and its answer. */
   readonly duration: number;
 }
 
-/** A failure, before it is thrown: a listener may name another error by returning it. */
-export interface HandleErrorEvent<Connection> extends ConnectionEvent<Connection> {
+/**
+ * A failure, before it is thrown: a listener may name another error by returning it. Of a statement, the same
+ * object as before.
+ */
+export interface HandleErrorEvent<Connection>
+  extends
+    ConnectionEvent<Connection>,
+    Partial<Omit<StatementFacts<Connection>, keyof ConnectionEvent<Connection>>> {
+  /** Milliseconds from the call of the statement to its failure; undefined where no statement has failed. */
+  readonly duration: number | undefined;
   /** The error that will be thrown unless a listener replaces it. */
   readonly error: unknown;
   /** What the driver has thrown, where `error` wraps it; else `error` itself. */
@@ -115,17 +141,17 @@ export interface ConnectionEvents<Connection> {
   /** A statement, or the opening of a session, has failed. Of an engine only. */
   handleError: (event: HandleErrorEvent<Connection>) => unknown;
   /** A root transaction was begun; BEGIN itself travels with its first statement. */
-  begin: (event: ConnectionEvent<Connection>) => void;
+  begin: (event: TransactionEvent<Connection>) => void;
   /** Before COMMIT. */
-  commit: (event: ConnectionEvent<Connection>) => void;
+  commit: (event: TransactionEvent<Connection>) => void;
   /** Before ROLLBACK, and where there is nothing to roll back any more. */
-  rollback: (event: ConnectionEvent<Connection>) => void;
+  rollback: (event: TransactionEvent<Connection>) => void;
   /** A nested transaction was begun; SAVEPOINT travels with its first statement. */
-  savepoint: (event: SavepointEvent<Connection>) => void;
+  savepoint: (event: TransactionEvent<Connection>) => void;
   /** Before ROLLBACK TO SAVEPOINT, and where there is nothing to undo. */
-  rollbackSavepoint: (event: SavepointEvent<Connection>) => void;
+  rollbackSavepoint: (event: TransactionEvent<Connection>) => void;
   /** A nested transaction is kept; RELEASE travels with whatever comes next. */
-  releaseSavepoint: (event: SavepointEvent<Connection>) => void;
+  releaseSavepoint: (event: TransactionEvent<Connection>) => void;
   /** Options are added to a connection; a listener may change them. */
   setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
   /** An AsyncConnection has got its first session. */
@@ -156,3 +182,9 @@ export const ENGINE_CONNECTION_TIMINGS: Readonly<Record<ConnectionEventName, Eve
   ...CONNECTION_TIMINGS,
   handleError: 'sync',
 };
+
+/** Their channels, and those of the operations that they are told of. */
+export const CONNECTION_CHANNELS = new EventChannels<ConnectionEvents<unknown>>(
+  ENGINE_CONNECTION_TIMINGS,
+  EXECUTION_CHANNELS,
+);

@@ -1,15 +1,13 @@
-import type {
-  ConnectionEvent,
-  ConnectionEvents,
-  EngineOf,
-  HandleErrorEvent,
-  OptionsEvent,
-} from './connection-events.js';
+import type { ConnectionEvents, HandleErrorEvent, OptionsEvent } from './connection-events.js';
+import type { ConnectionEvent, EngineOf, IdSequence, Labeled } from './event-place.js';
+import type { StatementEvent, StatementPlace } from './statement-event.js';
+import { TransactionEvent } from './transaction-event.js';
 import { DBAPIError } from '../errors/errors.js';
 import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
-import type { ExecutionOptions } from './execution-options.js';
+import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
 import type { TransactionObserver } from '../transaction/transaction-host.js';
+import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 
 /** What an engine and its observed connections have in common. */
 export interface ObserverParts<Connection> {
@@ -20,12 +18,15 @@ export interface ObserverParts<Connection> {
   /** Milliseconds after which a statement is worth a warning. */
   readonly slowStatementThreshold: number | undefined;
   readonly replacements: ErrorReplacements;
+  readonly ids: IdSequence;
 }
 
 /** The connection whose events are emitted; of an engine's own statements, no connection. */
 export interface ObservedSubject<Connection> {
   readonly connection: Connection | undefined;
   readonly hub: EventHub<ConnectionEvents<Connection>>;
+  /** The scope of the caller. */
+  readonly scope: Labeled | undefined;
   options(): ExecutionOptions;
   invalidate(cause: unknown): void;
 }
@@ -65,6 +66,8 @@ export interface FailureClass {
 
 /** What is known of a failure besides its error. */
 export interface FailureFacts {
+  /** The statement that has failed, where it was observed. */
+  readonly event?: StatementEvent<unknown> | undefined;
   readonly statement?: string | undefined;
   readonly parameters?: unknown;
   readonly isConnecting?: boolean;
@@ -76,10 +79,9 @@ export interface FailureFacts {
  */
 export function classifyFailure(
   error: unknown,
-  observer: ConnectionObserver<unknown> | undefined,
-  facts?: FailureFacts,
+  observer: { failed(error: unknown): FailureClass } | undefined,
 ): FailureClass {
-  if (observer !== undefined) return observer.failed(error, facts);
+  if (observer !== undefined) return observer.failed(error);
   const isDisconnect = error instanceof DBAPIError && error.connectionInvalidated;
   return { isDisconnect, invalidatesPool: true };
 }
@@ -103,6 +105,10 @@ export class ErrorReplacements {
     return typeof error === 'object' && error !== null ? this.#replacements.get(error) : undefined;
   }
 }
+
+type ChangeableFailure<Connection> = {
+  -readonly [Name in keyof HandleErrorEvent<Connection>]: HandleErrorEvent<Connection>[Name];
+};
 
 /**
  * Emits what happens on one connection: to its listeners, to those of its engine, to the channels and the
@@ -148,28 +154,46 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     return this.#subject.options().loggingToken ?? undefined;
   }
 
-  begin(): void {
-    this.emit('begin', this.place);
+  /** Where a statement is about to be run. */
+  statementPlace(options: StatementOptions): StatementPlace<Connection> {
+    return { ...this.place, options, id: this.parts.ids.next(), scope: this.#subject.scope };
   }
 
-  commit(): void {
-    this.emit('commit', this.place);
+  begin(transaction: ObservedTransaction): void {
+    this.emit('begin', this.eventOf(transaction));
   }
 
-  rollback(): void {
-    this.emit('rollback', this.place);
+  commit(transaction: ObservedTransaction): void {
+    this.emit('commit', this.eventOf(transaction));
   }
 
-  savepoint(): void {
-    this.emit('savepoint', { ...this.place, name: undefined });
+  rollback(transaction: ObservedTransaction): void {
+    this.emit('rollback', this.eventOf(transaction));
   }
 
-  rollbackSavepoint(name: string | undefined): void {
-    this.emit('rollbackSavepoint', { ...this.place, name });
+  savepoint(transaction: ObservedTransaction): void {
+    this.emit('savepoint', this.eventOf(transaction));
   }
 
-  releaseSavepoint(name: string | undefined): void {
-    this.emit('releaseSavepoint', { ...this.place, name });
+  rollbackSavepoint(transaction: ObservedTransaction, name: string | undefined): void {
+    this.emit('rollbackSavepoint', this.eventOf(transaction, name));
+  }
+
+  releaseSavepoint(transaction: ObservedTransaction, name: string | undefined): void {
+    this.emit('releaseSavepoint', this.eventOf(transaction, name));
+  }
+
+  /** The one event of a transaction; made here where it began unobserved. */
+  eventOf(transaction: ObservedTransaction, name?: string): TransactionEvent<Connection> {
+    const { parent } = transaction;
+    transaction.observation ??= new TransactionEvent<Connection>(this.place, transaction, {
+      id: this.parts.ids.next(),
+      scope: this.#subject.scope,
+      parent: parent && this.eventOf(parent),
+    });
+    const event = transaction.observation as TransactionEvent<Connection>;
+    event.name ??= name;
+    return event;
   }
 
   engineConnect(): void {
@@ -202,20 +226,20 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
   failed(error: unknown, facts: FailureFacts = {}): FailureClass {
     const isPrePing = facts.isPrePing ?? false;
     const isDisconnect = isPrePing || (error instanceof DBAPIError && error.connectionInvalidated);
-    const event: {
-      -readonly [Name in keyof HandleErrorEvent<Connection>]: HandleErrorEvent<Connection>[Name];
-    } = {
-      ...this.place,
+    const { startedAt } = facts.event ?? {};
+    const failure = {
+      duration: startedAt === undefined ? undefined : performance.now() - startedAt,
       error,
       originalError: error instanceof DBAPIError ? (error.cause ?? error) : error,
       chainedError: undefined,
-      statement: error instanceof DBAPIError ? error.statement : facts.statement,
+      statement: error instanceof DBAPIError ? error.statement : (facts.statement ?? facts.event?.sql),
       parameters: error instanceof DBAPIError ? error.parameters : facts.parameters,
       isConnecting: facts.isConnecting ?? false,
       isPrePing,
       isDisconnect,
       invalidatesPool: true,
     };
+    const event = Object.assign(facts.event ?? this.place, failure) as ChangeableFailure<Connection>;
     if (this.#subject.options().skipUserErrorEvents === true) return event;
     try {
       this.emit('handleError', event, (answer) => {

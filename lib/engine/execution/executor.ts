@@ -273,9 +273,12 @@ async function sendBatch(
     const observers = parts.flatMap(({ observer }) => observer ?? []);
     const observer = observers.length === parts.length ? new BatchObserver(observers) : undefined;
     invocation.observer = observer;
-    const results = resultsOf(await runner.send(invocation));
-    const told = observer?.finishEach(results) ?? [];
-    return results.map((result, index) => ({ ...result, onFetch: told[index] }));
+    const send = async (): Promise<readonly ObservedAnswer[]> => {
+      const results = resultsOf(await runner.send(invocation));
+      const told = observer?.finishEach(results) ?? [];
+      return results.map((result, index) => ({ ...result, onFetch: told[index] }));
+    };
+    return await (observer === undefined ? send() : observer.traced(send));
   } catch (error) {
     throw mapError(runner, error);
   }
@@ -288,6 +291,14 @@ async function sendObserved(
   options: StatementOptions,
 ): Promise<ObservedAnswer> {
   const observed = new StatementObserver(observer, call, options);
+  return await observed.traced(() => sendPrepared(runner, observer, observed));
+}
+
+async function sendPrepared(
+  runner: StatementRunner,
+  observer: ConnectionObserver<unknown>,
+  observed: StatementObserver<unknown>,
+): Promise<ObservedAnswer> {
   const invocation = observed.prepare(runner.compiledCache);
   let result: CommandResult;
   try {

@@ -1,4 +1,5 @@
 import type { FailureClass } from './connection-observer.js';
+import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type {
   Command,
   CommandOptions,
@@ -30,12 +31,42 @@ export interface BatchAnswer extends CommandResult {
   readonly each?: readonly CommandResult[];
 }
 
+/** What is told of the session that a command runs on. */
+export type SessionFacts = Pick<DriverConnection, 'processId' | 'server'>;
+
+/** What is known of a command besides the driver's options. */
+export interface TargetOptions extends CommandOptions {
+  /** Classifies its failure. */
+  readonly observer?: CommandObserver | undefined;
+}
+
 /** Where an invocation is sent: a session, or a connection's borrowed one. */
-export type CommandTarget = Pick<DriverConnection, 'execute' | 'executeMany'>;
+export interface CommandTarget {
+  execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult>;
+  executeMany(
+    control: readonly Control[],
+    commands: readonly Command[],
+    options?: TargetOptions,
+  ): Promise<CommandResult[]>;
+}
 
 /** Sends commands in its own way, and is told how they end. */
 export interface CommandObserver {
-  run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T>;
+  run<T>(
+    commands: readonly Command[],
+    send: (commands: readonly Command[]) => Promise<T>,
+    session: SessionFacts | undefined,
+  ): Promise<T>;
+  /** The transaction that it is about to be sent in. */
+  runsIn(transaction: ObservedTransaction): void;
+  /** Tells of the whole, from the call to the answer. */
+  traced<T>(work: () => Promise<T>): Promise<T>;
+  /** Tells of the first pull of a stream. */
+  streaming<T>(work: () => T): T;
+  /** The stream has no more rows, was closed or has failed; the first end counts. */
+  streamEnded(error?: unknown): void;
+  /** Asks `handleError` what the failure means; once. */
+  failed(error: unknown): FailureClass;
   /** True: a listener was stopped from outside, which leaves the session in an unknown state. */
   readonly isInterrupted: boolean;
   /** What `handleError` made of an error of the driver that a listener has thrown. */
@@ -115,16 +146,21 @@ export class Invocation {
     return this.#limit === undefined ? work(undefined) : new StatementTimeout(timeout, signal).during(work);
   }
 
-  /** Sends everything; `control` travels in front. */
+  /** Sends everything; `control` travels in front. `session`: what `target` runs it on. */
   run(
     target: CommandTarget,
     control: readonly Control[],
     deadline: AbortSignal | undefined,
+    session: SessionFacts | undefined,
   ): Promise<CommandResult> {
     const isLimited = this.#limit !== undefined || deadline !== undefined;
     const options = isLimited ? this.commandOptions(deadline) : undefined;
-    if (this.observer !== undefined) {
-      return this.observer.run(this.commands, (commands) => this.#send(commands, target, control, options));
+    const { observer } = this;
+    if (observer !== undefined) {
+      const observed = { ...options, observer };
+      const send = (commands: readonly Command[]): Promise<CommandResult> =>
+        this.#send(commands, target, control, observed);
+      return observer.run(this.commands, send, session);
     }
     const [command] = this.commands;
     return command === undefined || this.isMany
@@ -136,7 +172,7 @@ export class Invocation {
     commands: readonly Command[],
     target: CommandTarget,
     control: readonly Control[],
-    options: CommandOptions | undefined,
+    options: TargetOptions | undefined,
   ): Promise<CommandResult> {
     const [command] = commands;
     return command !== undefined && commands.length === 1
@@ -154,7 +190,7 @@ export class Invocation {
     commands: readonly Command[],
     target: CommandTarget,
     control: readonly Control[],
-    options: CommandOptions | undefined,
+    options: TargetOptions | undefined,
   ): Promise<BatchAnswer> {
     const results = await target.executeMany(control, commands, {
       ...options,

@@ -1,15 +1,24 @@
 import { CallSite } from '../util/call-site.js';
-import type { BeforeCursorExecuteEvent, BeforeExecuteEvent } from './connection-events.js';
+import type {
+  AfterCursorExecuteEvent,
+  AfterExecuteEvent,
+  BeforeCursorExecuteEvent,
+  BeforeExecuteEvent,
+} from './connection-events.js';
+import { StatementEvent } from './statement-event.js';
+import { StatementTrace } from './statement-trace.js';
+import type { Answer } from './statement-trace.js';
 import type { Command, CommandResult, DriverRow, RowShape } from '../driver/driver.js';
 import { InvalidRequestError, StatementError } from '../errors/errors.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
-import type { CommandObserver, StatementParameters } from './invocation.js';
+import type { CommandObserver, SessionFacts, StatementParameters } from './invocation.js';
 import { HIDDEN_PARAMETERS, parameterSetsText, parametersText, valueText } from '../errors/parameter-text.js';
 import { serverErrorOf } from '../errors/sqlstate.js';
 import { cachedSince } from '../statement/executable.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
+import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type { ConnectionObserver, FailureClass } from './connection-observer.js';
 
 type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
@@ -28,10 +37,10 @@ export class StatementObserver<Connection> implements CommandObserver {
   readonly #observer: ConnectionObserver<Connection>;
   readonly #isRaw: boolean;
   readonly #site: CallSite | undefined;
-  readonly #startedAt = performance.now();
   /** What `handleError` made of an error of the driver that a listener has thrown. */
   failure: FailureClass | undefined;
-  #event: Changeable<BeforeExecuteEvent<Connection>>;
+  readonly #event: StatementEvent<Connection>;
+  readonly #trace: StatementTrace;
   #mark = 'raw sql';
   #progress: 'regular' | 'interrupted' = 'regular';
 
@@ -40,7 +49,8 @@ export class StatementObserver<Connection> implements CommandObserver {
     const { statement, parameters, isRaw = false } = call;
     this.#observer = observer;
     this.#isRaw = isRaw;
-    this.#event = { ...observer.place, statement, parameters, options };
+    this.#event = new StatementEvent(observer.statementPlace(options), statement, parameters);
+    this.#trace = new StatementTrace(this.#event);
     this.#site = observer.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
   }
 
@@ -48,10 +58,34 @@ export class StatementObserver<Connection> implements CommandObserver {
     return this.#progress === 'interrupted';
   }
 
+  /** Tells, from its call to its end, of a statement whose answer is `work`'s. */
+  traced<T>(work: () => Promise<T>): Promise<T> {
+    return this.#trace.run(work);
+  }
+
+  /** The first pull of a stream; `streamEnded()` is its end. */
+  streaming<T>(work: () => T): T {
+    return this.#trace.begin(work);
+  }
+
+  streamEnded(error?: unknown): void {
+    this.#trace.finish(error === undefined ? undefined : this.#observer.replacementOf(error));
+  }
+
+  runsIn(transaction: ObservedTransaction): void {
+    this.#event.transactionEvent = this.#observer.eventOf(transaction);
+    this.#event.transactionEvent.start();
+  }
+
+  failed(error: unknown): FailureClass {
+    this.failure ??= this.#observer.failed(error, { event: this.#event });
+    return this.failure;
+  }
+
   /** Asks `beforeExecute`, then compiles what it left. */
   prepare(engineCache: CompiledCache): Invocation {
-    if (!this.#isRaw) this.#askBeforeExecute();
-    const { statement, parameters, options } = this.#event;
+    const { statement, parameters } = this.#isRaw ? this.#asGiven : this.#askBeforeExecute();
+    const { options } = this.#event;
     const cache = options.compiledCache === undefined ? engineCache : (options.compiledCache ?? undefined);
     const since = cache === undefined ? undefined : cachedSince(statement, cache);
     const start = performance.now();
@@ -62,23 +96,33 @@ export class StatementObserver<Connection> implements CommandObserver {
       return invocation;
     } catch (error) {
       if (error instanceof StatementError)
-        this.#observer.failed(error, { statement: error.statement, parameters });
+        this.#observer.failed(error, { event: this.#event, statement: error.statement, parameters });
       throw this.#observer.replacementOf(error);
     }
   }
 
-  #askBeforeExecute(): void {
-    const event = this.#event;
+  get #asGiven(): Changeable<BeforeExecuteEvent<Connection>> {
+    return this.#event as Changeable<BeforeExecuteEvent<Connection>>;
+  }
+
+  #askBeforeExecute(): BeforeExecuteEvent<Connection> {
+    const event = this.#asGiven;
     this.#observer.emit('beforeExecute', event, (answer) => {
       expectFields('beforeExecute', answer, ['statement', 'parameters']);
       if (answer.statement !== undefined) event.statement = answer.statement;
       if ('parameters' in answer) event.parameters = answer.parameters;
     });
+    return event;
   }
 
   /** Sends the commands as the listeners leave them. */
-  async run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T> {
-    const event = this.#cursorEvent(commands);
+  async run<T>(
+    commands: readonly Command[],
+    send: (commands: readonly Command[]) => Promise<T>,
+    session: SessionFacts | undefined,
+  ): Promise<T> {
+    const { statement, parameters } = this.#event;
+    const event = this.#cursorEvent(commands, session);
     this.#tellOfCursor(event, () =>
       this.#observer.emit('beforeCursorExecute', event, (answer) => {
         expectFields('beforeCursorExecute', answer, ['sql', 'parameters']);
@@ -88,13 +132,16 @@ export class StatementObserver<Connection> implements CommandObserver {
     );
     this.#logStatement(event);
     const start = performance.now();
-    const result = await send(commandsOf(event, commands));
+    const sent = commandsOf(event, commands);
+    const result = await this.#trace.send(session, () => send(sent), answerOf);
     const duration = performance.now() - start;
     this.#warnIfSlow(event, duration);
-    const rowCount = rowCountOf(result);
+    const answered = Object.assign(this.#event, answerOf(result), { duration });
     this.#tellOfCursor(event, () =>
-      this.#observer.emit('afterCursorExecute', { ...event, rowCount, duration }),
+      this.#observer.emit('afterCursorExecute', answered as AfterCursorExecuteEvent<Connection>),
     );
+    // Around the cursor, the parameters are those of the call.
+    Object.assign(this.#event, { statement, parameters });
     return result;
   }
 
@@ -115,20 +162,20 @@ export class StatementObserver<Connection> implements CommandObserver {
   finished(rowCount: number, shape: RowShape | undefined): void {
     if (shape !== undefined && this.#observer.parts.log.isDebug) this.#logColumns(shape);
     if (this.#isRaw) return;
-    const duration = performance.now() - this.#startedAt;
-    this.#observer.emit('afterExecute', { ...this.#event, rowCount, duration });
+    const duration = performance.now() - this.#event.startedAt;
+    const event = Object.assign(this.#event, { rowCount, duration });
+    this.#observer.emit('afterExecute', event as AfterExecuteEvent<Connection>);
   }
 
-  #cursorEvent(commands: readonly Command[]): Changeable<BeforeCursorExecuteEvent<Connection>> {
+  #cursorEvent(
+    commands: readonly Command[],
+    session: SessionFacts | undefined,
+  ): Changeable<BeforeCursorExecuteEvent<Connection>> {
     const isMany = commands.length > 1;
     const sets = commands.map(({ values }) => values ?? []);
-    return {
-      ...this.#observer.place,
-      sql: commands[0]?.text ?? '',
-      parameters: isMany ? sets : (sets[0] ?? []),
-      isMany,
-      options: this.#event.options,
-    };
+    const sql = commands[0]?.text ?? '';
+    const sent = { sql, parameters: isMany ? sets : (sets[0] ?? []), isMany, server: session?.server };
+    return Object.assign(this.#event, sent);
   }
 
   #logStatement({ sql, parameters, isMany }: BeforeCursorExecuteEvent<Connection>): void {
@@ -208,6 +255,10 @@ function isCommandResult(result: unknown): result is CommandResult {
   return typeof result === 'object' && result !== null && 'rows' in result && 'shape' in result;
 }
 
-function rowCountOf(result: unknown): number {
-  return isCommandResult(result) && 'rowCount' in result ? result.rowCount : -1;
+/** What is told of an answer; -1 where the server gives no number. */
+function answerOf(result: unknown): Answer {
+  const isOne = isCommandResult(result) && 'rowCount' in result;
+  return isOne
+    ? { rowCount: result.rowCount, command: result.command }
+    : { rowCount: -1, command: undefined };
 }

@@ -31,6 +31,7 @@ export class ConnectionRecord {
   readonly session: DriverConnection;
   /** The generation of the pool in which the connection was asked for. */
   readonly generation: number;
+  wasLent = false;
   readonly #openedAt = performance.now();
   readonly #lifeFactor = 1 - AGE_JITTER * Math.random();
   readonly #observer: RecordObserver;

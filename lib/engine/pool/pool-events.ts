@@ -1,8 +1,18 @@
+import { EventChannels } from '../util/event-hub.js';
 import type { EventTiming } from '../util/event-hub.js';
+import type { SessionNotice } from '../driver/driver.js';
+import { POOL_GROUP } from './pool-trace.js';
+import type { PoolEngine } from './pool-trace.js';
 import type { PooledConnection } from './pooled-connection.js';
 
+/** What each event of a pool says. */
+export interface OfPool {
+  /** Undefined for a pool without one. */
+  readonly engine: PoolEngine | undefined;
+}
+
 /** A physical connection in the pool. */
-export interface PoolEvent {
+export interface PoolEvent extends OfPool {
   /** The driver's own object: the `pg` Client, or the PGlite instance. */
   readonly driverConnection: unknown;
   /** Lives as long as the physical connection. */
@@ -10,7 +20,7 @@ export interface PoolEvent {
 }
 
 /** A physical connection that is about to be opened. */
-export interface DoConnectEvent {
+export interface DoConnectEvent extends OfPool {
   /**
    * Empty. What listeners put in are the driver's own options for this attempt alone (`host`, `user`,
    * `password`, `ssl` … of `pg`); they win over the option `connectArgs` and over the URL.
@@ -30,11 +40,14 @@ export interface ResetEvent extends PoolEvent {
 }
 
 /** A connection that is no longer on loan. */
-export interface CheckinEvent {
+export interface CheckinEvent extends OfPool {
   /** Undefined where the connection did not come back: it was invalidated. */
   readonly driverConnection: unknown;
   readonly info: Map<unknown, unknown>;
 }
+
+/** What the server says beside its answers: a NOTICE, a WARNING. */
+export interface NoticeEvent extends PoolEvent, SessionNotice {}
 
 /** A connection that will not be used on, and why. */
 export interface InvalidateEvent extends PoolEvent {
@@ -73,9 +86,11 @@ export interface PoolEvents {
   invalidate: (event: InvalidateEvent) => void;
   /** A connection works on until it comes back, and is then replaced. */
   softInvalidate: (event: InvalidateEvent) => void;
+  /** The server says something beside its answers: `RAISE NOTICE`, a warning. */
+  notice: (event: NoticeEvent) => void;
 }
 
-export const POOL_TIMINGS: Readonly<Record<keyof PoolEvents, EventTiming>> = {
+const POOL_TIMINGS: Readonly<Record<keyof PoolEvents, EventTiming>> = {
   doConnect: 'awaited',
   firstConnect: 'awaited',
   connect: 'awaited',
@@ -86,4 +101,8 @@ export const POOL_TIMINGS: Readonly<Record<keyof PoolEvents, EventTiming>> = {
   detach: 'sync',
   invalidate: 'sync',
   softInvalidate: 'sync',
+  notice: 'sync',
 };
+
+/** Their channels, and those of the operations of a pool. */
+export const POOL_CHANNELS = new EventChannels<PoolEvents>(POOL_TIMINGS, POOL_GROUP);

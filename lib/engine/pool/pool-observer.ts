@@ -3,21 +3,36 @@ import { EventHub } from '../util/event-hub.js';
 import type { EventOf, ListenerTally } from '../util/event-hub.js';
 import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
 import type { ConnectionRecord, PingFailureClassifier } from './connection-record.js';
-import { POOL_TIMINGS } from './pool-events.js';
+import { POOL_CHANNELS } from './pool-events.js';
+import {
+  AcquireTrace,
+  isAcquireObserved,
+  publishRelease,
+  publishRemove,
+  traceConnect,
+} from './pool-trace.js';
+import type { PoolEngine, PoolFigures } from './pool-trace.js';
+import type { Waiter } from './waiting-line.js';
 import type { PoolEvent, PoolEvents } from './pool-events.js';
 import type { PooledConnection } from './pooled-connection.js';
+
+/** Runs work outside of the async context of a request. */
+type Outside = <T>(work: () => T) => T;
+type Open<T> = (attempt?: ConnectAttempt) => Promise<T>;
 
 /**
  * Emits what happens in a pool to listeners, channels and the log. A pool hands it to the one that replaces
  * it.
  */
 export class PoolObserver {
-  readonly hub = new EventHub<PoolEvents>(POOL_TIMINGS);
+  readonly hub = new EventHub<PoolEvents>(POOL_CHANNELS);
   #log = new EchoLog(CONSOLE_LOGGER, 'Pool', false, this.hub.tally);
   /** A promise, which never rejects, while listeners of `firstConnect` run. */
   #first: 'to come' | 'emitted' | Promise<void> = 'to come';
   /** Asks the engine's listeners what a failed ping means; undefined for a pool without an engine. */
   classifyPingFailure: PingFailureClassifier | undefined;
+  /** What its events show as their engine; undefined for a pool without one. */
+  engine: PoolEngine | undefined;
 
   /** Sends the pool's lines and the failures of its listeners elsewhere. */
   logTo(make: (tally: ListenerTally) => EchoLog): void {
@@ -40,20 +55,22 @@ export class PoolObserver {
   }
 
   /** Opens a connection as the listeners say. Rejects with what a listener throws. */
-  connecting<T>(open: (attempt?: ConnectAttempt) => Promise<T>): Promise<T> {
-    return this.isObserved ? this.#askBefore(open) : open();
+  connecting<T>(outside: Outside, open: Open<T>): Promise<T> {
+    if (!this.isObserved) return outside(open);
+    return traceConnect(this.engine, () => outside(() => this.#askBefore(open)));
   }
 
-  async #askBefore<T>(open: (attempt: ConnectAttempt) => Promise<T>): Promise<T> {
+  async #askBefore<T>(open: Open<T>): Promise<T> {
     const connectArgs: Record<string, unknown> = {};
     let client: unknown;
-    await this.hub.emitAwaited('doConnect', { connectArgs }, (answer) => (client ??= answer));
+    const event = { engine: this.engine, connectArgs };
+    await this.hub.emitAwaited('doConnect', event, (answer) => (client ??= answer));
     return await open({ connectArgs, client });
   }
 
   /** Throws what a listener throws; the next connection is then a first one. */
   async opened(record: ConnectionRecord): Promise<void> {
-    const event = eventOf(record);
+    const event = this.#eventOf(record);
     while (this.#first !== 'emitted') await (this.#first === 'to come' ? this.#beFirst(event) : this.#first);
     this.#log.debug('connect', 'created a connection', fieldsOf(record));
     await this.hub.emitAwaited('connect', event);
@@ -76,14 +93,14 @@ export class PoolObserver {
 
   /** Throws what a listener throws. */
   checkedOut(record: ConnectionRecord, pooled: PooledConnection): void {
-    const event = { ...eventOf(record), pooled };
+    const event = { ...this.#eventOf(record), pooled };
     this.#log.debug('checkout', 'lent a connection', fieldsOf(record));
     this.hub.emit('checkout', event);
   }
 
   resetting(record: ConnectionRecord, what: string): void {
     this.#log.debug('return', 'a connection is being returned', fieldsOf(record));
-    this.#emitSafely('reset', { ...eventOf(record), isClean: record.isIdle });
+    this.#emitSafely('reset', { ...this.#eventOf(record), isClean: record.isIdle });
     this.#log.debug('reset', what, fieldsOf(record));
   }
 
@@ -92,29 +109,73 @@ export class PoolObserver {
     this.#log.warn(event, message, {});
   }
 
-  checkedIn(record: ConnectionRecord, isBack: boolean): void {
+  /** `cause`: why the connection did not come back. */
+  checkedIn(record: ConnectionRecord, isBack: boolean, cause?: unknown): void {
     const { info, session } = record;
-    this.#emitSafely('checkin', { info, driverConnection: isBack ? session.driverConnection : undefined });
+    const driverConnection = isBack ? session.driverConnection : undefined;
+    publishRelease(record, cause);
+    this.#emitSafely('checkin', { engine: this.engine, info, driverConnection });
+  }
+
+  /** Lends to a caller that has not waited; throws what a listener throws, and ends the loan then. */
+  lent(pool: PoolFigures, record: ConnectionRecord, loan: PooledConnection): void {
+    try {
+      this.checkedOut(record, loan);
+    } catch (error) {
+      this.#acquired(pool, { error });
+      loan.invalidate(error);
+      throw error;
+    }
+    if (loan.isValid) this.#acquired(pool, loan);
+  }
+
+  #acquired(pool: PoolFigures, end: PooledConnection | { readonly error: unknown }): void {
+    if (!isAcquireObserved()) return;
+    const trace = new AcquireTrace(this.engine, pool, { hasWaited: false });
+    if ('error' in end) trace.failed(end.error);
+    else trace.given(end);
+  }
+
+  /** A caller waits for a connection. */
+  waiting(pool: PoolFigures, { promise }: Waiter): void {
+    if (!isAcquireObserved()) return;
+    const trace = new AcquireTrace(this.engine, pool, { hasWaited: true });
+    promise.then(
+      (loan) => trace.given(loan),
+      (error: unknown) => trace.failed(error),
+    );
+  }
+
+  #eventOf({ session, info }: ConnectionRecord): PoolEvent {
+    return { engine: this.engine, driverConnection: session.driverConnection, info };
+  }
+
+  /** Hears what the server says on this connection. */
+  listenTo(record: ConnectionRecord): void {
+    record.session.onNotice = (notice) => {
+      if (this.isObserved) this.#emitSafely('notice', { ...this.#eventOf(record), ...notice });
+    };
   }
 
   closing(record: ConnectionRecord, way: 'closes' | 'drops'): void {
     this.#log.debug('close', `${way} a connection`, fieldsOf(record));
-    this.#emitSafely('close', eventOf(record));
+    publishRemove(record);
+    this.#emitSafely('close', this.#eventOf(record));
   }
 
   detached(record: ConnectionRecord): void {
-    this.#emitSafely('detach', eventOf(record));
+    this.#emitSafely('detach', this.#eventOf(record));
   }
 
   invalidated(record: ConnectionRecord, cause: unknown, isSoft: boolean): void {
     const reason = cause instanceof Error ? `: ${cause.name}: ${cause.message}` : '';
     const name = isSoft ? 'softInvalidate' : 'invalidate';
     this.#log.info(name, `${isSoft ? 'soft ' : ''}invalidation of a connection${reason}`, fieldsOf(record));
-    this.#emitSafely(name, { ...eventOf(record), cause });
+    this.#emitSafely(name, { ...this.#eventOf(record), cause });
   }
 
   // A connection must come back whatever its listeners do, so their errors go to the logger.
-  #emitSafely<Name extends 'reset' | 'checkin' | 'close' | 'detach' | 'invalidate' | 'softInvalidate'>(
+  #emitSafely<Name extends Exclude<keyof PoolEvents, 'doConnect' | 'connect' | 'firstConnect' | 'checkout'>>(
     name: Name,
     event: EventOf<PoolEvents, Name>,
   ): void {
@@ -124,10 +185,6 @@ export class PoolObserver {
       reportError(this.#log.logger, error);
     }
   }
-}
-
-function eventOf({ session, info }: ConnectionRecord): PoolEvent {
-  return { driverConnection: session.driverConnection, info };
 }
 
 function fieldsOf({ session }: ConnectionRecord): { readonly processId: number | undefined } {

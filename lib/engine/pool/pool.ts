@@ -230,12 +230,7 @@ export abstract class Pool implements AsyncDisposable {
     const loan = new PooledConnection(record, this.#owner);
     this.#loans.add(loan, record, trace);
     if (!this.#observer.hub.isObserved) return loan;
-    try {
-      this.observer.checkedOut(record, loan);
-    } catch (error) {
-      loan.invalidate(error);
-      throw error;
-    }
+    this.observer.lent(this, record, loan);
     if (loan.isValid) return loan;
     this.#end(loan);
     return undefined;
@@ -290,7 +285,7 @@ export abstract class Pool implements AsyncDisposable {
     if (!this.isLent(loan)) return record.terminate();
     this.#endLoan(loan);
     this.discard(loan, record);
-    if (this.observer.isObserved) this.observer.checkedIn(record, false);
+    if (this.observer.isObserved) this.observer.checkedIn(record, false, cause);
   }
 
   async #returnObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
@@ -344,11 +339,12 @@ export abstract class Pool implements AsyncDisposable {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old
     // server.
     const generation = this.generation;
-    const session = await this.outsideOfRequests(() =>
-      this.observer.connecting((attempt) => this.driver.connect(attempt)),
+    const session = await this.observer.connecting(this.#outsideOfRequests, (attempt) =>
+      this.driver.connect(attempt),
     );
     expectOpen(session);
     const record = new ConnectionRecord(session, generation, this.observer);
+    this.observer.listenTo(record);
     try {
       if (this.observer.isObserved) await this.outsideOfRequests(() => this.observer.opened(record));
       // A transaction that a listener, or the creator of the client, left open is not the borrower's.
@@ -372,13 +368,15 @@ export abstract class Pool implements AsyncDisposable {
   /** Puts a caller in `line`; throws where that is full. `timeout`: 0 is no limit. */
   protected wait(line: WaitingLine, options: CheckoutOptions, timeout: number): Waiter {
     if (line.size >= this.maxWaiting) throw this.#overloadError();
-    return line.join({
+    const waiter = line.join({
       timeout,
       signal: options.signal,
       trace: this.checkoutTrace(),
       holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),
     });
+    if (this.observer.isObserved) this.observer.waiting(this, waiter);
+    return waiter;
   }
 
   protected disposedError(): ResourceClosedError {

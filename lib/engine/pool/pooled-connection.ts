@@ -30,6 +30,8 @@ const returned = Promise.resolve();
 export class PooledConnection implements AsyncDisposable {
   /** The generation of the pool that the connection belongs to, for `Pool.invalidateAll(witness)`. */
   readonly generation: number;
+  /** True: it was lent before. */
+  readonly isReused: boolean;
   readonly #owner: LoanOwner;
   readonly #record: ConnectionRecord;
   #state: LoanState = 'open';
@@ -39,6 +41,8 @@ export class PooledConnection implements AsyncDisposable {
   /** @internal */
   constructor(record: ConnectionRecord, owner: LoanOwner) {
     this.generation = record.generation;
+    this.isReused = record.wasLent;
+    record.wasLent = true;
     this.#record = record;
     this.#owner = owner;
   }

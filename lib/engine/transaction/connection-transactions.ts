@@ -9,6 +9,7 @@ import { RootTransaction } from './root-transaction.js';
 import type { RootPlace } from './root-transaction.js';
 import type { Transaction } from './transaction.js';
 import { savepointInAutocommit, streamIsOpen } from './transaction-errors.js';
+import { runObserved } from './transaction-observation.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /** What the transactions of one connection need to know of it. */
@@ -197,7 +198,8 @@ export class ConnectionTransactions<Connection> {
   ): Promise<T> {
     this.#blocks.push(transaction);
     try {
-      const result = await transaction.untilDeadline(() => promiseTry(() => work(transaction)));
+      const run = (): Promise<T> => promiseTry(() => runObserved(transaction, () => work(transaction)));
+      const result = await transaction.untilDeadline(run);
       if (transaction.isActive || transaction.isLost) await transaction.commit();
       return result;
     } catch (error) {

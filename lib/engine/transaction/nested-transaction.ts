@@ -43,7 +43,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     this.#depth = depthOf(parent) + 1;
     this.#isScoped = isScoped;
     if (this.#depth > MAX_DEPTH) throw tooDeep(parent.origin);
-    this.host.observer?.savepoint();
+    this.host.observer?.savepoint(this);
   }
 
   /** 1 for a savepoint in the root. @internal */
@@ -130,7 +130,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   async #keep(): Promise<void> {
     try {
       this.expectOnServer();
-      this.host.observer?.releaseSavepoint(this.#savepoint);
+      this.host.observer?.releaseSavepoint(this, this.#savepoint);
     } catch (error) {
       await this.undo().catch((failure: unknown) => this.host.report(failure));
       throw error;
@@ -150,7 +150,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   protected notifyRollback(): void {
-    if (this.isActive) this.host.observer?.rollbackSavepoint(this.#savepoint);
+    if (this.isActive) this.host.observer?.rollbackSavepoint(this, this.#savepoint);
   }
 
   protected async sendRollback(): Promise<void> {

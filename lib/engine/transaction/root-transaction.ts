@@ -52,7 +52,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   announce(): void {
     this.#told = 'begin';
     try {
-      this.host.observer?.begin();
+      this.host.observer?.begin(this);
     } catch (error) {
       this.#told = 'end';
       void this.end('rolled-back');
@@ -64,7 +64,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   #tellEnd(end: 'commit' | 'rollback'): void {
     if (this.#told !== 'begin') return;
     this.#told = 'end';
-    this.host.observer?.[end]();
+    this.host.observer?.[end](this);
   }
 
   protected notifyRollback(): void {
@@ -182,9 +182,11 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       return error;
     }
     this.host.invalidate(error);
-    await this.end('cancelled');
     // A server that has become read-only is left, and it has said that nothing is stored.
-    if (!wasSent || (error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION)) return error;
+    const isKnown = !wasSent || (error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION);
+    if (!isKnown) this.observation?.ended('unknown', error);
+    await this.end('cancelled');
+    if (isKnown) return error;
     return new CommitOutcomeUnknownError(
       `the connection was lost during COMMIT of the transaction started at ${this.origin}: the data is stored or it is ` +
         `not. Read it back before you repeat the work.`,

@@ -1,13 +1,14 @@
 import type { CommandResult, Control, DriverConnection, ServerStatus } from '../driver/driver.js';
+import type { ObservedTransaction } from './transaction-observation.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
 export interface TransactionObserver {
-  begin(): void;
-  commit(): void;
-  rollback(): void;
-  savepoint(): void;
-  rollbackSavepoint(name: string | undefined): void;
-  releaseSavepoint(name: string | undefined): void;
+  begin(transaction: ObservedTransaction): void;
+  commit(transaction: ObservedTransaction): void;
+  rollback(transaction: ObservedTransaction): void;
+  savepoint(transaction: ObservedTransaction): void;
+  rollbackSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
+  releaseSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
   /** A control statement is on its way. */
   sent(text: string): void;
   /** What is thrown to the user for `error`. */

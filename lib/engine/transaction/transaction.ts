@@ -9,10 +9,12 @@ import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
+import type { TransactionObservation } from './transaction-observation.js';
 import { isLive, type RollbackReason, type TransactionState } from './transaction-state.js';
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
+type End = () => Promise<void>;
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -42,6 +44,8 @@ export abstract class Transaction<Connection = unknown> {
   protected rollbackReason: RollbackReason | undefined;
   /** Its time ran out and its owner has yet to end it: statements of the owner are refused. @internal */
   isExpired = false;
+  /** Set once something observes it. @internal */
+  observation: TransactionObservation | undefined;
   /** A statement in it has changed rows or the schema, as far as command tags tell. @internal */
   hasWritten = false;
 
@@ -286,9 +290,8 @@ export abstract class Transaction<Connection = unknown> {
     if (this.isPastDeadline) return this.deadline?.reason;
     if (!(error instanceof DBAPIError) || error.connectionInvalidated || this.isAutocommit) return error;
     if (this.#isEndedElsewhere) return this.#endElsewhere(error);
-    const { firstFailure } = this;
-    const isBehind = firstFailure !== undefined && error.sqlState === '25P02';
-    const thrown = isBehind ? refused.transactionAborted(error, firstFailure) : error;
+    const first = error.sqlState === '25P02' ? this.firstFailure : undefined;
+    const thrown = first === undefined ? error : refused.transactionAborted(error, first);
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
     if (isRefused || this.host.serverStatus === 'failed') this.#markFailed(thrown);
     return thrown;
@@ -362,20 +365,15 @@ export abstract class Transaction<Connection = unknown> {
    * `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what belongs
    * to handles inside it is kept; nested functions that were not awaited are undone.
    */
-  protected finish(end: () => Promise<void>, keeps = false): Promise<void> {
+  protected finish(end: End, keeps = false): Promise<void> {
     this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
     const isPlain = this.#gate.isQuiet && this.inner.child === undefined && this.host.observer === undefined;
-    this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps);
-    return this.#ending;
+    return (this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps));
   }
 
-  async #endAfter(
-    before: Promise<void> | undefined,
-    end: () => Promise<void>,
-    keeps: boolean,
-  ): Promise<void> {
+  async #endAfter(before: Promise<void> | undefined, end: End, keeps: boolean): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
     const child = this.inner.child;
@@ -430,6 +428,7 @@ export abstract class Transaction<Connection = unknown> {
   protected end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
     this.#deadline?.clear();
     if (this.isActive) this.#state = state;
+    this.observation?.ended(state, state === 'committed' ? undefined : this.#firstError);
     this.parent?.inner.release(this);
     return this.host.detach(this);
   }

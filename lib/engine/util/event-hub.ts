@@ -1,5 +1,6 @@
-import { channel, type Channel } from 'node:diagnostics_channel';
+import type { Channel } from 'node:diagnostics_channel';
 import { types } from 'node:util';
+import type { ChannelGroup } from './channels.js';
 import { describeValue } from './describe-value.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
 
@@ -40,6 +41,29 @@ interface Entry {
 }
 
 /**
+ * The channels `nest-async-engine:<name>` of a table of events, and those of the operations that belong to
+ * them. One for all hubs of the process, as channels are.
+ */
+export class EventChannels<Events> {
+  readonly timings: EventTimings<Events>;
+  readonly group: ChannelGroup;
+  readonly #channels: ReadonlyMap<PropertyKey, Channel>;
+
+  constructor(timings: EventTimings<Events>, group: ChannelGroup) {
+    this.timings = timings;
+    this.group = group;
+    const names = Object.keys(timings);
+    this.#channels = new Map(names.map((name) => [name, group.channel(`nest-async-engine:${name}`)]));
+  }
+
+  /** What a subscriber throws, Node reports. */
+  publish(name: PropertyKey, event: object): void {
+    const channel = this.#channels.get(name);
+    if (channel?.hasSubscribers === true) channel.publish(event);
+  }
+}
+
+/**
  * The listeners of one object. Those of its parent are called after its own. Each event also goes, once, to
  * the subscribers of the diagnostics channel `nest-async-engine:<name>`.
  */
@@ -48,26 +72,24 @@ export class EventHub<Events extends EventTable<Events>> {
   readonly tally: ListenerTally;
   readonly #timings: EventTimings<Events>;
   readonly #parent: EventHub<Events> | undefined;
-  readonly #channels: ReadonlyMap<PropertyKey, Channel>;
+  readonly #channels: EventChannels<Events>;
   readonly #entries = new Map<keyof Events, readonly Entry[]>();
 
-  constructor(timings: EventTimings<Events>, parent?: EventHub<Events>) {
+  constructor(channels: EventChannels<Events>, timings = channels.timings, parent?: EventHub<Events>) {
     this.#timings = timings;
     this.#parent = parent;
     this.tally = parent === undefined ? { count: 0 } : parent.tally;
-    this.#channels = parent === undefined ? channelsOf(timings) : parent.#channels;
+    this.#channels = channels;
   }
 
   /** A hub whose events this one's listeners hear too; with `timings`, for these events alone. */
   child(timings: EventTimings<Events> = this.#timings): EventHub<Events> {
-    return new EventHub(timings, this);
+    return new EventHub(this.#channels, timings, this);
   }
 
   /** True while a listener, a log or a subscriber of a channel may hear an event. */
   get isObserved(): boolean {
-    if (this.tally.count > 0) return true;
-    for (const channel of this.#channels.values()) if (channel.hasSubscribers) return true;
-    return false;
+    return this.tally.count > 0 || this.#channels.group.active > 0;
   }
 
   /** True: this hub has such an event. */
@@ -130,7 +152,7 @@ export class EventHub<Events extends EventTable<Events>> {
     event: EventOf<Events, Name>,
     take?: (answer: AnswerOf<Events, Name>) => void,
   ): void {
-    this.#publish(name, event);
+    this.#channels.publish(name, event);
     this.#callAll(name, event, take);
   }
 
@@ -156,7 +178,7 @@ export class EventHub<Events extends EventTable<Events>> {
     event: EventOf<Events, Name>,
     take?: (answer: AnswerOf<Events, Name>) => void,
   ): Promise<void> {
-    this.#publish(name, event);
+    this.#channels.publish(name, event);
     await this.#callAllAwaited(name, event, take);
   }
 
@@ -170,12 +192,6 @@ export class EventHub<Events extends EventTable<Events>> {
       if (answer !== undefined && answer !== null) take?.(answer as AnswerOf<Events, Name>);
     }
     if (this.#parent !== undefined) await this.#parent.#callAllAwaited(name, event, take);
-  }
-
-  // What a subscriber throws, Node reports.
-  #publish(name: keyof Events, event: object): void {
-    const channel = this.#channels.get(name);
-    if (channel?.hasSubscribers === true) channel.publish(event);
   }
 
   #call<Name extends keyof Events>(name: Name, entry: Entry, event: EventOf<Events, Name>): unknown {
@@ -203,10 +219,6 @@ export class EventHub<Events extends EventTable<Events>> {
       `there is no event ${describeValue(name)} here. The events are ${Object.keys(this.#timings).join(', ')}.`,
     );
   }
-}
-
-function channelsOf(timings: object): ReadonlyMap<PropertyKey, Channel> {
-  return new Map(Object.keys(timings).map((name) => [name, channel(`nest-async-engine:${name}`)]));
 }
 
 function refusedPromise(name: PropertyKey, promise: Promise<unknown>): InvalidRequestError {

@@ -14,6 +14,7 @@ import { PreparedStatements } from '../session/prepared-statements.js';
 import type { SessionTraits } from '../session/pg-connection.js';
 import { StatementRegistry } from '../session/statement-registry.js';
 import type { Deadline } from './deadline.js';
+import { connectClient } from './traced-connect.js';
 
 export const CONNECT_TIMEOUT = 10_000;
 
@@ -62,7 +63,7 @@ export async function openSession(
   const context = { prepared, changes, types: resolveTypes(), hideParameters, wantsWrites, serializeJson };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
-    if (traits.isConnected !== true) await client.connect();
+    if (traits.isConnected !== true) await connectClient(client);
   } catch (cause) {
     connection.terminate();
     throw cause instanceof InterfaceError ? misbehaved(cause, where) : connectError(cause, where);

@@ -24,7 +24,7 @@ const BEGIN = toStep({ text: 'BEGIN' }, undefined, true);
 const COMMIT = toStep({ text: 'COMMIT' }, undefined, true);
 
 /**
- * Statements that leave in one write and share one Sync, given to `client.query()` as pg's documented
+ * Statements that leave in one write and share one Sync, given to the client as pg's documented
  * `Submittable`. When one fails, the server skips those behind it: nothing runs outside the transaction that
  * travels in front of it.
  */

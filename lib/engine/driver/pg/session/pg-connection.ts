@@ -8,6 +8,8 @@ import type {
   DriverConnection,
   Portal,
   ServerStatus,
+  SessionNotice,
+  SessionServer,
 } from '../../driver.js';
 import { changesOf } from '../../session-changes.js';
 import type { SessionChanges } from '../../session-changes.js';
@@ -60,6 +62,8 @@ export class PgConnection implements DriverConnection {
   readonly #reported = new Map<string, string>();
   readonly #transaction = new TransactionStatus();
   #names = 0;
+  #server: SessionServer | undefined;
+  onNotice: ((notice: SessionNotice) => void) | undefined;
 
   constructor(client: Client, context: WireContext, traits: SessionTraits = {}) {
     this.#client = client;
@@ -85,6 +89,9 @@ export class PgConnection implements DriverConnection {
     if (traits.isConnected === true) wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
+    client.on('notice', ({ severity = 'NOTICE', message = '', code, detail, hint }) =>
+      this.onNotice?.({ severity, message, sqlState: code, detail, hint }),
+    );
     client.on('error', (error: unknown) => this.#queue.lose(error));
     client.on('end', () => this.#queue.lose(new Error('the server closed the connection')));
   }
@@ -117,6 +124,12 @@ export class PgConnection implements DriverConnection {
 
   get processId(): number | undefined {
     return (this.#client as Client & { processID?: number }).processID;
+  }
+
+  get server(): SessionServer | undefined {
+    if (this.#traits.driverConnection !== undefined) return undefined;
+    const { host, port, database, user, ssl } = this.#client;
+    return (this.#server ??= { host, port, database, user, ssl: Boolean(ssl) });
   }
 
   get status(): ServerStatus {

@@ -1,6 +1,7 @@
 import { dependsOnType } from '../wire/encode-value.js';
 import type { MessageWriter } from '../wire/message-writer.js';
 import type { WireContext } from './batch-parts.js';
+import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { mayConfigure } from './parse-settings.js';
@@ -85,7 +86,7 @@ export class PgStepWriter {
    * `needed` says of which values it must be known whether they are json.
    */
   known(text: string, needed: (index: number) => boolean): PreparedStatement | undefined {
-    const statement = this.#asked(text);
+    const statement = this.#asked(withoutTrailingComment(text));
     if (statement?.typeOids === undefined) return undefined;
     const { catalog } = this.#context.types;
     const unknown = statement.typeOids.filter((oid, index) => needed(index) && catalog.needs(oid));
@@ -134,21 +135,23 @@ export class PgStepWriter {
 
   #statementFor(step: Step): PreparedStatement {
     const sql = step.sql ?? step.text;
+    const text = withoutTrailingComment(sql);
     const { prepared } = this.#context;
     const last = this.#last;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
-    if (last?.text === sql && (step.prepare || !last.isNamed)) return last;
+    if (last?.text === text && (step.prepare || !last.isNamed)) return last;
     const statement =
-      (step.prepare ? prepared.find(sql, step.isControl) : undefined) ?? this.#parse(step, sql);
+      (step.prepare ? prepared.find(text, step.isControl) : undefined) ?? this.#parse(step, text, sql);
     this.#last = statement;
     return statement;
   }
 
-  #parse(step: Step, sql: string): PreparedStatement {
+  /** `text`: what the statement is kept by; `sql`: the same with its comment. */
+  #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
-    const statement = prepared.create(step, sql, this.#task.number);
+    const statement = prepared.create(step, text, this.#task.number);
     this.#writer.parse(statement.name, sql);
-    this.#parses.push({ key: prepared.keyOf(sql, step.isControl), statement });
+    this.#parses.push({ key: prepared.keyOf(text, step.isControl), statement });
     return statement;
   }
 

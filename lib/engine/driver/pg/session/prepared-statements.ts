@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { changesOf } from '../../session-changes.js';
 import type { SessionChange } from '../../session-changes.js';
+import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { RowLayout } from '../wire/row-builder.js';
 import { mayConfigure, ParseSettings } from './parse-settings.js';
@@ -233,11 +234,11 @@ export class PreparedStatements {
 
   /** The statement has failed in a way that an outdated parse of it may fail; `state` is its SQLSTATE. */
   distrust(text: string): void {
-    this.#registry.forget(text);
+    this.#registry.forget(withoutTrailingComment(text));
   }
 
   refuseName(text: string): void {
-    this.#registry.refuse(text);
+    this.#registry.refuse(withoutTrailingComment(text));
   }
 
   turnOff(): void {

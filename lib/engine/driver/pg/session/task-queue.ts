@@ -5,6 +5,7 @@ import { CATALOG_QUERY } from '../../types/type-catalog.js';
 import type { CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
+import { submit } from '../wire/submit.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
@@ -152,7 +153,7 @@ export class TaskQueue implements BatchListener {
     }
     this.#running = task;
     try {
-      this.#client.query(task.batch);
+      submit(this.#client, task.batch);
     } catch (error) {
       this.lose(error);
     }

@@ -1,0 +1,123 @@
+import { ChannelGroup } from '../util/channels.js';
+import type { TracedEvent } from '../util/channels.js';
+import type { ConnectionRecord } from './connection-record.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/** The engine of a pool. The hall of the engine adds all of an `AsyncEngine`. */
+export interface PoolEngine {}
+
+/** The figures of a pool. */
+export interface PoolFigures {
+  readonly options: { readonly poolSize: number; readonly maxOverflow: number };
+  checkedIn(): number;
+  checkedOut(): number;
+  waiting(): number;
+}
+
+/** A caller takes a connection from a pool, from its call to the answer. */
+export interface AcquireEvent extends TracedEvent {
+  /** Undefined for a pool without one. */
+  readonly engine: PoolEngine | undefined;
+  readonly pool: PoolFigures;
+  /** By `performance.now()`. */
+  readonly startedAt: number;
+  /** True: no connection was free. */
+  readonly hasWaited: boolean;
+  /** Milliseconds, once it is over. */
+  duration: number | undefined;
+}
+
+/** A pool opens a connection. */
+export interface ConnectTrace extends TracedEvent {
+  readonly engine: PoolEngine | undefined;
+  readonly startedAt: number;
+  duration: number | undefined;
+}
+
+/** What `pg-pool` says of a checkout on its own channel (node-postgres#3650). */
+interface PgPoolConnect extends TracedEvent {
+  readonly pool: {
+    readonly totalCount: number;
+    readonly idleCount: number;
+    readonly waitingCount: number;
+    readonly maxSize: number;
+  };
+  client?: { readonly processID: number | undefined; readonly reused: boolean };
+}
+
+/** The channels on which pools tell of themselves. */
+export const POOL_GROUP = new ChannelGroup();
+
+const ACQUIRE = POOL_GROUP.trace<AcquireEvent>('nest-async-engine:acquire');
+const CONNECT = POOL_GROUP.trace<ConnectTrace>('nest-async-engine:connect');
+const PG_ACQUIRE = POOL_GROUP.trace<PgPoolConnect>('pg:pool:connect');
+const PG_RELEASE = POOL_GROUP.channel('pg:pool:release');
+const PG_REMOVE = POOL_GROUP.channel('pg:pool:remove');
+
+export function isAcquireObserved(): boolean {
+  return ACQUIRE.isObserved || PG_ACQUIRE.isObserved;
+}
+
+/** A checkout on its way; ends with the connection, or with why there is none. */
+export class AcquireTrace {
+  readonly #event: AcquireEvent;
+  readonly #pg: PgPoolConnect;
+
+  constructor(
+    engine: PoolEngine | undefined,
+    pool: PoolFigures,
+    { hasWaited }: { readonly hasWaited: boolean },
+  ) {
+    const startedAt = performance.now();
+    this.#event = { engine, pool, startedAt, hasWaited, duration: undefined, error: undefined };
+    const { poolSize, maxOverflow } = pool.options;
+    this.#pg = {
+      pool: {
+        totalCount: pool.checkedIn() + pool.checkedOut(),
+        idleCount: pool.checkedIn(),
+        waitingCount: pool.waiting(),
+        maxSize: maxOverflow === -1 ? Number.POSITIVE_INFINITY : poolSize + maxOverflow,
+      },
+    };
+    ACQUIRE.begin(this.#event, () => undefined);
+    PG_ACQUIRE.begin(this.#pg, () => undefined);
+  }
+
+  given(loan: PooledConnection): void {
+    this.#pg.client = { processID: loan.session.processId, reused: loan.isReused };
+    this.#end();
+  }
+
+  failed(error: unknown): void {
+    this.#event.error = error;
+    this.#pg.error = error;
+    this.#end();
+  }
+
+  #end(): void {
+    this.#event.duration = performance.now() - this.#event.startedAt;
+    ACQUIRE.finish(this.#event);
+    PG_ACQUIRE.finish(this.#pg);
+  }
+}
+
+/** Tells of the opening of a connection. */
+export async function traceConnect<T>(engine: PoolEngine | undefined, open: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const event: ConnectTrace = { engine, startedAt, duration: undefined, error: undefined };
+  return await CONNECT.run(event, async () => {
+    try {
+      return await open();
+    } finally {
+      event.duration = performance.now() - startedAt;
+    }
+  });
+}
+
+export function publishRelease({ session }: ConnectionRecord, error: unknown): void {
+  PG_RELEASE.publish({ client: { processID: session.processId }, error });
+}
+
+export function publishRemove({ session }: ConnectionRecord): void {
+  PG_REMOVE.publish({ client: { processID: session.processId } });
+}

@@ -1,0 +1,33 @@
+import type { TransactionOptions } from './isolation.js';
+
+/** `unknown`: the connection was lost during COMMIT. `cancelled`: what is around it has ended or was lost. */
+export type TransactionOutcome = 'committed' | 'rolled-back' | 'cancelled' | 'unknown';
+
+/** What observers know of one transaction, from its beginning to its end. */
+export interface TransactionObservation {
+  /** It is about to be used, by other means than `run()`. */
+  start(): void;
+  /** Runs work of the transaction as observers want it to be run. */
+  run<T>(work: () => T): T;
+  /** It is another attempt at the work of `failed`. */
+  repeats(failed: TransactionObservation): void;
+  /** The first end counts. */
+  ended(outcome: TransactionOutcome, error: unknown): void;
+}
+
+/** Runs work that a transaction was given as a function. */
+export function runObserved<T>(
+  { observation }: { readonly observation: TransactionObservation | undefined },
+  work: () => T,
+): T {
+  return observation === undefined ? work() : observation.run(work);
+}
+
+/** A transaction as its observers see it. */
+export interface ObservedTransaction {
+  readonly origin: string;
+  readonly nested: boolean;
+  readonly parent: ObservedTransaction | undefined;
+  readonly options: TransactionOptions;
+  observation: TransactionObservation | undefined;
+}

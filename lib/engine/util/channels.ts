@@ -1,0 +1,114 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel';
+import type { Channel, TracingChannel } from 'node:diagnostics_channel';
+
+type ChangingMethod = 'subscribe' | 'unsubscribe' | 'bindStore' | 'unbindStore';
+
+const CHANGING: readonly ChangingMethod[] = ['subscribe', 'unsubscribe', 'bindStore', 'unbindStore'];
+
+/**
+ * Channels of `node:diagnostics_channel`, with a count of those that have subscribers, so that a hot path
+ * asks one number and not each of them.
+ */
+export class ChannelGroup {
+  /** How many of them have subscribers. */
+  active = 0;
+
+  /** A channel of this name, the same for all of the process. */
+  channel(name: string): Channel {
+    const found = channel(name);
+    this.#follow(found);
+    return found;
+  }
+
+  /** The five channels of an operation. */
+  trace<Event extends TracedEvent>(name: string): Trace<Event> {
+    const traced = tracingChannel<unknown, Event>(name);
+    for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error])
+      this.#follow(each as Channel);
+    return new Trace(traced);
+  }
+
+  // Node tells of no subscription. Each way to subscribe ends in a method of the channel, whose prototype
+  // Node replaces with the first subscriber: an own property is in front of both.
+  #follow(followed: Channel): void {
+    let wasActive = false;
+    const count = (): void => {
+      const isActive = followed.hasSubscribers;
+      if (isActive !== wasActive) this.active += isActive ? 1 : -1;
+      wasActive = isActive;
+    };
+    const methods = followed as unknown as Record<ChangingMethod, (...args: unknown[]) => unknown>;
+    for (const name of CHANGING) {
+      // Another copy of this library may have been here before.
+      const own = Object.hasOwn(followed, name) ? methods[name] : undefined;
+      methods[name] = (...args) => {
+        const method = own ?? (Object.getPrototypeOf(followed) as typeof methods)[name];
+        const answer = method.apply(followed, args);
+        count();
+        return answer;
+      };
+    }
+    count();
+  }
+}
+
+/** What an operation has failed with; subscribers find it in the same object that they got at its start. */
+export interface TracedEvent {
+  error?: unknown;
+}
+
+/**
+ * An operation on a TracingChannel: `start` and `end` around the call, `asyncStart` and `asyncEnd` when it is
+ * over, `error` before these where it has failed. All have one object, from start to end.
+ */
+export class Trace<Event extends TracedEvent> {
+  readonly #channel: TracingChannel<unknown, Event>;
+
+  constructor(traced: TracingChannel<unknown, Event>) {
+    this.#channel = traced;
+  }
+
+  /** True: a subscriber hears of at least one of the five. */
+  get isObserved(): boolean {
+    const { start, end, asyncStart, asyncEnd, error } = this.#channel;
+    return (
+      start.hasSubscribers ||
+      asyncEnd.hasSubscribers ||
+      error.hasSubscribers ||
+      end.hasSubscribers ||
+      asyncStart.hasSubscribers
+    );
+  }
+
+  /** Runs the synchronous part of an operation, in the stores that subscribers have bound to its start. */
+  begin<T>(event: Event, work: () => T): T {
+    const { start, end } = this.#channel;
+    return start.runStores(event, () => {
+      try {
+        return work();
+      } finally {
+        end.publish(event);
+      }
+    }) as T;
+  }
+
+  /** The operation is over; it has failed where the event has an error. */
+  finish(event: Event): void {
+    const { error, asyncStart, asyncEnd } = this.#channel;
+    if (event.error !== undefined) error.publish(event);
+    asyncStart.publish(event);
+    asyncEnd.publish(event);
+  }
+
+  /** An operation that is a promise, from its call to its end. */
+  async run<T>(event: Event, work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.begin(event, work);
+    } catch (error) {
+      event.error = error;
+      throw error;
+    } finally {
+      this.finish(event);
+    }
+  }
+}
