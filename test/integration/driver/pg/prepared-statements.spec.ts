@@ -75,6 +75,21 @@ describe('a statement that was run before', () => {
     expect(await namesOnServer()).toBe('0');
   });
 
+  it('is the same with another comment behind it, and another one with another literal', async () => {
+    open();
+    const texts = [
+      'SELECT $1::int AS n /*trace=1*/',
+      'SELECT $1::int AS n /*trace=2*/',
+      'SELECT $1::int AS n',
+    ];
+    for (const [index, sql] of texts.entries()) expect(await rowsOf(sql, [index])).toEqual([{ n: index }]);
+    expect([sent('Parse'), sent('Bind')]).toEqual([1, 3]);
+    const literals = ["SELECT '/* a' AS s -- */", "SELECT '/* b' AS s -- */"];
+    const rows = [await rowsOf(literals[0] ?? ''), await rowsOf(literals[1] ?? '')];
+    expect(rows).toEqual([[{ s: '/* a' }], [{ s: '/* b' }]]);
+    expect(await namesOnServer()).toBe('3');
+  });
+
   it('may run many times at once', async () => {
     open({ poolSize: 4 });
     const rows = await Promise.all(
