@@ -83,9 +83,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
       retried: (error, attempt) => listeners.emit('retry', { engine: this, error, attempt }),
     });
     if (parent !== undefined) return;
-    const { observer } = shared.pool;
-    observer.engine = this;
-    observer.classifyPingFailure = (error) => runner.engineObserver()?.prePingFailed(error);
+    shared.pool.observer.attach(this, (error) => runner.engineObserver()?.prePingFailed(error));
   }
 
   /** The database and the driver, by name. */

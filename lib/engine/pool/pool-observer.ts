@@ -40,6 +40,12 @@ export class PoolObserver {
     this.#log = make(this.hub.tally);
   }
 
+  /** For the engine of the pool. */
+  attach(engine: PoolEngine, classifyPingFailure: PingFailureClassifier): void {
+    this.engine = engine;
+    this.classifyPingFailure = classifyPingFailure;
+  }
+
   /** For the pool that replaces another one: its first connection is a first one again. */
   renew(): this {
     this.#first = 'to come';

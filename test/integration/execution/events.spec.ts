@@ -182,7 +182,13 @@ describe('statements', () => {
     await engine.connect(async (connection) => {
       await connection.execute(text('SELECT :n::int'), { n: 1 });
       expect(events).toEqual([
-        expect.objectContaining({ engine, connection, sql: 'SELECT $1::int', parameters: [1], isMany: false }),
+        expect.objectContaining({
+          engine,
+          connection,
+          sql: 'SELECT $1::int',
+          parameters: [1],
+          isMany: false,
+        }),
       ]);
     });
   });
