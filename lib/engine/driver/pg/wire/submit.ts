@@ -26,7 +26,7 @@ export function submit(client: Client, batch: Submittable): void {
 
 /** True: `query()` would do nothing but put it in the queue. */
 function isPlain(client: QueueingClient): boolean {
-  const { _pulseQueryQueue, _queryable, _ending, pipeline, connectionParameters } = client;
-  const isReady = _queryable === true && _ending !== true && typeof _pulseQueryQueue === 'function';
+  const { _queryable, _ending, pipeline, connectionParameters } = client;
+  const isReady = _queryable === true && _ending !== true && '_pulseQueryQueue' in client;
   return isReady && pipeline !== true && !connectionParameters?.query_timeout;
 }
