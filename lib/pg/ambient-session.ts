@@ -1,17 +1,10 @@
 import type { Client } from 'pg';
-import { NestedTransaction } from '../engine/index.js';
-import type { AsyncTransaction, TransactionCommand, TransactionOptions } from '../engine/index.js';
+import type { AsyncTransaction, TransactionCommand } from '../engine/index.js';
 import { controlRefused } from '../engine/statement/transaction-command.js';
 import type { CallSite } from '../engine/util/call-site.js';
+import { ClientTransactions } from './client-transactions.js';
 import type { ClientSession, ControlAnswer, ControlStatement } from './client-session.js';
 import { modesIn, nameIn } from './control-text.js';
-
-/** What a client has begun in the ambient transaction. */
-interface Level {
-  readonly transaction: AsyncTransaction;
-  /** The name of its SAVEPOINT; undefined for BEGIN. */
-  readonly savepoint: string | undefined;
-}
 
 /**
  * The ambient transaction as a client sees it: as the session of its own. BEGIN is a savepoint, COMMIT its
@@ -21,14 +14,13 @@ export class AmbientSession implements ClientSession {
   readonly isPart = true;
   readonly client: Client;
   readonly #base: AsyncTransaction;
-  readonly #label: CallSite;
-  /** The innermost is last. */
-  #levels: readonly Level[] = [];
+  readonly #own: ClientTransactions;
 
   private constructor(base: AsyncTransaction, client: Client, label: CallSite) {
     this.#base = base;
     this.client = client;
-    this.#label = label;
+    const around = (): AsyncTransaction => base.innermost;
+    this.#own = new ClientTransactions(label, around, around);
   }
 
   /** Takes a connection, and sends BEGIN, where the transaction has not begun yet. */
@@ -43,29 +35,28 @@ export class AmbientSession implements ClientSession {
   }
 
   get transactionStatus(): 'I' | 'T' | 'E' {
-    if (this.#levels.length === 0) return 'I';
+    if (this.#own.isEmpty) return 'I';
     return this.client.getTransactionStatus() === 'E' ? 'E' : 'T';
   }
 
   lend(use: (client: Client) => void): Promise<unknown> {
-    return lendIn(this.#innermost, use);
+    return lendIn(this.#own.innermost ?? this.#base, use);
   }
 
-  async control(statement: ControlStatement): Promise<ControlAnswer> {
-    const { command } = statement;
+  async control({ command, text }: ControlStatement): Promise<ControlAnswer> {
     switch (command.kind) {
       case 'begin':
-        return this.#begin(statement.text);
+        return this.#begin(text);
       case 'commit':
       case 'rollback':
         return await this.#end(command, command.kind);
       case 'savepoint':
-        this.#enter({}, nameIn(statement.text));
+        this.#own.savepoint(nameIn(text));
         return { tag: 'SAVEPOINT' };
       case 'release':
-        return await this.#release(statement.text);
+        return (await this.#own.release(nameIn(text))) ? { tag: 'RELEASE' } : await this.#refused(text);
       case 'rollback-to':
-        return await this.#goBack(statement.text);
+        return (await this.#own.rollbackTo(nameIn(text))) ? { tag: 'ROLLBACK' } : await this.#refused(text);
       case 'prepared':
         throw controlRefused(command);
       default:
@@ -75,78 +66,24 @@ export class AmbientSession implements ClientSession {
 
   /** What was begun and not ended is undone. */
   async end(): Promise<void> {
-    const outermost = this.#levels[0];
-    this.#levels = [];
-    await outermost?.transaction.rollbackQuietly();
-  }
-
-  get #innermost(): AsyncTransaction {
-    return this.#levels.at(-1)?.transaction ?? this.#base.innermost;
-  }
-
-  #enter(options: TransactionOptions, savepoint?: string): void {
-    const parent = this.#innermost;
-    // A BEGIN that is left open is undone when the transaction around it ends; a savepoint ends with what is
-    // around it, and as that does.
-    const isScoped = savepoint === undefined;
-    const transaction = new NestedTransaction(parent, { ...options, label: this.#label }, isScoped);
-    this.#levels = [...this.#levels, { transaction, savepoint }];
+    await this.#own.close();
   }
 
   #begin(text: string): ControlAnswer {
     const tag = /^\W*START/i.test(text) ? 'START TRANSACTION' : 'BEGIN';
-    if (this.#beginning !== -1) {
-      return { tag, notice: { code: '25001', message: 'there is already a transaction in progress' } };
-    }
-    this.#enter(modesIn(text));
-    return { tag };
+    if (this.#own.begin(modesIn(text))) return { tag };
+    return { tag, notice: { code: '25001', message: 'there is already a transaction in progress' } };
   }
 
-  /** Where BEGIN is in the levels; -1: the client is in no transaction of its own. */
-  get #beginning(): number {
-    return this.#levels.findIndex(({ savepoint }) => savepoint === undefined);
-  }
-
-  async #end(command: TransactionCommand, kind: 'commit' | 'rollback'): Promise<ControlAnswer> {
-    const tag = kind.toUpperCase();
-    const ended = this.#levels[this.#beginning];
-    if (ended === undefined)
+  async #end({ chains }: TransactionCommand, way: 'commit' | 'rollback'): Promise<ControlAnswer> {
+    const tag = way.toUpperCase();
+    if (!(await this.#own.end(way)))
       return { tag, notice: { code: '25P01', message: 'there is no transaction in progress' } };
-    this.#levels = this.#levels.slice(0, this.#beginning);
-    await ended.transaction[kind]();
-    if (command.chains) this.#enter({});
+    if (chains) this.#own.begin({});
     return { tag };
   }
 
-  async #release(text: string): Promise<ControlAnswer> {
-    const index = this.#find(text);
-    const { transaction } = this.#levels[index] ?? {};
-    // What the server refuses is refused in its words.
-    if (transaction?.isValid !== true || !this.#isValid) return await this.#refused(text);
-    this.#levels = this.#levels.slice(0, index);
-    await transaction.commit();
-    return { tag: 'RELEASE' };
-  }
-
-  async #goBack(text: string): Promise<ControlAnswer> {
-    const index = this.#find(text);
-    const found = this.#levels[index];
-    if (found === undefined) return await this.#refused(text);
-    this.#levels = this.#levels.slice(0, index);
-    await found.transaction.rollback();
-    this.#enter({}, found.savepoint);
-    return { tag: 'ROLLBACK' };
-  }
-
-  get #isValid(): boolean {
-    return this.#levels.every(({ transaction }) => transaction.isValid);
-  }
-
-  #find(text: string): number {
-    const name = nameIn(text);
-    return this.#levels.findLastIndex(({ savepoint }) => savepoint === name);
-  }
-
+  /** What the server refuses is refused in its words. */
   async #refused(text: string): Promise<ControlAnswer> {
     let answer: Promise<unknown> | undefined;
     await this.lend((client) => {

@@ -229,6 +229,7 @@ describe('a client', () => {
       await client.query('SAVEPOINT a');
       expect(client.getTransactionStatus()).toBe('T');
       await failureOf(client.query(ADD_ONE));
+      expect(await failureOf(client.query('SELECT 1'))).toMatchObject({ code: '25P02' });
       expect(client.getTransactionStatus()).toBe('E');
       await client.query('ROLLBACK TO a');
       expect(await items.names()).toEqual([]);
@@ -436,10 +437,8 @@ describe('in a transaction of the engine', () => {
         await client.query(ADD_ONE);
         await client.query('SAVEPOINT a');
         expect(await failureOf(client.query(ADD_ONE))).toMatchObject({ code: '23505' });
-        expect([client.getTransactionStatus(), await failureOf(client.query('SELECT 1'))]).toMatchObject([
-          'E',
-          { code: '25P02' },
-        ]);
+        expect(await failureOf(client.query('SELECT 1'))).toMatchObject({ code: '25P02' });
+        expect(client.getTransactionStatus()).toBe('E');
         expect(await failureOf(client.query('RELEASE a'))).toMatchObject({ code: '25P02' });
         await client.query('ROLLBACK TO a');
         await client.query(ADD_TWO);

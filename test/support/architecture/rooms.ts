@@ -49,7 +49,8 @@ const ROOMS: readonly Room[] = [
       'lib/engine/statement/transaction-command.ts',
       'lib/engine/util/call-site.ts',
     ],
-    allowsPackage: isDriverPackage,
+    allowsPackage: (name, file) =>
+      isDriverPackage(name) || (name === 'kysely' && file.startsWith('lib/pg/kysely/')),
   },
   {
     // Starts a server beside the application, and takes nothing of the engine but errors and rules of options.

@@ -24,6 +24,7 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
   'lib/engine/driver': [[''], ['url', 'types'], ['pg'], ['pglite']],
   'lib/engine/driver/pg': [['wire'], ['session'], ['connect']],
   'lib/engine/result': [[''], ['text']],
+  'lib/pg': [[''], ['kysely']],
   'lib/nest': [
     ['shared'],
     ['graphql'],
