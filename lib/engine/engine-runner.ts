@@ -21,6 +21,7 @@ import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import type { StreamSource } from './result/stream-source.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
+import { controlRefused } from './statement/transaction-command.js';
 import { isWrite } from './transaction/command-tag.js';
 import { settingsControl } from './transaction/isolation.js';
 import type { EngineLogger } from './util/logger.js';
@@ -155,7 +156,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   #sendAlone(invocation: Invocation): Promise<CommandResult> {
-    invocation.expectNoControl();
+    if (invocation.control !== undefined) throw controlRefused(invocation.control);
     const { settings, isolationLevel: level, readOnly, deferrable } = this.options;
     const isInBegin = readOnly !== undefined || deferrable !== undefined;
     // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
@@ -192,7 +193,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   openStream(invocation: Invocation): StreamSource {
     const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.openStream(invocation);
-    invocation.expectNoControl();
+    if (invocation.control !== undefined) throw controlRefused(invocation.control);
     return new StandaloneStream(this, invocation, this.#shared.ambient.current?.scope);
   }
 }

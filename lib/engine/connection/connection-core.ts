@@ -111,7 +111,7 @@ export class ConnectionCore<Connection>
   }
 
   openStream(invocation: Invocation, isAlone = false): StreamSource {
-    invocation.expectNoControl();
+    if (invocation.control !== undefined) throw controlRefused(invocation.control);
     return new ConnectionStream(this, invocation, isAlone);
   }
 

@@ -84,6 +84,8 @@ export function changesOf(text: string): readonly SessionChange[] {
 export class SessionChanges {
   /** The engine's own settings, which are applied again behind RESET ALL. */
   readonly #settings: Readonly<Record<string, string>>;
+  /** Nothing is to be undone; changed here alone. */
+  isEmpty = true;
   readonly #seen = new Set<SessionChange>();
   /** What each reported parameter was when the session was opened or restored, and what it is now. */
   readonly #reported = new Map<string, string>();
@@ -99,10 +101,6 @@ export class SessionChanges {
     this.#origin = isForeign ? 'prepared' : 'opening';
   }
 
-  get isEmpty(): boolean {
-    return !this.#isClientUsed && this.#hasSeenNothing;
-  }
-
   get #hasSeenNothing(): boolean {
     return this.#seen.size === 0 && this.#differing.size === 0;
   }
@@ -110,10 +108,16 @@ export class SessionChanges {
   /** The borrower sends statements of its own to the driver's client. */
   noteClientUse(): void {
     this.#isClientUsed = true;
+    this.isEmpty = false;
   }
 
   add(changes: readonly SessionChange[]): void {
-    for (const change of changes) this.#seen.add(change);
+    for (const change of changes) this.#see(change);
+  }
+
+  #see(change: SessionChange): void {
+    this.#seen.add(change);
+    this.isEmpty = false;
   }
 
   /** A command has succeeded; `text` is undefined where it is not known. */
@@ -122,7 +126,7 @@ export class SessionChanges {
     if (change === undefined) return;
     if (tag === 'SET' && text !== undefined && LOCAL_SET.test(text)) return;
     if (tag === 'DECLARE CURSOR' && text !== undefined && !HELD_CURSOR.test(text)) return;
-    this.#seen.add(change);
+    this.#see(change);
   }
 
   /** The server has reported the value of a parameter. */
@@ -131,6 +135,7 @@ export class SessionChanges {
     this.#present.set(name, value);
     if (this.#reported.get(name) === value) this.#differing.delete(name);
     else this.#differing.add(name);
+    this.isEmpty = !this.#isClientUsed && this.#hasSeenNothing;
   }
 
   /**
@@ -158,6 +163,7 @@ export class SessionChanges {
     this.#seen.clear();
     this.#isClientUsed = false;
     this.#differing.clear();
+    this.isEmpty = true;
     for (const [name, value] of this.#present) this.#reported.set(name, value);
   }
 }

@@ -14,13 +14,13 @@ import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
 import { StatementBatch } from './statement-batch.js';
-import { compileBatch, compileMany, compileStatement } from '../statement/executable.js';
-import { controlRefused, transactionChange } from '../statement/transaction-command.js';
+import { compileAsWritten, compileBatch, compileMany, compileStatement } from '../statement/compile.js';
+import { controlRefused } from '../statement/transaction-command.js';
 import type { TransactionCommand } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
-import type { Parameters } from '../statement/row.js';
+import type { CompiledStatement, Parameters } from '../statement/row.js';
 import { StatementTimeout } from './statement-timeout.js';
 
 /** One set of values, or many for an executemany. */
@@ -79,7 +79,7 @@ export interface CommandObserver {
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
 export class Invocation {
-  readonly commands: readonly Command[];
+  readonly commands: readonly CompiledStatement[];
   readonly options: StatementOptions;
   /** An executemany of several sets. */
   readonly isMany: boolean;
@@ -110,8 +110,7 @@ export class Invocation {
       options,
       ownCache === undefined ? cache : (ownCache ?? undefined),
     );
-    for (const { text } of this.#isBatch ? compiled : compiled.slice(0, 1)) {
-      const control = transactionChange(text);
+    for (const { control } of this.#isBatch ? compiled : compiled.slice(0, 1)) {
       if (control === undefined) continue;
       if (this.#isBatch || compiled.length > 1 || !control.isPlain) throw controlRefused(control);
       this.control = control;
@@ -120,13 +119,8 @@ export class Invocation {
     this.isMany = compiled.length > 1;
   }
 
-  /** @throws IllegalStateError for transaction control, where the connection is not the caller's own. */
-  expectNoControl(): void {
-    if (this.control !== undefined) throw controlRefused(this.control);
-  }
-
   /** The only statement of an execution that is not an executemany. */
-  get command(): Command {
+  get command(): CompiledStatement {
     const [command] = this.commands;
     if (command !== undefined && !this.isMany) return command;
     throw new ArgumentError('a stream takes one set of parameters.');
@@ -223,7 +217,7 @@ function compile(
   parameters: StatementParameters | undefined,
   options: StatementOptions,
   cache: CompiledCache | undefined,
-): readonly Command[] {
+): readonly CompiledStatement[] {
   if (statement instanceof ParameterBatch) return compileBatch(statement);
   if (statement instanceof StatementBatch) return statement.commands;
   const { noParameters, schemaTranslateMap } = options;
@@ -232,7 +226,7 @@ function compile(
   const values = parameters as Parameters | undefined;
   // Without values, and where the options say so, a text is the driver's as it stands.
   if (noParameters === true && statement instanceof TextClause && isEmpty(values))
-    return [{ text: statement.sql, values: [] }];
+    return [compileAsWritten(statement)];
   return [compileStatement(statement, values, cache, schemaTranslateMap)];
 }
 

@@ -21,14 +21,16 @@ class RecentTimes {
   short = 0;
 
   add(time: number): void {
-    this.reset(...this.#times.slice(1 - WINDOW), time);
+    this.#times = [...this.#times.slice(1 - WINDOW), time];
+    this.count = this.#times.length;
+    const sorted = this.#times.toSorted((a, b) => a - b);
+    this.short = sorted[sorted.length > FEW ? 1 : 0] ?? 0;
   }
 
-  reset(...times: number[]): void {
-    this.#times = times;
-    this.count = times.length;
-    const sorted = [...times].sort((a, b) => a - b);
-    this.short = sorted[sorted.length > FEW ? 1 : 0] ?? 0;
+  clear(): void {
+    this.#times = [];
+    this.count = 0;
+    this.short = 0;
   }
 }
 
@@ -52,7 +54,7 @@ export class StatementStats {
   recordAlone(duration: number): void {
     this.#alone.add(Math.max(0, duration - this.#pool.record(duration)));
     // It now takes less in all than it took the server: what was learned in a flight is out of date.
-    if (this.#gaps.count > 0 && duration < this.#gaps.short / 2) this.#gaps.reset();
+    if (this.#gaps.count > 0 && duration < this.#gaps.short / 2) this.#gaps.clear();
     this.#learn();
   }
 
@@ -64,7 +66,8 @@ export class StatementStats {
 
   /** It has kept a connection for `duration` ms, and still does. */
   recordStuck(duration: number): void {
-    this.#gaps.reset(duration);
+    this.#gaps.clear();
+    this.#gaps.add(duration);
     this.#learn();
   }
 

@@ -1,5 +1,4 @@
 import type { ConnectionRecord } from './connection-record.js';
-import type { LinkedList } from '../util/linked-list.js';
 
 export interface SweepOptions {
   /** Milliseconds after which an idle connection is closed. */
@@ -15,11 +14,11 @@ export interface SweepOptions {
  * process alive.
  */
 export class IdleSweeper {
-  readonly #idle: LinkedList<ConnectionRecord>;
+  readonly #idle: ConnectionRecord[];
   readonly #options: SweepOptions;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(idle: LinkedList<ConnectionRecord>, options: SweepOptions) {
+  constructor(idle: ConnectionRecord[], options: SweepOptions) {
     this.#idle = idle;
     this.#options = options;
   }
@@ -37,8 +36,8 @@ export class IdleSweeper {
 
   #schedule(): void {
     // Records are appended as they come back, so the first is the one that has been idle longest.
-    const first = this.#idle.first;
-    if (first === undefined || this.#idle.size <= this.#options.keep) return;
+    const first = this.#idle[0];
+    if (first === undefined || this.#idle.length <= this.#options.keep) return;
     const remaining = first.idleSince + this.#options.timeout - performance.now();
     this.#timer = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(remaining)));
     this.#timer.unref();
@@ -47,11 +46,11 @@ export class IdleSweeper {
   #sweep(): void {
     this.#timer = undefined;
     const limit = performance.now() - this.#options.timeout;
-    let record = this.#idle.first;
-    while (record !== undefined && this.#idle.size > this.#options.keep && record.idleSince <= limit) {
+    let record = this.#idle[0];
+    while (record !== undefined && this.#idle.length > this.#options.keep && record.idleSince <= limit) {
       this.#idle.shift();
       this.#options.close(record);
-      record = this.#idle.first;
+      record = this.#idle[0];
     }
     this.#schedule();
   }

@@ -39,11 +39,13 @@ export abstract class Pool implements AsyncDisposable {
   /** What holds for this pool, defaults included. */
   readonly options: ResolvedPoolOptions;
   protected readonly driver: Driver;
+  /** What is undone when a connection comes back. */
+  protected readonly resetMode: ResetOnReturn;
   /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
   views: SessionViews | undefined;
   #observer = new PoolObserver();
   readonly #owner: LoanOwner = {
-    viewOf: (session) => this.views?.of(session) ?? session,
+    pool: this,
     onReturn: (loan, record) => {
       this.#endLoan(loan);
       return this.#observer.hub.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
@@ -71,6 +73,7 @@ export abstract class Pool implements AsyncDisposable {
   constructor(driver: Driver, options?: PoolOptions) {
     this.driver = driver;
     this.options = resolvePoolOptions(options);
+    this.resetMode = this.options.poolResetOnReturn;
     this.#loans = this.#makeLoans();
   }
 
@@ -272,11 +275,6 @@ export abstract class Pool implements AsyncDisposable {
   /** How many callers may wait: one at least, for a connection that is opened for it. */
   protected get maxWaiting(): number {
     return Math.max(1, this.options.poolMaxWaiting ?? Number.POSITIVE_INFINITY);
-  }
-
-  /** What is undone when a connection comes back. */
-  protected get resetMode(): ResetOnReturn {
-    return this.options.poolResetOnReturn;
   }
 
   #invalidated(loan: PooledConnection, record: ConnectionRecord, cause: unknown, isSoft: boolean): void {

@@ -1,11 +1,12 @@
 import type { DriverConnection } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionRecord } from './connection-record.js';
+import type { SessionViews } from './session-views.js';
 
 /** The pool that a connection was borrowed from. */
 export interface LoanOwner {
-  /** The session as the borrower sees it: the session itself, outside of tests. */
-  viewOf(session: DriverConnection): DriverConnection;
+  /** Its views: what borrowers see in place of its sessions. */
+  readonly pool: { readonly views: SessionViews | undefined };
   /**
    * Resets the connection if it needs that and keeps it, or ends it. Undefined where that is done at once.
    * Never rejects.
@@ -58,7 +59,8 @@ export class PooledConnection implements AsyncDisposable {
   /** The session that the engine speaks to. */
   get session(): DriverConnection {
     if (this.#state === 'invalidated' || this.#state === 'closed') this.#refuse();
-    return this.#owner.viewOf(this.#record.session);
+    const { views } = this.#owner.pool;
+    return views === undefined ? this.#record.session : views.of(this.#record.session);
   }
 
   /** Lives as long as the physical connection, from one borrower to the next. */

@@ -1,6 +1,5 @@
 import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors/errors.js';
-import { LinkedList } from '../util/linked-list.js';
 import { ConnectAttempts, isServerFull } from './connect-attempts.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { IdleSweeper } from './idle-sweeper.js';
@@ -26,14 +25,16 @@ const DEADLOCK_INTERVAL = 100;
  */
 export class QueuePool extends Pool {
   readonly name: string = 'QueuePool';
-  readonly #idle = new LinkedList<ConnectionRecord>();
+  /** In the order in which they came back. */
+  readonly #idle: ConnectionRecord[] = [];
   readonly #line = new WaitingLine();
   readonly #attempts = new ConnectAttempts();
   // Resets and closings under way: dispose() waits for them.
   readonly #endings = new Set<Promise<void>>();
   readonly #sweeper: IdleSweeper | undefined;
   readonly #limit: number;
-  readonly #keepLimit: number;
+  /** None is kept once the pool is disposed. */
+  #keepLimit: number;
   // Connections that exist or are being opened: attempts + pinging + idle + on loan + in #endings.
   #slots = 0;
   #pinging = 0;
@@ -65,7 +66,7 @@ export class QueuePool extends Pool {
     if (this.options.poolPrePing) return undefined;
     const { poolRecycle, poolUseLifo, poolLeakThreshold } = this.options;
     for (;;) {
-      const record = poolUseLifo ? this.#idle.last : this.#idle.first;
+      const record = poolUseLifo ? this.#idle.at(-1) : this.#idle[0];
       if (record === undefined || !this.isCurrent(record)) return undefined;
       if (poolRecycle >= 0 && this.isExpired(record)) return undefined;
       if (poolUseLifo) this.#idle.pop();
@@ -80,7 +81,7 @@ export class QueuePool extends Pool {
   }
 
   checkedIn(): number {
-    return this.#idle.size;
+    return this.#idle.length;
   }
 
   overflow(): number {
@@ -121,6 +122,7 @@ export class QueuePool extends Pool {
   }
 
   protected async shutDown(): Promise<void> {
+    this.#keepLimit = 0;
     this.#sweeper?.stop();
     this.#stopTimer();
     this.#line.rejectAll(this.disposedError());
@@ -140,7 +142,7 @@ export class QueuePool extends Pool {
 
   /** Slots that will be free, or have a connection to lend, without any return. */
   #arriving(): number {
-    return this.#slots - this.checkedOut() - this.#idle.size;
+    return this.#slots - this.checkedOut() - this.#idle.length;
   }
 
   #isDeadlocked(): boolean {
@@ -286,11 +288,11 @@ export class QueuePool extends Pool {
 
   #keep(record: ConnectionRecord): Promise<void> | undefined {
     // Where callers wait for it, fewer are idle.
-    if (this.isDisposed || this.#idle.size >= this.#keepLimit) return this.#end(record);
+    if (this.#idle.length >= this.#keepLimit) return this.#end(record);
     this.#idle.push(record);
     if (this.#line.size > 0) this.#pump();
     else if (this.#retryTimer !== undefined) this.#stopTimer();
-    if (this.#sweeper !== undefined && this.#idle.last === record) {
+    if (this.#sweeper !== undefined && this.#idle.at(-1) === record) {
       this.outsideOfRequests(() => this.#sweeper?.added(record));
     }
     return undefined;

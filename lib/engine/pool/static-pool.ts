@@ -14,6 +14,9 @@ import type { CheckoutOptions, Waiter } from './waiting-line.js';
  */
 export class StaticPool extends Pool {
   readonly name: string = 'StaticPool';
+  /** What is set in the session is there for all. */
+  protected override readonly resetMode: ResetOnReturn =
+    this.options.poolResetOnReturn === 'session' ? 'rollback' : this.options.poolResetOnReturn;
   readonly #line = new WaitingLine();
   /** Borrowers of each connection that is on loan: the present one and those that it replaced. */
   readonly #borrowers = new Map<ConnectionRecord, number>();
@@ -55,12 +58,6 @@ export class StaticPool extends Pool {
 
   waiting(): number {
     return this.#line.size;
-  }
-
-  /** What is set in the session is there for all. */
-  protected override get resetMode(): ResetOnReturn {
-    const mode = this.options.poolResetOnReturn;
-    return mode === 'session' ? 'rollback' : mode;
   }
 
   protected async receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {

@@ -24,9 +24,12 @@ export class Projection<T> {
   /** True: every row is handed on as it is, without a copy. */
   readonly isIdentity: boolean;
   readonly read: (row: DriverRow) => T;
+  /** The rows that it reads. */
+  readonly shape: RowShape;
   readonly #columns: readonly Column[];
 
   constructor(shape: RowShape, selections: Selections, form: RowForm) {
+    this.shape = shape;
     this.#columns = selections.reduce<readonly Column[]>(selectColumns, columnsOf(shape));
     this.isIdentity = selections.length === 0 && form === (shape.keyed ? 'object' : 'tuple');
     this.read = (this.isIdentity ? asIs : readerFor(form, this.#columns)) as (row: DriverRow) => T;

@@ -13,8 +13,7 @@ export interface RowQueue {
 
 /**
  * The filters of a result, which the buffered and the streamed family share: the form of a row, the columns,
- * and uniqueness. Immutable but for the rows seen by `unique()`; compiled when the shape of the rows is
- * known.
+ * and uniqueness. Immutable but for the rows seen by `unique()`; compiled anew for each shape of rows.
  */
 export class RowReader<T> {
   readonly #form: RowForm;
@@ -50,7 +49,9 @@ export class RowReader<T> {
 
   /** The compiled form. Throws {@link ArgumentError} for a column that the rows do not have. */
   project(shape: RowShape): Projection<T> {
-    return (this.#projection ??= new Projection<T>(shape, this.#selections, this.#form));
+    if (this.#projection?.shape !== shape)
+      this.#projection = new Projection<T>(shape, this.#selections, this.#form);
+    return this.#projection;
   }
 
   /** `row` in the form of this reader; a row that has it already is handed on as it is. */

@@ -1,4 +1,5 @@
 import type { CompiledStatement } from './row.js';
+import { transactionChange } from './transaction-command.js';
 
 /** Puts a statement together: SQL as it is, values as `$1`, `$2`, … */
 export class CommandWriter {
@@ -19,6 +20,6 @@ export class CommandWriter {
   }
 
   finish(): CompiledStatement {
-    return { text: this.#text, values: this.#values };
+    return { text: this.#text, values: this.#values, control: transactionChange(this.#text) };
   }
 }

@@ -1,13 +1,12 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
-import type { ParameterBatch } from './parameter-batch.js';
 import { STATEMENT_BRAND } from './row.js';
-import type { CompiledStatement, Parameters, Row } from './row.js';
+import type { CompiledStatement, Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { describeValue } from '../util/describe-value.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';
-import { compileText, compileTexts } from './text-compiler.js';
 import { TextClause } from './text.js';
+import { transactionChange } from './transaction-command.js';
 
 /**
  * What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at
@@ -48,9 +47,6 @@ export interface QueryConfig {
 export type Executable<R = Row> =
   TextClause<R> | Sql<R> | CompilableQuery<R> | CompiledQuery | ToSqlQuery | QueryConfig;
 
-/** The protocol counts the values of a statement in 16 bits. */
-const MAX_VALUES = 65_535;
-
 /** Drizzle marks its own classes by this. */
 const DRIZZLE_KIND = Symbol.for('drizzle:entityKind');
 
@@ -67,51 +63,6 @@ export function isExecutable(value: unknown): value is Executable<unknown> {
 }
 
 /**
- * Turns a statement and the values of one execution into what a driver takes.
- *
- * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters
- * that do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
- * query builder fails or there are more than 65,535 values.
- */
-export function compileStatement(
-  executable: Executable<unknown>,
-  parameters?: Parameters,
-  cache?: CompiledCache,
-  schemas?: SchemaTranslateMap,
-): CompiledStatement {
-  if (executable instanceof TextClause) {
-    const command = compileText(executable, parameters, cache);
-    return command.values.length <= MAX_VALUES ? command : bounded(command);
-  }
-  const command =
-    executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
-  if (parameters !== undefined) {
-    throw new ArgumentError('only a text() has parameters; the values of this statement are already in it.');
-  }
-  return bounded(command);
-}
-
-/** The same for each set of an executemany. An error names the position of the set that it is about. */
-export function compileMany(
-  executable: Executable<unknown>,
-  sets: readonly Parameters[],
-  cache?: CompiledCache,
-  schemas?: SchemaTranslateMap,
-): CompiledStatement[] {
-  if (executable instanceof TextClause) {
-    const commands = compileTexts(executable, sets, cache);
-    commands.forEach(bounded);
-    return commands;
-  }
-  return sets.map((set) => compileStatement(executable, set, cache, schemas));
-}
-
-/** The executions of SQL that is sent as it is. */
-export function compileBatch({ text, sets }: ParameterBatch): CompiledStatement[] {
-  return sets.map((values) => bounded({ text, values }));
-}
-
-/**
  * When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is
  * cached.
  */
@@ -122,15 +73,11 @@ export function cachedSince(executable: Executable<unknown>, cache: CompiledCach
   return undefined;
 }
 
-function bounded(command: CompiledStatement): CompiledStatement {
-  if (command.values.length <= MAX_VALUES) return command;
-  throw new StatementError(
-    `the statement has ${command.values.length} values and PostgreSQL takes ${MAX_VALUES}. ` +
-      'Pass a list as one array (= ANY(:ids), sql.array) or rows as a list of parameter sets.',
-  );
-}
-
-function foreignCommand(executable: unknown, schemas: SchemaTranslateMap | undefined): CompiledStatement {
+/** What a query builder made, or a config of `pg`, as a driver takes it. Throws as `compileStatement()` does. */
+export function foreignCommand(
+  executable: unknown,
+  schemas: SchemaTranslateMap | undefined,
+): CompiledStatement {
   if (isCompilable(executable)) {
     const { sql, parameters } = fieldsOf(built('compile()', () => compileTranslated(executable, schemas)));
     return builtCommand(sql, parameters, 'compile() of the statement must return { sql, parameters }');
@@ -206,7 +153,8 @@ function isDrizzleEntity(value: unknown): boolean {
 }
 
 function checkedCommand(text: unknown, values: unknown, problem: string): CompiledStatement {
-  if (typeof text === 'string' && Array.isArray(values)) return { text, values };
+  if (typeof text === 'string' && Array.isArray(values))
+    return { text, values, control: transactionChange(text) };
   throw new ObjectNotExecutableError(`${problem}. Use a query builder for PostgreSQL, or text() or sql\`\`.`);
 }
 

@@ -42,7 +42,7 @@ class ExpandingRenderer {
     }
     this.#text += (pieces.at(-1) ?? '').slice(skipped);
     // Each length of a list is another text.
-    return { text: this.#text, values: this.#values, prepare: false };
+    return { text: this.#text, values: this.#values, control: this.#template.control, prepare: false };
   }
 
   /** Writes one slot and says how much of the piece behind it is written with it. */

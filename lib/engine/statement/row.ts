@@ -1,6 +1,7 @@
 import { ArgumentError } from '../errors/errors.js';
 import { describeKind } from '../util/describe-value.js';
 import { isRecord } from '../util/option-rule.js';
+import type { TransactionCommand } from './transaction-command.js';
 
 /** Marks the statements of every copy of this package in the process. */
 export const STATEMENT_BRAND = Symbol.for('nest-async-engine.statement');
@@ -20,6 +21,8 @@ export type Parameters =
 export interface CompiledStatement {
   readonly text: string;
   readonly values: readonly unknown[];
+  /** What it would do to the transaction around it; undefined: nothing. */
+  readonly control: TransactionCommand | undefined;
   /**
    * False: a text that is hardly ever the same again, of which the server keeps no named statement. Default
    * true.

@@ -74,9 +74,9 @@ export class Sql<R = Row> {
     const key = this.cacheKey;
     if (key === undefined || cache === undefined) return this.#write(schemas);
     const known = cache.get(key);
-    if (known !== undefined) return { text: known.text, values: this.#values };
+    if (known !== undefined) return { text: known.text, values: this.#values, control: known.control };
     const command = this.#write(schemas);
-    cache.set(key, namelessTemplate(command.text));
+    cache.set(key, namelessTemplate(command));
     return command;
   }
 

@@ -1,4 +1,7 @@
+import type { CompiledStatement } from './row.js';
 import { skipLiteral } from './skip-literal.js';
+import { transactionChange } from './transaction-command.js';
+import type { TransactionCommand } from './transaction-command.js';
 
 /**
  * The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it.
@@ -27,13 +30,15 @@ export interface TextTemplate {
   /** The SQL around the slots: one more than there are slots. */
   readonly pieces: readonly string[];
   readonly slots: readonly Slot[];
+  /** What the statement would do to the transaction around it; undefined: nothing. */
+  readonly control: TransactionCommand | undefined;
   /** When it was scanned, by the clock of `performance.now()`. */
   readonly createdAt: number;
 }
 
 /** A template of SQL in which nothing has a name. */
-export function namelessTemplate(text: string): TextTemplate {
-  return { text, names: [], pieces: [text], slots: [], createdAt: performance.now() };
+export function namelessTemplate({ text, control }: CompiledStatement): TextTemplate {
+  return { text, names: [], pieces: [text], slots: [], control, createdAt: performance.now() };
 }
 
 /**
@@ -134,6 +139,7 @@ class TextScanner {
       names: [...this.#numbers.keys()],
       pieces: this.#pieces,
       slots: this.#slots,
+      control: transactionChange(text),
       createdAt: performance.now(),
     };
   }

@@ -3,13 +3,10 @@
  * must go on under fake timers uses these, what a test may want to advance uses the global ones.
  */
 const clock = performance;
-const readTime = clock.now.bind(clock);
 const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: runNextTurn } = globalThis;
 
 /** Milliseconds of a clock that never goes back. */
-export function now(): number {
-  return readTime();
-}
+export const now: () => number = clock.now.bind(clock);
 
 /**
  * Milliseconds that this process has spent waiting for something to happen. It stands still while the process
@@ -17,7 +14,7 @@ export function now(): number {
  */
 export function timeWaited(): number {
   const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
-  return typeof idle === 'number' ? idle : readTime();
+  return typeof idle === 'number' ? idle : now();
 }
 
 export { runNextTurn, startTimer, stopTimer };

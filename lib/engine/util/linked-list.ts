@@ -8,18 +8,11 @@ export interface ListNode<T> {
 export class LinkedList<T> {
   #first: ListNode<T> | undefined;
   #last: ListNode<T> | undefined;
-  #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
+  /** How many there are; changed here alone. */
+  size = 0;
 
   get first(): T | undefined {
     return this.#first?.value;
-  }
-
-  get last(): T | undefined {
-    return this.#last?.value;
   }
 
   *[Symbol.iterator](): IterableIterator<T> {
@@ -38,19 +31,13 @@ export class LinkedList<T> {
     return node?.value;
   }
 
-  pop(): T | undefined {
-    const node = this.#last;
-    if (node !== undefined) this.remove(node);
-    return node?.value;
-  }
-
   /** Takes out a node of this list; once. */
   remove(node: ListNode<T>): void {
     if (node.previous === undefined) this.#first = node.next;
     else node.previous.next = node.next;
     if (node.next === undefined) this.#last = node.previous;
     else node.next.previous = node.previous;
-    this.#size -= 1;
+    this.size -= 1;
   }
 
   /** A node of this list becomes its last. */
@@ -66,6 +53,6 @@ export class LinkedList<T> {
     if (this.#last === undefined) this.#first = node;
     else this.#last.next = node;
     this.#last = node;
-    this.#size += 1;
+    this.size += 1;
   }
 }

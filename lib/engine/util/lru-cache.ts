@@ -33,7 +33,8 @@ export class LruCache<Key, Value> {
   get(key: Key): Value | undefined {
     const node = this.#nodes.get(key);
     if (node === undefined) return undefined;
-    this.#order.moveToEnd(node);
+    // Where it is not the last one already.
+    if (node.next !== undefined) this.#order.moveToEnd(node);
     return node.value.value;
   }
 

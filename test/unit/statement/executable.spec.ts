@@ -4,14 +4,9 @@ import {
   ObjectNotExecutableError,
   StatementError,
 } from '../../../lib/engine/errors/errors.js';
+import { compileMany, compileStatement } from '../../../lib/engine/statement/compile.js';
 import { CompiledCache } from '../../../lib/engine/statement/compiled-cache.js';
-import {
-  cachedSince,
-  compileMany,
-  compileStatement,
-  isExecutable,
-  type Executable,
-} from '../../../lib/engine/statement/executable.js';
+import { cachedSince, isExecutable, type Executable } from '../../../lib/engine/statement/executable.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
 import { text } from '../../../lib/engine/statement/text.js';
 import { namelessTemplate } from '../../../lib/engine/statement/text-scanner.js';
@@ -103,7 +98,7 @@ describe('isExecutable', () => {
 });
 
 describe('the compiled cache', () => {
-  const template = namelessTemplate('');
+  const template = namelessTemplate({ text: '', values: [], control: undefined });
 
   function keysIn(cache: CompiledCache, ...keys: readonly string[]): string[] {
     return keys.filter((key) => cache.peek(key) !== undefined);

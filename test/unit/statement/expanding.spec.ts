@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StatementError } from '../../../lib/engine/errors/errors.js';
 import { CompiledCache } from '../../../lib/engine/statement/compiled-cache.js';
-import { compileStatement } from '../../../lib/engine/statement/executable.js';
+import { compileStatement } from '../../../lib/engine/statement/compile.js';
 import { bindparam, text } from '../../../lib/engine/statement/text.js';
 
 describe('an expanding bind', () => {

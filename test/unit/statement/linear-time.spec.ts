@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { sql, text } from 'nest-async-engine/engine';
-import { compileStatement } from '../../../lib/engine/statement/executable.js';
+import { compileStatement } from '../../../lib/engine/statement/compile.js';
 import { InsertMany } from '../../../lib/engine/statement/insert-many.js';
 import { isPlainRead } from '../../../lib/engine/statement/plain-read.js';
 import { splitScript } from '../../../lib/engine/statement/split-script.js';

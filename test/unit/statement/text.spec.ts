@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ArgumentError, StatementError } from '../../../lib/engine/errors/errors.js';
-import { compileMany, compileStatement } from '../../../lib/engine/statement/executable.js';
+import { compileMany, compileStatement } from '../../../lib/engine/statement/compile.js';
 import { bindparam, text } from '../../../lib/engine/statement/text.js';
 
 /** Every bind of the text gets its own name as its value. */

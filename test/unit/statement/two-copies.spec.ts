@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import * as errors from '../../../lib/engine/errors/errors.js';
-import { compileStatement } from '../../../lib/engine/statement/executable.js';
+import { compileStatement } from '../../../lib/engine/statement/compile.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
 import { text } from '../../../lib/engine/statement/text.js';
 

@@ -30,8 +30,11 @@ export class ParseSettings {
   readonly #base = new Map<string, string>();
   readonly #local = new Map<string, string>();
   #localKey = '';
-  /** `unknown`: nothing can be said before the transaction has ended. */
-  #state: 'own' | 'local' | 'unknown' = 'own';
+  /**
+   * `own`: all are as the session has them, so that a text needs no key. `unknown`: nothing can be said before
+   * the transaction has ended. Changed here alone.
+   */
+  state: 'own' | 'local' | 'unknown' = 'own';
   /** Settings were set behind a SAVEPOINT, whose ROLLBACK takes them back. */
   #isNested = false;
   /** The session's own settings may differ from those under which its statements were parsed. */
@@ -39,8 +42,8 @@ export class ParseSettings {
 
   /** What a parsed statement is kept by; undefined: it can't be kept. */
   keyOf(text: string): string | undefined {
-    if (this.#state === 'own') return text;
-    return this.#state === 'local' ? `${text}\0${this.#localKey}` : undefined;
+    if (this.state === 'own') return text;
+    return this.state === 'local' ? `${text}\0${this.#localKey}` : undefined;
   }
 
   /**
@@ -58,7 +61,7 @@ export class ParseSettings {
         .map((entry) => entry.join('='))
         .sort()
         .join('\0');
-      if (this.#state === 'own') this.#state = 'local';
+      if (this.state === 'own') this.state = 'local';
     }
   }
 
@@ -81,12 +84,12 @@ export class ParseSettings {
   /** Some setting was changed, for the session or for the transaction. */
   change(): void {
     this.#isChanged = true;
-    this.#state = 'unknown';
+    this.state = 'unknown';
   }
 
   /** The same, and the end of the transaction changes it back. */
   changeLocally(): void {
-    this.#state = 'unknown';
+    this.state = 'unknown';
   }
 
   /** ParameterStatus. */
@@ -95,15 +98,13 @@ export class ParseSettings {
     if (!NAMES.has(known)) return;
     this.#reported.set(known, value);
     // What Control has set is reported as well, as is its end.
-    if (this.#state !== 'unknown' && !this.#local.has(known) && this.#base.get(known) !== value)
-      this.#state = 'unknown';
+    if (this.state !== 'unknown' && !this.#local.has(known) && this.#base.get(known) !== value)
+      this.state = 'unknown';
   }
 
-  /** ReadyForQuery. True: what was parsed before has to be forgotten. */
-  ready(status: ServerStatus): boolean {
-    if (status !== 'idle') return false;
-    if (this.#state === 'own' && !this.#isChanged) return false;
-    this.#state = 'own';
+  /** The transaction has ended. True: what was parsed before has to be forgotten. */
+  ended(): boolean {
+    this.state = 'own';
     this.#isNested = false;
     this.#localKey = '';
     this.#local.clear();

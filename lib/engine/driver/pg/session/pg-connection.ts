@@ -20,7 +20,7 @@ import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { TaskQueue } from './task-queue.js';
-import { TransactionStatus } from './transaction-status.js';
+import { TransactionEnds } from './transaction-ends.js';
 
 /** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
@@ -55,12 +55,17 @@ interface Flight {
 /** A pg Client with a queue of its own; pg's is never used. */
 export class PgConnection implements DriverConnection {
   readonly changes: SessionChanges;
+  /** What the server has said with its last ReadyForQuery. */
+  status: ServerStatus = 'idle';
+  transactionEnds = 0;
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
   readonly #queue: TaskQueue;
   readonly #reported = new Map<string, string>();
-  readonly #transaction = new TransactionStatus();
+  readonly #ends = new TransactionEnds();
+  /** Counts each ReadyForQuery. */
+  #flights = 1;
   #names = 0;
   #server: SessionServer | undefined;
   onNotice: ((notice: SessionNotice) => void) | undefined;
@@ -71,11 +76,13 @@ export class PgConnection implements DriverConnection {
     this.#traits = traits;
     this.changes = context.changes;
     const wire = new PgWire(client, (status) => {
-      this.#transaction.ready(status);
+      this.status = status;
+      this.#flights += 1;
+      if (status === 'idle') this.transactionEnds += 1;
       context.prepared.ready(status);
     });
     this.#queue = new TaskQueue(client, context, wire, {
-      transaction: this.#transaction,
+      session: this,
       takesCancel: traits.takesCancel !== false,
     });
     client.connection.on('parameterStatus', (message: { parameterName: string; parameterValue: string }) => {
@@ -110,7 +117,7 @@ export class PgConnection implements DriverConnection {
       this.changes.noteTag(text, undefined);
       if (this.#queue.isLent && statement !== undefined) this.changes.add(changesOf(statement));
       else this.changes.noteClientUse();
-      this.#transaction.noteTag(text, statement);
+      if (this.#ends.isEnd(text, statement, this.#flights)) this.transactionEnds += 1;
     });
   }
 
@@ -130,14 +137,6 @@ export class PgConnection implements DriverConnection {
     if (this.#traits.driverConnection !== undefined) return undefined;
     const { host, port, database, user, ssl } = this.#client;
     return (this.#server ??= { host, port, database, user, ssl: Boolean(ssl) });
-  }
-
-  get status(): ServerStatus {
-    return this.#transaction.current;
-  }
-
-  get transactionEnds(): number {
-    return this.#transaction.ends;
   }
 
   get isOpen(): boolean {

@@ -113,7 +113,7 @@ export class PreparedStatements {
   }
 
   find(text: string, isControl = false): PreparedStatement | undefined {
-    const key = isControl ? text : this.settings.keyOf(text);
+    const key = isControl || this.settings.state === 'own' ? text : this.settings.keyOf(text);
     const found = key === undefined ? undefined : this.#named.get(key);
     if (found === undefined) return undefined;
     if (performance.now() - found.parsedAt < this.#registry.maxAge) return found;
@@ -226,8 +226,9 @@ export class PreparedStatements {
 
   /** ReadyForQuery: what the transaction has changed is seen by all sessions from now on. */
   ready(status: 'idle' | 'open' | 'failed'): void {
-    if (this.settings.ready(status)) this.forgetAll();
-    if (status !== 'idle' || !this.#hasDdl) return;
+    if (status !== 'idle') return;
+    if (this.settings.state !== 'own' && this.settings.ended()) this.forgetAll();
+    if (!this.#hasDdl) return;
     this.#hasDdl = false;
     this.#registry.forgetAll();
   }

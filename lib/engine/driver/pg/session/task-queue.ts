@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
-import type { CommandOptions, CommandResult } from '../../driver.js';
+import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
 import { CATALOG_QUERY } from '../../types/type-catalog.js';
 import type { CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
@@ -14,13 +14,12 @@ import { isReadOnlyControl, toStep } from './pg-step.js';
 import { tellWritten, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
-import type { TransactionStatus } from './transaction-status.js';
 
 const READ_ONLY_TRANSACTION = '25006';
 
 /** What a queue has of its session. */
 export interface TaskQueueParts {
-  readonly transaction: TransactionStatus;
+  readonly session: { readonly status: ServerStatus };
   /** False: what runs ends by itself. */
   readonly takesCancel: boolean;
 }
@@ -161,9 +160,9 @@ export class TaskQueue implements BatchListener {
 
   /** Gives the reason why nothing of it could be written; then nothing of it is on the wire. */
   #write(task: PgTask): Error | undefined {
-    const { current } = this.#parts.transaction;
-    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = current;
-    if (current === 'idle') this.#isReadOnly = false;
+    const { status } = this.#parts.session;
+    if (task.repetitions === 0 && task.before.length === 0) task.startedIn = status;
+    if (status === 'idle') this.#isReadOnly = false;
     // Control is in front.
     const { steps, refusal } = task.parts;
     const reason = refusal?.();
@@ -216,7 +215,7 @@ export class TaskQueue implements BatchListener {
   #goesOn(task: PgTask): boolean {
     const { batch } = task;
     if (batch.failure !== undefined && this.#repeats(task)) return true;
-    if (batch.isWrapped && batch.error !== undefined && this.#parts.transaction.current !== 'idle') {
+    if (batch.isWrapped && batch.error !== undefined && this.#parts.session.status !== 'idle') {
       this.#rollBack(() => task.settle(batch.error, batch));
       return true;
     }
@@ -232,7 +231,7 @@ export class TaskQueue implements BatchListener {
    * its Sync.
    */
   #continue(task: PgTask): void {
-    const isKept = this.#parts.transaction.current !== 'idle';
+    const isKept = this.#parts.session.status !== 'idle';
     const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
     if (isKept) task.before.push(...task.batch.results);
     task.batch = new PgBatch(
@@ -265,14 +264,14 @@ export class TaskQueue implements BatchListener {
    */
   #repeats(task: PgTask): boolean {
     const isOutdated = isRepeatable(task, this.#context.prepared);
-    const { current } = this.#parts.transaction;
-    if (!isOutdated || task.startedIn !== 'idle' || current === 'open' || this.state !== 'open') return false;
+    const { status } = this.#parts.session;
+    if (!isOutdated || task.startedIn !== 'idle' || status === 'open' || this.state !== 'open') return false;
     task.repetitions += 1;
     task.before.length = 0;
     task.asked.clear();
     task.batch = new PgBatch(this.#context, this.#wire, { ...task.parts, closePortals: [] }, task, this);
     this.#first(task);
-    if (current === 'failed') this.#rollBack(() => undefined);
+    if (status === 'failed') this.#rollBack(() => undefined);
     return true;
   }
 

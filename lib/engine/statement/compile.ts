@@ -1,0 +1,143 @@
+import { ArgumentError, StatementError } from '../errors/errors.js';
+import type { CompiledCache } from './compiled-cache.js';
+import { foreignCommand } from './executable.js';
+import type { Executable } from './executable.js';
+import { expandText } from './expanding.js';
+import type { ParameterBatch } from './parameter-batch.js';
+import { expectNamed, type CompiledStatement, type Parameters } from './row.js';
+import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
+import { TextClause } from './text.js';
+import type { TextTemplate } from './text-scanner.js';
+import { transactionChange } from './transaction-command.js';
+
+/** The protocol counts the values of a statement in 16 bits. */
+const MAX_VALUES = 65_535;
+
+const NO_PARAMETERS: Parameters = Object.freeze({});
+
+/**
+ * Turns a statement and the values of one execution into what a driver takes.
+ *
+ * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters
+ * that do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
+ * query builder fails or there are more than 65,535 values.
+ */
+export function compileStatement(
+  executable: Executable<unknown>,
+  parameters?: Parameters,
+  cache?: CompiledCache,
+  schemas?: SchemaTranslateMap,
+): CompiledStatement {
+  if (executable instanceof TextClause) {
+    const command = compileText(executable, parameters, cache);
+    return command.values.length <= MAX_VALUES ? command : bounded(command);
+  }
+  const command =
+    executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
+  if (parameters !== undefined) {
+    throw new ArgumentError('only a text() has parameters; the values of this statement are already in it.');
+  }
+  return bounded(command);
+}
+
+/** The same for each set of an executemany. An error names the position of the set that it is about. */
+export function compileMany(
+  executable: Executable<unknown>,
+  sets: readonly Parameters[],
+  cache?: CompiledCache,
+  schemas?: SchemaTranslateMap,
+): CompiledStatement[] {
+  if (executable instanceof TextClause) {
+    const commands = compileTexts(executable, sets, cache);
+    commands.forEach(bounded);
+    return commands;
+  }
+  return sets.map((set) => compileStatement(executable, set, cache, schemas));
+}
+
+/** A text that is sent as it was written, its colons untouched. */
+export function compileAsWritten({ sql }: TextClause<unknown>): CompiledStatement {
+  return { text: sql, values: [], control: transactionChange(sql) };
+}
+
+/** The executions of SQL that is sent as it is. */
+export function compileBatch({ text, sets }: ParameterBatch): CompiledStatement[] {
+  return sets.map((values) => bounded({ text, values, control: transactionChange(text) }));
+}
+
+function bounded(command: CompiledStatement): CompiledStatement {
+  if (command.values.length <= MAX_VALUES) return command;
+  throw new StatementError(
+    `the statement has ${command.values.length} values and PostgreSQL takes ${MAX_VALUES}. ` +
+      'Pass a list as one array (= ANY(:ids), sql.array) or rows as a list of parameter sets.',
+  );
+}
+
+/** Puts the values of one execution to a text. */
+function compileText(
+  clause: TextClause<unknown>,
+  parameters: Parameters = NO_PARAMETERS,
+  cache?: CompiledCache,
+): CompiledStatement {
+  // Most are plain objects.
+  if (parameters?.constructor !== Object) expectNamed(parameters);
+  return fill(clause, templateOf(clause, cache), parameters, 0);
+}
+
+/** The same for each set of an executemany, whose text is looked up once. */
+function compileTexts(
+  clause: TextClause<unknown>,
+  sets: readonly Parameters[],
+  cache?: CompiledCache,
+): CompiledStatement[] {
+  const template = templateOf(clause, cache);
+  return sets.map((set, group) => {
+    expectNamed(set);
+    return fill(clause, template, set, group);
+  });
+}
+
+function fill(
+  clause: TextClause<unknown>,
+  template: TextTemplate,
+  parameters: Parameters,
+  group: number,
+): CompiledStatement {
+  const values = template.names.map((name) => {
+    const given = ownValue(parameters, name);
+    // `null` is a value.
+    const value = given === undefined ? clause.binds.get(name)?.value : given;
+    if (value === undefined) throw missingValue(name, template, parameters, group);
+    return value;
+  });
+  if (clause.hasExpanding) return expandText(clause, template, values);
+  return { text: template.text, values, control: template.control };
+}
+
+function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {
+  if (cache === undefined) return clause.template;
+  const known = cache.get(clause.sql);
+  if (known !== undefined) return known;
+  cache.set(clause.sql, clause.template);
+  return clause.template;
+}
+
+/** `:constructor` must not find what every object inherits; getters of a class instance count as given. */
+function ownValue(parameters: Parameters, name: string): unknown {
+  const value = (parameters as Readonly<Record<string, unknown>>)[name];
+  if (typeof value !== 'function' && name !== '__proto__') return value;
+  return Object.hasOwn(parameters, name) ? value : undefined;
+}
+
+function missingValue(
+  name: string,
+  template: TextTemplate,
+  parameters: Parameters,
+  group: number,
+): StatementError {
+  const where = group === 0 ? '' : ` in parameter set ${group}`;
+  return new StatementError(
+    `the bind ':${name}' has no value${where}. Give it one (null for NULL), or write '\\:${name}' for a plain colon.`,
+    { statement: template.text, parameters },
+  );
+}
