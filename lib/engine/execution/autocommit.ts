@@ -4,9 +4,9 @@ import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { timeWaited } from './statement-stats.js';
 import type { StatementStats } from './statement-stats.js';
 import type { ConnectionObserver } from './connection-observer.js';
-import { timeWaited } from '../util/clock.js';
 
 /** What an engine's statement outside of transactions needs. */
 export interface AutocommitHost {

@@ -11,8 +11,8 @@ import { describeValue } from '../util/describe-value.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { AsyncResult } from '../result/async-result.js';
 import type { AsyncScalarResult } from '../result/async-result.js';
-import { PendingResult } from '../result/pending-result.js';
-import type { PendingView } from '../result/pending-result.js';
+import { pendingResult } from '../result/pending-result.js';
+import type { PendingResult, PendingView } from '../result/pending-result.js';
 import { CursorResult } from '../result/cursor-result.js';
 import type { ScalarResult } from '../result/cursor-result.js';
 import type { ObservedAnswer } from '../result/row-buffer.js';
@@ -71,7 +71,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: StatementOptions,
   ): PendingResult<R> {
-    return new PendingResult<R>(sendStatement(this.#runner, { statement, parameters, options }));
+    return pendingResult<R>(sendStatement(this.#runner, { statement, parameters, options }));
   }
 
   /**
@@ -185,9 +185,9 @@ export abstract class Executor {
   ): PendingResult<R> {
     try {
       const statement = driverStatement(sql, parameters);
-      return new PendingResult<R>(sendStatement(this.#runner, { statement, options, isRaw: true }));
+      return pendingResult<R>(sendStatement(this.#runner, { statement, options, isRaw: true }));
     } catch (error) {
-      return new PendingResult<R>(Promise.reject(error));
+      return pendingResult<R>(Promise.reject(error));
     }
   }
 }

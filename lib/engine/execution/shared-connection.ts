@@ -6,8 +6,9 @@ import { classifyFailure } from './connection-observer.js';
 import type { Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { timeWaited } from './statement-stats.js';
 import type { StatementStats } from './statement-stats.js';
-import { now, runNextTurn, startTimer, stopTimer, timeWaited } from '../util/clock.js';
+import { now, runNextTurn, startTimer, stopTimer } from '../util/clock.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;

@@ -1,4 +1,5 @@
 import { LruCache } from '../util/lru-cache.js';
+import { clock, now } from '../util/clock.js';
 import { isPlainRead } from '../statement/plain-read.js';
 
 /** Samples that count. */
@@ -12,6 +13,15 @@ const QUICK = 5;
 const QUICK_AT_FIRST = 20;
 /** How much the round trip of the pool follows statements that take longer than the quickest. */
 const DRIFT = 0.01;
+
+/**
+ * Milliseconds that this process has spent waiting for something to happen. It stands still while the process
+ * is busy, so that an answer that lies unread does not count as a slow one. Falls back to {@link now}.
+ */
+export function timeWaited(): number {
+  const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
+  return typeof idle === 'number' ? idle : now();
+}
 
 /** The last times that count. */
 class RecentTimes {

@@ -67,7 +67,7 @@ export class QueuePool extends Pool {
     const { poolRecycle, poolUseLifo, poolLeakThreshold } = this.options;
     for (;;) {
       const record = poolUseLifo ? this.#idle.at(-1) : this.#idle[0];
-      if (record === undefined || !this.isCurrent(record)) return undefined;
+      if (record?.isGood !== true || record.generation !== this.generation) return undefined;
       if (poolRecycle >= 0 && this.isExpired(record)) return undefined;
       if (poolUseLifo) this.#idle.pop();
       else this.#idle.shift();

@@ -79,12 +79,10 @@ export class Waiter {
 
 /** The callers that wait for a connection, in the order in which they came. */
 export class WaitingLine {
+  /** How many wait; changed here alone. */
+  size = 0;
   readonly #waiters = new LinkedList<Waiter>();
   readonly #held = new Map<PooledConnection, number>();
-
-  get size(): number {
-    return this.#waiters.size;
-  }
 
   get first(): Waiter | undefined {
     return this.#waiters.first;
@@ -105,12 +103,14 @@ export class WaitingLine {
     const waiter = new Waiter(wait.signal, wait.trace, () => {
       clearTimeout(timer);
       this.#waiters.remove(place);
+      this.size -= 1;
       for (const loan of holding) this.#release(loan);
     });
     for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
     const expire = (): void => waiter.reject(wait.expired());
     const timer = wait.timeout > 0 ? setTimeout(expire, wait.timeout) : undefined;
     const place = this.#waiters.push(waiter);
+    this.size += 1;
     return waiter;
   }
 

@@ -140,14 +140,6 @@ export class PendingView<T, Result extends BufferedResult<T>> implements Promise
  * ```
  */
 export class PendingResult<R = Record<string, unknown>> extends PendingView<R, CursorResult<R>> {
-  /** @internal */
-  constructor(
-    answer: Promise<CommandResult>,
-    make: (answer: CommandResult) => CursorResult<R> = (result) => new CursorResult<R>(result),
-  ) {
-    super(answer, make);
-  }
-
   /** Rows affected, or returned; -1 where the server gives no number. */
   get rowCount(): Promise<number> {
     return this.ask((result) => result.rowCount);
@@ -225,4 +217,9 @@ export class PendingResult<R = Record<string, unknown>> extends PendingView<R, C
   freeze(): Promise<FrozenResult<R>> {
     return this.ask((result) => result.freeze());
   }
+}
+
+/** The result of a statement whose answer is on its way. */
+export function pendingResult<R>(answer: Promise<CommandResult>): PendingResult<R> {
+  return new PendingResult<R>(answer, (result) => new CursorResult<R>(result));
 }

@@ -29,7 +29,10 @@ export function compileStatement(
   schemas?: SchemaTranslateMap,
 ): CompiledStatement {
   if (executable instanceof TextClause) {
-    const command = compileText(executable, parameters, cache);
+    // Most are plain objects.
+    if (parameters !== undefined && parameters?.constructor !== Object) expectNamed(parameters);
+    const template = templateOf(executable, cache);
+    const command = fill(executable, template, parameters ?? NO_PARAMETERS, 0);
     return command.values.length <= MAX_VALUES ? command : bounded(command);
   }
   const command =
@@ -73,18 +76,7 @@ function bounded(command: CompiledStatement): CompiledStatement {
   );
 }
 
-/** Puts the values of one execution to a text. */
-function compileText(
-  clause: TextClause<unknown>,
-  parameters: Parameters = NO_PARAMETERS,
-  cache?: CompiledCache,
-): CompiledStatement {
-  // Most are plain objects.
-  if (parameters?.constructor !== Object) expectNamed(parameters);
-  return fill(clause, templateOf(clause, cache), parameters, 0);
-}
-
-/** The same for each set of an executemany, whose text is looked up once. */
+/** A text for each set of an executemany; it is looked up once. */
 function compileTexts(
   clause: TextClause<unknown>,
   sets: readonly Parameters[],
@@ -104,7 +96,10 @@ function fill(
   group: number,
 ): CompiledStatement {
   const values = template.names.map((name) => {
-    const given = ownValue(parameters, name);
+    // `:constructor` must not find what every object inherits; getters of a class instance count as given.
+    const named = (parameters as Readonly<Record<string, unknown>>)[name];
+    const isPlain = typeof named !== 'function' && name !== '__proto__';
+    const given = isPlain || Object.hasOwn(parameters, name) ? named : undefined;
     // `null` is a value.
     const value = given === undefined ? clause.binds.get(name)?.value : given;
     if (value === undefined) throw missingValue(name, template, parameters, group);
@@ -120,13 +115,6 @@ function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefine
   if (known !== undefined) return known;
   cache.set(clause.sql, clause.template);
   return clause.template;
-}
-
-/** `:constructor` must not find what every object inherits; getters of a class instance count as given. */
-function ownValue(parameters: Parameters, name: string): unknown {
-  const value = (parameters as Readonly<Record<string, unknown>>)[name];
-  if (typeof value !== 'function' && name !== '__proto__') return value;
-  return Object.hasOwn(parameters, name) ? value : undefined;
 }
 
 function missingValue(

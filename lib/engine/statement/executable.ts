@@ -73,7 +73,7 @@ export function cachedSince(executable: Executable<unknown>, cache: CompiledCach
   return undefined;
 }
 
-/** What a query builder made, or a config of `pg`, as a driver takes it. Throws as `compileStatement()` does. */
+/** What a query builder made, or a config of `pg`, as a driver takes it. */
 export function foreignCommand(
   executable: unknown,
   schemas: SchemaTranslateMap | undefined,

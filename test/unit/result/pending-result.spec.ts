@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandResult } from '../../../lib/engine/driver/driver.js';
 import { NoResultFoundError } from '../../../lib/engine/errors/errors.js';
 import { CursorResult } from '../../../lib/engine/result/cursor-result.js';
-import { PendingResult } from '../../../lib/engine/result/pending-result.js';
+import { pendingResult, type PendingResult } from '../../../lib/engine/result/pending-result.js';
 
 interface Item {
   id: number;
@@ -22,9 +22,8 @@ function items(...rows: Item[]): CommandResult {
   };
 }
 
-const pending = (...rows: Item[]): PendingResult<Item> => new PendingResult(Promise.resolve(items(...rows)));
-const failed = (): PendingResult<Item> =>
-  new PendingResult(Promise.reject(new NoResultFoundError('no luck')));
+const pending = (...rows: Item[]): PendingResult<Item> => pendingResult(Promise.resolve(items(...rows)));
+const failed = (): PendingResult<Item> => pendingResult(Promise.reject(new NoResultFoundError('no luck')));
 
 describe('PendingResult', () => {
   const apple = { id: 1, name: 'apple' };

@@ -31,8 +31,8 @@ export class ParseSettings {
   readonly #local = new Map<string, string>();
   #localKey = '';
   /**
-   * `own`: all are as the session has them, so that a text needs no key. `unknown`: nothing can be said before
-   * the transaction has ended. Changed here alone.
+   * `own`: all are as the session has them, so that a text needs no key. `unknown`: nothing can be said
+   * before the transaction has ended. Changed here alone.
    */
   state: 'own' | 'local' | 'unknown' = 'own';
   /** Settings were set behind a SAVEPOINT, whose ROLLBACK takes them back. */

@@ -94,8 +94,8 @@ export class PgBatch implements Submittable, MessageTarget {
   /** The statement that failed was parsed for an earlier task, and has not run in this one. */
   get isOutdated(): boolean {
     const { length } = this.results;
-    const statement = this.#writer.statementOf(length);
-    if (statement?.hasStableRows !== true || this.#writer.statementOf(length - 1) === statement) return false;
+    const statement = this.#writer.statements[length];
+    if (statement?.hasStableRows !== true || this.#writer.statements[length - 1] === statement) return false;
     return this.#writer.wasParsedBefore(statement);
   }
 
@@ -163,8 +163,10 @@ export class PgBatch implements Submittable, MessageTarget {
     if (page.length > 0) this.#steps = [...this.#steps, ...page];
     this.isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
     if (this.isWrapped) this.#steps = [BEGIN, ...this.#steps];
-    this.#writeSteps(this.#steps);
-    if (this.#pages !== undefined) this.#writePages();
+    for (const step of this.#steps) this.#writer.write(step);
+    if (this.#pages === undefined) return this.#sync();
+    this.#endPage(this.#pages);
+    this.#writePages();
   }
 
   /** Writes nothing but control and questions, if there are any: the commands follow when types are known. */
@@ -200,11 +202,10 @@ export class PgBatch implements Submittable, MessageTarget {
   /**
    * Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made.
    */
-  #writeSteps(steps: readonly Step[]): void {
-    for (const step of steps) this.#writer.write(step);
-    if (this.#pages?.hasMore !== true) return this.#sync();
+  #endPage(pages: ExecutemanyPages): void {
+    if (!pages.hasMore) return this.#sync();
     this.#progress = 'open';
-    this.#pages.sent(this.#done + this.#steps.length);
+    pages.sent(this.#done + this.#steps.length);
     this.#wire.writer.flush();
   }
 
@@ -215,7 +216,8 @@ export class PgBatch implements Submittable, MessageTarget {
       if (page.length === 0) return this.#sync();
       this.#steps = [...this.#steps.slice(this.results.length - this.#done), ...page];
       this.#done = this.results.length;
-      this.#writeSteps(page);
+      for (const step of page) this.#writer.write(step);
+      this.#endPage(pages);
     }
   }
 
@@ -233,7 +235,7 @@ export class PgBatch implements Submittable, MessageTarget {
     const index = this.results.length;
     this.#rows = [];
     this.#unread = [];
-    this.#layout = this.#steps[index - this.#done]?.bound ?? this.#writer.statementOf(index)?.layout;
+    this.#layout = this.#steps[index - this.#done]?.bound ?? this.#writer.statements[index]?.layout;
   }
 
   handleParseComplete(): void {
@@ -272,7 +274,7 @@ export class PgBatch implements Submittable, MessageTarget {
       const layout = result.layout.renewed();
       result.layout = layout;
       result.shape = layout;
-      const statement = this.#writer.statementOf(index);
+      const statement = this.#writer.statements[index];
       if (statement?.layout !== undefined) statement.layout = layout;
       try {
         for (const row of result.unread) result.rows.push(layout.build(row, 0, row.length));
@@ -288,7 +290,7 @@ export class PgBatch implements Submittable, MessageTarget {
     if (this.failure !== undefined) return this.#listener.broken(unskippedError(tag, this.failure));
     const index = this.results.length;
     const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
-    const statement = this.#writer.statementOf(index);
+    const statement = this.#writer.statements[index];
     // A query's answer means nothing for its session.
     const isQuery = statement?.hasStableRows === true && !statement.configures && this.#layout !== undefined;
     if (!isQuery) this.#noteTag(tag, step, statement);
@@ -312,7 +314,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   #complete(tag: string, isSuspended: boolean): void {
     const index = this.results.length;
-    const statement = this.#writer.statementOf(index);
+    const statement = this.#writer.statements[index];
     if (statement?.hasStableRows === true && !statement.isDescribed) {
       statement.isDescribed = true;
       statement.layout = this.#layout;

@@ -26,12 +26,13 @@ export interface WriterTask {
 
 /** Writes the steps of a batch one behind the other, and knows which statement each of them runs. */
 export class PgStepWriter {
+  /** What each step runs, in their order; undefined where its portal is bound already. */
+  readonly statements: (PreparedStatement | undefined)[] = [];
   /** Types that have to be looked up before the values of a step can be written. */
   readonly unknownTypes: number[] = [];
   readonly #writer: MessageWriter;
   readonly #context: WireContext;
   readonly #task: WriterTask;
-  readonly #statements: (PreparedStatement | undefined)[] = [];
   /** Parsed by the server when it confirms it. */
   readonly #parses: Sent[] = [];
   #last: PreparedStatement | undefined;
@@ -40,11 +41,6 @@ export class PgStepWriter {
     this.#writer = writer;
     this.#context = context;
     this.#task = task;
-  }
-
-  /** What the step with the number `index` runs; undefined where its portal is bound already. */
-  statementOf(index: number): PreparedStatement | undefined {
-    return this.#statements[index];
   }
 
   /** True: it was parsed for an earlier task, and may be outdated. */
@@ -61,7 +57,7 @@ export class PgStepWriter {
     const portal = step.portal?.name ?? '';
     const before = this.#last;
     const statement = step.bound === undefined ? this.#statementFor(step) : undefined;
-    this.#statements.push(statement);
+    this.statements.push(statement);
     if (statement !== undefined) {
       // Noted before it runs: a statement that fails may have taken a lock.
       if (statement.changes.length > 0) this.#context.changes.add(statement.changes);

@@ -168,14 +168,12 @@ export class TaskQueue implements BatchListener {
     const reason = refusal?.();
     if (reason !== undefined) return reason;
     if (steps[0]?.isControl === true && steps.some(isReadOnlyControl)) this.#isReadOnly = true;
-    const { writer } = this.#wire;
-    const { mark } = writer;
     try {
       task.batch.write();
       if (task.written !== undefined) tellWritten(task);
       return undefined;
     } catch (error) {
-      writer.rewind(mark);
+      this.#wire.writer.rewind();
       this.#context.prepared.settings.changeLocally();
       return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
     }

@@ -28,12 +28,14 @@ export class MessageWriter {
   /** Where the first message that was not taken starts. */
   #start = 0;
   #at = 0;
+  /** Where the last batch that was written to its end has ended, or what was taken. */
+  #whole = 0;
 
   /** Everything written since the last call. */
   take(): Buffer {
     const bytes = this.#slab.subarray(this.#start, this.#at);
     if (this.#slab.length > SLAB) this.#forgetLarge();
-    else this.#start = this.#at;
+    else this.#start = this.#whole = this.#at;
     return bytes;
   }
 
@@ -42,16 +44,12 @@ export class MessageWriter {
     this.#slab = Buffer.allocUnsafeSlow(SLAB);
     this.#start = 0;
     this.#at = 0;
+    this.#whole = 0;
   }
 
-  /** How much was written and not taken; {@link rewind} goes back to it. */
-  get mark(): number {
-    return this.#at - this.#start;
-  }
-
-  /** Drops what was written behind `mark`, as after a batch that could not be written to its end. */
-  rewind(mark: number): void {
-    this.#at = this.#start + mark;
+  /** Drops what was written since the last Sync, as after a batch that could not be written to its end. */
+  rewind(): void {
+    this.#at = this.#whole;
   }
 
   parse(name: string, text: string): void {
@@ -126,6 +124,7 @@ export class MessageWriter {
   sync(): void {
     const start = this.#open(CODE.sync, 0);
     this.#close(start, start + HEADER);
+    this.#whole = this.#at;
   }
 
   /** Asks for the answers to what was sent so far; the transaction goes on. */
@@ -139,6 +138,7 @@ export class MessageWriter {
     const at = putText(this.#slab, start + HEADER, text);
     this.#slab[at] = 0;
     this.#close(start, at + 1);
+    this.#whole = this.#at;
   }
 
   #named(code: number, kind: number, name: string): void {
@@ -168,6 +168,7 @@ export class MessageWriter {
     const slab = Buffer.allocUnsafeSlow(Math.max(SLAB, 2 * (written + size)));
     this.#slab.copy(slab, 0, this.#start, this.#at);
     this.#slab = slab;
+    this.#whole -= this.#start;
     this.#start = 0;
     this.#at = written;
   }
