@@ -115,6 +115,11 @@ export class Databases {
     await Promise.all(this.#all().map((database) => database.close()));
   }
 
+  /** Of all databases, those that are not open yet among them. */
+  get names(): readonly string[] {
+    return [...this.#byName.keys()];
+  }
+
   #all(): Database[] {
     return [...this.#byName.values()].filter((database) => database !== undefined);
   }

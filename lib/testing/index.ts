@@ -8,6 +8,7 @@ export type { DatabaseTestingModuleOptions } from './database-testing.module.js'
 export { disableTransactions } from './disable-transactions.js';
 export { startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../embedded/embedded-postgres.js';
+export { expectStatements } from './record/expect-statements.js';
 export { recordSql, SqlLog } from './record/record-sql.js';
 export type { RecordSqlOptions, SentStatement, SessionLog } from './record/record-sql.js';
 export { rollbackEach } from './rollback-each.js';

@@ -1,10 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DatabaseModule, type DatabaseModuleOptions } from 'nest-async-engine';
+import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import { Journal } from './journal.js';
 import { NotesController } from './notes.controller.js';
 import { Notes } from './notes.js';
 import { Schema } from './schema.js';
 import { tenantOf } from './tenant.js';
+import { WelcomeController } from './welcome.controller.js';
+
+// The page shows SQL: for development alone.
+const devtools = process.env['NODE_ENV'] === 'production' ? [] : [DatabaseDevtoolsModule.forRoot()];
 
 @Module({})
 export class NotebookModule {
@@ -21,8 +26,9 @@ export class NotebookModule {
             }),
           },
         }),
+        ...devtools,
       ],
-      controllers: [NotesController],
+      controllers: [WelcomeController, NotesController],
       providers: [Schema, Notes, Journal],
     };
   }

@@ -1,9 +1,14 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DatabaseModule, type DatabaseModuleOptions } from 'nest-async-engine';
+import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import { Outbox } from './outbox.js';
 import { REPORTS, Reports } from './reports.js';
 import { SalesController } from './sales.controller.js';
 import { Sales } from './sales.js';
+import { WelcomeController } from './welcome.controller.js';
+
+// The page shows SQL: for development alone.
+const devtools = process.env['NODE_ENV'] === 'production' ? [] : [DatabaseDevtoolsModule.forRoot()];
 
 export interface Databases {
   readonly shop: DatabaseModuleOptions;
@@ -15,8 +20,12 @@ export class SalesModule {
   static forRoot({ shop, reports }: Databases): DynamicModule {
     return {
       module: SalesModule,
-      imports: [DatabaseModule.forRoot(shop), DatabaseModule.forRoot({ ...reports, name: REPORTS })],
-      controllers: [SalesController],
+      imports: [
+        DatabaseModule.forRoot(shop),
+        DatabaseModule.forRoot({ ...reports, name: REPORTS }),
+        ...devtools,
+      ],
+      controllers: [WelcomeController, SalesController],
       providers: [Sales, Reports, Outbox],
     };
   }

@@ -20,6 +20,13 @@ const ENGINE_TABLES = [
   'lib/engine/result/text/row-format.ts',
 ];
 
+/** Who looks at an engine from above names places and writes values as its own log does. */
+const OBSERVER_TOOLS = [
+  'lib/engine/errors/parameter-text.ts',
+  'lib/engine/util/call-site.ts',
+  'lib/engine/util/lru-cache.ts',
+];
+
 /** What the files of a room may import besides the files of the same room. */
 interface Room {
   readonly folder: string;
@@ -61,7 +68,14 @@ const ROOMS: readonly Room[] = [
   },
   {
     folder: 'lib/nest/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, 'lib/embedded/embedded-options.ts', ...ENGINE_TABLES],
+    doors: [
+      ENGINE_DOOR,
+      RX_DOOR,
+      EMBEDDED,
+      'lib/embedded/embedded-options.ts',
+      ...ENGINE_TABLES,
+      ...OBSERVER_TOOLS,
+    ],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
   {

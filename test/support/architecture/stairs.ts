@@ -30,7 +30,9 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
     ['graphql'],
     ['transactional', 'request-scope', 'http'],
     ['event-emitter', 'terminus', ''],
+    ['devtools'],
   ],
+  'lib/nest/devtools': [['page'], ['']],
   'lib/testing': [['record'], ['rollback'], ['']],
 };
 

@@ -1,0 +1,54 @@
+import { Inject, Module } from '@nestjs/common';
+import type { DynamicModule, NestModule } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { IllegalStateError } from '../../engine/index.js';
+import { Devtools, DEVTOOLS_SETTINGS } from './devtools.js';
+import { devtoolsController } from './devtools.controller.js';
+import { DevtoolsAccess } from './devtools.guard.js';
+import { settingsOf } from './devtools-options.js';
+import type { DatabaseDevtoolsOptions } from './devtools-options.js';
+
+/**
+ * A page in the application that shows what it does on its databases, live: requests with their statements on
+ * a timeline, statements by text, the pool, locks, and what is worth a look. For development.
+ */
+@Module({})
+export class DatabaseDevtoolsModule implements NestModule {
+  /** @internal */
+  constructor(
+    @Inject(Devtools) private readonly devtools: Devtools,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /**
+   * Puts the page at `path` (default `/_database`), and `Server-Timing` into the answers of the application.
+   *
+   * @throws ArgumentError for a wrong option, IllegalStateError where NODE_ENV is `production` and no `guard`
+   * is given.
+   *
+   * @example
+   * ```ts
+   * @Module({ imports: [DatabaseModule.forRoot(), DatabaseDevtoolsModule.forRoot()] })
+   * export class AppModule {}
+   * ```
+   */
+  static forRoot(options: DatabaseDevtoolsOptions = {}): DynamicModule {
+    const settings = settingsOf(options);
+    if (process.env['NODE_ENV'] === 'production' && settings.guard === undefined) {
+      throw new IllegalStateError(
+        'DatabaseDevtoolsModule shows the SQL of the application, and NODE_ENV is production. Leave the module out there, ' +
+          'or say who may see it: forRoot({ guard }).',
+      );
+    }
+    return {
+      module: DatabaseDevtoolsModule,
+      controllers: [devtoolsController(settings.path)],
+      providers: [{ provide: DEVTOOLS_SETTINGS, useValue: settings }, Devtools, DevtoolsAccess],
+    };
+  }
+
+  /** Puts itself in front of every route; called by Nest. */
+  configure(): void {
+    this.adapterHost.httpAdapter.use(this.devtools.exchanges.middleware());
+  }
+}

@@ -1,0 +1,153 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+import { Inject, Injectable } from '@nestjs/common';
+import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { Observable, Subject } from 'rxjs';
+import { ArgumentError } from '../../engine/index.js';
+import type { AsyncConnection, AsyncEngine, TransactionEvent } from '../../engine/index.js';
+import { Databases } from '../databases.js';
+import { getEngineToken } from '../shared/database.tokens.js';
+import type { DevtoolsSettings } from './devtools-options.js';
+import { EngineDevtools } from './engine-devtools.js';
+import { Exchanges } from './exchange.js';
+import { explain } from './explain.js';
+import { Findings } from './findings.js';
+import { StatementTable } from './statement-table.js';
+import { Unit } from './unit.js';
+import { UnitFindings } from './unit-findings.js';
+import type { DevtoolsUpdate } from './views.js';
+
+/** The token of the module's settings. */
+export const DEVTOOLS_SETTINGS = 'nest-async-engine:devtools-settings';
+
+/** Units that are kept, of all engines. */
+const MAX_UNITS = 200;
+
+/** Milliseconds between two updates of an open page. */
+const INTERVAL = 250;
+/** Updates between two questions for locks. */
+const LOCK_INTERVAL = 4;
+
+const TRANSACTIONS = tracingChannel<unknown, TransactionEvent<AsyncConnection>>(
+  'nest-async-engine:transaction',
+);
+
+/** What the page shows, recorded from the events of the engines. Bounded, whatever happens. */
+@Injectable()
+export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+  readonly exchanges: Exchanges;
+  readonly #units = new Map<number, Unit>();
+  readonly #changed = new Set<Unit>();
+  readonly #statements = new StatementTable();
+  readonly #findings: Findings;
+  readonly #updates = new Subject<DevtoolsUpdate>();
+  #engines: EngineDevtools[] = [];
+  #lastUnit = 0;
+  #ticks = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #transactionEnded = (event: TransactionEvent<AsyncConnection>): void => {
+    for (const engine of this.#engines) engine.transactionEnded(event);
+  };
+
+  constructor(
+    @Inject(DEVTOOLS_SETTINGS) private readonly settings: DevtoolsSettings,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+    @Inject(Databases) private readonly databases: Databases,
+  ) {
+    this.exchanges = new Exchanges(settings.path, (unit) => this.#changed.add(unit));
+    this.#findings = new Findings(settings.action, (message) => this.#warn(message));
+  }
+
+  onModuleInit(): void {
+    const names = this.settings.engines ?? this.databases.names;
+    const findings = new UnitFindings(this.#findings, this.settings.limits);
+    this.#engines = names.map((name) => {
+      const engine: AsyncEngine = this.moduleRef.get(getEngineToken(name), { strict: false });
+      return new EngineDevtools(engine, {
+        exchanges: this.exchanges,
+        statements: this.#statements,
+        findings,
+        showValues: this.settings.showValues,
+        open: (label, waitsFor) => this.#open(engine.name, label, waitsFor),
+        changed: (unit) => this.#changed.add(unit),
+      });
+    });
+    TRANSACTIONS.asyncEnd.subscribe(this.#transactionEnded as never);
+  }
+
+  /** In front of the HTTP server, which waits for its responses: an open page must not keep it. */
+  beforeApplicationShutdown(): void {
+    clearInterval(this.#timer);
+    this.#updates.complete();
+    this.exchanges.endPages();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    TRANSACTIONS.asyncEnd.unsubscribe(this.#transactionEnded as never);
+    await Promise.all(this.#engines.map((engine) => engine.close()));
+  }
+
+  /** All that is known now, and from then on what changes. */
+  updates(): Observable<DevtoolsUpdate> {
+    return new Observable((subscriber) => {
+      subscriber.next(this.#all());
+      subscriber.add(this.#updates.subscribe(subscriber));
+      this.#timer ??= setInterval(() => void this.#tick(), INTERVAL).unref();
+      subscriber.add(() => {
+        if (this.#updates.observed) return;
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      });
+    });
+  }
+
+  /** @throws ArgumentError for a statement that is not in the table, or that has no plan. */
+  async explain(id: unknown, analyze: boolean): Promise<string> {
+    const statement = this.#statements.find(id);
+    const engine = this.#engines.find(({ name }) => name === statement?.engine);
+    if (statement === undefined || engine === undefined) {
+      throw new ArgumentError('this statement is no longer in the table. Run it again.');
+    }
+    return await explain(engine.side, statement, analyze);
+  }
+
+  #open(engine: string, label: string, waitsFor: 'its end' | 'its steps'): Unit {
+    const unit = new Unit((this.#lastUnit += 1), engine, label, waitsFor);
+    this.#units.set(unit.id, unit);
+    this.#units.delete(unit.id - MAX_UNITS);
+    return unit;
+  }
+
+  #all(): DevtoolsUpdate {
+    return {
+      units: [...this.#units.values()].map((unit) => unit.view()),
+      statements: this.#statements.views(),
+      pools: this.#engines.map((engine) => engine.sample()),
+      locks: [],
+      findings: this.#findings.views(),
+    };
+  }
+
+  async #tick(): Promise<void> {
+    this.#ticks += 1;
+    const changed = [...this.#changed].filter(({ id }) => this.#units.has(id));
+    this.#changed.clear();
+    const isLockTurn = this.#ticks % LOCK_INTERVAL === 0;
+    const locks = isLockTurn
+      ? (await Promise.all(this.#engines.map((engine) => engine.locks()))).flat()
+      : undefined;
+    this.#updates.next({
+      units: changed.map((unit) => unit.view()),
+      statements: this.#statements.takeChanges(),
+      findings: this.#findings.takeChanges(),
+      ...(this.#ticks % 2 === 0 && { pools: this.#engines.map((engine) => engine.sample()) }),
+      ...(locks !== undefined && { locks }),
+    });
+  }
+
+  #warn(message: string): void {
+    const [name] = this.settings.engines ?? this.databases.names;
+    const engine: AsyncEngine = this.moduleRef.get(getEngineToken(name), { strict: false });
+    engine.logger.warn(message);
+  }
+}

@@ -1,0 +1,105 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Unit } from './unit.js';
+
+/** One HTTP request and its answer, and the units that its work on each engine is. */
+export class Exchange {
+  readonly label: string;
+  readonly units = new Map<string, Unit>();
+  readonly #onEnd: (unit: Unit) => void;
+  #isOver = false;
+
+  constructor(label: string, onEnd: (unit: Unit) => void) {
+    this.label = label;
+    this.#onEnd = onEnd;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  end(): void {
+    this.#isOver = true;
+    for (const unit of this.units.values()) {
+      unit.end();
+      this.#onEnd(unit);
+    }
+  }
+
+  /** Undefined where nothing was sent. */
+  get serverTiming(): string | undefined {
+    const units = [...this.units.values()];
+    if (units.length === 0) return undefined;
+    const sum = (figure: (unit: Unit) => number): number =>
+      units.reduce((total, unit) => total + figure(unit), 0);
+    const statements = sum((unit) => unit.statements);
+    const trips = sum((unit) => unit.roundTrips);
+    const busy = sum((unit) => unit.busy).toFixed(1);
+    return `db;dur=${busy};desc="${counted(statements, 'statement')}, ${counted(trips, 'round trip')}"`;
+  }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** The exchange that the caller works for. */
+export class Exchanges {
+  readonly #current = new AsyncLocalStorage<Exchange>();
+  readonly #path: string;
+  readonly #onEnd: (unit: Unit) => void;
+  readonly #pages = new Set<ServerResponse>();
+
+  /** Requests of the page itself, below `path`, are not recorded. */
+  constructor(path: string, onEnd: (unit: Unit) => void) {
+    this.#path = path;
+    this.#onEnd = onEnd;
+  }
+
+  get current(): Exchange | undefined {
+    return this.#current.getStore();
+  }
+
+  /**
+   * An open page asks again as soon as its events have ended: a server that is closing must not keep its
+   * connection.
+   */
+  endPages(): void {
+    for (const { socket } of this.#pages) socket?.destroySoon();
+  }
+
+  /** Also behind a global prefix. */
+  #isOwn(path: string): boolean {
+    return path.endsWith(this.#path) || path.includes(`${this.#path}/`);
+  }
+
+  /** In front of every route: opens the exchange, and writes `Server-Timing` when the answer starts. */
+  middleware() {
+    return (
+      request: IncomingMessage & { originalUrl?: string },
+      response: ServerResponse,
+      next: () => void,
+    ): void => {
+      const path = (request.originalUrl ?? request.url ?? '').split('?', 1)[0] ?? '';
+      if (this.#isOwn(path)) {
+        this.#pages.add(response);
+        response.once('close', () => this.#pages.delete(response));
+        return next();
+      }
+      const exchange = new Exchange(`${request.method ?? 'GET'} ${path}`, this.#onEnd);
+      response.once('close', () => exchange.end());
+      writeServerTiming(response, exchange);
+      this.#current.run(exchange, next);
+    };
+  }
+}
+
+/** The figures are known when the head is written, and no later. */
+function writeServerTiming(response: ServerResponse, exchange: Exchange): void {
+  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
+  response.writeHead = (...head: unknown[]): ServerResponse => {
+    const timing = exchange.serverTiming;
+    if (timing !== undefined && !response.headersSent) response.appendHeader('server-timing', timing);
+    return writeHead(...head);
+  };
+}

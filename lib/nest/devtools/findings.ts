@@ -1,0 +1,63 @@
+import { IllegalStateError } from '../../engine/index.js';
+import type { FindingView } from './views.js';
+
+const MAX_FINDINGS = 100;
+
+/** A new finding, or one more of a kind that is known. */
+export interface Finding extends Pick<FindingView, 'kind' | 'engine' | 'title' | 'advice' | 'site' | 'unit'> {
+  /** What makes two of them one: a text, a place. */
+  readonly key: string;
+}
+
+/** What is done about a finding, besides showing it. */
+export type FindingAction = 'show' | 'warn' | 'throw' | ((finding: FindingView) => void);
+
+/** What people should look at, the newest of each kind and place. */
+export class Findings {
+  readonly #byKey = new Map<string, FindingView>();
+  readonly #changed = new Set<string>();
+  readonly #action: FindingAction;
+  readonly #warn: (message: string) => void;
+  #lastId = 0;
+
+  constructor(action: FindingAction, warn: (message: string) => void) {
+    this.#action = action;
+    this.#warn = warn;
+  }
+
+  /** Gives the error that is to be thrown, with the action `throw`: where there is a statement to refuse. */
+  add({ key: place, ...finding }: Finding): IllegalStateError | undefined {
+    const key = `${finding.kind}\n${finding.engine}\n${place}`;
+    const known = this.#byKey.get(key);
+    const view: FindingView = {
+      ...finding,
+      id: known?.id ?? (this.#lastId += 1),
+      at: Date.now(),
+      count: (known?.count ?? 0) + 1,
+    };
+    this.#byKey.delete(key);
+    this.#byKey.set(key, view);
+    this.#changed.add(key);
+    const [oldest] = this.#byKey.keys();
+    if (this.#byKey.size > MAX_FINDINGS && oldest !== undefined) this.#byKey.delete(oldest);
+    return this.#act(view);
+  }
+
+  #act(finding: FindingView): IllegalStateError | undefined {
+    const message = `${finding.title}${finding.site === undefined ? '' : ` at ${finding.site}`}. ${finding.advice}`;
+    if (typeof this.#action === 'function') this.#action(finding);
+    else if (this.#action === 'throw') return new IllegalStateError(message);
+    else if (this.#action === 'warn' && finding.count === 1) this.#warn(message);
+    return undefined;
+  }
+
+  takeChanges(): FindingView[] {
+    const views = [...this.#changed].flatMap((key) => this.#byKey.get(key) ?? []);
+    this.#changed.clear();
+    return views;
+  }
+
+  views(): FindingView[] {
+    return [...this.#byKey.values()];
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * A page in the application that shows what it does on its databases; for development.
+ *
+ * @module nest-async-engine/devtools
+ */
+export { DatabaseDevtoolsModule } from './devtools.module.js';
+export type { DatabaseDevtoolsOptions, DevtoolsGuard, DevtoolsGuards } from './devtools-options.js';
+export { StatementBudget } from './statement-budget.js';
+export type { FindingAction } from './findings.js';
+export type { FindingView } from './views.js';

@@ -1,0 +1,91 @@
+import type { AsyncEngine, CheckinEvent, PoolEvent } from '../../engine/index.js';
+import type { CallSite } from '../../engine/util/call-site.js';
+import { placeText } from './place.js';
+import type { HolderView, PoolSample, PoolView } from './views.js';
+
+/** One minute, at a sample each half second. */
+const MAX_SAMPLES = 120;
+
+/** Who has a connection, as far as it has said so. */
+export interface Holder {
+  readonly pid: number | undefined;
+  readonly since: number;
+  label: string;
+  site: CallSite | undefined;
+}
+
+/** The connections of one engine's pool: who has them, and how many were on loan over time. */
+export class PoolMonitor {
+  readonly #engine: AsyncEngine;
+  readonly #holders = new Map<unknown, Holder>();
+  readonly #samples: PoolSample[] = [];
+  readonly #checkedOut = ({ driverConnection }: PoolEvent): void => {
+    const pid = processIdOf(driverConnection);
+    this.#holders.set(driverConnection, {
+      pid,
+      since: performance.now(),
+      label: 'not known yet',
+      site: undefined,
+    });
+  };
+  readonly #checkedIn = ({ driverConnection }: CheckinEvent): void => {
+    this.#holders.delete(driverConnection);
+  };
+
+  constructor(engine: AsyncEngine) {
+    this.#engine = engine;
+    engine.on('checkout', this.#checkedOut);
+    engine.on('checkin', this.#checkedIn);
+    engine.on('close', this.#checkedIn);
+    engine.on('detach', this.#checkedIn);
+  }
+
+  close(): void {
+    this.#engine.off('checkout', this.#checkedOut);
+    this.#engine.off('checkin', this.#checkedIn);
+    this.#engine.off('close', this.#checkedIn);
+    this.#engine.off('detach', this.#checkedIn);
+  }
+
+  /** The connection works for this unit of work now. */
+  name(driverConnection: unknown, label: string, site: CallSite): void {
+    const holder = this.#holders.get(driverConnection);
+    if (holder === undefined) return;
+    holder.label = label;
+    holder.site = site;
+  }
+
+  holderOf(pid: number): Holder | undefined {
+    return [...this.#holders.values()].find((holder) => holder.pid === pid);
+  }
+
+  sample(): void {
+    const { pool } = this.#engine;
+    if (this.#samples.length >= MAX_SAMPLES) this.#samples.shift();
+    this.#samples.push([Date.now(), pool.checkedOut(), pool.waiting()]);
+  }
+
+  view(): PoolView {
+    const { pool, name } = this.#engine;
+    const { maxOverflow } = pool.options;
+    return {
+      engine: name,
+      max: maxOverflow < 0 ? Math.max(pool.size(), pool.checkedOut()) : pool.size() + maxOverflow,
+      size: pool.size(),
+      idle: pool.checkedIn(),
+      onLoan: pool.checkedOut(),
+      waiting: pool.waiting(),
+      holders: [...this.#holders.values()].map(holderView),
+      samples: this.#samples,
+    };
+  }
+}
+
+function holderView({ pid, label, site, since }: Holder): HolderView {
+  return { pid, label, site: site && placeText(site), since: performance.now() - since };
+}
+
+function processIdOf(client: unknown): number | undefined {
+  const { processID } = (client ?? {}) as { readonly processID?: unknown };
+  return typeof processID === 'number' ? processID : undefined;
+}

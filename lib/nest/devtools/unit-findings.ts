@@ -1,0 +1,140 @@
+import { parametersText } from '../../engine/errors/parameter-text.js';
+import type { CallSite } from '../../engine/util/call-site.js';
+import type { Findings } from './findings.js';
+import { placeText } from './place.js';
+import { currentBudget } from './statement-budget.js';
+import type { Unit } from './unit.js';
+
+/** From which figure on something is a finding. */
+export interface FindingLimits {
+  /** The same text from the same line with other values, in one unit. */
+  readonly repeated: number;
+  /** Milliseconds that a transaction waits for its application. */
+  readonly heldIdle: number;
+  /** Statements of one unit. */
+  readonly statements: number;
+  /** Milliseconds of one statement. */
+  readonly slow: number;
+}
+
+interface Sent {
+  readonly sql: string;
+  readonly site: CallSite;
+  readonly parameters: unknown;
+  readonly transactionEvent: object | undefined;
+}
+
+interface Answered {
+  readonly sql: string;
+  readonly site: CallSite;
+  readonly duration: number;
+  readonly transactionEvent: object | undefined;
+}
+
+/** How often a text was sent in one unit, and from where. */
+interface Repetition {
+  count: number;
+  values: Set<string>;
+}
+
+/** What is worth a look in one unit of work. */
+export class UnitFindings {
+  readonly #findings: Findings;
+  readonly #limits: FindingLimits;
+  readonly #repetitions = new WeakMap<Unit, Map<string, Repetition>>();
+  /** When a transaction had its last answer, by `performance.now()`. */
+  readonly #answeredAt = new WeakMap<object, number>();
+
+  constructor(findings: Findings, limits: FindingLimits) {
+    this.#findings = findings;
+    this.#limits = limits;
+  }
+
+  /** @throws IllegalStateError where findings are to be thrown: the statement is refused. */
+  sending(unit: Unit, sent: Sent): void {
+    const error =
+      this.#repeated(unit, sent) ??
+      this.#many(unit) ??
+      this.#idle(unit, sent) ??
+      this.#overBudget(unit, sent);
+    if (error !== undefined) throw error;
+  }
+
+  answered(unit: Unit, { sql, site, duration, transactionEvent }: Answered): void {
+    if (transactionEvent !== undefined) this.#answeredAt.set(transactionEvent, performance.now());
+    if (duration < this.#limits.slow) return;
+    this.#findings.add({
+      kind: 'slow',
+      engine: unit.engine,
+      key: sql,
+      title: `a statement took ${Math.round(duration)} ms`,
+      advice: 'Look at its plan on the page Statements: an index may be missing, or it waited for a lock.',
+      site: placeText(site),
+      unit: unit.id,
+    });
+  }
+
+  #repeated(unit: Unit, { sql, parameters, site }: Sent) {
+    let byText = this.#repetitions.get(unit);
+    if (byText === undefined) this.#repetitions.set(unit, (byText = new Map<string, Repetition>()));
+    let repetition = byText.get(sql);
+    if (repetition === undefined) byText.set(sql, (repetition = { count: 0, values: new Set() }));
+    repetition.count += 1;
+    if (repetition.values.size <= this.#limits.repeated) repetition.values.add(parametersText(parameters));
+    if (repetition.count !== this.#limits.repeated || repetition.values.size < 2) return undefined;
+    return this.#findings.add({
+      kind: 'repeated',
+      engine: unit.engine,
+      key: sql,
+      title: `${unit.label} sent the same text ${repetition.count} times with other values (N + 1)`,
+      advice: 'Ask once for all of them: WHERE id = ANY($1), a JOIN, or a DataLoader.',
+      site: placeText(site),
+      unit: unit.id,
+    });
+  }
+
+  #many(unit: Unit) {
+    if (unit.statements !== this.#limits.statements) return undefined;
+    return this.#findings.add({
+      kind: 'statements',
+      engine: unit.engine,
+      key: unit.label,
+      title: `${unit.label} sent ${unit.statements} statements`,
+      advice: 'Each waits for the server: use fewer, or send independent ones with batch().',
+      site: undefined,
+      unit: unit.id,
+    });
+  }
+
+  #idle(unit: Unit, { site, transactionEvent }: Sent) {
+    const since = transactionEvent === undefined ? undefined : this.#answeredAt.get(transactionEvent);
+    const idle = since === undefined ? 0 : performance.now() - since;
+    if (idle < this.#limits.heldIdle) return undefined;
+    return this.#findings.add({
+      kind: 'heldIdle',
+      engine: unit.engine,
+      key: unit.label,
+      title: `${unit.label} kept a transaction open for ${Math.round(idle)} ms without using it`,
+      advice:
+        'Its connection and its locks are kept meanwhile: do what waits for something else before or after it.',
+      site: placeText(site),
+      unit: unit.id,
+    });
+  }
+
+  #overBudget(unit: Unit, { site }: Sent) {
+    const budget = currentBudget();
+    if (budget === undefined) return undefined;
+    budget.spent += 1;
+    if (budget.spent !== budget.limit + 1) return undefined;
+    return this.#findings.add({
+      kind: 'budget',
+      engine: unit.engine,
+      key: budget.label,
+      title: `${budget.label} sent more than its ${budget.limit} statements`,
+      advice: 'Send fewer, or raise the number in its @StatementBudget().',
+      site: placeText(site),
+      unit: unit.id,
+    });
+  }
+}

@@ -1,0 +1,186 @@
+import 'reflect-metadata';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
+import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
+import type { DatabaseDevtoolsOptions } from 'nest-async-engine/devtools';
+import { DevtoolsReader } from '../../support/nest/devtools-reader.js';
+import { fillShop, ShopController } from '../../support/nest/devtools-shop.js';
+import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
+import type { RunningApp } from '../../support/nest/nest-app.js';
+import { eventually } from '../../support/process/barrier.js';
+import { createDatabase } from '../../support/server/postgres.js';
+import type { TestDatabase } from '../../support/server/postgres.js';
+
+describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
+  let database: TestDatabase;
+  let running: RunningApp;
+  let reader: DevtoolsReader;
+
+  beforeEach(async () => {
+    database = await createDatabase('devtools');
+    await fillShop(database);
+  });
+
+  afterEach(async () => {
+    await reader?.close();
+    const { pool } = running.get(AsyncEngine);
+    await eventually(() => expect(pool.checkedOut()).toBe(0));
+    await running.close();
+    await database.drop();
+  });
+
+  async function start(options: DatabaseDevtoolsOptions = {}): Promise<void> {
+    running = await startApp(
+      {
+        imports: [DatabaseModule.forRoot({ url: database.url }), DatabaseDevtoolsModule.forRoot(options)],
+        controllers: [ShopController],
+      },
+      adapter(),
+    );
+    reader = await DevtoolsReader.open(`${running.url}${options.path ?? '/_database'}`);
+  }
+
+  it('shows the steps of a request, with what a savepoint has undone and what is kept', async () => {
+    await start();
+    await fetch(`${running.url}/place`);
+    const unit = await reader.unit('GET /place', ({ outcome }) => outcome !== 'running');
+    expect(unit).toMatchObject({ outcome: 'committed', statements: 2, roundTrips: 3 });
+    const [begin, first, savepoint, second] = unit.steps;
+    expect(begin).toMatchObject({ kind: 'transaction', fate: 'kept' });
+    expect(first).toMatchObject({
+      kind: 'statement',
+      text: 'INSERT INTO item VALUES (100)',
+      fate: 'kept',
+      rows: 1,
+    });
+    expect(first?.parent).toBe(begin?.id);
+    expect(first?.site).toContain('devtools-shop.ts');
+    expect(savepoint).toMatchObject({ kind: 'savepoint', fate: 'undone', parent: begin?.id });
+    expect(second).toMatchObject({ kind: 'statement', fate: 'undone', parent: savepoint?.id });
+  });
+
+  it('shows a request that failed as rolled back, and one without a transaction as it is', async () => {
+    await start();
+    await Promise.all(['fail', 'wrong', 'orders'].map((path) => fetch(`${running.url}/${path}`)));
+    const isOver = ({ outcome }: { readonly outcome: string }): boolean => outcome !== 'running';
+    const failed = await reader.unit('GET /fail', isOver);
+    expect(failed.outcome).toBe('rolled back');
+    expect(failed.steps.map(({ fate }) => fate)).toEqual(['undone', 'undone']);
+    const wrong = await reader.unit('GET /wrong', isOver);
+    expect(wrong.outcome).toBe('failed');
+    expect(wrong.steps[0]?.error).toContain('missing');
+    expect((await reader.unit('GET /orders', isOver)).outcome).toBe('autocommit');
+  });
+
+  it('finds N + 1, names its line, and folds it into one text with its figures', async () => {
+    await start();
+    await fetch(`${running.url}/orders`);
+    const finding = await reader.finding('repeated');
+    expect(finding.title).toBe('GET /orders sent the same text 5 times with other values (N + 1)');
+    expect(finding.site).toContain('devtools-shop.ts');
+    const statement = await reader.statement('SELECT * FROM item WHERE id = $1', ({ calls }) => calls === 6);
+    expect(statement).toMatchObject({ rows: 6, errors: 0 });
+    expect(statement.sites[0]).toContain('devtools-shop.ts');
+  });
+
+  it('asks for the plan of a statement and leaves nothing behind', async () => {
+    await start();
+    await fetch(`${running.url}/place`);
+    const { id } = await reader.statement('INSERT INTO item VALUES (100)');
+    const plan = await reader.explain({ statement: id });
+    expect(plan.body.plan).toContain('Insert on item');
+    const analyzed = await reader.explain({ statement: id, analyze: true });
+    expect(analyzed.status).toBe(400);
+    expect(analyzed.body.message).toContain('read-only');
+    expect((await reader.explain({ statement: 'x' })).status).toBe(400);
+  });
+
+  it('writes Server-Timing into answers that needed the database, and into no other', async () => {
+    await start();
+    const answer = await fetch(`${running.url}/place`);
+    expect(answer.headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="2 statements, 3 round trips"$/);
+    expect((await fetch(`${running.url}/quiet`)).headers.get('server-timing')).toBeNull();
+  });
+
+  it('shows no values unless it is told to', async () => {
+    await start();
+    await fetch(`${running.url}/orders`);
+    const hidden = await reader.unit('GET /orders', ({ statements }) => statements === 7);
+    expect(hidden.steps.every(({ values }) => values === undefined)).toBe(true);
+  });
+
+  it('shows values where it is told to', async () => {
+    await start({ values: true });
+    await fetch(`${running.url}/orders`);
+    const shown = await reader.unit('GET /orders', ({ statements }) => statements === 7);
+    expect(shown.steps[1]?.values).toBe('[1]');
+  });
+
+  it('keeps 200 units and 500 steps of one, whatever happens', async () => {
+    await start();
+    const engine = running.get(AsyncEngine);
+    await engine.scope(
+      async () => {
+        for (let n = 0; n < 510; n += 1) await engine.execute(sql`SELECT 1`);
+      },
+      { label: 'long job' },
+    );
+    const long = await reader.unit('long job', ({ outcome }) => outcome !== 'running');
+    expect(long.steps).toHaveLength(500);
+    expect(long.omitted).toBe(10);
+    for (let n = 0; n < 250; n += 1) await engine.execute(sql`SELECT 1`);
+    const again = await DevtoolsReader.open(`${running.url}/_database`);
+    await eventually(() => expect(again.units.size).toBe(200));
+    await again.close();
+  });
+
+  it('refuses a repetition where findings are thrown', async () => {
+    await start({ guards: { repeated: 3, action: 'throw' } });
+    expect((await fetch(`${running.url}/orders`)).status).toBe(500);
+    expect((await reader.finding('repeated')).count).toBe(1);
+  });
+
+  it('does not keep the application from ending while a page is open', async () => {
+    await start();
+    await fetch(`${running.url}/place`);
+    await reader.unit('GET /place');
+    await expect(running.close()).resolves.toBeUndefined();
+    await reader.close();
+  });
+
+  it('is at the path that it is given, behind the guard that it is given', async () => {
+    await start({ path: '/admin/db', guard: (context) => allowed(context) });
+    expect((await fetch(`${running.url}/admin/db`)).status).toBe(403);
+    expect((await fetch(`${running.url}/_database`)).status).toBe(404);
+    const page = await fetch(`${running.url}/admin/db`, { headers: { 'x-admin': 'yes' } });
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-security-policy')).toContain(`default-src 'none'`);
+  });
+});
+
+function allowed(context: {
+  switchToHttp(): { getRequest(): { headers: Record<string, unknown> } };
+}): boolean {
+  return context.switchToHttp().getRequest().headers['x-admin'] === 'yes';
+}
+
+describe('DatabaseDevtoolsModule.forRoot()', () => {
+  it('is refused in production without a guard', () => {
+    const before = process.env['NODE_ENV'];
+    process.env['NODE_ENV'] = 'production';
+    try {
+      expect(() => DatabaseDevtoolsModule.forRoot()).toThrow(/NODE_ENV is production/);
+      expect(DatabaseDevtoolsModule.forRoot({ guard: () => true }).module).toBe(DatabaseDevtoolsModule);
+    } finally {
+      process.env['NODE_ENV'] = before;
+    }
+  });
+
+  it.each([
+    [{ path: 'database' }, /'path' must be a path such as/],
+    [{ guards: { repeated: 0 } }, /'repeated' must be a whole number from 1/],
+    [{ color: 'red' }, /color/],
+  ])('refuses %j', (options, message) => {
+    expect(() => DatabaseDevtoolsModule.forRoot(options as DatabaseDevtoolsOptions)).toThrow(message);
+  });
+});
