@@ -1,8 +1,7 @@
 import type { Driver } from './driver/driver.js';
 import { PgDriver } from './driver/pg/connect/pg-driver.js';
 import { PgliteDriver } from './driver/pglite/pglite-driver.js';
-import type { AsyncEngineOptions } from './engine-options.js';
-import type { ResolvedEngineOptions } from './resolve-engine-options.js';
+import type { OptionsInUrl, ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import { StatementRegistry } from './driver/pg/session/statement-registry.js';
@@ -13,7 +12,8 @@ import type { DatabaseUrl } from './driver/url/url.js';
 type MakeDriver = (url: DatabaseUrl, options: ResolvedEngineOptions) => Driver;
 
 const DRIVERS: Readonly<Record<string, MakeDriver>> = {
-  pg: (url, options) => new PgDriver(url, { ...options, ...sharedBySessions(options) }),
+  pg: (url, options) =>
+    new PgDriver(url, { ...options, ...sharedBySessions(options), commits: commitsOf(options) }),
   pglite: (url, options) => new PgliteDriver(url, { ...options, ...sharedBySessions(options) }),
 };
 
@@ -31,16 +31,48 @@ function sharedBySessions(options: ResolvedEngineOptions): {
   };
 }
 
+/** Warns once where the server can't be asked how a COMMIT ended. */
+function commitsOf({
+  commitOutcome,
+  logger,
+}: ResolvedEngineOptions): { unknown(error: Error): void } | undefined {
+  if (commitOutcome === 'report') return undefined;
+  let hasWarned = false;
+  const unknown = ({ message }: Error): void => {
+    if (!hasWarned) {
+      logger.warn(
+        `commitOutcome: 'resolve' has no effect: this server can't say how a COMMIT ended whose connection is lost ` +
+          `(${message}). Leave the option out.`,
+      );
+    }
+    hasWarned = true;
+  };
+  return { unknown };
+}
+
 /**
- * The options that a URL may hold: `?pgbouncer=true`, as providers of poolers write it.
+ * The options that a URL may hold: `?pgbouncer=true`, as providers of poolers write it, and `commitOutcome`.
  *
  * @throws ArgumentError for another value.
  */
-export function optionsInUrl(url: DatabaseUrl): Pick<AsyncEngineOptions, 'pgbouncer'> {
-  const given = url.normalizedQuery['pgbouncer']?.at(-1);
-  if (given === undefined) return {};
-  if (given === 'true' || given === 'false') return { pgbouncer: given === 'true' };
-  throw new ArgumentError("the URL's pgbouncer must be true or false.");
+export function optionsInUrl(url: DatabaseUrl): OptionsInUrl {
+  const pgbouncer = wordInUrl(url, 'pgbouncer', ['true', 'false']);
+  const commitOutcome = wordInUrl(url, 'commitOutcome', ['resolve', 'report']);
+  return {
+    ...(pgbouncer && { pgbouncer: pgbouncer === 'true' }),
+    ...(commitOutcome && { commitOutcome }),
+  };
+}
+
+function wordInUrl<Word extends string>(
+  url: DatabaseUrl,
+  name: keyof OptionsInUrl,
+  words: readonly [Word, Word],
+): Word | undefined {
+  const given = url.normalizedQuery[name]?.at(-1);
+  const word = words.find((each) => each === given);
+  if (given === undefined || word !== undefined) return word;
+  throw new ArgumentError(`the URL's ${name} must be ${words.join(' or ')}.`);
 }
 
 /**

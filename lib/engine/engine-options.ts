@@ -18,6 +18,7 @@ export const DRIVER_OPTIONS = [
   'connectTimeout',
   'socketTimeout',
   'deadHostMemory',
+  'commitOutcome',
   'preparedStatementCacheSize',
   'preparedStatementMaxAge',
   'statementTimeout',
@@ -145,6 +146,14 @@ export interface AsyncEngineOptions extends PoolOptions {
    * Default 60,000.
    */
   readonly commitTimeout?: number | undefined;
+  /**
+   * What becomes of a COMMIT whose connection is lost before its answer. `'report'`: it is a
+   * `CommitOutcomeUnknownError`. `'resolve'`: the server is asked, for `commitTimeout` ms at most. Then the
+   * call resolves where the data is stored; it is a `CommitLostError`, which `retry` runs again, where it is
+   * not; and it stays unknown where nothing can say it. Costs one round trip for each session, a few µs for
+   * each transaction that writes. Default `'report'`. Without effect over PGlite.
+   */
+  readonly commitOutcome?: 'resolve' | 'report' | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;
 }

@@ -28,6 +28,7 @@ export type {
   BeforeCursorExecuteEvent,
   BeforeExecuteEvent,
   CommandReplacement,
+  CommitResolvedEvent,
   ConnectionEvents,
   HandleErrorEvent,
   OptionsEvent,
@@ -133,7 +134,6 @@ export {
   ArgumentError,
   AsyncMethodRequiredError,
   CheckViolationError,
-  CommitOutcomeUnknownError,
   DataError,
   DatabaseError,
   DBAPIError,
@@ -176,5 +176,6 @@ export {
   ConnectError,
   ConnectionLostError,
 } from './errors/errors.js';
+export { CommitLostError, CommitOutcomeUnknownError } from './errors/commit-errors.js';
 export type { DBAPIErrorOptions, StatementErrorOptions } from './errors/errors.js';
 export type { ChannelHandlers, Notification, NotificationHub } from './execution/notification-hub.js';

@@ -83,6 +83,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     connectTimeout: limitRule,
     socketTimeout: limitRule,
     deadHostMemory: timeRule,
+    commitOutcome: oneOf('resolve', 'report'),
     queryCacheSize: count,
     preparedStatementCacheSize: count,
     preparedStatementMaxAge: limitRule,
@@ -114,6 +115,7 @@ export interface ResolvedEngineOptions {
   readonly connectTimeout: number | undefined;
   readonly socketTimeout: number | undefined;
   readonly deadHostMemory: number | undefined;
+  readonly commitOutcome: 'resolve' | 'report';
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
   readonly preparedStatementMaxAge: number;
@@ -131,6 +133,9 @@ export interface ResolvedEngineOptions {
   readonly logger: EngineLogger;
 }
 
+/** Options that a URL may hold, too. */
+export type OptionsInUrl = Pick<AsyncEngineOptions, 'pgbouncer' | 'commitOutcome'>;
+
 /**
  * Checks every option before anything is created. `fromUrl` counts where the options are silent.
  *
@@ -138,11 +143,11 @@ export interface ResolvedEngineOptions {
  */
 export function resolveEngineOptions(
   given: AsyncEngineOptions,
-  fromUrl: Pick<AsyncEngineOptions, 'pgbouncer'> = {},
+  fromUrl: OptionsInUrl = {},
 ): ResolvedEngineOptions {
   expectNoCreator(given);
   const parsed = ENGINE_OPTIONS.parse(given);
-  const options = parsed.pgbouncer === undefined ? { ...parsed, ...fromUrl } : parsed;
+  const options = mergeOptions<AsyncEngineOptions>(fromUrl, parsed);
   expectOnePool(options);
   expectPoolTakes(options);
   const pool: PoolOptions = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
@@ -159,6 +164,7 @@ export function resolveEngineOptions(
     connectTimeout: options.connectTimeout,
     socketTimeout: options.socketTimeout,
     deadHostMemory: options.deadHostMemory,
+    commitOutcome: options.commitOutcome ?? 'report',
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
     preparedStatementMaxAge: options.preparedStatementMaxAge ?? 300_000,
@@ -180,10 +186,7 @@ export function resolveEngineOptions(
  *
  * @throws ArgumentError for one that a driver does not use, too.
  */
-export function resolveDriverOptions(
-  given: DriverOptions,
-  fromUrl: Pick<AsyncEngineOptions, 'pgbouncer'>,
-): ResolvedEngineOptions {
+export function resolveDriverOptions(given: DriverOptions, fromUrl: OptionsInUrl): ResolvedEngineOptions {
   const resolved = resolveEngineOptions(given, fromUrl);
   const others = Object.entries(given).filter(
     ([name, value]) => value !== undefined && !driverOptionNames.includes(name),

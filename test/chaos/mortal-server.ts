@@ -43,6 +43,10 @@ export class MortalServer implements AsyncDisposable {
     return this.proxy.url;
   }
 
+  get directUrl(): string {
+    return this.#server.url;
+  }
+
   query<R extends Record<string, unknown>>(statement: string): Promise<R[]> {
     return queryOnce<R>(this.#server.url, statement);
   }

@@ -1,6 +1,7 @@
 import { expectArgument } from '../util/argument.js';
 import { setTimeout as wait } from 'node:timers/promises';
-import { AfterCommitError, CommitOutcomeUnknownError } from '../errors/errors.js';
+import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
+import { AfterCommitError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
 import {
   functionRule,
@@ -35,12 +36,13 @@ const STALE_NAME = 'cache lookup failed for';
 const MOST_CAUSES = 10;
 
 /**
- * Whether PostgreSQL means that the transaction may succeed when it is run again: 40001 (serialization),
- * 40P01 (deadlock) and a prepared statement that a migration made invalid. An error that wraps such a one
+ * Whether the transaction may succeed when it is run again: 40001 (serialization), 40P01 (deadlock), a
+ * prepared statement that a migration made invalid, a `CommitLostError`. An error that wraps such a one
  * counts as well: the statement's error may have been caught, so that the COMMIT failed.
  */
 export function isRetryable(error: unknown): boolean {
   return withCauses(error).some((each) => {
+    if (each instanceof CommitLostError) return true;
     const state = sqlStateOf(each);
     if (state === '0A000') return String(each).includes(STALE_PLAN);
     if (state === 'XX000') return String(each).includes(STALE_NAME);

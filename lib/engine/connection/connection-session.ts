@@ -18,6 +18,7 @@ import { reportError } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
+import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
 
 /**
@@ -35,11 +36,7 @@ export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 const NO_CONTROL: readonly Control[] = [];
 
 type Guarded<T> = (session: DriverConnection) => Promise<T>;
-type Send<T> = (
-  session: DriverConnection,
-  control: readonly Control[],
-  options: CommandOptions | undefined,
-) => Promise<T>;
+type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
 
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the
@@ -89,6 +86,11 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#pooled?.session.transactionEnds ?? 0;
   }
 
+  inquiry(): OutcomeInquiry | undefined {
+    const session = this.isConnected ? this.#pooled?.session : undefined;
+    return session?.transactionMark && new OutcomeInquiry(session, this.#host);
+  }
+
   get isConnected(): boolean {
     return this.#pooled?.isValid === true;
   }
@@ -103,11 +105,6 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   get nestedWaitTimeout(): number {
     return this.#host.nestedWaitTimeout;
-  }
-
-  /** True: its first use takes a connection from the pool. */
-  get #opensOnDemand(): boolean {
-    return this.#settings.mode !== undefined && this.#settings.mode !== 'explicit';
   }
 
   /** Takes a connection from the pool, for all callers that wait for one here. */
@@ -179,7 +176,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   /** Refuses what could only fail at its first statement. */
   expectOpenable(): void {
     this.expectNotClosed();
-    if (this.#state === 'unstarted' && !this.#opensOnDemand) throw notStarted();
+    const { mode = 'explicit' } = this.#settings;
+    if (this.#state === 'unstarted' && mode === 'explicit') throw notStarted();
   }
 
   /** What it holds of the pool. */

@@ -1,3 +1,4 @@
+import type { TransactionMark } from './transaction-mark.js';
 import type { SessionChanges } from './session-changes.js';
 
 /** One statement as it leaves for the server: `$1` placeholders, values by position. */
@@ -153,6 +154,8 @@ export interface DriverConnection {
    * and by the tags of statements that begin the next one at once.
    */
   readonly transactionEnds?: number | undefined;
+  /** For asking another session how the COMMIT of its transaction ended; absent where that can't be asked. */
+  readonly transactionMark?: TransactionMark | undefined;
   /** False once the session is lost or closed. */
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */

@@ -7,7 +7,7 @@
  * │   NoInspectionAvailableError
  * ├ PoolTimeoutError ─ PoolOverloadError
  * ├ PoolDeadlockError, TransactionTimeoutError, UnexpectedRollbackError, AfterCommitError,
- * │   CommitOutcomeUnknownError
+ * │   CommitOutcomeUnknownError, CommitLostError
  * └ StatementError ─ DBAPIError
  *     ├ InterfaceError
  *     └ DatabaseError ─ DataError, InternalError, ProgrammingError, NotSupportedError,
@@ -179,14 +179,6 @@ export class AfterCommitError extends EngineError {
   override readonly code = 'AFTER_COMMIT';
   override readonly name = 'AfterCommitError';
 }
-/**
- * The connection was lost during COMMIT: whether the data is stored is not known. Never retried by itself.
- */
-export class CommitOutcomeUnknownError extends EngineError {
-  override readonly code = 'COMMIT_OUTCOME_UNKNOWN';
-  override readonly name = 'CommitOutcomeUnknownError';
-}
-
 /** The statement that an error is about. */
 export interface StatementErrorOptions {
   readonly cause?: unknown;

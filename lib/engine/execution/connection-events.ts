@@ -7,6 +7,7 @@ import { EventChannels } from '../util/event-hub.js';
 import type { EventTiming } from '../util/event-hub.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
+import type { CommitOutcome } from '../transaction/outcome.js';
 
 /**
  * What each event says of its statement. The events of one statement are one object from its call to its end:
@@ -110,6 +111,16 @@ export interface HandleErrorEvent<Connection>
   invalidatesPool: boolean;
 }
 
+/** A COMMIT whose connection was lost, and how it ended. */
+export interface CommitResolvedEvent<Connection> extends ConnectionEvent<Connection> {
+  /** The server's id of the transaction; undefined where it had none. */
+  readonly transactionId: string | undefined;
+  /** `unknown`: nothing could be found out within `commitTimeout`. */
+  readonly outcome: CommitOutcome;
+  /** Milliseconds that it took to find out. */
+  readonly duration: number;
+}
+
 /** A savepoint that begins or ends. */
 export interface SavepointEvent<Connection> extends ConnectionEvent<Connection> {
   /**
@@ -144,6 +155,8 @@ export interface ConnectionEvents<Connection> {
   begin: (event: TransactionEvent<Connection>) => void;
   /** Before COMMIT. */
   commit: (event: TransactionEvent<Connection>) => void;
+  /** Behind a COMMIT whose connection was lost, with `commitOutcome: 'resolve'`: how it ended. */
+  commitResolved: (event: CommitResolvedEvent<Connection>) => void;
   /** Before ROLLBACK, and where there is nothing to roll back any more. */
   rollback: (event: TransactionEvent<Connection>) => void;
   /** A nested transaction was begun; SAVEPOINT travels with its first statement. */
@@ -169,6 +182,7 @@ export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'h
     afterCursorExecute: 'sync',
     begin: 'sync',
     commit: 'sync',
+    commitResolved: 'sync',
     rollback: 'sync',
     savepoint: 'sync',
     rollbackSavepoint: 'sync',

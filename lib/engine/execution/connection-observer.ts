@@ -6,6 +6,7 @@ import { DBAPIError } from '../errors/errors.js';
 import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
+import type { CommitOutcome } from '../transaction/outcome.js';
 import type { TransactionObserver } from '../transaction/transaction-host.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 
@@ -165,6 +166,11 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
 
   commit(transaction: ObservedTransaction): void {
     this.emit('commit', this.eventOf(transaction));
+  }
+
+  commitResolved(transactionId: string | undefined, outcome: CommitOutcome, duration: number): void {
+    this.line('commit', `COMMIT of ${transactionId ?? 'a transaction without an id'}: ${outcome}`);
+    this.emit('commitResolved', { ...this.place, transactionId, outcome, duration });
   }
 
   rollback(transaction: ObservedTransaction): void {

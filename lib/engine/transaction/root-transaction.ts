@@ -1,9 +1,12 @@
 import type { Control } from '../driver/driver.js';
-import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
+import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
+import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
+import { sqlStateOf } from '../errors/sqlstate.js';
 import { autocommitControl, beginControl, isAutocommit } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
+import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
-import { startedElsewhere } from './transaction-errors.js';
+import * as refused from './transaction-errors.js';
 import type { Opening, TransactionOwner } from './transaction-host.js';
 
 /** How a root comes to its session. */
@@ -18,6 +21,8 @@ export interface RootPlace {
 
 // The server reports these where it can't tell how a COMMIT ended.
 const OUTCOME_UNKNOWN = new Set(['08007', '40003']);
+const READ_ONLY_TRANSACTION = '25006';
+const ENDS = { committed: 'committed', aborted: 'rolled-back', unknown: 'cancelled' } as const;
 
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
@@ -83,7 +88,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   #beginning(): Control[] {
-    if (this.host.serverStatus !== 'idle') throw startedElsewhere();
+    if (this.host.serverStatus !== 'idle') throw refused.startedElsewhere();
     if (this.isAutocommit) return autocommitControl(this.#options);
     const control = beginControl(this.#options, () => this.markActive());
     this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
@@ -94,7 +99,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
    * Commits.
    *
    * @throws UnexpectedRollbackError when the server rolled back instead: a statement in it had failed.
-   * @throws CommitOutcomeUnknownError when the connection was lost during COMMIT.
+   * @throws CommitOutcomeUnknownError when the connection was lost during COMMIT: nothing says how it ended.
+   * @throws CommitLostError when it was lost and the server has said that nothing is stored.
    * @throws AfterCommitError when the data is stored and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
@@ -162,12 +168,15 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     this.expectOnServer();
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
     const { isConnected } = this.host;
+    const inquiry = this.host.inquiry();
     let tag: string;
     this.host.observer?.sent('COMMIT');
     try {
       tag = (await this.host.command('COMMIT')).command;
     } catch (error) {
-      throw await this.#commitFailed(error, isConnected);
+      const failure = await this.#commitFailed(error, isConnected, inquiry);
+      if (failure === undefined) return;
+      throw failure;
     }
     // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
     if (tag === 'ROLLBACK') await this.#refuseCommit();
@@ -175,7 +184,12 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (ended !== undefined) await ended;
   }
 
-  async #commitFailed(error: unknown, wasSent: boolean): Promise<unknown> {
+  /** What is thrown; undefined where the data is stored. */
+  async #commitFailed(
+    error: unknown,
+    wasSent: boolean,
+    inquiry: OutcomeInquiry | undefined,
+  ): Promise<unknown> {
     if (isRefusal(error)) {
       // Mostly the server has rolled back by itself; it has not where COMMIT was not even understood.
       await this.#undoQuietly();
@@ -183,15 +197,24 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
     this.host.invalidate(error);
     // A server that has become read-only is left, and it has said that nothing is stored.
-    const isKnown = !wasSent || (error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION);
+    const isKnown = !wasSent || sqlStateOf(error) === READ_ONLY_TRANSACTION;
+    if (!isKnown && inquiry !== undefined) return await this.#resolve(inquiry, error);
     if (!isKnown) this.observation?.ended('unknown', error);
     await this.end('cancelled');
-    if (isKnown) return error;
-    return new CommitOutcomeUnknownError(
-      `the connection was lost during COMMIT of the transaction started at ${this.origin}: the data is stored or it is ` +
-        `not. Read it back before you repeat the work.`,
-      { cause: error },
-    );
+    return isKnown ? error : refused.outcomeUnknown(this.origin, error);
+  }
+
+  async #resolve(inquiry: OutcomeInquiry, cause: unknown): Promise<unknown> {
+    const { transactionId: id } = inquiry;
+    const startedAt = performance.now();
+    const outcome = await inquiry.outcome();
+    if (outcome === 'unknown') this.observation?.ended('unknown', cause);
+    await this.end(ENDS[outcome], true);
+    this.host.observer?.commitResolved(id, outcome, performance.now() - startedAt);
+    if (outcome === 'committed') return undefined;
+    return outcome === 'aborted'
+      ? refused.commitLost(this.origin, cause, id)
+      : refused.outcomeUnknown(this.origin, cause, id);
   }
 
   #unexpectedRollback(cause: unknown): UnexpectedRollbackError {
@@ -203,8 +226,6 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     );
   }
 }
-
-const READ_ONLY_TRANSACTION = '25006';
 
 /** The server answered COMMIT with an error and lives: nothing is stored, for certain. */
 function isRefusal(error: unknown): boolean {

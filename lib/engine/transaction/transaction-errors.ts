@@ -1,3 +1,4 @@
+import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import {
   NotStartedError,
   IllegalStateError,
@@ -28,6 +29,30 @@ export function connectionClosed(): ResourceClosedError {
 export function connectionLost(origin: string, cause: unknown): PendingRollbackError {
   const message = `the connection was lost in the transaction started at ${origin}. Roll it back, then begin again.`;
   return new PendingRollbackError(message, { cause });
+}
+
+/** The connection was lost during COMMIT. */
+export function outcomeUnknown(
+  origin: string,
+  cause: unknown,
+  transactionId?: string,
+): CommitOutcomeUnknownError {
+  const message =
+    `the connection was lost during COMMIT of the transaction started at ${origin}: the data is stored or it is not. ` +
+    `Read it back before you repeat the work.`;
+  return Object.assign(new CommitOutcomeUnknownError(message, { cause }), { transactionId });
+}
+
+/** The same, and the server has said that nothing is stored. */
+export function commitLost(
+  origin: string,
+  cause: unknown,
+  transactionId: string | undefined,
+): CommitLostError {
+  const message =
+    `the connection was lost during COMMIT of the transaction started at ${origin}, and nothing of it is stored. It can ` +
+    `be run again.`;
+  return Object.assign(new CommitLostError(message, { cause }), { transactionId });
 }
 
 /** The server's 25P02, with the statement that caused it. */

@@ -1,4 +1,6 @@
 import type { CommandResult, Control, DriverConnection, ServerStatus } from '../driver/driver.js';
+import type { CommitOutcome } from './outcome.js';
+import type { OutcomeInquiry } from './outcome-inquiry.js';
 import type { ObservedTransaction } from './transaction-observation.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
@@ -9,6 +11,8 @@ export interface TransactionObserver {
   savepoint(transaction: ObservedTransaction): void;
   rollbackSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
   releaseSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
+  /** Another session was asked how a COMMIT ended; `duration` in ms. */
+  commitResolved(transactionId: string | undefined, outcome: CommitOutcome, duration: number): void;
   /** A control statement is on its way. */
   sent(text: string): void;
   /** What is thrown to the user for `error`. */
@@ -24,6 +28,8 @@ export interface TransactionHost {
   readonly serverStatus: ServerStatus;
   /** How often the session's transactions have ended, as far as its answers tell. */
   readonly transactionEnds: number;
+  /** For a COMMIT whose answer never comes: taken before it is sent. Undefined where nothing can be asked. */
+  inquiry(): OutcomeInquiry | undefined;
   /** False before the first statement, and once the session is lost. */
   readonly isConnected: boolean;
   /**

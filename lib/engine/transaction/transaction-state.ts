@@ -3,7 +3,9 @@
  * `cancelled`: its outer transaction ended, the connection was lost, or something else ended it on the
  * server.
  */
-export type TransactionState = 'pending' | 'active' | 'failed' | 'committed' | 'rolled-back' | 'cancelled';
+export type TransactionState = 'pending' | 'active' | 'failed' | EndState;
+
+export type EndState = 'committed' | 'rolled-back' | 'cancelled';
 
 /** True: it has not ended. */
 export function isLive(state: TransactionState): boolean {

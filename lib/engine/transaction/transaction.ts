@@ -10,7 +10,7 @@ import { StatementGate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 import type { TransactionObservation } from './transaction-observation.js';
-import { isLive, type RollbackReason, type TransactionState } from './transaction-state.js';
+import { isLive, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
@@ -425,9 +425,10 @@ export abstract class Transaction<Connection = unknown> {
     }
   }
 
-  protected end(state: 'committed' | 'rolled-back' | 'cancelled'): Promise<void> | undefined {
+  /** `isKnown`: the server has said so of one that is lost. */
+  protected end(state: EndState, isKnown = false): Promise<void> | undefined {
     this.#deadline?.clear();
-    if (this.isActive) this.#state = state;
+    if (isKnown || this.isActive) this.#state = state;
     this.observation?.ended(state, state === 'committed' ? undefined : this.#firstError);
     this.parent?.inner.release(this);
     return this.host.detach(this);

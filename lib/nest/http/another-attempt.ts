@@ -1,4 +1,5 @@
 import {
+  CommitLostError,
   ConnectError,
   ConnectionLostError,
   DBAPIError,
@@ -15,6 +16,7 @@ import {
 
 /** A server that is away, a full pool, a limit of time, another transaction in the way. */
 const TRANSIENT = [
+  CommitLostError,
   ConnectError,
   ConnectionLostError,
   PoolTimeoutError,

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import * as commitErrors from '../../../lib/engine/errors/commit-errors.js';
 import * as errors from '../../../lib/engine/errors/errors.js';
 
 describe('every error class', () => {
-  const classes = Object.entries(errors).map(([name, type]) => ({ name, type }));
+  const classes = Object.entries({ ...errors, ...commitErrors }).map(([name, type]) => ({ name, type }));
 
   it.each(classes)('$name has its own name written out, or that of the class above it', ({ name, type }) => {
     const { name: above } = Object.getPrototypeOf(type) as { name: string };

@@ -37,6 +37,7 @@ const PARAMETERS = {
   lock_timeout: undefined,
   idle_in_transaction_session_timeout: undefined,
   pgbouncer: undefined,
+  commitOutcome: undefined,
 } as const satisfies Readonly<Record<string, string | undefined>>;
 
 export type ParameterName = keyof typeof PARAMETERS;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
-import { InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { DBAPIError, InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { CommitWitness } from '../../commit-witness.js';
 import { completeTypes, resolveTypes } from '../../types/types.js';
 import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
 import type { Command, CommandResult, DriverConnection } from '../../driver.js';
@@ -39,6 +40,8 @@ export interface SessionOptions {
   readonly wantsWrites?: boolean | undefined;
   /** How objects are sent. Default `JSON.stringify`. */
   readonly jsonSerializer?: JsonSerializer | undefined;
+  /** Set: the ids of transactions are asked for; told why the server can't say what it takes. */
+  readonly commits?: { unknown(error: Error): void } | undefined;
 }
 
 interface SessionPlace {
@@ -60,7 +63,10 @@ export async function openSession(
   const changes = new SessionChanges(settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
   const { hideParameters, wantsWrites, jsonSerializer: serializeJson } = options;
-  const context = { prepared, changes, types: resolveTypes(), hideParameters, wantsWrites, serializeJson };
+  const witness =
+    options.commits && new CommitWitness(() => (client as Client & { processID?: number }).processID);
+  const types = resolveTypes();
+  const context = { prepared, changes, types, hideParameters, wantsWrites, serializeJson, witness };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) await connectClient(client);
@@ -76,6 +82,7 @@ export async function openSession(
     // Behind the settings: the search_path says what a name stands for.
     const isComplete = options.types.unresolved.size === 0;
     context.types = isComplete ? options.types : await lookUpTypes(connection, options, deadline);
+    if (witness !== undefined) await startWitness(witness, connection, options, deadline);
     changes.clear();
     return connection;
   } catch (error) {
@@ -129,6 +136,21 @@ async function lookUpTypes(
   const wanted = [...options.types.unresolved.keys()];
   const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [arrayLiteral(wanted)] });
   return completeTypes(options.types, rows as unknown as readonly TypeEntry[]);
+}
+
+/** A server that is not asked how a COMMIT ended is as good as any other. */
+async function startWitness(
+  witness: CommitWitness,
+  connection: DriverConnection,
+  { commits }: SessionOptions,
+  deadline: Deadline,
+): Promise<void> {
+  try {
+    await witness.start((question) => ask(connection, deadline, question));
+  } catch (error) {
+    if (!(error instanceof DBAPIError) || error.connectionInvalidated || deadline.isOver) throw error;
+    commits?.unknown(error);
+  }
 }
 
 /** A statement that is sent once per session. */

@@ -1,4 +1,5 @@
 import type { DBAPIError } from '../../../errors/errors.js';
+import type { CommitWitness } from '../../commit-witness.js';
 import type { CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
@@ -28,6 +29,8 @@ export interface WireContext {
   readonly wantsWrites?: boolean | undefined;
   /** Default: `JSON.stringify`. */
   readonly serializeJson?: JsonSerializer | undefined;
+  /** Set where the ids of transactions are asked for. */
+  readonly witness?: CommitWitness | undefined;
 }
 
 /** What is sent; once more where it has to be repeated. */
@@ -41,6 +44,15 @@ export interface PgBatchParts {
   readonly closePortals: readonly string[];
   /** Asked when it is its turn: why it must not be sent. */
   readonly refusal?: (() => Error | undefined) | undefined;
+  /** A question of ours behind them, under the same Sync; its answer is not among the results. */
+  readonly question?: Question | undefined;
+}
+
+export interface Question {
+  readonly step: Step;
+  /** It leaves, with what is in front of it. */
+  sent(): void;
+  answered(result: CommandResult): void;
 }
 
 /** Who hears of a batch. */

@@ -52,12 +52,12 @@ export class PgBatch implements Submittable, MessageTarget {
   #hasUnread = false;
   #layout: RowLayout | undefined;
   /** `open`: there are more pages to come before the Sync. `asking`: it ends before the commands. */
-  /** Its first result is that of BEGIN, and its last one that of COMMIT. */
+  /** Its first result is that of BEGIN, and COMMIT is behind the last. */
   isWrapped = false;
   /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
   readonly #isSimple: boolean;
-  /** COMMIT was sent behind the last step. */
-  #isCommitted = false;
+  /** What was sent behind the steps, and has no answer yet: COMMIT, or a question of ours. */
+  #last: Step | undefined;
   #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
   /** What can't be given to the application although the server has not refused it; the first one counts. */
   #refusal: Error | undefined;
@@ -120,8 +120,8 @@ export class PgBatch implements Submittable, MessageTarget {
   get outcome(): 'good' | 'wrong' | 'open' {
     if (this.failure !== undefined) return 'open';
     if (!this.#isSimple) {
-      const count = this.#done + this.#steps.length + (this.#isCommitted ? 1 : 0);
-      if (this.results.length !== count || this.#questions?.isAnswered === false) return 'wrong';
+      const isWhole = this.results.length === this.#done + this.#steps.length && this.#last === undefined;
+      if (!isWhole || this.#questions?.isAnswered === false) return 'wrong';
     }
     if (this.#refusal !== undefined || this.#pages !== undefined || this.#progress === 'asking')
       return 'open';
@@ -225,8 +225,12 @@ export class PgBatch implements Submittable, MessageTarget {
   #sync(): void {
     this.#progress = 'written';
     // Behind a page that can't be made, COMMIT would store the pages before it.
-    this.#isCommitted = this.isWrapped && this.failure === undefined && this.error === undefined;
-    if (this.#isCommitted) this.#writer.write(COMMIT);
+    const last = this.isWrapped ? COMMIT : this.#parts.question?.step;
+    if (last !== undefined && this.failure === undefined && this.error === undefined) {
+      this.#last = last;
+      if (last !== COMMIT) this.#parts.question?.sent();
+      this.#writer.write(last);
+    }
     this.#wire.writer.sync();
   }
 
@@ -321,7 +325,7 @@ export class PgBatch implements Submittable, MessageTarget {
     }
     const space = tag.lastIndexOf(' ');
     const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
-    this.results.push({
+    const result: StepResult = {
       command: Number.isNaN(count) ? tag : tag.slice(0, tag.indexOf(' ')),
       rowCount: Number.isNaN(count) ? -1 : count,
       shape: this.#layout,
@@ -329,7 +333,13 @@ export class PgBatch implements Submittable, MessageTarget {
       rows: this.#rows,
       unread: this.#unread,
       isSuspended,
-    });
+    };
+    if (this.#last !== undefined && index - this.#done === this.#steps.length) {
+      if (this.#last !== COMMIT) this.#parts.question?.answered(result);
+      this.#last = undefined;
+      return;
+    }
+    this.results.push(result);
     this.#hasUnread ||= this.#unread.length > 0;
     this.#steps[index - this.#done]?.acknowledged?.();
     if (this.#pages?.isDone(this.results.length) === true) {

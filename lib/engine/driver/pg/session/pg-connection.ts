@@ -12,15 +12,16 @@ import type {
   SessionServer,
 } from '../../driver.js';
 import { changesOf } from '../../session-changes.js';
+import type { TransactionMark } from '../../transaction-mark.js';
 import type { SessionChanges } from '../../session-changes.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { Executemany } from './executemany.js';
-import type { PgBatchParts, StepResult, WireContext } from './batch-parts.js';
+import type { PgBatchParts, Question, StepResult, WireContext } from './batch-parts.js';
 import { PgPortal } from './pg-portal.js';
 import { toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { TaskQueue } from './task-queue.js';
-import { TransactionEnds } from './transaction-ends.js';
+import { TransactionEnds } from '../../transaction-ends.js';
 
 /** How long the server may take for a goodbye, and for the Close of a portal. */
 const CLOSE_GRACE = 1_000;
@@ -50,7 +51,11 @@ interface Flight {
   readonly options?: CommandOptions | undefined;
   readonly isAtomic?: boolean;
   readonly refusal?: PgBatchParts['refusal'];
+  readonly question?: Question;
 }
+
+/** What is sent and not known here. */
+const FOREIGN: Command = { text: '' };
 
 /** A pg Client with a queue of its own; pg's is never used. */
 export class PgConnection implements DriverConnection {
@@ -80,6 +85,7 @@ export class PgConnection implements DriverConnection {
       this.#flights += 1;
       if (status === 'idle') this.transactionEnds += 1;
       context.prepared.ready(status);
+      if (status === 'idle') context.witness?.reset();
     });
     this.#queue = new TaskQueue(client, context, wire, {
       session: this,
@@ -118,6 +124,7 @@ export class PgConnection implements DriverConnection {
       if (this.#queue.isLent && statement !== undefined) this.changes.add(changesOf(statement));
       else this.changes.noteClientUse();
       if (this.#ends.isEnd(text, statement, this.#flights)) this.transactionEnds += 1;
+      this.#context.witness?.noteForeign();
     });
   }
 
@@ -137,6 +144,10 @@ export class PgConnection implements DriverConnection {
     if (this.#traits.driverConnection !== undefined) return undefined;
     const { host, port, database, user, ssl } = this.#client;
     return (this.#server ??= { host, port, database, user, ssl: Boolean(ssl) });
+  }
+
+  get transactionMark(): TransactionMark | undefined {
+    return this.#context.witness?.mark;
   }
 
   get isOpen(): boolean {
@@ -205,7 +216,11 @@ export class PgConnection implements DriverConnection {
     options: CommandOptions | undefined,
   ): Promise<CommandResult[]> {
     const refusal = this.#sendBefore(control, options);
-    return await this.#run({ control: [], commands: [script], options, refusal }, (results) => [...results]);
+    const answer = this.#run({ control: [], commands: [script], options, refusal }, (results) => [
+      ...results,
+    ]);
+    this.#askApart(control);
+    return await answer;
   }
 
   uniqueName(prefix: string): string {
@@ -240,11 +255,20 @@ export class PgConnection implements DriverConnection {
   ): Promise<CommandResult> {
     if (!this.isOpen) throw this.#queue.refusal();
     const refusal = this.#sendBefore(control, options);
-    return await this.#queue.lend((client) => {
+    const answer = this.#queue.lend((client) => {
       const reason = refusal?.();
       if (reason !== undefined) throw reason;
       use(client);
     }, options);
+    this.#askApart(control);
+    return await answer;
+  }
+
+  /** Behind what has no room for a question under its Sync: in a flight that is not waited for. */
+  #askApart(control: readonly Control[]): void {
+    const question = this.#questionBehind(control, [FOREIGN]);
+    if (question !== undefined)
+      void this.#run({ control: [], commands: [], question }, () => undefined).catch(() => undefined);
   }
 
   async cancel(): Promise<void> {
@@ -265,6 +289,15 @@ export class PgConnection implements DriverConnection {
     this.#client.connection.stream.destroy();
   }
 
+  /** In a transaction, its id is asked for behind what may change something. */
+  #questionBehind(control: readonly Control[], commands: readonly Command[]): Question | undefined {
+    const { witness } = this.#context;
+    const isInside = this.status === 'open' || control.some(({ kind }) => kind === 'begin');
+    if (witness === undefined || !isInside) return undefined;
+    const question = witness.questionBehind(commands);
+    return question && { ...question, step: toStep(question.command, undefined, true) };
+  }
+
   /** `answer` makes of the results of the commands what the caller gets. */
   #run<T>(
     flight: Flight,
@@ -279,14 +312,19 @@ export class PgConnection implements DriverConnection {
       const { serializeJson } = this.#context;
       const steps = control.map((one) => toStep(one, serializeJson, true));
       for (const command of commands) steps.push(toStep(command, serializeJson));
-      this.#queue.run({ steps, many, isAtomic, closePortals, refusal }, options, (failure, batch, before) => {
+      const question =
+        flight.question ??
+        (steps.at(-1)?.simple === true
+          ? undefined
+          : this.#questionBehind(control, many?.executemany.commands ?? commands));
+      const parts = { steps, many, isAtomic, closePortals, refusal, question };
+      this.#queue.run(parts, options, (failure, batch, before) => {
         if (failure !== undefined) {
           failed?.(failure);
           return reject(failure);
         }
-        const around = batch.isWrapped ? 1 : 0;
         const results = before.length === 0 ? batch.results : [...before, ...batch.results];
-        resolve(answer(results.slice(control.length + around, results.length - around)));
+        resolve(answer(results.slice(control.length + (batch.isWrapped ? 1 : 0))));
       });
     });
   }
