@@ -74,6 +74,11 @@ const ARRIVALS: readonly (readonly [expression: string, value: unknown])[] = [
   ["'2026-03-29 12:00:00.5'::timestamp", new Date(2026, 2, 29, 12, 0, 0, 500)],
   ["'infinity'::timestamp", Number.POSITIVE_INFINITY],
   ["'2026-03-29 12:00:00.123+02'::timestamptz", new Date('2026-03-29T10:00:00.123Z')],
+  ["'0001-02-29 23:30:00-02 BC'::timestamptz", new Date('0000-03-01T01:30:00Z')],
+  ["'0001-02-29 12:00:00+00 BC'::timestamptz", new Date('0000-02-29T12:00:00Z')],
+  ["'0001-12-31 12:00:00+00 BC'::timestamptz", new Date('0000-12-31T12:00:00Z')],
+  ["'10000-01-01 00:00:00.5+00'::timestamptz", new Date('+010000-01-01T00:00:00.5Z')],
+  ["'275760-09-13 00:00:00+00'::timestamptz", new Date('+275760-09-13T00:00:00Z')],
   ["'0044-03-15 12:00:00+00 BC'::timestamptz", new Date('-000043-03-15T12:00:00Z')],
   ["'infinity'::timestamptz", Number.POSITIVE_INFINITY],
   ["'-infinity'::timestamptz", Number.NEGATIVE_INFINITY],
@@ -106,6 +111,14 @@ const ARRIVALS: readonly (readonly [expression: string, value: unknown])[] = [
   // Arrays: their elements are what values of their type are.
   ["'{1,NULL,3}'::int4[]", [1, null, 3]],
   ["'{}'::int4[]", []],
+  ["ARRAY[ROW(1, 'a,b')]", ['(1,"a,b")']],
+  ["ARRAY['(0,1)'::tid]", ['(0,1)']],
+  ["ARRAY['1'::xid, '2'::xid]", ['1', '2']],
+  ["ARRAY['simple'::regconfig]", ['simple']],
+  [
+    "(SELECT array_agg(column_name) FROM information_schema.columns WHERE table_name = 'sql_parts' AND ordinal_position < 3)",
+    ['feature_id', 'feature_name'],
+  ],
   [
     "'{{1,2},{3,NULL}}'::int8[]",
     [

@@ -168,7 +168,7 @@ export abstract class Executor {
   /**
    * Sends SQL with `$1` placeholders as it is. A list whose every element is a list is an executemany, one
    * execution for each of them; so the only value of a statement, where it is an array, is written `[[[1,
-   * 2]]]`.
+   * 2]]]`. Null is no values, as for `pg`.
    *
    * @example
    * ```ts
@@ -180,11 +180,11 @@ export abstract class Executor {
    */
   execDriverSql<R = Row>(
     sql: string,
-    parameters: readonly unknown[] = [],
+    parameters: readonly unknown[] | null = [],
     options?: StatementOptions,
   ): PendingResult<R> {
     try {
-      const statement = driverStatement(sql, parameters);
+      const statement = driverStatement(sql, parameters ?? []);
       return pendingResult<R>(sendStatement(this.#runner, { statement, options, isRaw: true }));
     } catch (error) {
       return pendingResult<R>(Promise.reject(error));
@@ -245,7 +245,8 @@ async function settle(runner: StatementRunner, options: StatementOptions = {}): 
 }
 
 function expectStatements(statements: unknown): readonly Executable<unknown>[] {
-  if (Array.isArray(statements)) return statements;
+  // A hole of the list is a missing statement.
+  if (Array.isArray(statements)) return Array.from(statements as readonly Executable<unknown>[]);
   throw new ArgumentError(`batch() must be given a list of statements; got ${describeValue(statements)}.`);
 }
 

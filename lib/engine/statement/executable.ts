@@ -73,6 +73,8 @@ export function cachedSince(executable: Executable<unknown>, cache: CompiledCach
   return undefined;
 }
 
+const NO_VALUES: readonly unknown[] = [];
+
 /** What a query builder made, or a config of `pg`, as a driver takes it. */
 export function foreignCommand(
   executable: unknown,
@@ -93,7 +95,7 @@ export function foreignCommand(
   if (isConfig(executable)) {
     return checkedCommand(
       executable.text,
-      executable.values ?? [],
+      executable.values ?? NO_VALUES,
       'the values of { text, values } must be an array',
     );
   }
@@ -152,7 +154,9 @@ function isDrizzleEntity(value: unknown): boolean {
   return typeof kind === 'function' && DRIZZLE_KIND in kind;
 }
 
-function checkedCommand(text: unknown, values: unknown, problem: string): CompiledStatement {
+/** Null is no values, as for `pg`. */
+function checkedCommand(text: unknown, given: unknown, problem: string): CompiledStatement {
+  const values: unknown = given === null ? NO_VALUES : given;
   if (typeof text === 'string' && Array.isArray(values))
     return { text, values, control: transactionChange(text) };
   throw new ObjectNotExecutableError(`${problem}. Use a query builder for PostgreSQL, or text() or sql\`\`.`);

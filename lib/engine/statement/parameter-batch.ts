@@ -11,9 +11,10 @@ export class ParameterBatch {
 
 /** True: each element is a list of values of its own. */
 export function isListOfSets(parameters: readonly unknown[]): parameters is readonly (readonly unknown[])[] {
+  // Unlike every(), findIndex() looks at the holes of a list.
   return (
     Array.isArray(parameters) &&
     parameters.length > 0 &&
-    parameters.every((element) => Array.isArray(element))
+    parameters.findIndex((element) => !Array.isArray(element)) === -1
   );
 }

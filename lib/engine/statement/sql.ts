@@ -85,7 +85,10 @@ function join(parts: readonly unknown[], separator: Sql = COMMA): Sql {
       'sql.join() needs at least one part; got an empty array. Leave the clause out (sql.empty), or use sql.array().',
     );
   }
-  const separated = parts.flatMap((part, index) => (index === 0 ? [part] : [separator, part]));
+  // Copied, because flatMap() leaves out the holes of a list.
+  const separated = [...(parts as readonly unknown[])].flatMap((part, index) =>
+    index === 0 ? [part] : [separator, part],
+  );
   return new Sql(['', ...separated.map(() => '')], separated);
 }
 

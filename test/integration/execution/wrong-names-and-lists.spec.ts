@@ -24,7 +24,6 @@ describe('parameters of execDriverSql() that are no list', () => {
     ['a Map', new Map([[1, 2]])],
     ['a Set', new Set([1])],
     ['bytes', new Uint8Array([1])],
-    ['null', null],
     ['a function', () => [1]],
   ])('%s: an ArgumentError, before a connection is taken', async (_, parameters) => {
     const failure = await failureOf(

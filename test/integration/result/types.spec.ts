@@ -130,6 +130,25 @@ describe('arrays', () => {
   });
 });
 
+it('gives an array for each type of array that the server comes with', async () => {
+  const arrays = await engine
+    .execDriverSql<{ name: string }>(
+      `SELECT a.typname AS name FROM pg_type a JOIN pg_type e ON e.oid = a.typelem AND e.typarray = a.oid
+       WHERE a.oid < 10000 AND e.typdelim = ',' AND e.typrelid = 0`,
+    )
+    .all();
+  const columns = arrays.map(({ name }) => `array_append(NULL::"${name}", NULL) AS "${name}"`);
+  const row = await engine.execDriverSql(`SELECT ${columns.join(', ')}`).one();
+  expect(Object.entries(row).filter(([, value]) => !Array.isArray(value))).toEqual([]);
+});
+
+it.each(["'294276-12-31'::timestamptz", "'280000-01-01'::timestamp"])(
+  'says that %s is beyond a Date',
+  async (expression) => {
+    await expect(scalar(expression)).rejects.toThrow('beyond what a Date can hold');
+  },
+);
+
 describe('the option types', () => {
   it.each<[TypeOptions, string, unknown]>([
     [{ int8: 'string' }, '1::int8', '1'],

@@ -34,19 +34,19 @@ export const CATALOG_QUERY = `
   SELECT oid, "baseOid", "elementOid" FROM known`;
 
 const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
-/** The first OID that a server gives to types of its users. */
-const FIRST_USER_OID = 16_384;
+/** From here on, OIDs are given by each server: to types of its users and of its information schema. */
+const FIRST_GIVEN_OID = 10_000;
 
 /**
- * The types of a database's users, as far as an engine has met them: domains, and arrays of domains and
- * enums.
+ * The types that only the database knows, as far as an engine has met them: domains, arrays of domains and
+ * of enums.
  */
 export class TypeCatalog {
   readonly #entries = new Map<number, Omit<CatalogEntry, 'oid'>>();
 
   /** True: the database has to be asked before it is known whether the type is an array or a domain. */
   needs(oid: number): boolean {
-    return oid >= FIRST_USER_OID && !this.#entries.has(oid);
+    return oid >= FIRST_GIVEN_OID && !this.#entries.has(oid);
   }
 
   /** Keeps the answer to {@link CATALOG_QUERY} about `wanted`. */

@@ -38,7 +38,10 @@ export function encodeValues(binding: Binding, isJson?: (index: number) => boole
         `Pass a list as one array (= ANY(:ids), unnest) or rows as a list of parameter sets.`,
     );
   }
-  const encoded = values.map((value, index) => encodeValue(binding, value, index, isJson?.(index) ?? false));
+  const encoded: WireValue[] = [];
+  // By number, because map() leaves out the holes of a list.
+  for (let index = 0; index < values.length; index += 1)
+    encoded.push(encodeValue(binding, values[index], index, isJson?.(index) ?? false));
   const length = encoded.reduce((sum, value) => sum + (value?.length ?? 0), binding.text.length);
   if (length > SURELY_SHORT) expectShort(binding, encoded);
   return encoded;

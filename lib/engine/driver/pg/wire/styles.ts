@@ -30,11 +30,28 @@ export const parseDate: TypeParser = (text) => {
   return text;
 };
 
+/** The year 0 of a `Date`, which JavaScript's own parsing takes for 1900: that has no leap day. */
+const YEAR_ZERO = /^0001(-.* BC)$/;
+/** After so long a time, the calendar is the same again. */
+const FOUR_CENTURIES = 146_097 * 86_400_000;
+const ISO_MOMENT = /^\d{4,}-\d\d-\d\d \d\d:/;
+
+function beyondDate(text: string): InterfaceError {
+  return new InterfaceError(
+    `${text} is beyond what a Date can hold, which ends in the year 275760. Read it as text: column::text.`,
+  );
+}
+
 /** A `Date`, or a number that is infinite. */
 function parserOfMoments(oid: number): TypeParser {
   const parse = pg.types.getTypeParser(oid, 'text') as (text: string) => unknown;
   return (text) => {
+    const inYearZero = YEAR_ZERO.exec(text);
+    if (inYearZero !== null)
+      return new Date((parse(`0401${inYearZero[1]}`) as Date).getTime() + FOUR_CENTURIES);
     const moment = parse(text);
+    if (moment instanceof Date && Number.isNaN(moment.getTime()) && ISO_MOMENT.test(text))
+      throw beyondDate(text);
     if (moment === null || (moment instanceof Date && Number.isNaN(moment.getTime())))
       throw foreignStyle('DateStyle');
     return moment;
