@@ -1,4 +1,4 @@
-import type { AmbientContext } from './ambient/async-context.js';
+import { AmbientContext } from './ambient/async-context.js';
 import type { OpenScopes } from './ambient/open-scopes.js';
 import type { Scope } from './ambient/scope.js';
 import type { TransactionalOptions } from './ambient/open-transaction.js';
@@ -60,6 +60,11 @@ export interface EngineShared {
 }
 
 const NO_CONTROL: readonly Control[] = [];
+
+/** The same with an async context of its own. */
+export function detachedFrom(shared: EngineShared): EngineShared {
+  return Object.create(shared, { ambient: { value: new AmbientContext() } }) as EngineShared;
+}
 
 /** Where the statements of one engine run, and what its connections need of it. */
 export class EngineRunner implements StatementRunner, AutocommitHost, ConnectionHost<AsyncConnection> {

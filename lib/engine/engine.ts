@@ -9,7 +9,7 @@ import type { ConnectionHost, Dialect } from './connection/connection-host.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 import type { EngineEvents } from './engine-events.js';
 import { EngineListeners } from './engine-listeners.js';
-import { EngineRunner } from './engine-runner.js';
+import { detachedFrom, EngineRunner } from './engine-runner.js';
 import type { EngineShared } from './engine-runner.js';
 import { ArgumentError } from './errors/errors.js';
 import { parseExecutionOptions } from './execution/execution-options.js';
@@ -46,11 +46,8 @@ export interface PingOptions {
 }
 
 const PING_OPTIONS = new OptionTable<PingOptions>('ping', { timeout: timeRule }, 'refused');
-const DISPOSE_OPTIONS = new OptionTable<{ readonly close?: boolean }>(
-  'dispose',
-  { close: flagRule },
-  'refused',
-);
+type DisposeOptions = { readonly close?: boolean };
+const DISPOSE_OPTIONS = new OptionTable<DisposeOptions>('dispose', { close: flagRule }, 'refused');
 
 /**
  * Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing
@@ -243,6 +240,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     return new AsyncEngine(this.#shared, merged, this.echo, this);
   }
 
+  /** The same engine with an async context of its own, which has no transaction and no scope. @internal */
+  detached(): AsyncEngine {
+    return new AsyncEngine(detachedFrom(this.#shared), this.#runner.options, this.echo, this);
+  }
+
   /** The options that every connection and statement of this engine begins with. */
   getExecutionOptions(): Readonly<ExecutionOptions> {
     return this.#runner.options;
@@ -263,7 +265,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * Callers that wait, and what has taken no connection yet, go on with the new pool. After `aclose()` it
    * does nothing. A PGlite database stays open with what it has in memory.
    */
-  async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
+  async dispose(options: DisposeOptions = {}): Promise<void> {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
     const { pool, state } = this.#shared;
     if (state === 'closed') return await pool.dispose();

@@ -48,6 +48,11 @@ const ROOMS: readonly Room[] = [
   },
   { folder: 'lib/rx/', doors: [ENGINE_DOOR, ...OPTION_TABLES], allowsPackage: (name) => name === 'rxjs' },
   {
+    folder: 'lib/cls/',
+    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/ambient/transactional-options.ts'],
+    allowsPackage: () => false,
+  },
+  {
     folder: 'lib/pg/',
     doors: [
       ENGINE_DOOR,

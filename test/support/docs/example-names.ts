@@ -23,6 +23,7 @@ export const EXAMPLE_NAMES: readonly string[] = [
   ...from('nest-async-engine', 'Transactional', 'UniqueViolationError', 'UseTransaction'),
   `import type { Driver } from 'nest-async-engine/engine';`,
   ...from('nest-async-engine/event-emitter', 'TransactionalEventListener'),
+  ...from('nest-async-engine/cls', 'TransactionalAdapterEngine'),
   ...from('nest-async-engine/kysely', 'EngineDialect'),
   ...from('nest-async-engine/pg', 'asPool'),
   ...from('kysely', 'Kysely'),
