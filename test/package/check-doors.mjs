@@ -68,7 +68,11 @@ function node(folder, ...args) {
 }
 
 /** The optional peers without which a door does not open. */
-const PEERS_OF_DOORS = { './event-emitter': ['@nestjs/event-emitter'], './terminus': ['@nestjs/terminus'] };
+const PEERS_OF_DOORS = {
+  './event-emitter': ['@nestjs/event-emitter'],
+  './terminus': ['@nestjs/terminus'],
+  './opentelemetry': ['@opentelemetry/api'],
+};
 
 /** What a user has to install besides: the peers that are not optional. */
 function peers() {

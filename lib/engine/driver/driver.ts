@@ -160,6 +160,8 @@ export interface DriverConnection {
   readonly isOpen: boolean;
   /** Nothing is running and nothing waits to be sent. */
   readonly isQuiet: boolean;
+  /** How often it has sent something and waited for the answer; absent where that is not counted. */
+  readonly roundTrips?: number | undefined;
   /** Absent where the database is in this process. */
   readonly server?: SessionServer | undefined;
   /** Called, where it is set, with what the server says beside its answers. */

@@ -41,6 +41,8 @@ export class TransactionEvent<Connection> implements TracedEvent, TransactionObs
    * as a function. For tools that keep what is going on in the async context.
    */
   enter: (<T>(work: () => T) => T) | undefined;
+  /** A listener may add settings that travel with BEGIN; those of the transaction itself win. */
+  settings: Readonly<Record<string, string>> | undefined;
   readonly #transaction: Labeled;
   readonly #scope: Labeled | undefined;
   #progress: 'new' | 'traced' | 'untraced' | 'ended' = 'new';

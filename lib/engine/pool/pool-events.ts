@@ -17,6 +17,8 @@ export interface PoolEvent extends OfPool {
   readonly driverConnection: unknown;
   /** Lives as long as the physical connection. */
   readonly info: Map<unknown, unknown>;
+  /** How many the session has made since it was opened. */
+  readonly roundTrips: number;
 }
 
 /** A physical connection that is about to be opened. */
@@ -44,6 +46,7 @@ export interface CheckinEvent extends OfPool {
   /** Undefined where the connection did not come back: it was invalidated. */
   readonly driverConnection: unknown;
   readonly info: Map<unknown, unknown>;
+  readonly roundTrips: number;
 }
 
 /** What the server says beside its answers: a NOTICE, a WARNING. */

@@ -117,10 +117,9 @@ export class PoolObserver {
 
   /** `cause`: why the connection did not come back. */
   checkedIn(record: ConnectionRecord, isBack: boolean, cause?: unknown): void {
-    const { info, session } = record;
-    const driverConnection = isBack ? session.driverConnection : undefined;
+    const driverConnection = isBack ? record.session.driverConnection : undefined;
     publishRelease(record, cause);
-    this.#emitSafely('checkin', { engine: this.engine, info, driverConnection });
+    this.#emitSafely('checkin', { ...this.#eventOf(record), driverConnection });
   }
 
   /** Lends to a caller that has not waited; throws what a listener throws, and ends the loan then. */
@@ -153,7 +152,8 @@ export class PoolObserver {
   }
 
   #eventOf({ session, info }: ConnectionRecord): PoolEvent {
-    return { engine: this.engine, driverConnection: session.driverConnection, info };
+    const { driverConnection, roundTrips = 0 } = session;
+    return { engine: this.engine, driverConnection, info, roundTrips };
   }
 
   /** Hears what the server says on this connection. */

@@ -78,6 +78,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   /** @internal */
   open(signal?: AbortSignal): Opening {
+    this.observation?.start();
     if (this.#late !== undefined) {
       this.#options = this.#late() ?? {};
       this.#late = undefined;
@@ -87,10 +88,17 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
   }
 
+  /** Its options, with what observers set. */
+  get #settled(): TransactionOptions {
+    const settings = this.observation?.settings;
+    if (settings === undefined) return this.#options;
+    return { ...this.#options, settings: { ...settings, ...this.#options.settings } };
+  }
+
   #beginning(): Control[] {
     if (this.host.serverStatus !== 'idle') throw refused.startedElsewhere();
     if (this.isAutocommit) return autocommitControl(this.#options);
-    const control = beginControl(this.#options, () => this.markActive());
+    const control = beginControl(this.#settled, () => this.markActive());
     this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }

@@ -5,6 +5,8 @@ export type TransactionOutcome = 'committed' | 'rolled-back' | 'cancelled' | 'un
 
 /** What observers know of one transaction, from its beginning to its end. */
 export interface TransactionObservation {
+  /** What a listener wants to be set while it lasts; travels with BEGIN. */
+  readonly settings: Readonly<Record<string, string>> | undefined;
   /** It is about to be used, by other means than `run()`. */
   start(): void;
   /** Runs work of the transaction as observers want it to be run. */

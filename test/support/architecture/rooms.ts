@@ -5,6 +5,7 @@ import { ROOT, type Import, type SourceFile } from './source-files.js';
 
 const ENGINE_DOOR = 'lib/engine/index.ts';
 const RX_DOOR = 'lib/rx/index.ts';
+const OPENTELEMETRY = 'lib/opentelemetry/';
 const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
 /** How options are checked is one thing for all rooms, and nothing for users. */
 const OPTION_TABLES = [
@@ -53,6 +54,11 @@ const ROOMS: readonly Room[] = [
     allowsPackage: () => false,
   },
   {
+    folder: 'lib/opentelemetry/',
+    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/util/lru-cache.ts'],
+    allowsPackage: (name) => name === '@opentelemetry/api',
+  },
+  {
     folder: 'lib/pg/',
     doors: [
       ENGINE_DOOR,
@@ -77,6 +83,7 @@ const ROOMS: readonly Room[] = [
       ENGINE_DOOR,
       RX_DOOR,
       EMBEDDED,
+      OPENTELEMETRY,
       'lib/embedded/embedded-options.ts',
       ...ENGINE_TABLES,
       ...OBSERVER_TOOLS,

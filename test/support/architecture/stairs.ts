@@ -9,7 +9,7 @@ type Steps = readonly (readonly string[])[];
  * other. The path of a file is its placement, so that a new file needs no entry here; a new folder does.
  */
 export const STAIRS: Readonly<Record<string, Steps>> = {
-  lib: [['engine'], ['rx', 'embedded', 'pg', 'cls'], ['nest'], ['testing'], ['']],
+  lib: [['engine'], ['rx', 'embedded', 'pg', 'cls', 'opentelemetry'], ['nest'], ['testing'], ['']],
   'lib/engine': [
     ['errors'],
     ['util'],
@@ -29,7 +29,7 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
     ['shared'],
     ['graphql'],
     ['transactional', 'request-scope', 'http'],
-    ['event-emitter', 'terminus', ''],
+    ['event-emitter', 'terminus', 'opentelemetry', ''],
     ['devtools'],
   ],
   'lib/nest/devtools': [['page'], ['']],

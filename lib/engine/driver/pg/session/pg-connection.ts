@@ -140,6 +140,10 @@ export class PgConnection implements DriverConnection {
     return (this.#client as Client & { processID?: number }).processID;
   }
 
+  get roundTrips(): number {
+    return this.#queue.roundTrips;
+  }
+
   get server(): SessionServer | undefined {
     if (this.#traits.driverConnection !== undefined) return undefined;
     const { host, port, database, user, ssl } = this.#client;

@@ -42,6 +42,8 @@ export class TaskQueue implements BatchListener {
   state: 'open' | 'closing' | 'gone' = 'open';
   #tasks = 0;
   #lossCause: unknown;
+  /** Flights that were sent, each with an answer of its own. */
+  roundTrips = 0;
   /** The transaction that is open was started as READ ONLY. */
   #isReadOnly = false;
 
@@ -151,6 +153,7 @@ export class TaskQueue implements BatchListener {
       return this.#next();
     }
     this.#running = task;
+    this.roundTrips += 1;
     try {
       submit(this.#client, task.batch);
     } catch (error) {

@@ -1,0 +1,31 @@
+import { SpanStatusCode, trace } from '@opentelemetry/api';
+import type { Attributes, Span } from '@opentelemetry/api';
+import { DBAPIError } from '../engine/index.js';
+
+/** What a failure is called. */
+export function failureOf(error: unknown): Attributes {
+  if (error === undefined) return {};
+  const state = error instanceof DBAPIError ? error.sqlState : undefined;
+  const name = error instanceof Error ? error.name : '_OTHER';
+  return { 'error.type': state ?? name, 'db.response.status_code': state };
+}
+
+/** Ends a span, with the failure that it has ended with. */
+export function endSpan(span: Span, error: unknown, failure: Attributes = failureOf(error)): void {
+  if (error !== undefined) {
+    span.setAttributes(failure);
+    // The message of an error shows values only where the engine's own log does.
+    span.setStatus({
+      code: SpanStatusCode.ERROR,
+      message: error instanceof Error ? error.message : String(error),
+    });
+  }
+  span.end();
+}
+
+/** As W3C writes it; undefined where nothing is traced. */
+export function traceparentOf(span: Span): string | undefined {
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  if (!trace.isSpanContextValid(span.spanContext())) return undefined;
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+}
