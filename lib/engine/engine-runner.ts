@@ -118,11 +118,14 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.holding();
   }
 
+  readonly holdingNow = (): readonly PooledConnection[] => this.holding();
+
   checkout(signal?: AbortSignal): Promise<PooledConnection> {
     const holding = this.holding();
+    const { holdingNow } = this;
     const { scope } = this;
-    if (scope === undefined) return this.pool.connect({ holding, signal });
-    return scope.waitInLine((ending) => this.pool.connect({ holding, signal: ending }), signal);
+    if (scope === undefined) return this.pool.connect({ holding, holdingNow, signal });
+    return scope.waitInLine((ending) => this.pool.connect({ holding, holdingNow, signal: ending }), signal);
   }
 
   outside<T>(work: () => T): T {
@@ -199,6 +202,6 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     const active = this.#shared.ambient.current?.active;
     if (active !== undefined) return active.connection.core.openStream(invocation);
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
-    return new StandaloneStream(this, invocation, this.#shared.ambient.current?.scope);
+    return new StandaloneStream(this, this.#shared.ambient, invocation);
   }
 }

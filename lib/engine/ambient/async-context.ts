@@ -26,6 +26,7 @@ export class ContextFrame {
   readonly #unit: UnitOfWork | undefined;
   readonly #transaction: AsyncTransaction | 'none' | undefined;
   readonly #holds: AsyncConnection | undefined;
+  #streams: Set<AsyncConnection> | undefined;
   #state: 'open' | 'closed' = 'open';
 
   constructor({ parent, scope, unit, transaction, holds }: FrameParts) {
@@ -39,7 +40,13 @@ export class ContextFrame {
 
   /** What the work in this frame holds of the pool. */
   get held(): readonly (PooledConnection | undefined)[] {
-    return [this.transaction?.connection.pooled, this.scope?.pooled, this.#holds?.pooled];
+    const held = [this.transaction?.connection.pooled, this.scope?.pooled, this.#holds?.pooled];
+    return this.#streams === undefined ? held : [...held, ...[...this.#streams].map(({ pooled }) => pooled)];
+  }
+
+  /** Connections of the streams that were made in this frame and are open. */
+  get streams(): Set<AsyncConnection> {
+    return (this.#streams ??= new Set());
   }
 
   /** The transaction that this frame opened or joined. */
@@ -112,6 +119,8 @@ export class AmbientContext implements ScopeContext {
   readonly #storage = new AsyncLocalStorage<ContextFrame>();
   readonly warnings = new Warnings();
   readonly #foreignWriters = new WeakMap<AsyncTransaction, string>();
+  /** Those of streams that were made outside of every frame. */
+  readonly #streamsOutside = new Set<AsyncConnection>();
   /** The other databases of the application: they are told of rows that this one's engine has stored. */
   neighbors: readonly AmbientContext[] = [];
   /** Of this database, in what is told to neighbors. */
@@ -119,6 +128,11 @@ export class AmbientContext implements ScopeContext {
 
   get current(): ContextFrame | undefined {
     return this.#storage.getStore();
+  }
+
+  /** Connections of the open streams of the caller's frame. */
+  get streams(): Set<AsyncConnection> {
+    return this.current?.streams ?? this.#streamsOutside;
   }
 
   run<T>(frame: ContextFrame, work: () => T): T {
@@ -200,14 +214,25 @@ export class AmbientContext implements ScopeContext {
     return undefined;
   }
 
-  /** What the caller's own transactions and scopes hold of the pool while it waits for another connection. */
+  /**
+   * What the caller's own transactions, scopes and streams hold of the pool while it waits for another
+   * connection.
+   */
   holding(): readonly PooledConnection[] {
     const held = new Set<PooledConnection>();
+    let isScoped = false;
     for (let frame = this.current; frame !== undefined; frame = frame.parent) {
       for (const pooled of frame.held) {
         if (pooled !== undefined) held.add(pooled);
       }
+      isScoped ||= frame.scope !== undefined;
     }
-    return [...held];
+    return isScoped ? [...held] : [...held, ...this.#heldOutside()];
+  }
+  /** Where a server listens, code outside of every scope serves many, and a stream may be another's. */
+  #heldOutside(): readonly PooledConnection[] {
+    if (this.#streamsOutside.size === 0) return [];
+    if (process.getActiveResourcesInfo().includes('TCPServerWrap')) return [];
+    return [...this.#streamsOutside].flatMap(({ pooled }) => pooled ?? []);
   }
 }

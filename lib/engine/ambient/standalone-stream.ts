@@ -4,6 +4,7 @@ import type { ConnectionHost } from '../connection/connection-host.js';
 import type { Portal } from '../driver/driver.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
+import type { AmbientContext } from './async-context.js';
 import type { Lease, Scope } from './scope.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 
@@ -12,17 +13,21 @@ export class StandaloneStream implements StreamSource {
   readonly #invocation: Invocation;
   readonly #connection: AsyncConnection;
   readonly #scope: Scope | undefined;
+  /** Of the code that made it, which reads it, as far as is known. */
+  readonly #holders: Set<AsyncConnection>;
   #transaction: RootTransaction<AsyncConnection> | undefined;
   #lease: Lease | undefined;
 
-  constructor(source: ConnectionHost<AsyncConnection>, invocation: Invocation, scope: Scope | undefined) {
+  constructor(source: ConnectionHost<AsyncConnection>, ambient: AmbientContext, invocation: Invocation) {
     this.#invocation = invocation;
     this.#connection = makeConnection(source, { mode: 'transaction' });
-    this.#scope = scope;
+    this.#scope = ambient.current?.scope;
+    this.#holders = ambient.streams;
   }
 
   async open(): Promise<Portal> {
     this.#transaction = this.#connection.core.beginTransaction({ readOnly: true }, true);
+    this.#holders.add(this.#connection);
     if (this.#scope?.isOpen === true) this.#lease = this.#scope.lease();
     return await this.#connection.core.openStream(this.#invocation, true).open();
   }
@@ -32,6 +37,7 @@ export class StandaloneStream implements StreamSource {
       const hasFailed = failure !== undefined || this.#transaction?.state === 'failed';
       await (hasFailed ? this.#transaction?.rollback() : this.#transaction?.commit());
     } finally {
+      this.#holders.delete(this.#connection);
       await this.#connection.close();
       await this.#lease?.release();
     }

@@ -2,6 +2,7 @@ import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors/errors.js';
 import { ConnectAttempts, isServerFull } from './connect-attempts.js';
 import type { ConnectionRecord } from './connection-record.js';
+import { HolderActivity, type Holding } from './holder-activity.js';
 import { IdleSweeper } from './idle-sweeper.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
@@ -39,6 +40,7 @@ export class QueuePool extends Pool {
   #slots = 0;
   #pinging = 0;
   #retryTimer: NodeJS.Timeout | undefined;
+  #activity: HolderActivity | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
     super(driver, options);
@@ -135,7 +137,7 @@ export class QueuePool extends Pool {
     const timeout = options.timeout ?? this.options.poolTimeout;
     const waiter = this.wait(this.#line, options, timeout);
     this.#pump();
-    if (waiter.isWaiting && this.#isDeadlocked()) this.#watchForDeadlock(waiter);
+    if (waiter.isWaiting && this.#isDeadlocked()) this.#suspectDeadlock(waiter, options.holdingNow);
     if (timeout === 0 && this.#line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
     return waiter.promise;
   }
@@ -151,22 +153,35 @@ export class QueuePool extends Pool {
   }
 
   /** Rejects `waiter` when each connection stays with a caller that waits, and does nothing else. */
-  #watchForDeadlock(waiter: Waiter, looks = DEADLOCK_LOOKS): void {
+  #suspectDeadlock(waiter: Waiter, holding: Holding = () => []): void {
+    const activity = (this.#activity ??= new HolderActivity(holding));
+    activity.start();
+    this.outsideOfRequests(() => this.#watchForDeadlock(waiter, activity));
+  }
+
+  #watchForDeadlock(waiter: Waiter, activity: HolderActivity, looks = DEADLOCK_LOOKS): void {
     const look = (): void => {
-      if (!waiter.isWaiting || !this.#isDeadlocked()) return;
-      const isStill = [...this.#line.held].every((loan) => loan.isValid && loan.session.isQuiet);
-      if (!isStill) this.#watchForDeadlock(waiter);
-      else if (looks > 1) this.#watchForDeadlock(waiter, looks - 1);
-      else waiter.reject(this.#deadlockError());
+      const isSuspected = waiter.isWaiting && this.#isDeadlocked();
+      const isStill = isSuspected && this.#areHoldersStill(activity);
+      if (isStill && looks === 1) waiter.reject(this.#deadlockError());
+      else if (isSuspected)
+        return this.#watchForDeadlock(waiter, activity, isStill ? looks - 1 : DEADLOCK_LOOKS);
+      activity.stop();
     };
-    this.outsideOfRequests(() => setTimeout(look, DEADLOCK_INTERVAL).unref());
+    activity.unobserved(() => setTimeout(look, DEADLOCK_INTERVAL).unref());
+  }
+
+  #areHoldersStill(activity: HolderActivity): boolean {
+    const held = [...this.#line.held];
+    const isIdle = held.every((loan) => loan.isValid && loan.session.isQuiet);
+    return isIdle && !activity.isWaitingElsewhere(held);
   }
 
   #deadlockError(): PoolDeadlockError {
     return new PoolDeadlockError(
       `no connection can become free: each of the ${this.checkedOut()} connections of the pool is held by work that ` +
         `waits here for another one. Do not open a second connection inside a transaction ('requires-new', ` +
-        `engine.begin), or raise poolSize or maxOverflow above the number of such transactions that run at once.`,
+        `engine.begin) or in the loop over a stream, or raise poolSize or maxOverflow above the number of such transactions that run at once.`,
     );
   }
 

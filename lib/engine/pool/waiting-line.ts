@@ -1,5 +1,6 @@
 import { onAbort } from '../util/on-abort.js';
 import { LinkedList } from '../util/linked-list.js';
+import type { Holding } from './holder-activity.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** What a caller may say about one checkout. */
@@ -10,6 +11,8 @@ export interface CheckoutOptions {
   readonly signal?: AbortSignal | undefined;
   /** The connections that this caller holds already: what tells a wait that cannot end from one that can. */
   readonly holding?: readonly PooledConnection[] | undefined;
+  /** Gives the connections that the code which calls it holds, whichever that is. */
+  readonly holdingNow?: Holding | undefined;
 }
 
 /** How one caller waits. */

@@ -1,5 +1,8 @@
 import { createAsyncEngine, PoolDeadlockError, text } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { fromQuery } from 'nest-async-engine/rx';
 import { Client } from 'pg';
+import { lastValueFrom } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Latch } from '../../support/process/barrier.js';
 import { failureOf } from '../../support/items.js';
@@ -67,6 +70,107 @@ describe('a transaction of its own that its holder does not wait for', () => {
     );
     expect(failure).toBeInstanceOf(PoolDeadlockError);
     expect(engine.pool.checkedOut()).toBe(0);
+    await engine.aclose();
+  });
+});
+
+const rows = text('SELECT * FROM generate_series(1, 5000)');
+const ONE = text('SELECT 1');
+
+describe('a stream in whose loop the last connection is waited for', () => {
+  it.each<[string, (engine: AsyncEngine) => Promise<unknown>]>([
+    [
+      'engine.execute()',
+      async (engine) => {
+        for await (const _row of engine.stream(rows)) await engine.execute(ONE);
+      },
+    ],
+    [
+      'a transaction',
+      async (engine) => {
+        for await (const _row of engine.stream(rows)) await engine.transaction(() => engine.execute(ONE));
+      },
+    ],
+    [
+      'another stream',
+      async (engine) => {
+        for await (const _row of engine.stream(rows)) await engine.stream(ONE).all();
+      },
+    ],
+    [
+      'a projection of fromQuery()',
+      (engine) => lastValueFrom(fromQuery(engine, rows, {}, { project: () => engine.execute(ONE) })),
+    ],
+    [
+      'a scope',
+      (engine) =>
+        engine.scope(async () => {
+          for await (const _row of engine.stream(rows).scalars()) await engine.execute(ONE);
+        }),
+    ],
+    [
+      'a transaction around both',
+      (engine) =>
+        engine.transaction(async () => {
+          for await (const _row of engine.stream(rows))
+            await engine.transaction(() => engine.execute(ONE), { propagation: 'requires-new' });
+        }),
+    ],
+    [
+      'connection.stream()',
+      (engine) =>
+        engine.connect(async (connection) => {
+          for await (const _row of connection.stream(rows)) await engine.execute(ONE);
+        }),
+    ],
+  ])('is a PoolDeadlockError, at once: %s', async (_way, run) => {
+    const engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0, poolTimeout: 60_000 });
+    expect(await failureOf(run(engine))).toBeInstanceOf(PoolDeadlockError);
+    expect([engine.pool.checkedOut(), engine.pool.waiting()]).toEqual([0, 0]);
+    await engine.aclose();
+  });
+});
+
+describe('work that its holder does not wait for', () => {
+  /** Longer than a suspected deadlock is looked at. */
+  const elsewhere = () => new Promise((resolve) => setTimeout(resolve, 1_000));
+
+  it.each<[string, (engine: AsyncEngine, fire: () => void) => Promise<unknown>]>([
+    [
+      'a transaction',
+      (engine, fire) =>
+        engine.transaction(async () => {
+          await engine.execute(ONE);
+          fire();
+          await elsewhere();
+        }),
+    ],
+    [
+      'engine.connect(work)',
+      (engine, fire) =>
+        engine.connect(async (connection) => {
+          await connection.execute(ONE);
+          fire();
+          await elsewhere();
+        }),
+    ],
+    [
+      'the loop over a stream',
+      async (engine, fire) => {
+        for await (const _row of engine.stream(rows)) {
+          fire();
+          await elsewhere();
+          break;
+        }
+      },
+    ],
+  ])('gets its connection though the holder is busy elsewhere for a second: %s', async (_way, run) => {
+    const engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0, poolTimeout: 60_000 });
+    let fired: Promise<unknown> = Promise.resolve();
+    await run(engine, () => {
+      fired = engine.transaction(() => engine.scalar(text('SELECT 7')), { propagation: 'requires-new' });
+    });
+    expect(await fired).toBe(7);
     await engine.aclose();
   });
 });
