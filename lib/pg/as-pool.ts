@@ -1,7 +1,7 @@
-import type { Pool } from 'pg';
+import type pg from 'pg';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
-import { EnginePool } from './engine-pool.js';
+import { Pool } from './pool.js';
 
 /**
  * A `pg.Pool` over the connections of `engine`, for tools that take one. Inside a transaction of the engine,
@@ -24,9 +24,9 @@ import { EnginePool } from './engine-pool.js';
  * });
  * ```
  */
-export function asPool(engine: AsyncEngine): Pool {
+export function asPool(engine: AsyncEngine): pg.Pool {
   if (typeof (engine as Partial<AsyncEngine> | undefined)?.rawConnection === 'function')
-    return new EnginePool(engine);
+    return new Pool(engine);
   throw new ArgumentError(
     'asPool() takes an AsyncEngine. In a Nest application: asPool(app.get(getEngineToken())).',
   );

@@ -4,12 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { npm, root } from './npm.mjs';
+import { ownProject } from './own-project.mjs';
 import { stockProject } from './stock-project.mjs';
 import { testKit } from './test-kit.mjs';
 
 const CONSUMERS = {
   vitest: testKit,
   jest: testKit,
+  // Everything that takes a pool of pg, in one install.
+  tools: ownProject,
   // As the CLI of that version makes them: CommonJS with Jest and ts-jest, and ES modules with Vitest.
   'nest-11': stockProject({ cli: '11.0.16', test: 'jest', extension: '' }),
   'nest-12': stockProject({ cli: '12.0.8', test: 'vitest run', extension: '.js' }),

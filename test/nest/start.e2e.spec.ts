@@ -222,3 +222,29 @@ describe('the options of a module', () => {
     await testing.close();
   });
 });
+
+describe('a start', () => {
+  it('does not look into a provider that is a Proxy, which may refuse that', async () => {
+    const known = (name: string | symbol) =>
+      name === 'then' ||
+      name in Object.prototype ||
+      String(name).startsWith('on') ||
+      name === 'beforeApplicationShutdown';
+    const strict = new Proxy(
+      {},
+      {
+        get: (_, name) => {
+          if (known(name)) return undefined;
+          throw new Error(`${String(name)} was looked at before there is a request`);
+        },
+      },
+    );
+    const testing = await Test.createTestingModule({
+      imports: [DatabaseModule.forRoot({ url: database.url })],
+      providers: [{ provide: 'strict', useFactory: () => strict }],
+    }).compile();
+    await testing.init();
+    expect(await testing.get(AsyncEngine).scalar(sql`SELECT 1`)).toBe(1);
+    await testing.close();
+  });
+});

@@ -49,6 +49,7 @@ describe('a pool of pg', () => {
   it('is one, and its clients are clients', async () => {
     start();
     expect(pool).toBeInstanceOf(pg.Pool);
+    expect([pool.constructor.name, pg.Pool.name]).toEqual(['Pool', 'BoundPool']);
     await withClient(async (client) => {
       expect(client).toBeInstanceOf(pg.Client);
       expect(client.database).toBe(items.database.url.split('/').at(-1));

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { types } from 'node:util';
 import type { Wrapper } from './connection-consumers.js';
 
 /** What a ClientProxy of @nestjs/microservices has, which need not be installed. */
@@ -20,7 +21,8 @@ export function connectOutsideScopes(wrappers: readonly Wrapper[]): void {
 }
 
 function isClient(instance: unknown): instance is Client {
-  if (typeof instance !== 'object' || instance === null) return false;
+  // A Proxy may throw where it is looked at, as the strict ones of nestjs-cls do.
+  if (typeof instance !== 'object' || instance === null || types.isProxy(instance)) return false;
   return ['connect', 'send', 'emit', 'close', 'unwrap'].every(
     (method) => typeof Reflect.get(instance, method) === 'function',
   );

@@ -16,8 +16,8 @@ type ConnectCallback = (
   done: (failure?: unknown) => void,
 ) => void;
 
-/** A `pg.Pool` whose clients are those of an engine. */
-export class EnginePool extends pg.Pool {
+/** A `pg.Pool` whose clients are those of an engine. Some tools know a pool by the name of its class. */
+export class Pool extends pg.Pool {
   readonly #engine: AsyncEngine;
 
   constructor(engine: AsyncEngine) {
