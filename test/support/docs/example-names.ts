@@ -16,6 +16,7 @@ export const EXAMPLE_NAMES: readonly string[] = [
     'DatabaseExceptionFilter',
     'DatabaseModule',
     'InjectConnection',
+    'InjectScopedConnection',
     'InjectEngine',
     'InjectScopedConnection',
   ),
