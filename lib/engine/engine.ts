@@ -1,6 +1,8 @@
 import { inspect, type InspectOptions } from 'node:util';
 import { describeValue } from './util/describe-value.js';
 import { Ambient } from './ambient/ambient.js';
+import type { AmbientContext } from './ambient/async-context.js';
+import type { OpenScopes } from './ambient/open-scopes.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
 import { makeConnection } from './connection/connection.js';
@@ -491,6 +493,16 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   activeTransaction(): AsyncTransaction | undefined {
     return this.#ambient.activeTransaction();
+  }
+
+  /** Where the engine finds what is open around a caller. @internal */
+  get context(): AmbientContext {
+    return this.#shared.ambient;
+  }
+
+  /** What a shutdown waits for. @internal */
+  get openScopes(): OpenScopes {
+    return this.#shared.scopes;
   }
 
   /** The scope of the caller, where there is one. */

@@ -7,11 +7,14 @@ import type {
 } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
 import { Databases } from './databases.js';
+import { DatabaseExceptionFilter } from './http/database-exception.filter.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
 import { connectOutsideScopes } from './request-scope/client-proxies.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 import { followMessages, followRoutes } from './request-scope/followed-handlers.js';
+import { HttpEntrances } from './request-scope/http-entrances.js';
 import { MessageInterceptor } from './request-scope/message-interceptor.js';
+import { RouteHandlers } from './request-scope/route-handlers.js';
 import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope/connection-guards.js';
 
 /**
@@ -20,8 +23,8 @@ import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope
  */
 @Global()
 @Module({
-  providers: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
-  exports: [Databases, ConnectionConsumers, GraphqlDrivers, MessageInterceptor],
+  providers: [Databases, ConnectionConsumers, GraphqlDrivers, HttpEntrances, MessageInterceptor],
+  exports: [Databases, ConnectionConsumers, GraphqlDrivers, HttpEntrances, MessageInterceptor],
 })
 export class DatabaseCoreModule
   implements NestModule, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
@@ -30,6 +33,7 @@ export class DatabaseCoreModule
     private readonly databases: Databases,
     private readonly consumers: ConnectionConsumers,
     private readonly config: ApplicationConfig,
+    private readonly entrances: HttpEntrances,
   ) {
     // Before an application can be connected to a transport, which registers its handlers.
     followMessages(consumers.wrappers());
@@ -37,7 +41,13 @@ export class DatabaseCoreModule
 
   /** Behind main.ts and before the routes are registered: all interceptors are known. */
   configure(): void {
-    followRoutes(this.consumers.wrappers(), this.config);
+    const { consumers, config, entrances } = this;
+    followRoutes(consumers.wrappers(), config);
+    entrances.openBeforeMiddleware(DatabaseCoreModule);
+    if (!entrances.reachRoutes) return;
+    const beforeFirst = (): void => entrances.openBeforeRoutes();
+    const harmlessFilter = DatabaseExceptionFilter;
+    new RouteHandlers(config, { beforeFirst, harmlessFilter }).install(consumers.controllers());
   }
 
   async onModuleInit(): Promise<void> {

@@ -1,6 +1,5 @@
 import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, NestModule, Provider } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import type { DynamicModule, Provider } from '@nestjs/common';
 import type { AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from './database-core.module.js';
 import {
@@ -29,20 +28,22 @@ import {
 } from './shared/database.tokens.js';
 import { DATABASE_ASYNC_OPTIONS, DATABASE_OPTIONS } from './shared/module-options.js';
 import type { ModuleSettings } from './shared/module-settings.js';
-import { requestScopeMiddleware } from './request-scope/request-scope.middleware.js';
+import { HttpEntrances } from './request-scope/http-entrances.js';
 
 /**
  * Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every
  * request.
  */
 @Module({})
-export class DatabaseModule implements NestModule {
+export class DatabaseModule {
   /** @internal */
   constructor(
-    @Inject(MODULE_ENGINE) private readonly engine: AsyncEngine,
-    @Inject(MODULE_SETTINGS) private readonly settings: ModuleSettings,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost | undefined,
-  ) {}
+    @Inject(MODULE_ENGINE) engine: AsyncEngine,
+    @Inject(MODULE_SETTINGS) { options }: ModuleSettings,
+    @Inject(HttpEntrances) entrances: HttpEntrances,
+  ) {
+    entrances.add(engine, options.requestScope);
+  }
 
   /**
    * Connects to `url`, else to DATABASE_URL, else to an `embedded` PostgreSQL.
@@ -78,16 +79,6 @@ export class DatabaseModule implements NestModule {
     const name = options.name ?? DEFAULT_DATABASE;
     const providers = [...asyncSettingsProviders(name, options), ...(options.extraProviders ?? [])];
     return moduleOf(name, options.isGlobal, providers, options.imports);
-  }
-
-  /** Puts the request scope in front of every route; called by Nest. */
-  configure(): void {
-    // Nest calls it without a constructor where the options depend on a request, which is refused a little
-    // later.
-    if (this.adapterHost === undefined) return;
-    // Not by the consumer, which matches a path and makes promises for each request. It is in front of all
-    // that consumers apply.
-    this.adapterHost.httpAdapter.use(requestScopeMiddleware(this.engine, this.settings.options.requestScope));
   }
 }
 

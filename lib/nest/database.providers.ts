@@ -9,6 +9,7 @@ import { GraphqlOperationPlugin } from './graphql/graphql-operation.plugin.js';
 import { GraphqlOperations } from './graphql/graphql-operations.js';
 import { openDatabase } from './open-database.js';
 import { ConnectionConsumers } from './request-scope/connection-consumers.js';
+import { HttpRequestScope } from './request-scope/http-request-scope.js';
 import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
 import type {
@@ -92,7 +93,10 @@ function connectionOf(
   operations: GraphqlOperations,
   request?: unknown,
 ): AsyncConnection {
-  const scope = operations.of(request)?.scope ?? engine.currentScope();
+  const scope =
+    operations.of(request)?.scope ??
+    engine.currentScope() ??
+    HttpRequestScope.of(request, engine)?.open().scope;
   return scope?.connection ?? engine.scopedConnection(SCOPE_ADVICE);
 }
 

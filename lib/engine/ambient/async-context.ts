@@ -8,10 +8,20 @@ import type { Scope, ScopeContext } from './scope.js';
 import { Warnings } from '../util/warnings.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
+/** Opens a scope when the engine is first used in it: most HTTP requests never use it. */
+export interface ScopeOpener {
+  /** Names the scope in errors and warnings, also while it is not open. */
+  readonly origin: string;
+  /** The scope, opened now or before, and the run of its work that the caller belongs to. */
+  open(): { readonly scope: Scope; readonly unit?: UnitOfWork | undefined };
+}
+
 /** What the code around a call has opened; never changed, only replaced by a frame inside it. */
 export interface FrameParts {
   readonly parent?: ContextFrame | undefined;
   readonly scope?: Scope | undefined;
+  /** Gives the scope and the unit when they are first asked for. */
+  readonly opener?: ScopeOpener | undefined;
   /** The run of the scope's work that the frame belongs to. */
   readonly unit?: UnitOfWork | undefined;
   /** `'none'`: a transaction that is active outside is not used here. */
@@ -22,20 +32,37 @@ export interface FrameParts {
 
 export class ContextFrame {
   readonly parent: ContextFrame | undefined;
-  readonly scope: Scope | undefined;
-  readonly #unit: UnitOfWork | undefined;
+  /** What has opened the scope of this frame, or will. */
+  readonly opener: ScopeOpener | undefined;
+  #scope: Scope | undefined;
+  #unit: UnitOfWork | undefined;
+  #unopened: ScopeOpener | undefined;
   readonly #transaction: AsyncTransaction | 'none' | undefined;
   readonly #holds: AsyncConnection | undefined;
   #streams: Set<AsyncConnection> | undefined;
   #state: 'open' | 'closed' = 'open';
 
-  constructor({ parent, scope, unit, transaction, holds }: FrameParts) {
+  constructor({ parent, scope, opener, unit, transaction, holds }: FrameParts) {
     this.parent = parent;
+    this.opener = opener;
+    this.#unopened = opener;
     this.#holds = holds;
     const isLikeParent = holds !== undefined && parent !== undefined;
-    this.scope = isLikeParent ? parent.scope : scope;
+    this.#scope = isLikeParent ? parent.scope : scope;
     this.#unit = isLikeParent ? parent.#unit : unit;
     this.#transaction = isLikeParent ? parent.#transaction : transaction;
+  }
+
+  /** The scope of the work in this frame; asking for it opens it. */
+  get scope(): Scope | undefined {
+    const opener = this.#unopened;
+    if (opener !== undefined) {
+      this.#unopened = undefined;
+      const { scope, unit } = opener.open();
+      this.#scope = scope;
+      this.#unit = unit;
+    }
+    return this.#scope;
   }
 
   /** What the work in this frame holds of the pool. */
@@ -166,6 +193,19 @@ export class AmbientContext implements ScopeContext {
   /** The database that has stored rows by itself in `transaction`, before the first statement of that. */
   foreignWriterIn(transaction: AsyncTransaction): string | undefined {
     return this.#foreignWriters.get(transaction);
+  }
+
+  /** Runs `work` in a scope that `opener` opens when this engine is first used in it. */
+  runLazily<T>(opener: ScopeOpener, work: () => T): T {
+    return this.run(new ContextFrame({ parent: this.current, opener }), work);
+  }
+
+  /** True: the caller is in a frame that `opener` opens, or in one inside it. */
+  isInside(opener: ScopeOpener): boolean {
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      if (frame.opener === opener) return true;
+    }
+    return false;
   }
 
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {

@@ -1,20 +1,24 @@
 import { WhenEmpty } from '../util/when-empty.js';
-import type { Scope } from './scope.js';
 
-/** The scopes of one engine that are open now, for a shutdown that waits for them. */
+/** Work in a scope, or work that may still open one. */
+export interface OpenWork {
+  readonly origin: string;
+}
+
+/** What is open in one engine now, for a shutdown that waits for it. */
 export class OpenScopes {
-  readonly #scopes = new Set<Scope>();
+  readonly #scopes = new Set<OpenWork>();
   readonly #empty = new WhenEmpty();
 
   get size(): number {
     return this.#scopes.size;
   }
 
-  add(scope: Scope): void {
+  add(scope: OpenWork): void {
     this.#scopes.add(scope);
   }
 
-  remove(scope: Scope): void {
+  remove(scope: OpenWork): void {
     this.#scopes.delete(scope);
     if (this.#scopes.size === 0) this.#empty.notify();
   }

@@ -3,8 +3,10 @@ import { OnEvent } from '@nestjs/event-emitter';
 import type { OnEventOptions } from '@nestjs/event-emitter';
 import { ArgumentError } from '../../engine/index.js';
 import { engineOf, injectEngine } from '../transactional/engine-property.js';
-import { copyMethodMetadata, deferredBodyOf, setDeferredBody } from '../transactional/method-wrapper.js';
-import type { MethodBody, TransactionalMethod } from '../transactional/method-wrapper.js';
+import { copyMethodMetadata } from '../shared/method-metadata.js';
+import type { Method } from '../shared/method-metadata.js';
+import { deferredBodyOf, setDeferredBody } from '../transactional/method-wrapper.js';
+import type { MethodBody } from '../transactional/method-wrapper.js';
 import { expectArgument } from '../../engine/util/argument.js';
 import { objectRule, oneOf } from '../../engine/util/option-rule.js';
 import { resolveEngine } from '../transactional/transactional-options.js';
@@ -70,7 +72,7 @@ export function TransactionalEventListener(
   return (target, key, descriptor) => {
     const label = `${target.constructor.name}.${String(key)}`;
     expectImmediate(label, onEvent);
-    const method = descriptor.value as unknown as TransactionalMethod;
+    const method = descriptor.value as unknown as Method;
     const listener: Listener = { call: method, phase, engine, suppresses };
     const earlier = deferredBodyOf(method) as Listener | undefined;
     if (earlier !== undefined) expectSame(label, earlier, listener);
@@ -81,7 +83,7 @@ export function TransactionalEventListener(
   };
 }
 
-function wrap(target: object, label: string, listener: Listener): TransactionalMethod {
+function wrap(target: object, label: string, listener: Listener): Method {
   const { phase, engine: choice, suppresses } = listener;
   injectEngine(target, choice);
   const wrapper = function (this: object, ...args: unknown[]): void {

@@ -29,6 +29,11 @@ export class ConnectionConsumers {
     ]) as Wrapper[];
   }
 
+  /** All controllers of the application. */
+  controllers(): Wrapper[] {
+    return [...this.modules.values()].flatMap((module) => [...module.controllers.values()]) as Wrapper[];
+  }
+
   /** True: an instance of `type` holds one of the connections `wanted`, itself or through what it injects. */
   uses(type: Type, wanted: readonly InjectionToken[]): boolean {
     let tokens = this.#tokens.get(type);

@@ -20,9 +20,7 @@ export function followMessages(wrappers: readonly Wrapper[]): void {
 
 /** Follows each run of the routes that have another interceptor; a route without one pays nothing. */
 export function followRoutes(wrappers: readonly Wrapper[], config: ApplicationConfig): void {
-  const isEach =
-    config.getGlobalRequestInterceptors().length > 0 ||
-    config.getGlobalInterceptors().some((interceptor) => !(interceptor instanceof RequestScopeInterceptor));
+  const isEach = hasOtherInterceptors(config);
   for (const type of classesOf(wrappers)) {
     for (const [, method] of methodsOf(type)) {
       if (!Reflect.hasMetadata(NEST_METADATA.route, method)) continue;
@@ -31,16 +29,28 @@ export function followRoutes(wrappers: readonly Wrapper[], config: ApplicationCo
   }
 }
 
+/** True: each handler of the application has interceptors besides ours. */
+export function hasOtherInterceptors(config: ApplicationConfig): boolean {
+  return (
+    config.getGlobalRequestInterceptors().length > 0 ||
+    config.getGlobalInterceptors().some((interceptor) => !(interceptor instanceof RequestScopeInterceptor))
+  );
+}
+
 function classesOf(wrappers: readonly Wrapper[]): Set<Type> {
   return new Set(
     wrappers.map(({ metatype }) => metatype).filter((type) => typeof type === 'function') as Type[],
   );
 }
 
+/** The interceptors of a class or a method of the application's own. */
+export function ownInterceptorsOf(target: object): unknown[] {
+  return interceptorsOf(target).filter((interceptor) => interceptor !== HANDLER_RUNS);
+}
+
 /** Innermost: Nest runs the interceptors of a method behind those of its class. */
 function follow(method: object): void {
-  const given = interceptorsOf(method).filter((interceptor) => interceptor !== HANDLER_RUNS);
-  Reflect.defineMetadata(NEST_METADATA.interceptors, [...given, HANDLER_RUNS], method);
+  Reflect.defineMetadata(NEST_METADATA.interceptors, [...ownInterceptorsOf(method), HANDLER_RUNS], method);
 }
 
 function interceptorsOf(target: object): unknown[] {

@@ -1,8 +1,10 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
+import { printable, reportError } from '../../engine/util/logger.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
-import type { ResponseEnd } from './response-end.js';
+import { ResponseEnd } from './response-end.js';
+import type { SocketEnds } from './response-end.js';
 
 /** The default of `requestScope.orphanTimeout`, in ms. */
 export const ORPHAN_TIMEOUT = 30_000;
@@ -10,44 +12,96 @@ export const ORPHAN_TIMEOUT = 30_000;
 /** Node's request; below a mounted path, Express cuts that off `url`. */
 export type NodeRequest = IncomingMessage & { originalUrl?: string };
 
+/** Found by the request: what comes from outside, such as a socket, may have another async context. */
+const SCOPES = Symbol('nest-async-engine:request-scopes');
+
+type ScopedRequest = { [SCOPES]?: readonly HttpRequestScope[] };
+
+/** What the scopes of all requests have in common, for one database. */
+export interface RequestScopeParts {
+  readonly engine: AsyncEngine;
+  readonly options: RequestScopeOptions;
+  readonly sockets: SocketEnds;
+}
+
+/** A scope that is open, and what ends it. */
+interface OpenedScope {
+  readonly scope: Scope;
+  readonly response: ResponseEnd;
+  readonly lease: Lease;
+}
+
 /**
  * `arriving`: in front of its handler. `abandoned`: its client left while it was there. `handled`: its
- * handler has started. `over`: it keeps the scope open no longer.
+ * handler has started. `answered`: its handler has ended before the scope was opened. `over`: it keeps the
+ * scope open no longer.
  */
-type RequestState = 'arriving' | 'abandoned' | 'handled' | 'over';
+type RequestState = 'arriving' | 'abandoned' | 'handled' | 'answered' | 'over';
 
-/** One HTTP request between its arrival and the end of its response: keeps its scope open meanwhile. */
+/**
+ * One HTTP request between its arrival and the end of its response. Its scope is opened when the engine is
+ * first used in it, and kept open until then.
+ */
 export class HttpRequestScope {
-  readonly #engine: AsyncEngine;
-  readonly #scope: Scope;
-  readonly #lease: Lease;
-  readonly #orphanTimeout: number;
-  readonly response: ResponseEnd;
+  readonly #parts: RequestScopeParts;
+  readonly #request: NodeRequest;
+  readonly #response: ServerResponse;
+  #opened: OpenedScope | undefined;
   #state: RequestState = 'arriving';
 
-  constructor(
-    engine: AsyncEngine,
-    request: NodeRequest,
-    response: ResponseEnd,
-    { commit, connection, orphanTimeout = ORPHAN_TIMEOUT }: RequestScopeOptions,
-  ) {
-    this.#engine = engine;
-    this.response = response;
-    this.#orphanTimeout = orphanTimeout;
-    this.#scope = engine.openScope({
-      // Not a function of the request: what outlives it in its async context would keep all of it in memory.
-      label: routeOf(request),
-      commit,
-      connection: connection && (() => connection(request)),
-      owner: this,
-    });
-    this.#lease = this.#scope.lease();
-    response.onEnd(() => this.#responseClosed(request));
+  constructor(parts: RequestScopeParts, request: NodeRequest, response: ServerResponse) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#response = response;
+    const scoped = request as ScopedRequest;
+    scoped[SCOPES] = [...(scoped[SCOPES] ?? []), this];
+  }
+
+  /** That of `request`, or of what wraps it, in one database. */
+  static of(request: unknown, engine: AsyncEngine): HttpRequestScope | undefined {
+    if (typeof request !== 'object' || request === null) return undefined;
+    const { raw = request } = request as { readonly raw?: ScopedRequest };
+    return (raw as ScopedRequest)[SCOPES]?.find((scope) => scope.#parts.engine === engine);
+  }
+
+  /** Method and path. */
+  get origin(): string {
+    return routeOf(this.#request);
+  }
+
+  /** True: its engine was used in it. */
+  get isOpened(): boolean {
+    return this.#opened !== undefined;
   }
 
   /** Runs `work` in the request's scope. */
   run(work: () => void): void {
-    this.#scope.run(work);
+    this.#parts.engine.context.runLazily(this, work);
+  }
+
+  open(): { readonly scope: Scope } {
+    return this.openFor((scope) => ({ scope }));
+  }
+
+  /** Lets `keep` take a lease before the end of the response is listened to: it may have come already. */
+  openFor<T>(keep: (scope: Scope, response: ResponseEnd) => T): T {
+    if (this.#opened !== undefined) return keep(this.#opened.scope, this.#opened.response);
+    const { engine, options, sockets } = this.#parts;
+    const { connection } = options;
+    const request = this.#request;
+    const scope = engine.openScope({
+      label: this.origin,
+      commit: options.commit,
+      connection: connection && (() => connection(request)),
+      owner: this,
+    });
+    const response = new ResponseEnd(request, this.#response, sockets);
+    this.#opened = { scope, response, lease: scope.lease() };
+    // What comes behind its handler commits itself.
+    if (this.#state === 'answered') void scope.complete();
+    const kept = keep(scope, response);
+    response.onEnd(() => this.#responseClosed());
+    return kept;
   }
 
   /** A handler has started, which keeps the scope open by itself. */
@@ -56,28 +110,38 @@ export class HttpRequestScope {
     else if (this.#state === 'arriving') this.#state = 'handled';
   }
 
-  #responseClosed(request: NodeRequest): void {
-    // Guards may still run: the connection that they wait for is not pulled away. No handler takes half a
-    // body.
-    const isAwaited = this.#state === 'arriving' && !this.response.isAnswered && !isCutShort(request);
-    if (!this.response.isAnswered) this.#scope.leaveLine();
-    if (isAwaited) this.#state = 'abandoned';
-    else this.#release();
-    if (this.#scope.isOpen) setTimeout(() => this.#endOrphan(), this.#orphanTimeout).unref();
+  /** A handler has ended in which the scope was not opened. */
+  handlerEnded(): void {
+    if (this.#state === 'handled') this.#state = 'answered';
   }
 
-  #endOrphan(): void {
+  #responseClosed(): void {
+    if (this.#opened === undefined) return;
+    const { scope, response } = this.#opened;
+    // Guards may still run: the connection that they wait for is not pulled away. No handler takes half a
+    // body.
+    const isAwaited = this.#state === 'arriving' && !response.isAnswered && !isCutShort(this.#request);
+    if (!response.isAnswered) scope.leaveLine();
+    if (isAwaited) this.#state = 'abandoned';
+    else this.#release();
+    const { orphanTimeout = ORPHAN_TIMEOUT } = this.#parts.options;
+    if (scope.isOpen) setTimeout(() => this.#endOrphan(scope, orphanTimeout), orphanTimeout).unref();
+  }
+
+  #endOrphan(scope: Scope, orphanTimeout: number): void {
     if (this.#state === 'abandoned') return this.#release();
-    if (!this.#scope.isOpen) return;
-    this.#engine.logger.warn(
-      `${this.#scope.origin} is still running ${this.#orphanTimeout} ms after its client disconnected. ` +
-        `Stop the handler when its request is closed, or give its statements a timeout.`,
+    if (!scope.isOpen) return;
+    this.#parts.engine.logger.warn(
+      printable(
+        `${scope.origin} is still running ${orphanTimeout} ms after its client disconnected. ` +
+          `Stop the handler when its request is closed, or give its statements a timeout.`,
+      ),
     );
   }
 
   #release(): void {
     this.#state = 'over';
-    this.#lease.release()?.catch((error: unknown) => this.#engine.logger.error(String(error)));
+    this.#opened?.lease.release()?.catch((error: unknown) => reportError(this.#parts.engine.logger, error));
   }
 }
 

@@ -4,10 +4,14 @@ import type { AsyncEngine, Scope } from '../../engine/index.js';
 import type { GraphqlOperations } from '../graphql/graphql-operations.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
-import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
+import { HandlerCall } from './handler-call.js';
+import type { HandlerCallParts } from './handler-call.js';
+import type { ResponseEnd } from './response-end.js';
 import { HandlerExecution } from './handler-execution.js';
 import type { HandlerKind } from './handler-execution.js';
 import { followRuns, unfollowRuns } from './handler-runs.js';
+import { HandlerUnit } from './handler-unit.js';
+import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
 
 /** What the interceptor asks about the application around it. */
 export interface RequestScopeSettings {
@@ -25,28 +29,52 @@ export interface RequestScopeSettings {
 export class RequestScopeInterceptor implements NestInterceptor {
   // Asked of each request; metadata are read by many steps.
   private readonly eventStreams = new WeakMap<object, boolean>();
+  private readonly callParts: HandlerCallParts;
 
   constructor(
     private readonly engine: AsyncEngine,
     private readonly options: RequestScopeOptions = {},
     private readonly settings: RequestScopeSettings,
-  ) {}
+  ) {
+    const { operations } = settings;
+    this.callParts = {
+      engine,
+      orphanTimeout: options.orphanTimeout ?? ORPHAN_TIMEOUT,
+      endsUnit: (scope) => !operations.covers(scope),
+    };
+  }
+
+  /**
+   * The same for a handler of `type` over HTTP that has no interceptors: what `call` gives, or throws, comes
+   * when its unit has ended.
+   */
+  run(type: Type, call: () => unknown): unknown {
+    const source = this.sourceOf();
+    // Called by something else than the router.
+    if (source === undefined) return call();
+    const handler = new HandlerCall(this.callParts, source);
+    if (this.settings.isHandedTo(type)) void handler.open().scope.connection;
+    return handler.run(call);
+  }
+
+  private sourceOf(): HttpRequestScope | Scope | undefined {
+    const frame = this.engine.context.current;
+    if (frame?.opener instanceof HttpRequestScope) return frame.opener;
+    const scope = frame?.scope;
+    return scope?.owner instanceof HttpRequestScope ? scope.owner : scope;
+  }
 
   /** Each subscription is one run of the handler: one that is tried again has a unit of its own. */
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return new Observable((out) => {
-      const around = this.operationScope(context) ?? this.engine.currentScope();
+      const around = this.operationScope(context) ?? this.engine.currentScope() ?? this.requestScope(context);
       const scope = around ?? this.openScope(context);
       // Injecting it makes this one unit of work, before its first use.
       if (this.settings.isHandedTo(context.getClass())) void scope.connection;
       const { owner } = scope;
       const request = owner instanceof HttpRequestScope ? owner : undefined;
-      const execution = new HandlerExecution(
-        scope,
-        this.engine.logger,
-        this.kindOf(context, scope, around === undefined, request),
-        out,
-      );
+      const unit = this.unitOf(scope, context.getType() === 'http' ? request : undefined);
+      const execution = new HandlerExecution(unit, this.kindOf(context, around === undefined), out);
       request?.handlerStarted();
       followRuns(context, execution);
       // Nest binds the async context when handle() is called, not when it is subscribed to.
@@ -63,6 +91,11 @@ export class RequestScopeInterceptor implements NestInterceptor {
     return this.settings.operations.of(requestOf(context))?.scope;
   }
 
+  private requestScope(context: ExecutionContext): Scope | undefined {
+    if (context.getType() !== 'http') return undefined;
+    return HttpRequestScope.of(requestOf(context), this.engine)?.open().scope;
+  }
+
   private openScope(context: ExecutionContext): Scope {
     const type = context.getClass();
     const { commit, connection } = this.options;
@@ -73,19 +106,23 @@ export class RequestScopeInterceptor implements NestInterceptor {
     });
   }
 
-  private kindOf(
-    context: ExecutionContext,
-    scope: Scope,
-    hasOwnScope: boolean,
-    request: HttpRequestScope | undefined,
-  ): HandlerKind {
+  private unitOf(scope: Scope, request: HttpRequestScope | undefined): HandlerUnit {
+    const make = (_scope: Scope, response?: ResponseEnd): HandlerUnit =>
+      new HandlerUnit({
+        scope,
+        logger: this.engine.logger,
+        response,
+        endsUnit: () => !this.settings.operations.covers(scope),
+      });
+    return request === undefined ? make(scope) : request.openFor(make);
+  }
+
+  private kindOf(context: ExecutionContext, hasOwnScope: boolean): HandlerKind {
     const isHttp = context.getType() === 'http';
     return {
       values: this.isEventStream(context.getHandler()) ? 'events' : isHttp ? 'last' : 'each',
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
       hasOwnScope,
-      response: isHttp ? request?.response : undefined,
-      endsUnit: () => !this.settings.operations.covers(scope),
     };
   }
 

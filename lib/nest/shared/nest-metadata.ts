@@ -17,6 +17,10 @@ export const NEST_METADATA = {
   socketMessage: 'websockets:message_mapping',
   /** `@Get()`, `@Post()`, `@All()`, …: the path. */
   route: 'path',
+  /** `@Param()`, `@Body()`, …: by the class and the name of the method. */
+  routeParameters: '__routeArguments__',
+  /** `@UseFilters()`, on a class or a method. */
+  exceptionFilters: '__exceptionFilters__',
   /** `@UseInterceptors()`, on a class or a method. */
   interceptors: '__interceptors__',
 } as const;

@@ -1,8 +1,9 @@
 import 'reflect-metadata';
 import { ArgumentError } from '../../engine/index.js';
 import { injectEngine } from './engine-property.js';
-import { copyMethodMetadata, deferredBodyOf } from './method-wrapper.js';
-import type { TransactionalMethod } from './method-wrapper.js';
+import { copyMethodMetadata } from '../shared/method-metadata.js';
+import type { Method } from '../shared/method-metadata.js';
+import { deferredBodyOf } from './method-wrapper.js';
 import { planFor, runTransactional } from './transactional-method.js';
 import type { MethodDeclaration, TransactionalPlan } from './transactional-method.js';
 import { setClassOptions, TRANSACTIONAL_METHOD_OPTIONS } from './transactional-options.js';
@@ -60,13 +61,7 @@ export function Transactional(given: TransactionalMethodOptions = {}): Transacti
         `@Transactional() on '${String(key)}': only methods can be decorated. Turn the property or accessor into a method.`,
       );
     }
-    descriptor.value = decorateMethod(
-      target,
-      key,
-      descriptor.value as TransactionalMethod,
-      options,
-      'method',
-    );
+    descriptor.value = decorateMethod(target, key, descriptor.value as Method, options, 'method');
   };
   return decorate as TransactionalDecorator;
 }
@@ -91,7 +86,7 @@ function decorateClass(
     const method: unknown = descriptor?.value;
     if (typeof method !== 'function' || LIFECYCLE_HOOKS.includes(String(key))) continue;
     if (Object.hasOwn(method, EXEMPT) || Object.hasOwn(method, WRAPPED)) continue;
-    const value = decorateMethod(prototype, key, method as TransactionalMethod, {}, 'class');
+    const value = decorateMethod(prototype, key, method as Method, {}, 'class');
     Object.defineProperty(prototype, key, { ...descriptor, value });
   }
 }
@@ -99,10 +94,10 @@ function decorateClass(
 function decorateMethod(
   target: object,
   key: string | symbol,
-  method: TransactionalMethod,
+  method: Method,
   options: TransactionalMethodOptions,
   form: 'method' | 'class',
-): TransactionalMethod {
+): Method {
   injectEngine(target, options.engine);
   const body = deferredBodyOf(method);
   const inner = body?.call ?? method;
@@ -118,7 +113,7 @@ function decorateMethod(
   return Object.defineProperty(decorated, WRAPPED, { value: true, configurable: true });
 }
 
-function wrap(method: TransactionalMethod, declaration: MethodDeclaration): TransactionalMethod {
+function wrap(method: Method, declaration: MethodDeclaration): Method {
   const plans = new WeakMap<object, TransactionalPlan>();
   return function (this: object | undefined, ...args: unknown[]): unknown {
     if (this === undefined || this === null) return Promise.reject(calledWithoutObject(declaration));
@@ -141,11 +136,7 @@ function calledWithoutObject({ declaring, key }: MethodDeclaration): ArgumentErr
 
 // Where the method says what it returns, it need not be called to find out. Compared by name: there may be
 // two rxjs.
-function returnOf(
-  target: object,
-  key: string | symbol,
-  method: TransactionalMethod,
-): MethodDeclaration['returns'] {
+function returnOf(target: object, key: string | symbol, method: Method): MethodDeclaration['returns'] {
   const type: unknown = Reflect.getMetadata('design:returntype', target, key);
   if (typeof type === 'function' && type.name === 'Observable') return 'observable';
   const tag = (method as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { Get, Sse, UseInterceptors } from '@nestjs/common';
+import { Get, Param, Sse, UseFilters, UseInterceptors } from '@nestjs/common';
+import type { ExceptionFilter } from '@nestjs/common';
 import { ApolloDriver, Plugin } from '@nestjs/apollo';
 import { GraphQLModule, Mutation, Query, Subscription } from '@nestjs/graphql';
 import { EventPattern, MessagePattern } from '@nestjs/microservices';
@@ -54,6 +55,20 @@ it.each([
 it('finds @Get() under the key of a route, and @SubscribeMessage() under that of a socket message', () => {
   expect(markOf(Get('items'), NEST_METADATA.route)).toBe('items');
   expect(markOf(SubscribeMessage('add'), NEST_METADATA.socketMessage)).toBe(true);
+});
+
+it('finds the parameters of a route and the filters of a method under their keys', () => {
+  class Refusing implements ExceptionFilter {
+    catch(): void {}
+  }
+  class Decorated {
+    @UseFilters(Refusing)
+    method(@Param('id') _id: string): void {}
+  }
+  expect(
+    Object.keys(Reflect.getMetadata(NEST_METADATA.routeParameters, Decorated, 'method') as object),
+  ).toHaveLength(1);
+  expect(Reflect.getMetadata(NEST_METADATA.exceptionFilters, Decorated.prototype.method)).toEqual([Refusing]);
 });
 
 it('finds @UseInterceptors() under the key of interceptors, and the options of GraphQL under their token', () => {

@@ -19,6 +19,7 @@ const ENGINE_TABLES = [
   'lib/engine/resolve-engine-options.ts',
   'lib/engine/ambient/transactional-options.ts',
   'lib/engine/result/text/row-format.ts',
+  'lib/engine/util/logger.ts',
 ];
 
 /** Who looks at an engine from above names places and writes values as its own log does. */

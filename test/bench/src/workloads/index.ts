@@ -3,6 +3,7 @@ import { emptyTransactional } from './empty-transactional.js';
 import { executemany } from './executemany.js';
 import { listeners } from './listeners.js';
 import { nestHandler } from './nest-handler.js';
+import { nestIdleRoute } from './nest-idle-route.js';
 import { nestRequestScope } from './nest-request-scope.js';
 import { nestedLatency } from './nested-latency.js';
 import { nested } from './nested.js';
@@ -28,6 +29,7 @@ export const WORKLOADS: readonly Workload[] = [
   stream,
   nestHandler,
   nestRequestScope,
+  nestIdleRoute,
   emptyTransactional,
   waiters,
   openScopes,

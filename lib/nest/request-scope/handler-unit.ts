@@ -1,0 +1,107 @@
+import type { EngineLogger, Lease, Scope, UnitOfWork } from '../../engine/index.js';
+import { printable } from '../../engine/util/logger.js';
+import type { ResponseEnd } from './response-end.js';
+import { isStreamedBody } from './streamed-body.js';
+
+type UnitEnd = 'complete' | 'fail';
+
+/** What the unit of a handler is a part of. */
+export interface HandlerUnitParts {
+  readonly scope: Scope;
+  readonly logger: EngineLogger;
+  /** Over HTTP. */
+  readonly response: ResponseEnd | undefined;
+  /** False: it is a part of a larger operation, with whose end the transaction ends. */
+  endsUnit(): boolean;
+}
+
+/**
+ * The unit of work of one handler: keeps its scope open until the handler has ended, and ends the scope's
+ * transaction then.
+ */
+export class HandlerUnit {
+  readonly #parts: HandlerUnitParts;
+  readonly #lease: Lease;
+  /** What the handler leaves running is refused after its end. */
+  readonly work: UnitOfWork;
+
+  constructor(parts: HandlerUnitParts) {
+    this.#parts = parts;
+    this.#lease = parts.scope.lease();
+    this.work = parts.scope.openUnit();
+  }
+
+  get scope(): Scope {
+    return this.#parts.scope;
+  }
+
+  get logger(): EngineLogger {
+    return this.#parts.logger;
+  }
+
+  /** False: the transaction ends with a larger operation. */
+  get endsUnit(): boolean {
+    return this.#parts.endsUnit();
+  }
+
+  /** The handler has succeeded with `values`. Undefined where there is nothing to wait for. */
+  complete(values: readonly unknown[]): Promise<void> | undefined {
+    const { response } = this.#parts;
+    // A streamed body is produced while it is sent: the transaction ends with the response.
+    if (response === undefined || !values.some(isStreamedBody)) return this.#settle('complete');
+    response.onEnd(() => void this.#settleLate(response.outcome === 'finished' ? 'complete' : 'fail'));
+    return undefined;
+  }
+
+  /** The handler has failed, or no longer matters. */
+  fail(): Promise<void> {
+    return this.#settleLate('fail');
+  }
+
+  /** A COMMIT has failed whose error may not reach the client: where it was `unheard`, or has come late. */
+  commitFailed(error: unknown, unheard: boolean): void {
+    const { scope, logger, response } = this.#parts;
+    if (response?.isStarted === true) {
+      logger.error(
+        printable(
+          `${scope.origin} answered before its COMMIT, which failed. Return the body or use ` +
+            `@Res({ passthrough: true }), so that a failed COMMIT is the answer. ${String(error)}`,
+        ),
+      );
+    } else if (unheard) this.#report(error);
+  }
+
+  /** Where a failure can no longer be answered, it is at least reported. */
+  async #settleLate(end: UnitEnd): Promise<void> {
+    try {
+      await this.#settle(end);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #report(error: unknown): void {
+    const { scope, logger } = this.#parts;
+    logger.error(printable(`${scope.origin}: ${String(error)}`));
+  }
+
+  /**
+   * Ends the unit and lets go of the scope; undefined where there is nothing to wait for, as in most
+   * requests.
+   */
+  #settle(end: UnitEnd): Promise<void> | undefined {
+    const { scope } = this.#parts;
+    if (!this.endsUnit) return this.#lease.release();
+    if (scope.transaction !== undefined) return this.#settleUnit(end);
+    void scope[end]();
+    return this.#lease.release();
+  }
+
+  async #settleUnit(end: UnitEnd): Promise<void> {
+    try {
+      await this.#parts.scope[end]();
+    } finally {
+      await this.#lease.release();
+    }
+  }
+}
