@@ -12,7 +12,7 @@ export interface HandlerCallParts {
   readonly engine: AsyncEngine;
   readonly orphanTimeout: number;
   /** False: a larger operation ends the transaction of `scope`. */
-  endsUnit(scope: Scope): boolean;
+  readonly endsUnit: (scope: Scope) => boolean;
 }
 
 /**

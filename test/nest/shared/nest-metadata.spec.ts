@@ -68,7 +68,9 @@ it('finds the parameters of a route and the filters of a method under their keys
   expect(
     Object.keys(Reflect.getMetadata(NEST_METADATA.routeParameters, Decorated, 'method') as object),
   ).toHaveLength(1);
-  expect(Reflect.getMetadata(NEST_METADATA.exceptionFilters, Decorated.prototype.method)).toEqual([Refusing]);
+  expect(
+    Reflect.getMetadata(NEST_METADATA.exceptionFilters, Reflect.get(Decorated.prototype, 'method') as object),
+  ).toEqual([Refusing]);
 });
 
 it('finds @UseInterceptors() under the key of interceptors, and the options of GraphQL under their token', () => {

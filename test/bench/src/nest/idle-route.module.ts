@@ -26,7 +26,7 @@ export class IdleRouteModule {
 /** Asked in this process and without a socket, so that little else is measured. */
 export async function openIdleRoute(
   module: DynamicModule,
-): Promise<{ ask(): Promise<string>; close(): Promise<void> }> {
+): Promise<{ readonly ask: () => Promise<string>; readonly close: () => Promise<void> }> {
   const application = await NestFactory.create<NestFastifyApplication>(module, new FastifyAdapter(), {
     logger: ['error'],
   });
