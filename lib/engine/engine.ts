@@ -1,8 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 import { describeValue } from './util/describe-value.js';
 import { Ambient } from './ambient/ambient.js';
-import type { AmbientContext } from './ambient/async-context.js';
-import type { OpenScopes } from './ambient/open-scopes.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
 import { makeConnection } from './connection/connection.js';
@@ -57,7 +55,8 @@ const DISPOSE_OPTIONS = new OptionTable<DisposeOptions>('dispose', { close: flag
  */
 export class AsyncEngine extends Executor implements AsyncDisposable {
   readonly #shared: EngineShared;
-  readonly #ambient: Ambient;
+  /** @internal */
+  readonly ambient: Ambient;
   readonly #listeners: EngineListeners<AsyncEngine>;
   readonly #runner: EngineRunner;
 
@@ -74,7 +73,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     this.#listeners = listeners;
     listeners.engine = this;
     this.#runner = runner;
-    this.#ambient = new Ambient({
+    this.ambient = new Ambient({
       host: runner,
       context: shared.ambient,
       scopes: shared.scopes,
@@ -404,7 +403,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   transaction<T>(work: () => Promise<T> | T, options?: TransactionalOptions): Promise<T> {
-    return this.#ambient.transaction(work, options);
+    return this.ambient.transaction(work, options);
   }
 
   /**
@@ -417,7 +416,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     result: () => Promise<T> | T,
     work: () => Promise<T> | T,
   ): Promise<T> {
-    return this.#ambient.completeTransaction(first, result, work);
+    return this.ambient.completeTransaction(first, result, work);
   }
 
   /**
@@ -427,12 +426,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * @throws ArgumentError when `retry` is not a number of retries.
    */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
-    return this.#ambient.transactionalOptions(options);
+    return this.ambient.transactionalOptions(options);
   }
 
   /** The ambient transaction in pieces, for code that is not a promise: Observables and generators. */
   openTransaction(options?: TransactionalOptions): OpenTransaction {
-    return this.#ambient.openTransaction(options);
+    return this.ambient.openTransaction(options);
   }
 
   /**
@@ -444,12 +443,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
-    return this.#ambient.scope(work, options);
+    return this.ambient.scope(work, options);
   }
 
   /** A scope in pieces, for code that sees a request begin and end in different places. */
   openScope(options?: ScopeOptions): Scope {
-    return this.#ambient.openScope(options);
+    return this.ambient.openScope(options);
   }
 
   /**
@@ -470,7 +469,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
 
   /** @internal */
   warnOnce(label: string, message: string): void {
-    this.#ambient.warnOnce(label, message);
+    this.ambient.warnOnce(label, message);
   }
 
   /**
@@ -483,7 +482,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   runDetached<T>(work: () => T): T {
-    return this.#ambient.runDetached(work);
+    return this.ambient.runDetached(work);
   }
 
   /**
@@ -492,22 +491,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * @throws TransactionEndedError where the one of the caller has ended.
    */
   activeTransaction(): AsyncTransaction | undefined {
-    return this.#ambient.activeTransaction();
-  }
-
-  /** Where the engine finds what is open around a caller. @internal */
-  get context(): AmbientContext {
-    return this.#shared.ambient;
-  }
-
-  /** What a shutdown waits for. @internal */
-  get openScopes(): OpenScopes {
-    return this.#shared.scopes;
+    return this.ambient.activeTransaction();
   }
 
   /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
-    return this.#ambient.currentScope();
+    return this.ambient.currentScope();
   }
 
   /**
@@ -517,12 +506,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * @throws NoActiveScopeError outside of both.
    */
   currentConnection(): AsyncConnection {
-    return this.#ambient.currentConnection();
+    return this.ambient.currentConnection();
   }
 
   /** The same as `currentConnection()`, and undefined where that throws. */
   tryCurrentConnection(): AsyncConnection | undefined {
-    return this.#ambient.tryCurrentConnection();
+    return this.ambient.tryCurrentConnection();
   }
 
   /**
@@ -531,7 +520,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * that message.
    */
   scopedConnection(advice?: string): AsyncConnection {
-    return this.#ambient.scopedConnection(advice);
+    return this.ambient.scopedConnection(advice);
   }
 
   /**
@@ -539,7 +528,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * nothing.
    */
   beforeCommit(hook: TransactionHook): void {
-    this.#ambient.beforeCommit(hook);
+    this.ambient.beforeCommit(hook);
   }
 
   /**
@@ -554,16 +543,16 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   afterCommit(hook: TransactionHook): void {
-    this.#ambient.afterCommit(hook);
+    this.ambient.afterCommit(hook);
   }
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */
   afterRollback(hook: TransactionHook): void {
-    this.#ambient.afterRollback(hook);
+    this.ambient.afterRollback(hook);
   }
 
   /** Runs after either end of the active transaction; without one it does nothing. */
   afterCompletion(hook: TransactionHook): void {
-    this.#ambient.afterCompletion(hook);
+    this.ambient.afterCompletion(hook);
   }
 }

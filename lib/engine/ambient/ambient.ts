@@ -42,6 +42,16 @@ export class Ambient {
     this.#parts = parts;
   }
 
+  /** What is open around a caller. */
+  get context(): AmbientContext {
+    return this.#parts.context;
+  }
+
+  /** What a shutdown waits for. */
+  get openScopes(): OpenScopes {
+    return this.#parts.scopes;
+  }
+
   /**
    * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when
    * it returns, rolled back when it throws; inside another one it is a savepoint, unless `propagation` says

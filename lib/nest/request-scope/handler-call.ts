@@ -47,10 +47,10 @@ export class HandlerCall {
     const { engine } = this.#parts;
     const source = this.#source;
     if (source instanceof Scope || source.isOpened) this.open();
-    else engine.openScopes.add(this);
+    else engine.ambient.openScopes.add(this);
     if (!(source instanceof Scope)) source.handlerStarted();
     try {
-      return engine.context.runLazily(this, () => this.#called(call()));
+      return engine.ambient.context.runLazily(this, () => this.#called(call()));
     } catch (error) {
       return this.#failed(error);
     }
@@ -109,14 +109,14 @@ export class HandlerCall {
       new HandlerUnit({ scope, logger: engine.logger, response, endsUnit: () => endsUnit(scope) });
     this.#unit = this.#source instanceof Scope ? make(this.#source) : this.#source.openFor(make);
     // A shutdown waits for the scope from now on.
-    engine.openScopes.remove(this);
+    engine.ambient.openScopes.remove(this);
     return this.#unit;
   }
 
   #end(): void {
     this.#state = 'ended';
     if (this.#unit !== undefined) return;
-    this.#parts.engine.openScopes.remove(this);
+    this.#parts.engine.ambient.openScopes.remove(this);
     if (!(this.#source instanceof Scope)) this.#source.handlerEnded();
   }
 }

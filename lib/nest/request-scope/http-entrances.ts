@@ -95,7 +95,7 @@ function entranceTo(parts: RequestScopeParts): Entrance {
   return (request, response, next) => {
     const known = HttpRequestScope.of(request, engine);
     if (known === undefined) new HttpRequestScope(parts, request, response).run(next);
-    else if (engine.context.isInside(known)) next();
+    else if (engine.ambient.context.isInside(known)) next();
     else known.run(next);
   };
 }

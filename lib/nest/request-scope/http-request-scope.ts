@@ -76,7 +76,7 @@ export class HttpRequestScope {
 
   /** Runs `work` in the request's scope. */
   run(work: () => void): void {
-    this.#parts.engine.context.runLazily(this, work);
+    this.#parts.engine.ambient.context.runLazily(this, work);
   }
 
   open(): { readonly scope: Scope } {

@@ -58,7 +58,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   }
 
   private sourceOf(): HttpRequestScope | Scope | undefined {
-    const frame = this.engine.context.current;
+    const frame = this.engine.ambient.context.current;
     if (frame?.opener instanceof HttpRequestScope) return frame.opener;
     const scope = frame?.scope;
     return scope?.owner instanceof HttpRequestScope ? scope.owner : scope;

@@ -307,7 +307,7 @@ describe.each(ADAPTERS)('a route without interceptors on %s', (_adapter, createA
     expect((await fetch(`${running.url}/nothing`, { method: 'HEAD' })).status).toBe(200);
     expect(opened).not.toHaveBeenCalled();
     opened.mockRestore();
-    expect(engine.openScopes.size).toBe(0);
+    expect(engine.ambient.openScopes.size).toBe(0);
   });
 
   it.each([
@@ -367,7 +367,7 @@ describe.each(ADAPTERS)('a route without interceptors on %s', (_adapter, createA
     slow.mayGoOn.open();
     await eventually(async () => expect(await storedNames(database)).toEqual(['slow']));
     await expectIdle(engine, database);
-    expect(engine.openScopes.size).toBe(0);
+    expect(engine.ambient.openScopes.size).toBe(0);
   });
 
   it('is in its scope when its body comes later than its head', async () => {
