@@ -14,6 +14,7 @@ import type {
 import { changesOf } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
 import type { SessionChanges } from '../../session-changes.js';
+import { tellPatch } from '../wire/patched-client.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { Executemany } from './executemany.js';
 import type { PgBatchParts, Question, StepResult, WireContext } from './batch-parts.js';
@@ -308,7 +309,7 @@ export class PgConnection implements DriverConnection {
     answer: (results: readonly StepResult[]) => T,
     failed?: (failure: Error) => void,
   ): Promise<T> {
-    return new Promise((resolve, reject) => {
+    const answered = new Promise<T>((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
       const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
       const encoding = this.#reported.get('client_encoding') ?? 'UTF8';
@@ -331,7 +332,15 @@ export class PgConnection implements DriverConnection {
         resolve(answer(results.slice(control.length + (batch.isWrapped ? 1 : 0))));
       });
     });
+    tellPatch(this.#client, textOf(flight), answered);
+    return answered;
   }
+}
+
+/** What the application has sent; undefined for what continues it. */
+function textOf({ commands: [first], many }: Flight): string | undefined {
+  if (first === undefined) return many?.executemany.commands[0]?.text;
+  return first.bound === undefined ? first.text : undefined;
 }
 
 /** Refuses, in a session of another encoding, all but what ends that or a transaction. */
