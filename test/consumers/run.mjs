@@ -1,10 +1,13 @@
 // What a user of the package does: packs the library, installs it in each of these projects and runs what is there.
-// Needs `npm run build` before. Usage: node test/consumers/run.mjs [--only NAME]...
+// Needs `npm run build` before. Usage: node test/consumers/run.mjs [--only NAME]..., or --list
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { npm, root } from './npm.mjs';
 import { ownProject } from './own-project.mjs';
+import { bundles } from './bundles.mjs';
+import { runtimes } from './runtimes.mjs';
+import { serverless } from './serverless.mjs';
 import { stockProject } from './stock-project.mjs';
 import { testKit } from './test-kit.mjs';
 
@@ -13,10 +16,18 @@ const CONSUMERS = {
   jest: testKit,
   // Everything that takes a pool of pg, in one install.
   tools: ownProject,
+  bundles,
+  runtimes,
+  serverless,
   // As the CLI of that version makes them: CommonJS with Jest and ts-jest, and ES modules with Vitest.
   'nest-11': stockProject({ cli: '11.0.16', test: 'jest', extension: '' }),
   'nest-12': stockProject({ cli: '12.0.8', test: 'vitest run', extension: '.js' }),
 };
+
+if (process.argv.includes('--list')) {
+  console.log(Object.keys(CONSUMERS).join('\n'));
+  process.exit(0);
+}
 
 const given = process.argv.slice(2).filter((argument) => argument !== '--only');
 const unknown = given.filter((name) => !(name in CONSUMERS));

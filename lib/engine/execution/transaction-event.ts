@@ -15,7 +15,7 @@ const TRACE = EXECUTION_CHANNELS.trace<TransactionEvent<unknown>>('nest-async-en
  * One transaction or savepoint, from its beginning to its end: every listener and every subscriber of a
  * channel gets this object for it, and may hang its own data on it.
  */
-export class TransactionEvent<Connection> implements TracedEvent, TransactionObservation {
+export class TransactionEvent<Connection> implements TracedEvent {
   readonly engine: EngineOf<Connection>;
   readonly connection: Connection | undefined;
   readonly id: string;
