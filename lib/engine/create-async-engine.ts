@@ -2,6 +2,7 @@ import { makeDriver, optionsInUrl, poolOptionsFor } from './create-driver.js';
 import { AsyncEngine } from './engine.js';
 import type { Driver } from './driver/driver.js';
 import { resolveDriverOptions, resolveEngineOptions } from './resolve-engine-options.js';
+import type { ResolvedEngineOptions } from './resolve-engine-options.js';
 import type { AsyncEngineOptions, DriverOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { AmbientContext } from './ambient/async-context.js';
@@ -14,12 +15,17 @@ import { OpenScopes } from './ambient/open-scopes.js';
 import { QueuePool } from './pool/queue-pool.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
+import { Replica } from './pool/replicas/replica.js';
+import type { ResolvedReplicaOptions } from './pool/replicas/replica-options.js';
+import { ReplicaSet } from './pool/replicas/replica-set.js';
 import { ErrorReplacements } from './execution/connection-observer.js';
 import { IdSequence } from './execution/event-place.js';
 import { CompiledCache } from './statement/compiled-cache.js';
 import { Watchdog } from './util/watchdog.js';
 import { makeUrl } from './driver/url/url.js';
 import type { DatabaseUrl } from './driver/url/url.js';
+
+const DEFAULT_PORT = 5432;
 
 /**
  * Makes an engine for the database at `url`. Opens nothing: the first statement does.
@@ -64,6 +70,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     ambient: new AmbientContext(),
     scopes: new OpenScopes(),
     transactional: options.transactional,
+    replicas: resolved.replicas && replicaSet(databaseUrl, resolved.replicas, resolved, () => shared.pool),
     notifications: new NotificationHub({
       pool: () => shared.pool,
       driver: name,
@@ -71,6 +78,39 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     }),
   };
   return new AsyncEngine(shared, resolved.executionOptions, options.echo);
+}
+
+/** A driver and a pool for each, as the engine's own. */
+function replicaSet(
+  primary: DatabaseUrl,
+  options: ResolvedReplicaOptions,
+  resolved: ResolvedEngineOptions,
+  primaryPool: () => Pool,
+): ReplicaSet {
+  const replicas = options.urls.map((given) => {
+    const url = replicaUrl(primary, makeUrl(given));
+    const driver = makeDriver(url, { ...resolved, wantsWrites: false });
+    const pool = new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
+    return new Replica(addressOf(url), driver, pool);
+  });
+  return new ReplicaSet(options, replicas, primaryPool);
+}
+
+/** What a replica's URL leaves out is as in the URL of the primary. */
+function replicaUrl(primary: DatabaseUrl, url: DatabaseUrl): DatabaseUrl {
+  if (primary.getDriverName() !== 'pg' || url.getDriverName() !== 'pg')
+    throw new ArgumentError(
+      'replicas are for servers: use postgresql:// for the engine and for each replica.',
+    );
+  return url.set({
+    username: url.username ?? primary.username,
+    password: url.password ?? primary.password,
+    database: url.database ?? primary.database,
+  });
+}
+
+function addressOf({ hosts: [first] }: DatabaseUrl): string {
+  return `${first?.host ?? 'localhost'}:${first?.port ?? DEFAULT_PORT}`;
 }
 
 function loggerName(kind: string, name: string | undefined): string {

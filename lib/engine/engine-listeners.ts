@@ -6,17 +6,27 @@ import { InvalidRequestError } from './errors/errors.js';
 import { CONNECTION_CHANNELS } from './execution/connection-events.js';
 import type { ConnectionEvents } from './execution/connection-events.js';
 import { ObserverFactory } from './execution/connection-observer.js';
+import type { ReplicaListener } from './pool/replicas/replica-set.js';
 import type { PoolObserver } from './pool/pool-observer.js';
 import { ChannelGroup } from './util/channels.js';
 import { EventChannels, EventHub } from './util/event-hub.js';
 import type { EventOf, ListenerOptions } from './util/event-hub.js';
-import { EchoLog } from './util/logger.js';
+import { EchoLog, printable, reportError } from './util/logger.js';
 import type { Echo } from './util/logger.js';
 
 const OWN_CHANNELS = new EventChannels<EngineOwnEvents<unknown>>(
-  { engineDisposed: 'sync', retry: 'sync' },
+  {
+    engineDisposed: 'sync',
+    retry: 'sync',
+    replicaDown: 'sync',
+    replicaUp: 'sync',
+    replicaFallback: 'sync',
+    replicaBehind: 'sync',
+  },
   new ChannelGroup(),
 );
+
+type ReplicaEventName = 'replicaUp' | 'replicaDown' | 'replicaFallback' | 'replicaBehind';
 
 /** The listeners and the log of one engine; an engine that was made of another one has its listeners too. */
 export class EngineListeners<Engine> {
@@ -58,6 +68,27 @@ export class EngineListeners<Engine> {
     event: EventOf<EngineOwnEvents<Engine>, Name>,
   ): void {
     this.#own.emit(name, event);
+  }
+
+  /** Tells of the replicas of `engine`. What a listener throws is logged: no caller waits for it. */
+  ofReplicas(engine: Engine): ReplicaListener {
+    const { logger } = this.log;
+    const tell = (name: ReplicaEventName, host?: string, reason?: string): void => {
+      try {
+        this.emit(name, { engine, host, reason } as EventOf<EngineOwnEvents<Engine>, typeof name>);
+      } catch (error) {
+        reportError(logger, error);
+      }
+    };
+    return {
+      replicaUp: (host) => tell('replicaUp', host),
+      replicaDown: (host, reason) => {
+        logger.warn(printable(`the replica ${host} takes no work: ${reason}.`));
+        tell('replicaDown', host, reason);
+      },
+      replicaFallback: (reason) => tell('replicaFallback', undefined, reason),
+      replicaBehind: (host) => tell('replicaBehind', host),
+    };
   }
 
   /** Where the listeners of `event` are kept. */

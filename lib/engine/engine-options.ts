@@ -4,8 +4,11 @@ import type { TypeOptions, TypeParser } from './driver/types/types.js';
 import type { ExecutionOptions } from './execution/execution-options.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
+import type { ReplicaOptions } from './pool/replicas/replica-options.js';
 import type { IsolationLevel } from './transaction/isolation.js';
 import type { Echo } from './util/logger.js';
+import { flagRule, timeRule } from './util/option-rule.js';
+import { OptionTable } from './util/option-table.js';
 
 /** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
 export type PoolClass = new (driver: Driver, options: PoolOptions) => Pool;
@@ -154,6 +157,26 @@ export interface AsyncEngineOptions extends PoolOptions {
    * each transaction that writes. Default `'report'`. Without effect over PGlite.
    */
   readonly commitOutcome?: 'resolve' | 'report' | undefined;
+  /**
+   * Standbys for work with `readOnly: true`. Not together with `pool` or `asyncCreator`, nor for PGlite.
+   * Default: none, and nothing is paid.
+   */
+  readonly replicas?: ReplicaOptions | undefined;
   /** What `transaction()` and `@Transactional()` do where their own options are silent. */
   readonly transactional?: TransactionalOptions | undefined;
 }
+
+/** How long a ping may take, in ms. */
+export interface PingOptions {
+  readonly timeout?: number | undefined;
+}
+
+/** What each option of a ping may be. */
+export const PING_OPTIONS = new OptionTable<PingOptions>('ping', { timeout: timeRule }, 'refused');
+
+/** What each option of `dispose()` may be. */
+export const DISPOSE_OPTIONS = new OptionTable<{ readonly close?: boolean }>(
+  'dispose',
+  { close: flagRule },
+  'refused',
+);

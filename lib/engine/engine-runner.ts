@@ -23,7 +23,10 @@ import type { StreamSource } from './result/stream-source.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import { controlRefused } from './statement/transaction-command.js';
 import { isWrite } from './transaction/command-tag.js';
-import { settingsControl } from './transaction/isolation.js';
+import { ReplicaRouter, type Route } from './connection/replica-router.js';
+import type { ReplicaSet } from './pool/replicas/replica-set.js';
+import type { WriteMark } from './pool/replicas/write-mark.js';
+import { autocommitControl, settingsControl } from './transaction/isolation.js';
 import type { EngineLogger } from './util/logger.js';
 import type { IdSequence } from './execution/event-place.js';
 import type { Watchdog } from './util/watchdog.js';
@@ -57,6 +60,8 @@ export interface EngineShared {
   readonly ambient: AmbientContext;
   readonly scopes: OpenScopes;
   readonly transactional: TransactionalOptions | undefined;
+  /** Undefined: all work goes to the one server of the URL. */
+  readonly replicas: ReplicaSet | undefined;
 }
 
 const NO_CONTROL: readonly Control[] = [];
@@ -74,6 +79,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
   readonly watchdog: Watchdog;
+  readonly router: ReplicaRouter | undefined;
   options: ExecutionOptions;
 
   constructor(shared: EngineShared, observers: ObserverFactory<AsyncConnection>, options: ExecutionOptions) {
@@ -84,6 +90,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     this.nestedWaitTimeout = shared.nestedWaitTimeout;
     this.commitTimeout = shared.commitTimeout;
     this.watchdog = shared.watchdog;
+    this.router = shared.replicas && new ReplicaRouter(shared.replicas, this);
   }
 
   get engine(): ConnectionEngine {
@@ -121,11 +128,19 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   readonly holdingNow = (): readonly PooledConnection[] => this.holding();
 
   checkout(signal?: AbortSignal): Promise<PooledConnection> {
+    return this.connectTo(this.pool, signal);
+  }
+
+  connectTo(pool: Pool, signal?: AbortSignal): Promise<PooledConnection> {
     const holding = this.holding();
     const { holdingNow } = this;
     const { scope } = this;
-    if (scope === undefined) return this.pool.connect({ holding, holdingNow, signal });
-    return scope.waitInLine((ending) => this.pool.connect({ holding, holdingNow, signal: ending }), signal);
+    if (scope === undefined) return pool.connect({ holding, holdingNow, signal });
+    return scope.waitInLine((ending) => pool.connect({ holding, holdingNow, signal: ending }), signal);
+  }
+
+  writeMarks(): readonly WriteMark[] {
+    return this.#shared.ambient.writeMarks();
   }
 
   outside<T>(work: () => T): T {
@@ -165,7 +180,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   #sendAlone(invocation: Invocation): Promise<CommandResult> {
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
-    const { settings, isolationLevel: level, readOnly, deferrable } = this.options;
+    const { isolationLevel: level, readOnly, deferrable } = this.options;
     const isInBegin = readOnly !== undefined || deferrable !== undefined;
     // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
     if (isInBegin || (level !== undefined && level !== 'AUTOCOMMIT'))
@@ -173,9 +188,54 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     if (invocation.isMany && invocation.commands.length > invocation.pageSize)
       return this.#sendInTransaction(invocation);
     invocation.isAtomic = level !== 'AUTOCOMMIT';
-    const control = settings === undefined ? NO_CONTROL : settingsControl({ settings });
+    return this.router === undefined
+      ? this.#sendTo(this, invocation, invocation.options.readOnly)
+      : this.#sendRouted(invocation, this.router);
+  }
+
+  /** A statement outside of transactions goes to a replica where it or its scope says read-only. */
+  #sendRouted(invocation: Invocation, router: ReplicaRouter): Promise<CommandResult> {
+    const { readOnly: asked = this.#shared.ambient.current?.scope?.asked.readOnly } = invocation.options;
+    const send = (readOnly: boolean | undefined): Promise<CommandResult> => {
+      const route = router.route({ readOnly });
+      if (route !== undefined) return this.#sendOn(route, invocation);
+      const isRead = readOnly === true || invocation.commands.every(({ text }) => router.isPlainRead(text));
+      return this.#sendTo(isRead ? this : router.marking(), invocation, readOnly);
+    };
+    return typeof asked === 'object' ? asked.then(send) : send(asked);
+  }
+
+  /** On the primary after all, where the replica does not have the caller's own writes yet. */
+  async #sendOn(route: Route, invocation: Invocation): Promise<CommandResult> {
+    const choosing = route.choose();
+    if (choosing !== undefined) await invocation.wait(() => choosing);
+    // What shares a connection asks no question of its own.
+    if (route.question === undefined) return await this.#sendTo(route, invocation, true);
+    const result = await runAutocommitted(route, invocation, this.#controlOf(invocation, true));
+    return route.isBehind ? await this.#sendTo(route, invocation, true) : result;
+  }
+
+  #sendTo(
+    place: AutocommitHost,
+    invocation: Invocation,
+    readOnly: boolean | undefined,
+  ): Promise<CommandResult> {
+    const { settings } = this.options;
+    const isPlain = settings === undefined && readOnly === undefined;
+    const control = isPlain ? NO_CONTROL : this.#controlOf(invocation, readOnly);
     const { multiplexer } = this.#shared;
-    return multiplexer?.run(this, invocation, control) ?? runAutocommitted(this, invocation, control);
+    return multiplexer?.run(place, invocation, control) ?? runAutocommitted(place, invocation, control);
+  }
+
+  /** What a plain read can't do need not be forbidden: it shares connections then. */
+  #controlOf({ commands }: Invocation, readOnly: boolean | undefined): readonly Control[] {
+    const { settings } = this.options;
+    const [command] = commands;
+    const isPlain =
+      readOnly === true && commands.length === 1 && this.router?.isPlainRead(command?.text ?? '');
+    return isPlain === true || readOnly === undefined
+      ? settingsControl({ settings })
+      : autocommitControl({ settings, readOnly });
   }
 
   async #tellNeighbors(sent: Promise<CommandResult>): Promise<CommandResult> {
@@ -186,20 +246,25 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
+    const { readOnly } = invocation.options;
     const connection = makeConnection(this, { mode: 'scoped' });
     try {
       // Begun before anything is awaited, so that its origin is the line of the caller.
-      return await connection.begin(async () => {
-        await invocation.wait((signal) => connection.start(signal));
-        return await connection.core.send(invocation);
-      });
+      return await connection.begin(
+        async () => {
+          await invocation.wait((signal) => connection.start(signal));
+          return await connection.core.send(invocation);
+        },
+        { readOnly },
+      );
     } finally {
       await connection.close();
     }
   }
 
   openStream(invocation: Invocation): StreamSource {
-    const active = this.#shared.ambient.current?.active;
+    const { current } = this.#shared.ambient;
+    const active = current?.active;
     if (active !== undefined) return active.connection.core.openStream(invocation);
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
     return new StandaloneStream(this, this.#shared.ambient, invocation);

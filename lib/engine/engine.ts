@@ -7,6 +7,7 @@ import { makeConnection } from './connection/connection.js';
 import type { AsyncConnection, AsyncTransaction } from './connection/connection.js';
 import type { ConnectionHost, Dialect } from './connection/connection-host.js';
 import type { DatabaseUrl } from './driver/url/url.js';
+import { DISPOSE_OPTIONS, PING_OPTIONS, type PingOptions } from './engine-options.js';
 import type { EngineEvents } from './engine-events.js';
 import { EngineListeners } from './engine-listeners.js';
 import { detachedFrom, EngineRunner } from './engine-runner.js';
@@ -16,16 +17,17 @@ import { parseExecutionOptions } from './execution/execution-options.js';
 import type { ExecutionOptions } from './execution/execution-options.js';
 import { Executor } from './execution/executor.js';
 import type { NotificationHub } from './execution/notification-hub.js';
+import { askOnce } from './pool/ask-once.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
-import { SessionViews } from './pool/session-views.js';
+import type { ReplicaStatus } from './pool/replicas/replica.js';
+import { viewSessions } from './pool/session-views.js';
 import type { SessionView } from './pool/session-views.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import type { TransactionHook } from './transaction/hooks.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { expectArgument, expectFunction } from './util/argument.js';
-import { flagRule, timeRule } from './util/option-rule.js';
-import { OptionTable } from './util/option-table.js';
+import { timeRule } from './util/option-rule.js';
 import type { ListenerOptions } from './util/event-hub.js';
 import { printable, type Echo, type EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
@@ -39,15 +41,6 @@ declare module './connection/connection.js' {
 declare module './pool/pool-trace.js' {
   interface PoolEngine extends AsyncEngine {}
 }
-
-/** How long a ping may take, in ms. */
-export interface PingOptions {
-  readonly timeout?: number | undefined;
-}
-
-const PING_OPTIONS = new OptionTable<PingOptions>('ping', { timeout: timeRule }, 'refused');
-type DisposeOptions = { readonly close?: boolean };
-const DISPOSE_OPTIONS = new OptionTable<DisposeOptions>('dispose', { close: flagRule }, 'refused');
 
 /**
  * Where connections come from, and the ambient way to use them. Made by `createAsyncEngine()`; opens nothing
@@ -82,6 +75,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     });
     if (parent !== undefined) return;
     shared.pool.observer.attach(this, (error) => runner.engineObserver()?.prePingFailed(error));
+    shared.replicas?.listen(listeners.ofReplicas(this));
   }
 
   /** The database and the driver, by name. */
@@ -97,6 +91,24 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   /** The pool that connections come from; another one after `dispose()`. */
   get pool(): Pool {
     return this.#shared.pool;
+  }
+
+  /** The replicas of the option `replicas`, and how each is now: an empty list without any. */
+  get replicas(): { status(): readonly ReplicaStatus[] } {
+    return { status: () => this.#shared.replicas?.status() ?? [] };
+  }
+
+  /**
+   * A token of what the caller's scope has written (outside of scopes: this engine), for a cookie, a job or
+   * another service. Empty where that is nothing, and without `replicas`.
+   *
+   * @example
+   * ```ts
+   * await engine.scope(work, { after: token });
+   * ```
+   */
+  consistencyToken(): string {
+    return this.#runner.router?.token ?? '';
   }
 
   /** `postgresql`. */
@@ -206,16 +218,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   async ping(options: PingOptions = {}): Promise<void> {
     const { timeout = 1_000 } = PING_OPTIONS.parse(options);
-    const deadline = performance.now() + timeout;
-    const pooled = await this.pool.connect({ timeout, holding: this.#runner.holding() });
-    // No CancelRequest: who does not answer a ping in time is given up.
-    const timer = setTimeout(() => pooled.invalidate(), Math.max(1, deadline - performance.now()));
-    try {
-      await pooled.session.execute([], { text: '', prepare: false });
-    } finally {
-      clearTimeout(timer);
-      await pooled.close();
-    }
+    await askOnce(this.pool, '', { timeout, holding: this.#runner.holding() });
   }
 
   /**
@@ -266,12 +269,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * Callers that wait, and what has taken no connection yet, go on with the new pool. After `aclose()` it
    * does nothing. A PGlite database stays open with what it has in memory.
    */
-  async dispose(options: DisposeOptions = {}): Promise<void> {
+  async dispose(options: { readonly close?: boolean } = {}): Promise<void> {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
     const { pool, state } = this.#shared;
     if (state === 'closed') return await pool.dispose();
     this.#install(pool.recreate());
-    if (close) await pool.dispose();
+    if (close) await Promise.all([pool.dispose(), this.#shared.replicas?.dispose(false)]);
     this.#listeners.emit('engineDisposed', { engine: this });
   }
 
@@ -281,8 +284,12 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   replacePool(pool: Pool): () => void {
     const former = this.#shared.pool;
+    const restore = this.#shared.replicas?.bypass();
     this.#install(pool);
-    return () => this.#install(former);
+    return () => {
+      this.#install(former);
+      restore?.();
+    };
   }
 
   /**
@@ -290,9 +297,11 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * function is called.
    */
   viewSessions(view: SessionView): () => void {
-    const { pool } = this.#shared;
-    pool.views ??= new SessionViews();
-    return pool.views.add(view);
+    return viewSessions(this.#pools, view);
+  }
+
+  get #pools(): readonly Pool[] {
+    return [this.pool, ...(this.#shared.replicas?.pools ?? [])];
   }
 
   #install(pool: Pool): void {
@@ -310,7 +319,8 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     expectArgument('engine.drain()', timeRule, timeout);
     const deadline = performance.now() + timeout;
     const late = await this.#shared.scopes.empty(timeout);
-    const ended = await this.pool.drain(Math.max(0, deadline - performance.now()));
+    const left = Math.max(0, deadline - performance.now());
+    const ended = (await Promise.all(this.#pools.map((pool) => pool.drain(left)))).reduce((a, b) => a + b);
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
     this.logger.warn(
@@ -324,7 +334,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   async aclose(): Promise<void> {
     this.#shared.state = 'closed';
     await this.#shared.notifications.close();
-    await this.pool.dispose();
+    await Promise.all([this.pool.dispose(), this.#shared.replicas?.dispose(true)]);
     await this.#shared.closeDriver();
     this.#shared.ambient.disable();
   }

@@ -21,7 +21,13 @@ export type { StatementParameters } from './execution/invocation.js';
 export type { ListenerOptions } from './util/event-hub.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';
 export type { Dialect } from './connection/connection-host.js';
-export type { EngineDisposedEvent, EngineEvents, EngineOwnEvents, RetryEvent } from './engine-events.js';
+export type {
+  EngineDisposedEvent,
+  EngineEvents,
+  EngineOwnEvents,
+  ReplicaEvent,
+  RetryEvent,
+} from './engine-events.js';
 export type {
   AfterCursorExecuteEvent,
   AfterExecuteEvent,
@@ -108,6 +114,8 @@ export type {
   ResetEvent,
 } from './pool/pool-events.js';
 export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
+export type { PrimaryForOptions, ReadYourWrites, ReplicaOptions } from './pool/replicas/replica-options.js';
+export type { ReplicaStatus } from './pool/replicas/replica.js';
 export type { SessionView } from './pool/session-views.js';
 export type { ConnectionRecord } from './pool/connection-record.js';
 export type { CheckoutOptions } from './pool/waiting-line.js';
@@ -151,6 +159,7 @@ export {
   NestedScopeBusyError,
   NoActiveScopeError,
   NoInspectionAvailableError,
+  NoReplicaError,
   NoResultFoundError,
   NoSuchDriverError,
   NotNullViolationError,
@@ -165,6 +174,7 @@ export {
   ProgrammingError,
   PropagationError,
   QueryCanceledError,
+  ReadOnlyTransactionError,
   ResourceClosedError,
   ScopeEndedError,
   SerializationFailureError,

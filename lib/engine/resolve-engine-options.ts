@@ -8,6 +8,8 @@ import { AssertionPool } from './pool/assertion-pool.js';
 import { NullPool } from './pool/null-pool.js';
 import { POOL_OPTIONS, poolOptionNames, type PoolOptions } from './pool/pool-options.js';
 import { Pool } from './pool/pool.js';
+import { replicasRule, resolveReplicaOptions } from './pool/replicas/replica-options.js';
+import type { ResolvedReplicaOptions } from './pool/replicas/replica-options.js';
 import { StaticPool } from './pool/static-pool.js';
 import { MAX_NAME_BYTES } from './statement/identifier.js';
 import { isolationLevelRule, settingsRule } from './transaction/isolation.js';
@@ -100,6 +102,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     nestedWaitTimeout: deadlineRule,
     commitTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
     transactional: tableRule(TRANSACTIONAL_OPTIONS),
+    replicas: replicasRule,
   },
   'refused',
 );
@@ -129,7 +132,10 @@ export interface ResolvedEngineOptions {
   readonly jsonDeserializer: TypeParser | undefined;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
+  readonly replicas: ResolvedReplicaOptions | undefined;
   readonly hideParameters: boolean;
+  /** False: its sessions are for reads, and a write that is refused says nothing of them. */
+  readonly wantsWrites?: boolean;
   readonly logger: EngineLogger;
 }
 
@@ -149,6 +155,7 @@ export function resolveEngineOptions(
   const parsed = ENGINE_OPTIONS.parse(given);
   const options = mergeOptions<AsyncEngineOptions>(fromUrl, parsed);
   expectOnePool(options);
+  expectReachable(options);
   expectPoolTakes(options);
   const pool: PoolOptions = Object.fromEntries(poolOptionNames.map((name) => [name, options[name]]));
   // Behind a pooler the session is not ours, and the pooler resets it.
@@ -176,6 +183,7 @@ export function resolveEngineOptions(
     jsonDeserializer: options.jsonDeserializer,
     nestedWaitTimeout: options.nestedWaitTimeout ?? 10_000,
     commitTimeout: options.commitTimeout ?? 60_000,
+    replicas: options.replicas && resolveReplicaOptions(options.replicas),
     hideParameters: options.hideParameters ?? false,
     logger: options.logger ?? CONSOLE_LOGGER,
   };
@@ -216,6 +224,15 @@ function expectOnePool(options: AsyncEngineOptions): void {
   if (given.length === 0) return;
   throw new ArgumentError(
     `${given.join(', ')} has no effect together with 'pool'. Pass it to the pool, or to createDriver() for the pool's driver.`,
+  );
+}
+
+/** Replicas are reached as the URL says, and by nothing that leads to one server alone. */
+function expectReachable({ replicas, asyncCreator, pool }: AsyncEngineOptions): void {
+  if (replicas === undefined || (asyncCreator === undefined && pool === undefined)) return;
+  throw new ArgumentError(
+    `'replicas' can't be used together with '${pool === undefined ? 'asyncCreator' : 'pool'}', which says nothing of ` +
+      'how a replica is reached. Pass a URL and options of the pool.',
   );
 }
 

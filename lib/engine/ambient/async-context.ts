@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import type { WriteMark } from '../pool/replicas/write-mark.js';
 import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
@@ -252,6 +253,15 @@ export class AmbientContext implements ScopeContext {
       if (transaction !== undefined) return transaction;
     }
     return undefined;
+  }
+
+  /** What the scopes that the caller is in have written, as far as it was noted. */
+  writeMarks(): readonly WriteMark[] {
+    const marks = new Set<WriteMark>();
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      if (frame.scope !== undefined) marks.add(frame.scope.writes);
+    }
+    return [...marks];
   }
 
   /**

@@ -10,8 +10,10 @@ import type { LateOptions } from '../connection/connection-options.js';
 import { ScopeEndedError } from '../errors/errors.js';
 import { EXECUTION_OPTIONS, type ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { isToken, WriteMark } from '../pool/replicas/write-mark.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import { AskedOptions } from './asked-options.js';
 import { UnitOfWork } from './unit-of-work.js';
 
 /**
@@ -28,6 +30,11 @@ export interface ScopeOptions {
   readonly commit?: ScopeCommit | undefined;
   /** For the scope's own connection. Its first statement asks a function once, and awaits a promise. */
   readonly connection?: ExecutionOptions | LateOptions | undefined;
+  /**
+   * A token of `engine.consistencyToken()`, of another scope, service or request: what the scope reads on
+   * replicas has what was written before it was made.
+   */
+  readonly after?: string | undefined;
   /** The object that opened the scope, for code that finds the scope later. */
   readonly owner?: object | undefined;
 }
@@ -47,6 +54,11 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
     commit: oneOf('onSuccess', 'explicit'),
     connection: connectionRule,
     owner: objectRule,
+    after: {
+      expected: 'a token of engine.consistencyToken()',
+      accepts: isToken,
+      coerce: asItIs,
+    },
   },
   'taken',
 );
@@ -92,6 +104,9 @@ export class Scope {
   #waits: Set<AbortController> | undefined;
   #connection: AsyncConnection | undefined;
   #unit: UnitOfWork | undefined;
+  #writes: WriteMark | undefined;
+  /** What the option `connection` says. @internal */
+  readonly asked: AskedOptions;
   /**
    * It was one transaction, or its connection the application's to commit: late work must not commit itself.
    */
@@ -106,10 +121,17 @@ export class Scope {
   ) {
     this.#source = source;
     this.#options = options;
+    this.asked = new AskedOptions(options.connection);
     this.#label = options.label ?? new CallSite();
     this.#context = context;
     this.#enter = context.bind(this);
     this.#onClose = onClose;
+    if (options.after !== undefined) this.writes.take(options.after);
+  }
+
+  /** What its work has written, as far as it was noted. @internal */
+  get writes(): WriteMark {
+    return (this.#writes ??= new WriteMark());
   }
 
   /** The label, or where the scope was opened. */
@@ -262,15 +284,14 @@ export class Scope {
     const isExplicit = this.#options.commit === 'explicit';
     // A scope that is one transaction gives back with its end what it took: its hooks and what follows may
     // need it.
-    const { connection: given = {} } = this.#options;
-    const late = typeof given === 'function' ? given : undefined;
+    const { known, late } = this.asked;
     const connection = makeConnection(this.#source, {
       mode: isExplicit ? 'scoped' : 'transaction',
       late,
       ended: () => this.#ended(),
     });
     const { core } = connection;
-    if (typeof given !== 'function') core.addOptions(given);
+    if (late === undefined) core.addOptions(known);
     this.#hadTransaction ||= isExplicit;
     if (this.#state === 'settled') core.switchToAutocommit();
     else if (!isExplicit) this.#beginTransaction(connection);

@@ -200,7 +200,7 @@ export class ConnectionCore<Connection>
   async rawConnection(): Promise<PooledConnection> {
     await this.settle();
     const owner = this.transactions.current();
-    if (owner === undefined) await this.session.ready();
+    if (owner === undefined) await this.session.ready(undefined, this.options.ofBegin);
     else await owner.execute((control) => this.session.executeMany(control, []));
     return this.session.expectPooled();
   }
@@ -295,10 +295,12 @@ export class ConnectionCore<Connection>
   #between<T>(work: Dispatched<T>, signal?: AbortSignal, control: readonly Control[] = []): Promise<T> {
     const send = (): Promise<T> => {
       if (this.session.serverStatus !== 'idle') throw startedElsewhere();
+      // What it writes commits itself, at a place in the log that is not asked for.
+      if (this.options.current.readOnly !== true) this.host.router?.note(undefined);
       return work(control, undefined);
     };
     return this.transactions.runBetween(
-      () => this.session.ready(signal)?.then(send) ?? send(),
+      () => this.session.ready(signal, this.options.ofBegin)?.then(send) ?? send(),
       () => this.session.rest(),
       signal,
     );

@@ -1,6 +1,7 @@
 import type { LateOptions } from './connection-options.js';
 import type { ObserverFactory } from '../execution/connection-observer.js';
 import type { EngineOf, Labeled } from '../execution/event-place.js';
+import type { ReplicaRouter } from './replica-router.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -30,6 +31,8 @@ export interface ConnectionHost<Connection> {
   readonly commitTimeout: number;
   /** For the deadlines of COMMIT and ROLLBACK. */
   readonly watchdog: Watchdog;
+  /** Undefined: there are no replicas. */
+  readonly router: ReplicaRouter | undefined;
   getExecutionOptions(): ExecutionOptions;
   /** The scope that the caller is in. */
   readonly scope: Labeled | undefined;

@@ -9,14 +9,16 @@ import type {
   Portal,
   ServerStatus,
 } from '../driver/driver.js';
+import { DeferredControl } from './deferred-control.js';
+import { ServerChoice, type Sender } from './server-choice.js';
 import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';
-import { Mutex } from '../util/mutex.js';
 import { SharedWait } from '../util/shared-wait.js';
 import { reportError } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
+import type { TransactionOptions } from '../transaction/isolation.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
 import type { TransactionHost } from '../transaction/transaction-host.js';
@@ -49,10 +51,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
+  readonly #server: ServerChoice<Connection>;
   #opening: SharedWait | undefined;
-  #deferred: readonly Control[] = [];
-  /** Held by the batch that carries what was deferred, until it is written. */
-  readonly #carrier = new Mutex();
+  readonly #deferred = new DeferredControl();
   #running = 0;
   #commands = 0;
   #hasConnected = false;
@@ -67,6 +68,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#transactions = transactions;
     this.#observer = observer;
     this.#settings = settings;
+    this.#server = new ServerChoice(host);
   }
 
   get state(): ConnectionState {
@@ -107,20 +109,36 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#host.nestedWaitTimeout;
   }
 
-  /** Takes a connection from the pool, for all callers that wait for one here. */
-  start(signal?: AbortSignal): Promise<void> | undefined {
+  /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */
+  start(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
     this.expectNotClosed();
+    if (this.#host.router === undefined || this.#opening !== undefined) return this.#start(signal);
+    const choosing = this.#server.choose(options, this.#state === 'open', () => this.#leaveServer());
+    return choosing === undefined ? this.#start(signal) : choosing.then(() => this.#start(signal));
+  }
+
+  #start(signal: AbortSignal | undefined): Promise<void> | undefined {
     if (this.#state === 'open') return undefined;
-    const free = this.#opening === undefined ? this.#host.pool.tryConnect() : undefined;
+    const free = this.#opening === undefined ? this.#server.pool.tryConnect() : undefined;
     if (free !== undefined) return this.#take(free);
     if (this.#opening?.isEnded !== false) this.#opening = new SharedWait((end) => this.#open(end));
     return this.#opening.join(signal);
   }
 
-  ready(signal?: AbortSignal): Promise<void> | undefined {
-    if (this.#state === 'open') return undefined;
+  ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
     this.expectOpenable();
-    return this.start(signal);
+    return this.start(signal, options);
+  }
+
+  /** Gives the session back; the next statement takes one of another server. */
+  #leaveServer(): void {
+    this.#state = 'unstarted';
+    void this.#return();
+  }
+
+  #changeServer(signal: AbortSignal | undefined): Promise<void> | undefined {
+    this.#leaveServer();
+    return this.#start(signal);
   }
 
   async #open(signal: AbortSignal): Promise<void> {
@@ -135,8 +153,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     if (signal.aborted || this.#state === 'closed') await pooled.close();
     signal.throwIfAborted();
     this.expectNotClosed();
-    const announced = this.#take(pooled);
-    if (announced !== undefined) await announced;
+    await this.#take(pooled);
   }
 
   #take(pooled: PooledConnection): Promise<void> | undefined {
@@ -158,12 +175,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** Resolves to the next connection that is free, unless `signal` ends the wait. */
   async #checkout(signal: AbortSignal): Promise<PooledConnection> {
-    const { pool } = this.#host;
+    const { pool } = this.#server;
     try {
-      return await this.#host.checkout(signal);
+      return await this.#server.checkout(signal);
     } catch (error) {
       // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
-      if (error instanceof ResourceClosedError && this.#host.pool !== pool)
+      if (error instanceof ResourceClosedError && this.#server.pool !== pool)
         return await this.#checkout(signal);
       throw signal.aborted ? error : (this.observer?.connectFailed(error) ?? error);
     }
@@ -202,48 +219,38 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   #send<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
-    if (this.#deferred.length === 0 && !this.#carrier.isHeld)
-      return this.#guard((session) => send(session, control, options), options?.observer);
-    return this.#sendDeferred(control, options, send);
+    if (this.#server.isAsking) return this.#ask(options, (told) => this.#sendHere(control, told, send));
+    return this.#sendHere(control, options, send);
   }
 
-  // What was deferred stays queued until it is written: a batch may be refused before. Until then those
-  // behind it wait, since they would have to carry it.
-  async #sendDeferred<T>(
-    control: readonly Control[],
-    options: TargetOptions | undefined,
-    send: Send<T>,
-  ): Promise<T> {
-    if (!this.#carrier.tryAcquire()) await this.#carrier.acquire();
-    let isReleased = false;
-    const release = (): void => {
-      if (!isReleased) this.#carrier.release();
-      isReleased = true;
-    };
-    const deferred = this.#deferred;
-    const written = (): void => {
-      this.#forget(deferred);
-      release();
-    };
-    try {
-      const sent = this.#guard(
-        (session) => send(session, [...deferred, ...control], { ...options, written }),
-        options?.observer,
-      );
-      if (deferred.length === 0) release();
-      return await sent;
-    } finally {
-      release();
-    }
+  /** Sends behind a question of the replica; once more, on the primary, where the answer is no. */
+  #ask<T>(options: TargetOptions | undefined, send: Sender<T>): Promise<T> {
+    return this.#server.ask(this.#session(), options, send, () => this.#changeServer(options?.signal));
+  }
+
+  #sendHere<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
+    const observer = options?.observer;
+    if (this.#deferred.isEmpty) return this.#guard((session) => send(session, control, options), observer);
+    return this.#deferred.carry(options, (deferred, told) =>
+      this.#guard((session) => send(session, [...deferred, ...control], told), observer),
+    );
   }
 
   /** The first fetch sends `control` in front of the statement. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
-    const deferred = this.#deferred;
-    const all = [...deferred, ...control];
-    const written = (): void => this.#forget(deferred);
-    const told = deferred.length === 0 ? options : { ...options, written };
-    return this.#session().openPortal(all, command, told);
+    const [deferred, told] = this.#deferred.carried(options);
+    return this.#session().openPortal([...deferred, ...control], command, told);
+  }
+
+  /** Opens a portal by its first fetch; `opened` is told of it before. */
+  fetchFirst(
+    open: (options: CommandOptions | undefined) => Portal,
+    count: number,
+    options: CommandOptions | undefined,
+    observer: CommandObserver | undefined,
+  ): Promise<Batch> {
+    const fetch: Sender<Batch> = (told) => this.fetch(open(told), count, observer);
+    return this.#server.isAsking ? this.#ask(options, fetch) : fetch(options);
   }
 
   /** Fetches from a portal of this session. */
@@ -259,14 +266,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     await portal.close().finally(unwatch);
   }
 
-  #forget(written: readonly Control[]): void {
-    if (written.length > 0) this.#deferred = this.#deferred.filter((control) => !written.includes(control));
-  }
-
   command(text: string): Promise<CommandResult> {
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
     const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
-    return this.#control(timeout, (session) => session.execute(NO_CONTROL, { text }));
+    return this.#control(timeout, (session) =>
+      this.#server.end(text, session, (options) => session.execute(NO_CONTROL, { text }, options)),
+    );
   }
 
   rollbackTo(savepoint: string): Promise<unknown> {
@@ -277,14 +282,14 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   #control<T>(timeout: number, send: Guarded<T>): Promise<T> {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
-    this.#deferred = [];
+    this.#deferred.clear();
     const session = this.#session();
     const unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
     return this.#guard(send, undefined, unwatch);
   }
 
   defer(control: Control): void {
-    this.#deferred = [...this.#deferred, control];
+    this.#deferred.add(control);
   }
 
   nextSavepoint(): string {
@@ -325,7 +330,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     if (this.#state !== 'open' || pooled === undefined) return;
     this.#state = 'invalidated';
     this.#pooled = undefined;
-    this.#deferred = [];
+    this.#deferred.clear();
     pooled.invalidate(cause);
     void pooled.close();
     this.#transactions.onConnectionLost(cause);
@@ -346,7 +351,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   #return(): Promise<void> | undefined {
     const pooled = this.#pooled;
     this.#pooled = undefined;
-    this.#deferred = [];
+    this.#deferred.clear();
     return pooled?.giveBack();
   }
 
@@ -379,7 +384,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   // One lost connection is a hint that the others of its age are lost too: each is replaced at its next
   // checkout.
   #lose(error: unknown, invalidatesPool: boolean): void {
-    if (this.#pooled !== undefined && invalidatesPool) this.#host.pool.invalidateAll(this.#pooled);
+    if (this.#pooled !== undefined && invalidatesPool) this.#server.pool.invalidateAll(this.#pooled);
     this.invalidate(error);
   }
 }

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
-import type { Batch, Command, Control, Portal, RowShape } from '../driver/driver.js';
+import type { Batch, Command, CommandOptions, Control, Portal, RowShape } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
@@ -119,8 +119,9 @@ class TransactionPortal implements Portal {
     const { command, observer, options } = this.#invocation;
     const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
     const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
-      this.#portal = this.#session.openPortal(control, sent, limits);
-      return this.#session.fetch(this.#portal, count, observer);
+      const open = (told: CommandOptions | undefined): Portal =>
+        (this.#portal = this.#session.openPortal(control, sent, told));
+      return this.#session.fetchFirst(open, count, limits, observer);
     };
     if (observer === undefined) return await send([]);
     observer.runsIn(this.#transaction);

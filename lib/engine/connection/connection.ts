@@ -69,7 +69,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   async start(signal?: AbortSignal): Promise<this> {
     const core = this.#core();
     await core.settle(signal);
-    await core.session.start(signal);
+    await core.session.start(signal, core.explicitRoot?.options ?? core.options.ofBegin);
     return this;
   }
 

@@ -114,8 +114,7 @@ export interface CommandOptions {
    */
   readonly written?: (() => void) | undefined;
   /**
-   * True: `execute()` may send it while others that are so run, without waiting for their answers; with
-   * neither `timeout` nor `signal`. Default false.
+   * True: it may be sent while others that are so run, without waiting for their answers. Default false.
    */
   readonly isPipelined?: boolean | undefined;
   /**

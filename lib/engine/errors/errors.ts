@@ -6,7 +6,7 @@
  * │   TransactionEndedError, NestedScopeBusyError, PropagationError, AsyncMethodRequiredError,
  * │   NoInspectionAvailableError
  * ├ PoolTimeoutError ─ PoolOverloadError
- * ├ PoolDeadlockError, TransactionTimeoutError, UnexpectedRollbackError, AfterCommitError,
+ * ├ PoolDeadlockError, NoReplicaError, TransactionTimeoutError, UnexpectedRollbackError, AfterCommitError,
  * │   CommitOutcomeUnknownError, CommitLostError
  * └ StatementError ─ DBAPIError
  *     ├ InterfaceError
@@ -18,7 +18,7 @@
  */
 
 import { hideValues, hideValuesOfCause } from './hidden-values.js';
-import { HIDDEN_PARAMETERS, parametersText, statementText } from './parameter-text.js';
+import { HIDDEN_PARAMETERS, isWithoutValues, parametersText, withStatement } from './parameter-text.js';
 
 /** Marks the errors of every copy of this package in the process. */
 const ERROR_BRAND = Symbol.for('nest-async-engine.error');
@@ -162,6 +162,11 @@ export class PoolDeadlockError extends EngineError {
   override readonly code = 'POOL_DEADLOCK';
   override readonly name = 'PoolDeadlockError';
 }
+/** No replica takes work, and `replicas.fallback` is `'fail'`. */
+export class NoReplicaError extends EngineError {
+  override readonly code = 'NO_REPLICA';
+  override readonly name = 'NoReplicaError';
+}
 /** The transaction exceeded its `timeout` and was rolled back. */
 export class TransactionTimeoutError extends EngineError {
   override readonly code = 'TRANSACTION_TIMEOUT';
@@ -243,14 +248,6 @@ export class StatementError extends EngineError {
     this.message = message;
     if (stack?.includes(before) === true) this.stack = stack.replace(before, () => message);
   }
-}
-
-function withStatement(message: string, statement: string | undefined, position?: number): string {
-  return statement === undefined ? message : `${message}\n[SQL: ${statementText(statement, position)}]`;
-}
-
-function isWithoutValues(parameters: unknown): boolean {
-  return typeof parameters !== 'object' || parameters === null || Object.keys(parameters).length === 0;
 }
 
 /** What the server says of an error, field by field; see {@link DBAPIError}. */
@@ -339,8 +336,15 @@ export class DataError extends DatabaseError {
 }
 /** The server is in a state that the statement cannot run in (classes 24, 25, 2B, 2D, XX). */
 export class InternalError extends DatabaseError {
-  override readonly code = 'INTERNAL';
-  override readonly name = 'InternalError';
+  override readonly code: string = 'INTERNAL';
+  override readonly name: string = 'InternalError';
+}
+/**
+ * A write in a read-only transaction, or on a standby (25006): work with `readOnly: true` may not write. An
+ * `InternalError`, also by `name`, as every error of class 25.
+ */
+export class ReadOnlyTransactionError extends InternalError {
+  override readonly code = 'READ_ONLY_TRANSACTION';
 }
 /** The statement is wrong: syntax, a missing table, a missing privilege (classes 42, 44 and others). */
 export class ProgrammingError extends DatabaseError {

@@ -81,3 +81,13 @@ export function statementText(statement: string, position = 1): string {
   const after = end === statement.length ? '' : ` … (${statement.length - end} characters left out)`;
   return `${before}${statement.slice(start, end)}${after}`;
 }
+
+/** A message with the SQL that it is about, and a mark where that went wrong. */
+export function withStatement(message: string, statement: string | undefined, position?: number): string {
+  return statement === undefined ? message : `${message}\n[SQL: ${statementText(statement, position)}]`;
+}
+
+/** True: there is nothing to show. */
+export function isWithoutValues(parameters: unknown): boolean {
+  return typeof parameters !== 'object' || parameters === null || Object.keys(parameters).length === 0;
+}

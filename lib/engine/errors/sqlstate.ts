@@ -15,6 +15,7 @@ import {
   OperationalError,
   ProgrammingError,
   QueryCanceledError,
+  ReadOnlyTransactionError,
   SerializationFailureError,
   UniqueViolationError,
 } from './errors.js';
@@ -29,6 +30,7 @@ interface ServerError extends Error {
 }
 
 const BY_STATE: Readonly<Record<string, DBAPIErrorClass>> = {
+  '25006': ReadOnlyTransactionError,
   '23502': NotNullViolationError,
   '23503': ForeignKeyViolationError,
   '23505': UniqueViolationError,

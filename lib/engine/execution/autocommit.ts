@@ -1,7 +1,7 @@
-import type { CommandResult, Control } from '../driver/driver.js';
+import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import { classifyFailure } from './connection-observer.js';
 import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
-import type { Invocation } from './invocation.js';
+import type { CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { timeWaited } from './statement-stats.js';
@@ -15,6 +15,8 @@ export interface AutocommitHost {
   engineObserver(): ConnectionObserver<unknown> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
   checkout(signal?: AbortSignal): Promise<PooledConnection>;
+  /** What a statement is sent to in place of the session. */
+  targetFor?(session: DriverConnection): CommandTarget;
 }
 
 /** How one autocommitted statement runs. */
@@ -39,7 +41,7 @@ export async function runAutocommitted(
   try {
     const { session } = pooled;
     const before = stats === undefined ? 0 : timeWaited();
-    const result = await invocation.run(session, control, undefined, session);
+    const result = await invocation.run(host.targetFor?.(session) ?? session, control, undefined, session);
     stats?.recordAlone(timeWaited() - before);
     if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();
     return result;

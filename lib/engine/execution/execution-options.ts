@@ -48,6 +48,11 @@ export interface StatementOptions {
   readonly insertmanyvaluesPageSize?: number | undefined;
   /** Taken for compatibility: the count of rows is always kept. */
   readonly preserveRowcount?: boolean | undefined;
+  /**
+   * True: it may not write (25006), and goes to a replica where the engine has any. Of statements outside of
+   * transactions; inside one it runs where that is, and as that says. Default: as the engine or the scope.
+   */
+  readonly readOnly?: boolean | undefined;
   /** True: rows are wanted over a cursor, so that `execute()` and its like refuse and point to `stream()`. */
   readonly streamResults?: boolean | undefined;
 }
@@ -58,8 +63,6 @@ export interface ExecutionOptions extends StatementOptions {
    * Of each transaction. `AUTOCOMMIT`: none is begun, each statement commits itself. Default: the server's.
    */
   readonly isolationLevel?: IsolationLevel | undefined;
-  /** READ ONLY or READ WRITE of each transaction. Default: the server's. */
-  readonly readOnly?: boolean | undefined;
   /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
   /** `set_config(name, value, true)` of each, sent together with BEGIN. */
@@ -117,6 +120,7 @@ const STATEMENT_RULES = {
   schemaTranslateMap: SCHEMAS,
   insertmanyvaluesPageSize: integerRule(1, 'an integer of at least 1'),
   preserveRowcount: flagRule,
+  readOnly: flagRule,
   streamResults: flagRule,
 } as const satisfies Readonly<Record<keyof StatementOptions, OptionRule>>;
 
@@ -126,10 +130,10 @@ const STATEMENT_OPTIONS = new OptionTable<StatementOptions>(
   'statement',
   STATEMENT_RULES,
   'taken',
-  Object.fromEntries(OF_BEGIN.map((name) => [name, OF_TRANSACTIONS])),
+  Object.fromEntries(OF_BEGIN.flatMap((name) => (name === 'readOnly' ? [] : [[name, OF_TRANSACTIONS]]))),
 );
 
-const { readOnly, deferrable, settings } = transactionOptionRules;
+const { deferrable, settings } = transactionOptionRules;
 
 /** What each option of an engine's or a connection's statements may be. */
 export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
@@ -137,7 +141,6 @@ export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
   {
     ...STATEMENT_RULES,
     isolationLevel: isolationLevelRule,
-    readOnly,
     deferrable,
     settings,
     skipUserErrorEvents: flagRule,

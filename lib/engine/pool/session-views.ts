@@ -25,3 +25,15 @@ export class SessionViews {
     return this.#views.reduce((seen, view) => view(seen), session);
   }
 }
+
+/** Looks through `view` at the sessions of all `pools`, until the function that you get is called. */
+export function viewSessions(pools: readonly ViewedPool[], view: SessionView): () => void {
+  const ends = pools.map((pool) => (pool.views ??= new SessionViews()).add(view));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+interface ViewedPool {
+  views: SessionViews | undefined;
+}

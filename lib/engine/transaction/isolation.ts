@@ -36,6 +36,8 @@ export interface TransactionOptions {
   readonly isolationLevel?: IsolationLevel | undefined;
   /** READ ONLY or READ WRITE. Default: the server's `default_transaction_read_only`. */
   readonly readOnly?: boolean | undefined;
+  /** `primary`: it never goes to a replica. Default: with `readOnly: true` it does, where there are any. */
+  readonly server?: 'primary' | undefined;
   /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
   /**
@@ -135,10 +137,17 @@ const labelRule: OptionRule = {
   coerce: asItIs,
 };
 
+const serverRule: OptionRule = {
+  expected: "'primary' (leave it out for a replica)",
+  accepts: (value) => value === 'primary',
+  coerce: asItIs,
+};
+
 /** What each option of a transaction may be. */
 export const transactionOptionRules = {
   isolationLevel: transactionLevelRule,
   readOnly: flagRule,
+  server: serverRule,
   deferrable: flagRule,
   timeout: deadlineRule,
   lockTimeout: limitRule,

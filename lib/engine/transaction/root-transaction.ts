@@ -84,7 +84,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       this.#late = undefined;
     }
     const turn = this.#place.turn?.(signal);
-    const ready = turn === undefined ? this.host.ready(signal) : turn.then(() => this.host.ready(signal));
+    const open = (): Promise<void> | undefined => this.host.ready(signal, this.#options);
+    const ready = turn === undefined ? open() : turn.then(open);
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
   }
 

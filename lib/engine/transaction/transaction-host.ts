@@ -1,4 +1,5 @@
 import type { CommandResult, Control, DriverConnection, ServerStatus } from '../driver/driver.js';
+import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
 import type { ObservedTransaction } from './transaction-observation.js';
@@ -43,9 +44,9 @@ export interface TransactionHost {
   readonly commandMark: number | undefined;
   /**
    * Opens the connection when this is its first statement; undefined where it is open. `signal` ends the wait
-   * for one, and it rejects with its reason.
+   * for one, and it rejects with its reason. `options`, those of the root that begins, say to which server.
    */
-  ready(signal?: AbortSignal): Promise<void> | undefined;
+  ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined;
   /** Hands the driver's own client to `use`, behind `control`. */
   readonly lend: DriverConnection['lend'];
   /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */

@@ -78,7 +78,10 @@ export class PgDriver implements Driver {
     this.#target = new SessionTarget(parameters);
     this.#options = {
       ...options,
-      wantsWrites: this.#target.isForWrites && !isReadOnlyByDefault(options, parameters),
+      wantsWrites:
+        options.wantsWrites !== false &&
+        this.#target.isForWrites &&
+        !isReadOnlyByDefault(options, parameters),
     };
     this.#login = new LoginRules(parameters);
     this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);

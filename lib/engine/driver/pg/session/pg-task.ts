@@ -16,6 +16,8 @@ export interface PgTask extends WriterTask {
   written: (() => void) | undefined;
   batch: PgBatch;
   startedIn: ServerStatus;
+  /** It was written, and is to be cancelled as soon as it runs. */
+  isInterrupted: boolean;
   /** How often it was sent again because its statements were outdated. */
   repetitions: number;
   /** What was answered to the control that was sent with a question. */

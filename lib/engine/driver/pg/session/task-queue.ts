@@ -116,6 +116,7 @@ export class TaskQueue implements BatchListener {
       isPipelined: options?.isPipelined === true && parts.many === undefined,
       written: options?.written,
       repetitions: 0,
+      isInterrupted: false,
       asked: new Map(),
       before: [],
     };
@@ -146,7 +147,7 @@ export class TaskQueue implements BatchListener {
     const task = written ?? (this.#cancellation?.isPending === true ? undefined : this.#waiting.shift());
     if (task === undefined) return;
     if (task instanceof ClientTurn) return this.#lend(task);
-    const isLate = task.deadline !== Infinity && performance.now() > task.deadline;
+    const isLate = written === undefined && task.deadline !== Infinity && performance.now() > task.deadline;
     const refusal = isLate ? cancelledUnsent(task.parts.steps) : written === undefined && this.#write(task);
     if (refusal instanceof Error) {
       task.settle(refusal, task.batch);
@@ -156,6 +157,7 @@ export class TaskQueue implements BatchListener {
     this.roundTrips += 1;
     try {
       submit(this.#client, task.batch);
+      if (task.isInterrupted) void this.cancel();
     } catch (error) {
       this.lose(error);
     }
@@ -323,6 +325,7 @@ export class TaskQueue implements BatchListener {
       void this.cancel();
       return;
     }
+    if (!(task instanceof ClientTurn)) task.isInterrupted = true;
     const index = this.#waiting.indexOf(task);
     if (index === -1) return;
     this.#waiting.splice(index, 1);

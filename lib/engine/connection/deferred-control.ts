@@ -1,0 +1,61 @@
+import type { CommandOptions, Control } from '../driver/driver.js';
+import { Mutex } from '../util/mutex.js';
+
+/**
+ * Control statements that travel in front of whatever is sent next. They stay queued until they are written:
+ * a batch may be refused before. Until then the batches behind it wait, since they would have to carry them.
+ */
+export class DeferredControl {
+  #waiting: readonly Control[] = [];
+  /** Held by the batch that carries them, until it is written. */
+  readonly #carrier = new Mutex();
+
+  /** Nothing has to be carried or waited for. */
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0 && !this.#carrier.isHeld;
+  }
+
+  add(control: Control): void {
+    this.#waiting = [...this.#waiting, control];
+  }
+
+  clear(): void {
+    this.#waiting = [];
+  }
+
+  /** Those that wait, and the options of the batch that carries them. */
+  carried(options: CommandOptions | undefined): [readonly Control[], CommandOptions | undefined] {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return [waiting, options];
+    return [waiting, { ...options, written: () => this.#forget(waiting) }];
+  }
+
+  /** Sends a batch, in its turn, with all that waits in front. */
+  async carry<T>(
+    options: CommandOptions | undefined,
+    send: (waiting: readonly Control[], options: CommandOptions) => Promise<T>,
+  ): Promise<T> {
+    if (!this.#carrier.tryAcquire()) await this.#carrier.acquire();
+    let isReleased = false;
+    const release = (): void => {
+      if (!isReleased) this.#carrier.release();
+      isReleased = true;
+    };
+    const waiting = this.#waiting;
+    const written = (): void => {
+      this.#forget(waiting);
+      release();
+    };
+    try {
+      const sent = send(waiting, { ...options, written });
+      if (waiting.length === 0) release();
+      return await sent;
+    } finally {
+      release();
+    }
+  }
+
+  #forget(written: readonly Control[]): void {
+    if (written.length > 0) this.#waiting = this.#waiting.filter((control) => !written.includes(control));
+  }
+}

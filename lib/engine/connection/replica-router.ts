@@ -1,0 +1,208 @@
+import type { AutocommitHost } from '../execution/autocommit.js';
+import type { ConnectionObserver } from '../execution/connection-observer.js';
+import { StatementStatsTable } from '../execution/statement-stats.js';
+import { askBehind, AskingTarget, MarkingTarget } from './side-questions.js';
+import type { Command, CommandOptions, DriverConnection } from '../driver/driver.js';
+import type { CommandTarget } from '../execution/invocation.js';
+import type { Pool } from '../pool/pool.js';
+import type { PooledConnection } from '../pool/pooled-connection.js';
+import type { Replica } from '../pool/replicas/replica.js';
+import type { ReplicaSet } from '../pool/replicas/replica-set.js';
+import { WriteMark } from '../pool/replicas/write-mark.js';
+import { eitherSignal } from '../transaction/deadline.js';
+import type { TransactionOptions } from '../transaction/isolation.js';
+
+const IS_THERE = 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS "isThere"';
+
+/** Texts that are known to read, or not to. */
+const MOST_TEXTS = 1_000;
+
+/** What of an engine the router needs. */
+export interface RouterHost {
+  /** The primary's. */
+  readonly pool: Pool;
+  /** Undefined while nothing observes the engine. */
+  engineObserver(): ConnectionObserver<unknown> | undefined;
+  /** Waits for a connection of `pool` on behalf of the caller and of the scope that it works in. */
+  connectTo(pool: Pool, signal?: AbortSignal): Promise<PooledConnection>;
+  /** Those of the scopes that the caller is in. */
+  writeMarks(): readonly WriteMark[];
+}
+
+/** What decides where work goes. */
+export type RoutedOptions = Pick<TransactionOptions, 'readOnly' | 'isolationLevel' | 'server'>;
+
+/** Decides where statements and root transactions of an engine with replicas go. */
+export class ReplicaRouter {
+  readonly set: ReplicaSet;
+  readonly #host: RouterHost;
+  readonly #texts = new StatementStatsTable(MOST_TEXTS);
+
+  constructor(set: ReplicaSet, host: RouterHost) {
+    this.set = set;
+    this.#host = host;
+  }
+
+  /** True: it reads and does nothing else, as far as its text tells. */
+  isPlainRead(text: string): boolean {
+    return this.#texts.of(text).isRead;
+  }
+
+  /** The way of one statement or root; undefined: to the primary. */
+  route(options: RoutedOptions | undefined): Route | undefined {
+    if (options?.readOnly !== true || options.server === 'primary' || this.set.isBypassed) return undefined;
+    // A standby refuses this level.
+    if (options.isolationLevel === 'SERIALIZABLE') return undefined;
+    const marks = this.#host.writeMarks();
+    if (this.#mustReadPrimary(marks)) return undefined;
+    const isCausal = this.set.options.readYourWrites === 'lsn';
+    return new Route(this.set, this.#host, isCausal ? latestOf(marks) : undefined);
+  }
+
+  /** Nothing that a replica could be asked tells whether it has what was written. */
+  #mustReadPrimary(marks: readonly WriteMark[]): boolean {
+    const { readYourWrites: mode } = this.set.options;
+    if (mode === 'lsn') return marks.some(({ isUnplaced }) => isUnplaced);
+    if (mode === false) return false;
+    const since = mode === 'primary' ? 0 : Date.now() - mode.primaryFor;
+    return marks.some(({ writtenAt }) => writtenAt !== undefined && writtenAt >= since);
+  }
+
+  /** Notes a write of the caller: at a place of the log, or nobody knows where. */
+  get note(): (lsn: string | undefined) => void {
+    const marks = [this.set.writes, ...this.#host.writeMarks()];
+    return (lsn) => {
+      for (const mark of marks) mark.note(lsn);
+    };
+  }
+
+  /** What a write runs on: it is asked for its place where reads on replicas need that. */
+  marking(): AutocommitHost {
+    const host = this.#host;
+    return {
+      get pool() {
+        return host.pool;
+      },
+      engineObserver: () => host.engineObserver(),
+      checkout: (signal) => host.connectTo(host.pool, signal),
+      targetFor: (session) =>
+        new MarkingTarget((send) => this.sendWrite(session, (told) => send(session, told))),
+    };
+  }
+
+  /** Sends a write and notes it. */
+  sendWrite<T>(
+    session: DriverConnection,
+    send: (options: CommandOptions | undefined) => Promise<T>,
+  ): Promise<T> {
+    const { note } = this;
+    const { readYourWrites: mode } = this.set.options;
+    if (mode === false) return send(undefined);
+    if (mode === 'lsn' && !this.set.isBypassed) return askBehind(session, note, send);
+    return send(undefined).then((answer) => {
+      note(undefined);
+      return answer;
+    });
+  }
+
+  /** What the caller, or whoever gets it, has to see of what was written; empty where that is nothing. */
+  get token(): string {
+    const marks = this.#host.writeMarks();
+    if (marks.length === 0) return this.set.writes.token;
+    const all = new WriteMark();
+    for (const { token } of marks) all.take(token);
+    return all.token;
+  }
+}
+
+function latestOf(marks: readonly WriteMark[]): string | undefined {
+  const all = new WriteMark();
+  for (const { lsnText } of marks) if (lsnText !== '') all.note(lsnText);
+  return all.lsn === undefined ? undefined : all.lsnText;
+}
+
+/** Where one statement or root runs: on a replica, then on the next, then on the primary. */
+export class Route implements AutocommitHost {
+  readonly #set: ReplicaSet;
+  readonly #host: RouterHost;
+  readonly #tried = new Set<Replica>();
+  /** A place in the log that a replica must have reached. */
+  readonly #after: string | undefined;
+  #replica: Replica | undefined;
+  /** The replica had not reached it. */
+  isBehind = false;
+
+  constructor(set: ReplicaSet, host: RouterHost, after: string | undefined) {
+    this.#set = set;
+    this.#host = host;
+    this.#after = after;
+  }
+
+  /** What the replica is asked in front of the work; undefined: nothing. */
+  get question(): Command | undefined {
+    if (this.#after === undefined || this.#replica === undefined) return undefined;
+    if (!this.#replica.canWait) return { text: IS_THERE, values: [this.#after] };
+    const limit = this.#set.options.waitForWrites;
+    return {
+      text: `WAIT FOR LSN '${this.#after}' WITH (TIMEOUT '${limit}ms', NO_THROW)`,
+      prepare: false,
+    };
+  }
+
+  targetFor(session: DriverConnection): CommandTarget {
+    const { question } = this;
+    return question === undefined ? session : new AskingTarget(session, question, () => this.fallBehind());
+  }
+
+  /** The same way, of a session that is on a replica already. */
+  at(replica: Replica | undefined): this {
+    this.#replica = replica;
+    return this;
+  }
+
+  /** The replica does not have the caller's own writes: the work runs on the primary. */
+  fallBehind(): void {
+    if (this.#replica !== undefined) this.#set.noteBehind(this.#replica);
+    this.isBehind = true;
+    this.#replica = undefined;
+  }
+
+  /** Undefined: the primary. */
+  get replica(): Replica | undefined {
+    return this.#replica;
+  }
+
+  get pool(): Pool {
+    return (this.#replica ?? this.#host).pool;
+  }
+
+  engineObserver(): ConnectionObserver<unknown> | undefined {
+    return this.#host.engineObserver();
+  }
+
+  /** Chooses; undefined where that is done at once. Throws, or rejects, where no replica takes work. */
+  choose(): Promise<void> | undefined {
+    const choose = (): void => {
+      this.#replica = this.#set.choose(this.#tried);
+    };
+    const waiting = this.#set.ready();
+    if (waiting !== undefined) return waiting.then(choose);
+    choose();
+    return undefined;
+  }
+
+  async checkout(signal?: AbortSignal): Promise<PooledConnection> {
+    for (;;) {
+      const { pool, replica } = this;
+      if (replica === undefined) return await this.#host.connectTo(pool, signal);
+      try {
+        return await this.#host.connectTo(pool, eitherSignal(signal, replica.unreachable));
+      } catch (error) {
+        if (signal?.aborted === true || !this.#set.isUnreachable(error)) throw error;
+        if (replica.isUsable) this.#set.lose(replica, error);
+        this.#tried.add(replica);
+        this.#replica = this.#set.choose(this.#tried);
+      }
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import { DBAPIError, NoReplicaError, PoolTimeoutError } from '../../errors/errors.js';
+import { lsnNumber } from './lsn.js';
+import { askOnce } from '../ask-once.js';
+import type { Pool } from '../pool.js';
+import { LagClock } from './lag-clock.js';
+import { WriteMark } from './write-mark.js';
+import type { Replica, ReplicaStatus } from './replica.js';
+import type { ResolvedReplicaOptions } from './replica-options.js';
+
+const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn()::text END AS "lsn"`;
+
+/** Milliseconds that an examination may take at least, on a busy machine. */
+const PATIENCE = 1_000;
+
+/** Is told what happens to replicas. */
+export interface ReplicaListener {
+  replicaUp(host: string): void;
+  replicaDown(host: string, reason: string): void;
+  replicaFallback(reason: string): void;
+  replicaBehind(host: string): void;
+}
+
+/** The replicas of an engine: which take work, and which of them is next. */
+export class ReplicaSet {
+  readonly options: ResolvedReplicaOptions;
+  /** Of all that the engine has written. */
+  readonly writes = new WriteMark();
+  readonly #replicas: readonly Replica[];
+  readonly #primary: () => Pool;
+  readonly #clock: LagClock;
+  #listener: ReplicaListener | undefined;
+  /** How many tests have replaced the primary's pool, so that all work goes there. */
+  #bypasses = 0;
+  /** What was told of each. */
+  readonly #told = new Map<Replica, string | undefined>();
+  #timer: NodeJS.Timeout | undefined;
+  #examination: Promise<void> | undefined;
+  #state: 'unasked' | 'known' | 'closed' = 'unasked';
+  /** Called when a replica takes work. */
+  #waiting: (() => void)[] = [];
+
+  constructor(options: ResolvedReplicaOptions, replicas: readonly Replica[], primary: () => Pool) {
+    this.options = options;
+    this.#replicas = replicas;
+    this.#primary = primary;
+    this.#clock = new LagClock(options.maxLag);
+  }
+
+  /** The engine, which is made after it, hears what happens. */
+  listen(listener: ReplicaListener): void {
+    this.#listener = listener;
+  }
+
+  status(): readonly ReplicaStatus[] {
+    return this.#replicas.map(({ status }) => status);
+  }
+
+  get isBypassed(): boolean {
+    return this.#bypasses > 0;
+  }
+
+  /** All work goes to the primary's pool until the function that it gives is called. */
+  bypass(): () => void {
+    this.#bypasses += 1;
+    return () => {
+      this.#bypasses -= 1;
+    };
+  }
+
+  /** Waits, before the first choice, until a replica has said that it can take work, or none can. */
+  ready(): Promise<void> | undefined {
+    if (this.#state !== 'unasked') return undefined;
+    return this.#examineFirst();
+  }
+
+  async #examineFirst(): Promise<void> {
+    const examination = (this.#examination ??= this.#examine());
+    await Promise.race([examination, this.#untilUsable()]);
+    if (this.#state === 'unasked') this.#state = 'known';
+  }
+
+  #untilUsable(): Promise<void> {
+    return new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  /**
+   * The less busy of two that are drawn of those that take work and are not in `tried`; undefined: the work
+   * goes to the primary.
+   *
+   * @throws NoReplicaError where `fallback` says so.
+   */
+  choose(tried: ReadonlySet<Replica>): Replica | undefined {
+    const usable = this.#replicas.filter((replica) => replica.isUsable && !tried.has(replica));
+    const first = draw(usable);
+    const second = draw(usable);
+    if (first !== undefined && second !== undefined) return second.load < first.load ? second : first;
+    const reasons = this.#replicas.map(({ host, problem }) => `${host}: ${problem ?? 'unreachable'}`);
+    const reason = `no replica takes work (${reasons.join(', ')})`;
+    if (this.options.fallback === 'fail') {
+      throw new NoReplicaError(
+        `${reason}, and replicas.fallback is 'fail'. Look at engine.replicas.status(), or let the primary take over.`,
+      );
+    }
+    this.#listener?.replicaFallback(reason);
+    return undefined;
+  }
+
+  /** True: `error` says that no session could be opened, and another server may do better. */
+  isUnreachable(error: unknown): boolean {
+    if (error instanceof PoolTimeoutError) return error.cause instanceof DBAPIError;
+    return error instanceof DBAPIError;
+  }
+
+  /** It did not have a caller's own write yet. */
+  noteBehind({ host }: Replica): void {
+    this.#listener?.replicaBehind(host);
+  }
+
+  /** No session could be opened on it. */
+  lose(replica: Replica, cause: unknown): void {
+    replica.lose(cause);
+    this.#tell(replica, cause instanceof Error ? cause.message : String(cause));
+  }
+
+  get pools(): readonly Pool[] {
+    return this.#replicas.map(({ pool }) => pool);
+  }
+
+  async dispose(isFinal: boolean): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (isFinal) this.#state = 'closed';
+    else if (this.#state === 'known') this.#examineLater();
+    await Promise.all(this.#replicas.map((replica) => replica.dispose(isFinal)));
+  }
+
+  #examineLater(): void {
+    if (this.#state === 'closed') return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#examine(), this.options.checkInterval).unref();
+  }
+
+  /** Asks all servers once; never rejects. */
+  async #examine(): Promise<void> {
+    const timeout = Math.max(PATIENCE, this.options.checkInterval);
+    await Promise.all([
+      this.#examinePrimary(timeout),
+      ...this.#replicas.map((replica) => this.#examineReplica(replica, timeout)),
+    ]);
+    if (this.#state === 'unasked') this.#state = 'known';
+    this.#examineLater();
+  }
+
+  /** Only its place in the log is wanted: what a caller can't have from it, the caller is told. */
+  async #examinePrimary(timeout: number): Promise<void> {
+    const pool = this.#primary();
+    try {
+      const { standby, lsn } = await askOnce(pool, PRIMARY_QUESTION, { timeout });
+      const number = lsnNumber(lsn);
+      if (number !== undefined) this.#clock.note(number);
+      // It was a primary, or never one: the next sessions look for what the URL asks for.
+      if (standby === true) pool.invalidateAll();
+    } catch {
+      // The lag is then what it was.
+    }
+  }
+
+  async #examineReplica(replica: Replica, timeout: number): Promise<void> {
+    try {
+      await replica.examine(this.#clock, this.options.maxLag, timeout);
+      this.#tell(replica, reasonOf(replica, this.options.maxLag));
+    } catch (error) {
+      // Busy is not gone: it goes on as it is known.
+      if (error instanceof PoolTimeoutError && !this.isUnreachable(error) && replica.isUsable) return;
+      if (this.#state !== 'closed') this.lose(replica, error);
+    }
+    if (!replica.isUsable) return;
+    this.#state = this.#state === 'closed' ? 'closed' : 'known';
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #tell(replica: Replica, problem: string | undefined): void {
+    const isNew = !this.#told.has(replica);
+    const before = this.#told.get(replica);
+    this.#told.set(replica, problem);
+    if ((before === undefined) === (problem === undefined) && !isNew) return;
+    if (problem !== undefined) this.#listener?.replicaDown(replica.host, problem);
+    else this.#listener?.replicaUp(replica.host);
+  }
+}
+
+function draw(replicas: readonly Replica[]): Replica | undefined {
+  return replicas[Math.floor(Math.random() * replicas.length)];
+}
+
+function reasonOf({ problem, status }: Replica, maxLag: number): string | undefined {
+  if (problem === 'primary') return 'it is no standby any more';
+  if (problem === 'lag')
+    return `it is ${Math.round(status.lag ?? 0)} ms behind the primary, maxLag is ${maxLag}`;
+  return problem;
+}
