@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, Observable, retry, tap, throwError, timer, type MonoTypeOperatorFunction } from 'rxjs';
-import { type AsyncEngine, RetryPolicy, type TransactionalOptions } from '../engine/index.js';
+import {
+  type AsyncEngine,
+  type OpenTransaction,
+  RetryPolicy,
+  type TransactionalOptions,
+} from '../engine/index.js';
 import { expectArgument } from '../engine/util/argument.js';
 import { engineRule } from './source-rules.js';
 import { TransactionSubscription } from './transaction-subscription.js';
@@ -37,9 +42,12 @@ export function inTransaction<T>(
     defer(() => {
       const inCaller = AsyncLocalStorage.snapshot();
       let mayRepeat = false;
+      let before: OpenTransaction | undefined;
       const attempt = new Observable<T>((subscriber) => {
         const open = inCaller(() => engine.openTransaction(options));
         mayRepeat = open.isRoot;
+        if (before !== undefined) open.repeats(before);
+        before = open;
         const scope = inCaller(() => engine.currentScope());
         const subscription = new TransactionSubscription(engine, open, scope, subscriber, inCaller);
         subscriber.add(() => subscription.stop());

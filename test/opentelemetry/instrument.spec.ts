@@ -1,7 +1,9 @@
 import { SpanStatusCode } from '@opentelemetry/api';
+import { defer, lastValueFrom } from 'rxjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ArgumentError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
+import { inTransaction } from 'nest-async-engine/rx';
 import { instrument } from 'nest-async-engine/opentelemetry';
 import type { InstrumentationOptions } from 'nest-async-engine/opentelemetry';
 import { failureOf, insert, ItemDatabase } from '../support/items.js';
@@ -174,6 +176,29 @@ describe('the span of a transaction', () => {
     const links = spans.map((span) => span.links.map((link) => link.context.spanId));
     expect(links).toEqual([[], [spans[0]?.spanContext().spanId], [spans[1]?.spanContext().spanId]]);
     expect(spans.map((span) => telemetry.parentOf(span)?.name)).toEqual(['request', 'request', 'request']);
+  });
+});
+
+describe('the transaction of an Observable', () => {
+  it('has a link to the attempt that it repeats, and what runs in it is below it', async () => {
+    let attempts = 0;
+    const source = defer(async () => {
+      attempts += 1;
+      await engine.execute(one);
+      if (attempts < 2) await engine.execute(text(`DO $$ BEGIN RAISE SQLSTATE '40001'; END $$`));
+    });
+    const run = source.pipe(
+      inTransaction(engine, { label: 'observed', retry: { retries: 2, baseDelay: 0 } }),
+    );
+    await inSpan('request', () => lastValueFrom(run, { defaultValue: undefined }));
+    const spans = telemetry.named('transaction observed');
+    expect(spans.map((span) => span.links[0]?.context.spanId)).toEqual([
+      undefined,
+      spans[0]?.spanContext().spanId,
+    ]);
+    expect([lineOf('SELECT', 0), lineOf('SELECT', 1)]).toEqual(
+      Array.from({ length: 2 }, () => 'SELECT < transaction observed < request'),
+    );
   });
 });
 

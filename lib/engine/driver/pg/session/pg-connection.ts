@@ -14,7 +14,7 @@ import type {
 import { changesOf } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
 import type { SessionChanges } from '../../session-changes.js';
-import { tellPatch } from '../wire/patched-client.js';
+import { isPatched, tellPatch } from '../wire/patched-client.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { Executemany } from './executemany.js';
 import type { PgBatchParts, Question, StepResult, WireContext } from './batch-parts.js';
@@ -332,7 +332,7 @@ export class PgConnection implements DriverConnection {
         resolve(answer(results.slice(control.length + (batch.isWrapped ? 1 : 0))));
       });
     });
-    tellPatch(this.#client, textOf(flight), answered);
+    if (isPatched(this.#client)) tellPatch(this.#client, textOf(flight), answered);
     return answered;
   }
 }

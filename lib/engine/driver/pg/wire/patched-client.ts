@@ -14,13 +14,17 @@ const PROTOTYPE = pg.Client.prototype as unknown as Queryable;
 /** Of pg itself, whenever this file is loaded. */
 const OWN_QUERY = PROTOTYPE[REPLACED] ?? PROTOTYPE.query;
 
+/** True: a tool has replaced the client's method. */
+export function isPatched(client: Client): boolean {
+  return (client as unknown as Queryable).query !== OWN_QUERY;
+}
+
 /**
  * Tells `@nestjs/observe` of a statement on its way. It sees what is given to `query()` of a client, and no
  * batches: a stand-in for the client takes the statement there, and nothing is sent.
  */
 export function tellPatch(client: Client, text: string | undefined, answered: Promise<unknown>): void {
-  const { query } = client as unknown as Queryable;
-  if (query === OWN_QUERY || text === undefined || PROTOTYPE[REPLACED] === undefined) return;
+  if (text === undefined || PROTOTYPE[REPLACED] === undefined) return;
   let told: { callback?(error: unknown, result: object): void } | undefined;
   const push = (one: typeof told): void => {
     told = one;
@@ -31,7 +35,7 @@ export function tellPatch(client: Client, text: string | undefined, answered: Pr
     _queryQueue: { length: 0, push },
     _pulseQueryQueue: (): void => undefined,
   };
-  query.call(standIn, { text }, () => undefined);
+  (client as unknown as Queryable).query.call(standIn, { text }, () => undefined);
   const end = (error: unknown): void => told?.callback?.(error, {});
   answered.then(() => end(null), end);
 }
