@@ -1,5 +1,6 @@
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
+import { printable } from '../engine/util/logger.js';
 
 /** One database of the application and what ends with it. */
 export class Database {
@@ -61,7 +62,7 @@ export class Database {
       try {
         await step();
       } catch (error) {
-        this.engine.logger.error(`a step of the shutdown failed: ${String(error)}`);
+        this.engine.logger.error(printable(`a step of the shutdown failed: ${String(error)}`));
       }
     }
   }

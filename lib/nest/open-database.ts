@@ -7,6 +7,7 @@ import { Database } from './databases.js';
 import type { Databases } from './databases.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { NestLogger } from './shared/nest-logger.js';
+import { printable } from '../engine/util/logger.js';
 
 /** The default of `shutdownTimeout`, in ms. */
 const SHUTDOWN_TIMEOUT = 10_000;
@@ -63,7 +64,7 @@ async function connectOnStart(
       return await connecting();
     case 'background':
       connecting().catch((error: unknown) => {
-        if (!closing.aborted) engine.logger.error(String(error));
+        if (!closing.aborted) engine.logger.error(printable(String(error)));
       });
       return;
     case 'lazy':

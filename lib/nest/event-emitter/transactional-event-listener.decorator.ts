@@ -11,6 +11,7 @@ import { expectArgument } from '../../engine/util/argument.js';
 import { objectRule, oneOf } from '../../engine/util/option-rule.js';
 import { resolveEngine } from '../transactional/transactional-options.js';
 import type { EngineChoice } from '../transactional/transactional-options.js';
+import { printable } from '../../engine/util/logger.js';
 
 /** When the listener runs, seen from the transaction in which the event was emitted. */
 export type TransactionPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
@@ -127,5 +128,5 @@ function expectSame(label: string, earlier: Listener, listener: Listener): void 
 
 function report(error: unknown): void {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  new Logger('TransactionalEventListener').error(message, stack);
+  new Logger('TransactionalEventListener').error(printable(message), stack && printable(stack));
 }

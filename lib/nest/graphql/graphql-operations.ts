@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EngineError, UnexpectedRollbackError } from '../../engine/index.js';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
+import { printable } from '../../engine/util/logger.js';
 
 /** How the unit of work of an operation has ended; `error` is what its answer does not tell yet. */
 export type OperationOutcome =
@@ -61,7 +62,7 @@ export class GraphqlOperations {
   #join(scope: Scope): GraphqlOperation {
     let unit = this.#units.get(scope);
     if (unit?.isOpen !== true) {
-      unit = new UnitOfOperations(scope, (error) => this.#engine.logger.error(String(error)));
+      unit = new UnitOfOperations(scope, (error) => this.#engine.logger.error(printable(String(error))));
       this.#units.set(scope, unit);
     }
     return new GraphqlOperation(scope, unit);

@@ -15,6 +15,7 @@ import { mayTryAgain } from './another-attempt.js';
 import { answerOutsideHttp } from './message-answer.js';
 import type { ErrorAnswer } from './message-answer.js';
 import { PLAIN_RESPONSE } from './plain-response.js';
+import { printable } from '../../engine/util/logger.js';
 
 type ErrorClass = abstract new (...args: never[]) => EngineError;
 
@@ -59,10 +60,11 @@ export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
     const answer = answerTo(error);
     // The client is told to come back, and the log why.
     if (answer?.statusCode === (HttpStatus.SERVICE_UNAVAILABLE as number)) {
-      this.log.warn(`${error.name}: ${error.message}`);
+      this.log.warn(printable(`${error.name}: ${error.message}`));
     }
     if (host.getType() !== 'http') {
-      if (answer === undefined) this.log.error(error.message, error.stack);
+      if (answer === undefined)
+        this.log.error(printable(error.message), error.stack && printable(error.stack));
       return answerOutsideHttp(answer ?? UNKNOWN, host);
     }
     this.answerHttp(error, answer, host);

@@ -85,8 +85,9 @@ export class HandlerCall {
   // The rollback is over before an exception filter runs: what the filter writes is its own.
   #failed(error: unknown): Promise<never> {
     this.#end();
-    if (this.#unit === undefined) throw error;
-    return this.#unit.fail().then(() => Promise.reject(error as Error));
+    const unit = this.#unit;
+    if (unit === undefined) throw error;
+    return unit.fail().then(() => Promise.reject(unit.exceptionFor(error) as Error));
   }
 
   #observed(source: Observable<unknown>): Observable<unknown> {

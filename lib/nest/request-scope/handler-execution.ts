@@ -138,7 +138,7 @@ export class HandlerExecution {
   async #fail(error: unknown): Promise<void> {
     this.#end();
     await this.#unit.fail();
-    this.#reject(error);
+    this.#reject(this.#unit.exceptionFor(error));
   }
 
   #reject(error: unknown): void {

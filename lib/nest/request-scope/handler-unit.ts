@@ -1,7 +1,12 @@
+import { HttpException } from '@nestjs/common';
+import { ScopeEndedError } from '../../engine/index.js';
 import type { EngineLogger, Lease, Scope, UnitOfWork } from '../../engine/index.js';
 import { printable } from '../../engine/util/logger.js';
 import type { ResponseEnd } from './response-end.js';
 import { isStreamedBody } from './streamed-body.js';
+
+/** Of nginx; no client reads it. */
+const CLIENT_CLOSED_REQUEST = 499;
 
 type UnitEnd = 'complete' | 'fail';
 
@@ -56,6 +61,15 @@ export class HandlerUnit {
   /** The handler has failed, or no longer matters. */
   fail(): Promise<void> {
     return this.#settleLate('fail');
+  }
+
+  /**
+   * What exception filters get for `error`. A client that left while its request waited in line is no failure
+   * of the application: Nest logs no error for an HTTP exception.
+   */
+  exceptionFor(error: unknown): unknown {
+    if (!(error instanceof ScopeEndedError) || this.#parts.response?.outcome !== 'cut') return error;
+    return new HttpException('Client Closed Request', CLIENT_CLOSED_REQUEST, { cause: error });
   }
 
   /** A COMMIT has failed whose error may not reach the client: where it was `unheard`, or has come late. */

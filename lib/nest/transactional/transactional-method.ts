@@ -10,6 +10,7 @@ import { TransactionalGenerator } from './transactional-generator.js';
 import type { AnyAsyncGenerator } from './transactional-generator.js';
 import { resolveOptions } from './transactional-options.js';
 import type { EngineChoice, TransactionalMethodOptions } from './transactional-options.js';
+import { printable } from '../../engine/util/logger.js';
 
 /** A method as it was decorated. */
 export interface MethodDeclaration {
@@ -152,7 +153,7 @@ function settlePlainValue(
 }
 
 function endLater(engine: AsyncEngine, end: Promise<void>, subject = 'a transaction did not end'): void {
-  end.catch((error: unknown) => engine.logger.error(`${subject}: ${String(error)}`));
+  end.catch((error: unknown) => engine.logger.error(printable(`${subject}: ${String(error)}`)));
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

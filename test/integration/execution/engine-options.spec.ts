@@ -1,8 +1,19 @@
+import { once } from 'node:events';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ArgumentError, CompiledCache, InterfaceError, NullPool, sql, text } from 'nest-async-engine/engine';
+import {
+  ArgumentError,
+  CompiledCache,
+  ConnectError,
+  InterfaceError,
+  NullPool,
+  sql,
+  text,
+} from 'nest-async-engine/engine';
 import { createAsyncEngine, createAsyncPoolFromUrl } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import { LogLines } from '../../support/doubles/log-lines.js';
+import { Latch } from '../../support/process/barrier.js';
 import { failureOf, ItemDatabase } from '../../support/items.js';
 
 let items: ItemDatabase;
@@ -56,6 +67,29 @@ describe('asyncCreator', () => {
   it('refuses what is no connected client', async () => {
     const other = items.engine({ asyncCreator: () => Promise.resolve({}) });
     expect(await failureOf(other.execute(one))).toBeInstanceOf(InterfaceError);
+  });
+});
+
+describe('the wait for asyncCreator', () => {
+  it('ends with connectTimeout, frees its place in the pool, and ends the client that comes later', async () => {
+    const mayCreate = new Latch();
+    let calls = 0;
+    const late = new pg.Client(items.database.url);
+    const asyncCreator = async (): Promise<pg.Client> => {
+      calls += 1;
+      const client = calls === 1 ? late : new pg.Client(items.database.url);
+      if (calls === 1) await mayCreate.opened;
+      await client.connect();
+      return client;
+    };
+    const other = items.engine({ asyncCreator, connectTimeout: 100, poolSize: 1, maxOverflow: 0 });
+    const error = await failureOf(other.execute(one));
+    expect(error).toBeInstanceOf(ConnectError);
+    expect(String(error)).toContain('asyncCreator gave no client within 100 ms (connectTimeout)');
+    expect(await other.scalar(one)).toBe(1);
+    const ended = once(late, 'end');
+    mayCreate.open();
+    await ended;
   });
 });
 

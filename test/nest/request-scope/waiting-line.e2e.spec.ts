@@ -1,6 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { AsyncConnection, AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
+import { LogLines } from '../../support/doubles/log-lines.js';
 import { eventually } from '../../support/process/barrier.js';
 import { openRequest } from '../../support/nest/http.js';
 import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
@@ -52,13 +53,18 @@ describe.each(ADAPTERS)('a request on %s that waits for a connection', (_adapter
     'leaves the line when its client goes: %s',
     async (path) => {
       await database.query('ALTER SEQUENCE runs RESTART');
+      const errors: unknown[] = [];
+      const logger = new LogLines();
+      logger.error = (...line) => void errors.push(line);
       const running = await startApp(
         {
           imports: [DatabaseModule.forRoot({ url: database.url, poolSize: 1, maxOverflow: 0 })],
           controllers: [WithConnection, WithEngine],
         },
         createAdapter(),
+        (app) => app.useLogger(logger),
       );
+      onTestFinished(() => running.app.useLogger(false));
       const engine = running.get(AsyncEngine);
       const held = await engine.connect();
       const requests = Array.from({ length: 5 }, () => openRequest(`${running.url}/${path}`));
@@ -68,6 +74,8 @@ describe.each(ADAPTERS)('a request on %s that waits for a connection', (_adapter
       await held.close();
       await expectIdle(engine, database);
       expect(await (await fetch(`${running.url}/connection/execute`)).text()).toContain('1');
+      // What a client that has gone would have been answered is no error of the application.
+      expect(errors).toEqual([]);
       await running.close();
     },
   );

@@ -22,6 +22,20 @@ export class Deadline {
     return Math.max(1, Math.ceil(this.#at - performance.now()));
   }
 
+  /** What `work` gives, or `refusal()` when the moment has come; `discard` gets what it gives later. */
+  async wait<T>(work: Promise<T>, refusal: () => Error, discard: (late: T) => void): Promise<T> {
+    const { left } = this;
+    if (left === undefined) return await work;
+    return await new Promise<T>((resolve, reject) => {
+      const expire = (): void => {
+        work.then(discard, () => undefined);
+        reject(refusal());
+      };
+      const timer = setTimeout(expire, left);
+      work.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
   /** The end of the first of `parts` equal parts of what is left. */
   share(parts: number): Deadline {
     const { left } = this;

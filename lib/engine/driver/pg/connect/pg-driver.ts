@@ -98,7 +98,7 @@ export class PgDriver implements Driver {
 
   async connect({ connectArgs, client }: ConnectAttempt = {}): Promise<DriverConnection> {
     const deadline = Deadline.in(this.#connectTimeout);
-    const created = client === undefined ? await this.#create() : expectClient(client, 'doConnect');
+    const created = client === undefined ? await this.#create(deadline) : expectClient(client, 'doConnect');
     if (created !== undefined) {
       if (client !== undefined) expectOneSource('doConnect', this.#options.startupSettings);
       return await openSession(created, this.#options, deadline, { traits: { isConnected: true } });
@@ -181,14 +181,15 @@ export class PgDriver implements Driver {
     return await openSession(client, this.#options, deadline);
   }
 
-  /** The client of `asyncCreator`; undefined without one. */
-  async #create(): Promise<pg.Client | undefined> {
+  /** The client of `asyncCreator`, which has to come in time; undefined without one. */
+  async #create(deadline: Deadline): Promise<pg.Client | undefined> {
     const { asyncCreator } = this.#options;
     if (asyncCreator === undefined) return undefined;
     const creation: { state: 'open' | 'ended' } = { state: 'open' };
     let client: unknown;
     try {
-      client = await this.#creation.run(creation, asyncCreator);
+      const creating = this.#creation.run(creation, async () => await asyncCreator());
+      client = await deadline.wait(creating, () => creatorLate(this.#connectTimeout), endLate);
     } catch (error) {
       throw creatorError(error);
     } finally {
@@ -196,6 +197,19 @@ export class PgDriver implements Driver {
     }
     return expectClient(client, 'asyncCreator');
   }
+}
+
+function creatorLate(timeout: number): ConnectError {
+  return new ConnectError(
+    `asyncCreator gave no client within ${timeout} ms (connectTimeout). Give what it waits for a limit of its own.`,
+  );
+}
+
+/** A client that comes when its caller has left. */
+function endLate(client: unknown): void {
+  if (!isConnectedClient(client)) return;
+  if (isPooled(client)) client.release();
+  else client.end().catch(() => undefined);
 }
 
 /** What `source` has given in place of a new client. */
