@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Pool as PgPool } from 'pg';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { Pool } from './pool.js';
@@ -24,7 +24,7 @@ import { Pool } from './pool.js';
  * });
  * ```
  */
-export function asPool(engine: AsyncEngine): pg.Pool {
+export function asPool(engine: AsyncEngine): PgPool {
   if (typeof (engine as Partial<AsyncEngine> | undefined)?.rawConnection === 'function')
     return new Pool(engine);
   throw new ArgumentError(

@@ -70,6 +70,8 @@ function node(folder, ...args) {
 /** The optional peers without which a door does not open. */
 const PEERS_OF_DOORS = {
   './event-emitter': ['@nestjs/event-emitter'],
+  './kysely': ['kysely'],
+  './pg': ['@types/pg'],
   './terminus': ['@nestjs/terminus'],
   './opentelemetry': ['@opentelemetry/api'],
 };

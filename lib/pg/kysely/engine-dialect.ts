@@ -28,18 +28,22 @@ export class EngineDialect implements Dialect {
     this.#engine = engine;
   }
 
+  /** What PostgreSQL can. */
   createAdapter(): DialectAdapter {
     return new PostgresAdapter();
   }
 
+  /** What runs queries on the engine. */
   createDriver(): Driver {
     return new EngineDriver(this.#engine);
   }
 
+  /** What finds the tables of the database. */
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
     return new PostgresIntrospector(db);
   }
 
+  /** What writes SQL for PostgreSQL. */
   createQueryCompiler(): QueryCompiler {
     return new PostgresQueryCompiler();
   }
