@@ -43,6 +43,16 @@ export class AmbientSession implements ClientSession {
     return lendIn(this.#own.innermost ?? this.#base, use);
   }
 
+  /** True: the transaction has begun to end, and waits for what still runs in it. */
+  get isEnding(): boolean {
+    try {
+      (this.#own.innermost ?? this.#base).expectUsable();
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
   async control({ command, text }: ControlStatement): Promise<ControlAnswer> {
     switch (command.kind) {
       case 'begin':

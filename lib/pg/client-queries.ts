@@ -4,6 +4,7 @@ import { ArgumentError } from '../engine/index.js';
 import { describeValue } from '../engine/util/describe-value.js';
 import type { ClientSession, ControlNotice, ControlStatement } from './client-session.js';
 import { controlIn } from './control-text.js';
+import { OpenQuery } from './open-query.js';
 
 export type Answer = pg.QueryResult | pg.QueryResult[];
 export type Callback = (error: unknown, result?: Answer) => void;
@@ -33,6 +34,7 @@ const FIELDS = [
 export class ClientQueries {
   readonly #session: ClientSession;
   readonly #notify: (notice: ControlNotice) => void;
+  #open: OpenQuery | undefined;
   /** What was called before has been answered; it never rejects. */
   #before: Promise<unknown> = Promise.resolve();
 
@@ -67,6 +69,7 @@ export class ClientQueries {
     let isSubmitted = false;
     const use = (client: Client): void => {
       isSubmitted = true;
+      this.#open = new OpenQuery(client, this.#session);
       (client.query as (...args: readonly unknown[]) => unknown)(query, ...rest);
     };
     try {
@@ -77,7 +80,15 @@ export class ClientQueries {
     } catch (error) {
       // Otherwise the server's error, which has reached the query.
       if (!isSubmitted) throw error;
+    } finally {
+      this.#open?.end();
+      this.#open = undefined;
     }
+  }
+
+  /** Ends what is open: nobody reads it any more, and nothing else could run in the session. */
+  finishOpen(): void {
+    this.#open?.finish();
   }
 
   /** In the order of the calls, also where BEGIN and COMMIT never leave. */

@@ -13,6 +13,8 @@ export interface ClientSession {
   readonly client: Client;
   /** True: the transaction around it is not the client's, so that BEGIN and COMMIT are not for the server. */
   readonly isPart: boolean;
+  /** True: the transaction around it has begun to end, and waits for what still runs in it. */
+  readonly isEnding?: boolean;
   /** As `pg` says it: `I`, `T` or `E`. */
   readonly transactionStatus: 'I' | 'T' | 'E';
   /** Hands the client to `use` when it is its turn. */

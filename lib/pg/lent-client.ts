@@ -54,6 +54,7 @@ export class LentClient {
       );
     }
     this.#state = 'released';
+    this.queries.finishOpen();
     this.#stop();
     this.#onRelease(
       this,

@@ -363,8 +363,8 @@ describe('a client', () => {
     expect(rows).toEqual([{ n: 1 }]);
   });
 
-  it('that is released with an open cursor keeps nobody waiting for ever', async () => {
-    start({ poolTimeout: 15_000 });
+  it('that is released with an open cursor keeps nobody waiting', async () => {
+    start({ poolTimeout: 2_000 });
     const client = await pool.connect();
     const cursor = client.query(new Cursor('SELECT n FROM generate_series(1, 5) n'));
     await cursor.read(1);
@@ -624,6 +624,22 @@ describe('in a transaction of the engine', () => {
       await engine.execute(insert('two'));
     });
     expect(await items.names()).toEqual(['one', 'two']);
+  });
+
+  it.each(['released', 'forgotten'])('an open cursor of a client that is %s ends with it', async (way) => {
+    start();
+    let client: pg.PoolClient | undefined;
+    await engine.transaction(async () => {
+      await engine.execute(insert('one'));
+      client = await pool.connect();
+      const cursor = client.query(new Cursor('SELECT n FROM generate_series(1, 5) n'));
+      expect(await cursor.read(1)).toEqual([{ n: 1 }]);
+      if (way === 'forgotten') return;
+      client.release();
+      await engine.execute(insert('two'));
+    });
+    if (way === 'forgotten') client?.release();
+    expect(await items.names()).toEqual(way === 'forgotten' ? ['one'] : ['one', 'two']);
   });
 
   it('control as a query object of pg is refused', async () => {

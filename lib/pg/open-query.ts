@@ -1,0 +1,64 @@
+import type { Client, Connection } from 'pg';
+import type { ClientSession } from './client-session.js';
+
+/** The parts of pg's Connection that its own types leave out. */
+type CopyConnection = Connection & { sendCopyFail(reason: string): void };
+
+/** How often it is asked whether the transaction around a cursor is about to end, in milliseconds. */
+const CHECK = 50;
+
+/** A cursor, a stream or a COPY that has the session to itself until it has come to its end. */
+export class OpenQuery {
+  readonly #connection: CopyConnection;
+  readonly #timer: NodeJS.Timeout | undefined;
+  /** What it waits for: the server's answer, our next message, or the rows of a COPY. */
+  #state: 'answer' | 'portal' | 'copy' | 'ended' = 'answer';
+
+  constructor({ connection }: Client, session: ClientSession) {
+    this.#connection = connection as CopyConnection;
+    const flush = connection.flush.bind(connection);
+    const sync = connection.sync.bind(connection);
+    // A portal is held by Flush and ended by Sync, each of which must be sent once.
+    Object.assign(connection, { flush: this.#noting('portal', flush), sync: this.#noting('answer', sync) });
+    connection.on('copyInResponse', this.#noteCopy);
+    connection.once('readyForQuery', this.#end);
+    // The end of a transaction waits for what runs in it, and nobody reads this any more.
+    const check = (): void => {
+      if (session.isEnding === true) this.finish();
+    };
+    this.#timer = session.isPart ? setInterval(check, CHECK).unref() : undefined;
+  }
+
+  /** Has the server end it, where that waits for us. */
+  finish(): void {
+    const waits = this.#state;
+    if (waits === 'ended') return;
+    this.#state = 'answer';
+    if (waits === 'portal') this.#connection.sync();
+    else if (waits === 'copy') this.#connection.sendCopyFail('it was left open');
+  }
+
+  readonly #noteCopy = (): void => {
+    this.#state = 'copy';
+  };
+
+  #noting(state: 'portal' | 'answer', send: () => void): () => void {
+    return () => {
+      this.#state = state;
+      send();
+    };
+  }
+
+  /** It has come to its end, or never will. */
+  end(): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    clearInterval(this.#timer);
+    this.#connection.off('copyInResponse', this.#noteCopy);
+    this.#connection.off('readyForQuery', this.#end);
+    // Those of the class are there again.
+    for (const name of ['flush', 'sync']) Reflect.deleteProperty(this.#connection, name);
+  }
+
+  readonly #end = (): void => this.end();
+}
