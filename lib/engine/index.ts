@@ -17,6 +17,10 @@ export type {
 } from './connection/driver-client.js';
 export type { ConnectionState } from './connection/connection-session.js';
 export type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
+export type { CopyChunk, CopyInput } from './execution/copy/copy-from.js';
+export type { CopyProgress } from './execution/copy/copy-progress.js';
+export { CopyToStream } from './execution/copy/copy-to-stream.js';
+export type { CopyToOptions } from './execution/copy/copy-to-stream.js';
 export type { StatementParameters } from './execution/invocation.js';
 export type { ListenerOptions } from './util/event-hub.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';
@@ -36,6 +40,7 @@ export type {
   CommandReplacement,
   CommitResolvedEvent,
   ConnectionEvents,
+  CopyProgressEvent,
   HandleErrorEvent,
   OptionsEvent,
   SavepointEvent,
@@ -125,6 +130,8 @@ export type {
   CommandOptions,
   CommandResult,
   ConnectAttempt,
+  CopySink,
+  CopySource,
   Control,
   Driver,
   DriverConnection,

@@ -63,6 +63,15 @@ describe('rollbackEach undoes', () => {
     expect([seen, await items.names()]).toEqual([['a', 'b'], []]);
   });
 
+  it('the rows of a COPY, which the test itself can copy out', async () => {
+    const seen = await run.test(async () => {
+      await engine.transaction(() => engine.copyFrom('COPY item (name) FROM STDIN', ['a\n', 'b\n']));
+      await engine.copyFrom('COPY item (name) FROM STDIN', 'a\n').catch(() => undefined);
+      return Buffer.concat(await engine.copyTo('COPY item (name) TO STDOUT').toArray()).toString();
+    });
+    expect([seen, await items.names()]).toEqual(['a\nb\n', []]);
+  });
+
   it('tables that were made', async () => {
     await run.test(async () => {
       await engine.execute(text('CREATE TABLE made (id INT)'));

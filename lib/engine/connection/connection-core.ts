@@ -90,9 +90,9 @@ export class ConnectionCore<Connection>
       if (transaction !== undefined) invocation.observer?.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
-    return invocation.wait(
-      (signal) => this.settle(signal)?.then(() => this.#dispatch(run, signal)) ?? this.#dispatch(run, signal),
-    );
+    const dispatch = (signal?: AbortSignal): Promise<CommandResult> =>
+      this.#dispatch(run, signal, invocation.isExclusive);
+    return invocation.wait((signal) => this.settle(signal)?.then(() => dispatch(signal)) ?? dispatch(signal));
   }
 
   /**
@@ -281,9 +281,10 @@ export class ConnectionCore<Connection>
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal): Promise<T> {
+  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal, isExclusive?: boolean): Promise<T> {
     const owner = this.transactions.forStatement();
-    if (owner !== undefined) return owner.execute((control) => work(control, owner.deadline, owner), signal);
+    if (owner !== undefined)
+      return owner.execute((control) => work(control, owner.deadline, owner), signal, isExclusive);
     this.observer()?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',

@@ -35,8 +35,6 @@ const ROLLBACK_DEADLINE = 5_000;
  */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
-const NO_CONTROL: readonly Control[] = [];
-
 type Guarded<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
 
@@ -56,6 +54,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   readonly #deferred = new DeferredControl();
   #running = 0;
   #commands = 0;
+  #copy: Command['copy'];
   #hasConnected = false;
 
   constructor(
@@ -98,7 +97,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   get commandMark(): number | undefined {
-    return this.#running > 0 || this.#opening !== undefined ? undefined : this.#commands;
+    return this.#running === 0 && this.#opening === undefined ? this.#commands : this.#copy?.mark;
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
@@ -193,8 +192,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   /** Refuses what could only fail at its first statement. */
   expectOpenable(): void {
     this.expectNotClosed();
-    const { mode = 'explicit' } = this.#settings;
-    if (this.#state === 'unstarted' && mode === 'explicit') throw notStarted();
+    if (this.#state === 'unstarted' && (this.#settings.mode ?? 'explicit') === 'explicit') throw notStarted();
   }
 
   /** What it holds of the pool. */
@@ -204,6 +202,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult> {
+    this.#copy = command.copy;
     return this.#send(control, options, (session, all, told) => session.execute(all, command, told));
   }
 
@@ -270,14 +269,14 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
     const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
     return this.#control(timeout, (session) =>
-      this.#server.end(text, session, (options) => session.execute(NO_CONTROL, { text }, options)),
+      this.#server.end(text, session, (options) => session.execute([], { text }, options)),
     );
   }
 
   rollbackTo(savepoint: string): Promise<unknown> {
     const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
     const commands = texts.map((text) => ({ text, prepare: false }));
-    return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany(NO_CONTROL, commands));
+    return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany([], commands));
   }
 
   #control<T>(timeout: number, send: Guarded<T>): Promise<T> {

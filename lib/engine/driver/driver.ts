@@ -13,6 +13,26 @@ export interface Command {
    * Default false.
    */
   readonly simple?: boolean | undefined;
+  /** The rows of a COPY, for `execute()` or as the only command of `executeMany()`; it is sent once. */
+  readonly copy?: CopySource | CopySink | undefined;
+}
+
+/** Where the rows of a COPY FROM STDIN come from. */
+export interface CopySource {
+  readonly direction: 'from';
+  /** How many bytes have passed; undefined unless the COPY waits for the application. */
+  readonly mark: number | undefined;
+  /** The next bytes, in one piece or more; undefined at the end. A rejection fails the COPY. */
+  next(): Promise<readonly Uint8Array[] | undefined>;
+}
+
+/** Where the rows of a COPY TO STDOUT go to. */
+export interface CopySink {
+  readonly direction: 'to';
+  /** How many bytes have passed; undefined unless the COPY waits for the application. */
+  readonly mark: number | undefined;
+  /** False: nothing more is to be read from the server before `resume` is called. */
+  write(bytes: Buffer, rows: number, resume: () => void): boolean;
 }
 
 /** `modes`: SET TRANSACTION, for a savepoint. */

@@ -1,3 +1,4 @@
+import type { CopyProgress } from './copy/copy-progress.js';
 import { EXECUTION_CHANNELS } from './event-place.js';
 import type { ConnectionEvent } from './event-place.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
@@ -129,6 +130,9 @@ export interface SavepointEvent<Connection> extends ConnectionEvent<Connection> 
   readonly name: string | undefined;
 }
 
+/** How far a COPY has come, and where it runs. */
+export interface CopyProgressEvent<Connection> extends ConnectionEvent<Connection>, CopyProgress {}
+
 /** Options that are added to a connection. */
 export interface OptionsEvent<Connection> extends ConnectionEvent<Connection> {
   /** Those that are added; a listener may change them. */
@@ -167,6 +171,8 @@ export interface ConnectionEvents<Connection> {
   releaseSavepoint: (event: TransactionEvent<Connection>) => void;
   /** Options are added to a connection; a listener may change them. */
   setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
+  /** A COPY has passed another MiB, or has succeeded. A listener that throws fails it. */
+  copyProgress: (event: CopyProgressEvent<Connection>) => void;
   /** An AsyncConnection has got its first session. */
   engineConnect: (event: ConnectionEvent<Connection>) => void;
 }
@@ -188,6 +194,7 @@ export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'h
     rollbackSavepoint: 'sync',
     releaseSavepoint: 'sync',
     setConnectionExecutionOptions: 'sync',
+    copyProgress: 'sync',
     engineConnect: 'sync',
   };
 

@@ -3,6 +3,7 @@ import type { ConnectionEvent, EngineOf, IdSequence, Labeled } from './event-pla
 import type { StatementEvent, StatementPlace } from './statement-event.js';
 import { TransactionEvent } from './transaction-event.js';
 import { DBAPIError } from '../errors/errors.js';
+import type { CopyProgress } from './copy/copy-progress.js';
 import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
@@ -200,6 +201,10 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     const event = transaction.observation as TransactionEvent<Connection>;
     event.name ??= name;
     return event;
+  }
+
+  copyProgress(progress: CopyProgress): void {
+    this.emit('copyProgress', { ...this.place, ...progress });
   }
 
   engineConnect(): void {

@@ -108,7 +108,8 @@ const SCHEMAS: OptionRule = {
 /** The protocol counts the rows of a fetch in 31 bits. */
 const ROWS = integerRule(1, 'an integer from 1 to 2147483647', 2_147_483_647);
 
-const STATEMENT_RULES = {
+/** What each option of one statement may be. */
+export const STATEMENT_RULES = {
   timeout: deadlineRule,
   signal: signalRule,
   prepare: flagRule,

@@ -1,10 +1,14 @@
 import type { CommandResult } from '../driver/driver.js';
 import { ArgumentError, AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
+import { CopyFrom } from './copy/copy-from.js';
+import type { CopyInput } from './copy/copy-from.js';
+import { CopyToStream } from './copy/copy-to-stream.js';
+import type { CopyToOptions } from './copy/copy-to-stream.js';
 import { checkStatementOptions } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
-import { BatchObserver, resultsOf } from './batch-observer.js';
-import { StatementBatch } from './statement-batch.js';
+import { BatchObserver, resultsOf } from './batch/batch-observer.js';
+import { StatementBatch } from './batch/statement-batch.js';
 import type { StatementParameters } from './invocation.js';
 import { ignoreRejection } from '../util/option-rule.js';
 import { describeValue } from '../util/describe-value.js';
@@ -189,6 +193,52 @@ export abstract class Executor {
     } catch (error) {
       return pendingResult<R>(Promise.reject(error));
     }
+  }
+
+  /**
+   * Runs `COPY … FROM STDIN` with the rows of `source`: a Node or web stream, or an iterable of strings and
+   * bytes, in the format that the statement names (text, CSV or binary). Rows are pulled as fast as the
+   * server takes them. It runs in the transaction of the caller, all or nothing; the event `copyProgress`
+   * tells how far it is. `source` is destroyed when the COPY has ended.
+   *
+   * @throws the error of `source`, DBAPIError for what the server refuses, NotSupportedError on PGlite.
+   *
+   * @example
+   * ```ts
+   * const { rowCount } = await engine.copyFrom(
+   *   'COPY items (name, price) FROM STDIN (FORMAT csv, HEADER)',
+   *   createReadStream('items.csv'),
+   * );
+   * ```
+   */
+  async copyFrom(
+    sql: string | Executable<unknown>,
+    source: CopyInput,
+    options?: StatementOptions,
+  ): Promise<{ readonly rowCount: number }> {
+    const copy = new CopyFrom(sql, source, () => this.#runner().observer());
+    return await copy.run((statement) => sendStatement(this.#runner, { statement, options }));
+  }
+
+  /**
+   * The bytes of `COPY … TO STDOUT` as a stream, read from the server as fast as they are taken. Nothing is
+   * sent before it is first read; it runs in the transaction in which it was made. To destroy the stream, or
+   * to leave its loop, cancels the COPY; so does reading nothing for `readTimeout` ms (60,000).
+   *
+   * @throws ArgumentError for another statement; the stream ends with the error of the server.
+   *
+   * @example
+   * ```ts
+   * await pipeline(engine.copyTo('COPY items TO STDOUT (FORMAT csv)'), createWriteStream('items.csv'));
+   * ```
+   */
+  copyTo(sql: string | Executable<unknown>, options: CopyToOptions = {}): CopyToStream {
+    return new CopyToStream(
+      sql,
+      options,
+      (statement, own) => sendStatement(this.#runner, { statement, options: own }),
+      () => this.#runner().observer(),
+    );
   }
 }
 

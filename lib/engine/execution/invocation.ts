@@ -13,7 +13,8 @@ import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
 import type { StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
-import { StatementBatch } from './statement-batch.js';
+import { CopyStatement } from './copy/copy-statement.js';
+import { StatementBatch } from './batch/statement-batch.js';
 import { compileAsWritten, compileBatch, compileMany, compileStatement } from '../statement/compile.js';
 import { controlRefused } from '../statement/transaction-command.js';
 import type { TransactionCommand } from '../statement/transaction-command.js';
@@ -83,6 +84,8 @@ export class Invocation {
   readonly options: StatementOptions;
   /** An executemany of several sets. */
   readonly isMany: boolean;
+  /** A COPY, which other statements of its transaction wait for. */
+  readonly isExclusive: boolean;
   /** Set where the statement is observed. */
   observer: CommandObserver | undefined;
   /** Set where an executemany has no transaction around it, and is stored as a whole. */
@@ -101,6 +104,7 @@ export class Invocation {
   ) {
     this.options = options;
     this.#isBatch = statement instanceof StatementBatch;
+    this.isExclusive = statement instanceof CopyStatement;
     const { timeout, signal, prepare } = options;
     if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
     const ownCache = options.compiledCache;
@@ -221,6 +225,7 @@ function compile(
   if (statement instanceof ParameterBatch) return compileBatch(statement);
   if (statement instanceof StatementBatch) return statement.commands;
   const { noParameters, schemaTranslateMap } = options;
+  if (statement instanceof CopyStatement) return [statement.commandFor(schemaTranslateMap)];
   if (Array.isArray(parameters))
     return compileMany(statement, expectSets(parameters as readonly Parameters[]), cache, schemaTranslateMap);
   const values = parameters as Parameters | undefined;

@@ -78,7 +78,8 @@ export function nestedBusy(
   { waiting, parent, holder }: { waiting: string | undefined; parent: string; holder: string | undefined },
 ): NestedScopeBusyError {
   const who = waiting === undefined ? 'a statement' : `the nested transaction started at ${waiting}`;
-  const other = holder === undefined ? 'its first statement' : `the nested transaction started at ${holder}`;
+  const other =
+    holder === undefined ? 'its first statement or a COPY' : `the nested transaction started at ${holder}`;
   return new NestedScopeBusyError(
     `${who} waited ${waited} ms in the transaction started at ${parent} for ${other}. ` +
       `That one may be waiting for this work itself: do this work inside it, or after it.`,

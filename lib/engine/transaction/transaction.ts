@@ -242,29 +242,30 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   /**
-   * Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it. @internal
+   * Runs one statement: `send` gets the control in front of it; `signal` ends every wait before it.
+   * `isAlone`: other statements wait until it has ended. @internal
    */
-  execute<T>(send: Send<T>, signal?: AbortSignal): Promise<T> {
+  execute<T>(send: Send<T>, signal?: AbortSignal, isAlone = false): Promise<T> {
     this.expectUsable();
-    if (this.#state !== 'pending' && !this.#gate.isHeld) return this.#attempt(send);
+    if (this.#state !== 'pending' && !this.#gate.isHeld && !isAlone) return this.#attempt(send);
     const waits = eitherSignal(signal, this.deadline);
-    return this.#gate.tryAcquire() ? this.#executeFirst(send, waits) : this.#executeInTurn(send, waits);
+    return this.#gate.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
   }
 
-  async #executeInTurn<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
+  async #runInTurn<T>(send: Send<T>, signal: AbortSignal | undefined, isAlone: boolean): Promise<T> {
     await this.#gate.acquire(this.inner.waitPolicy(), signal);
-    if (this.isActive && this.#state === 'pending') return await this.#executeFirst(send, signal);
+    if (this.isActive && (isAlone || this.#state === 'pending')) return await this.#runAlone(send, signal);
     this.#gate.release();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
     return await this.#attempt(send);
   }
 
-  /** The statement that opens the transaction holds the lock until it is answered. */
-  #executeFirst<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
+  /** Holds the lock until it is answered, as one does that opens the transaction. */
+  #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     return this.#attempt(() => {
-      this.parent?.expectOnServer();
-      const control = this.open(signal);
+      (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
+      const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
       return control instanceof Promise ? control.then(send) : send(control);
     }, true);
   }

@@ -102,6 +102,8 @@ describe('engine.scopedConnection()', () => {
     stream: (connection) => connection.stream(XID).all(),
     streamScalars: (connection) => connection.streamScalars(XID).all(),
     execDriverSql: (connection) => connection.execDriverSql('SELECT pg_backend_pid()').all(),
+    copyFrom: (connection) => connection.copyFrom('COPY item FROM STDIN', []),
+    copyTo: (connection) => connection.copyTo('COPY (SELECT pg_backend_pid()) TO STDOUT').toArray(),
     batch: async (connection) => {
       const [first] = await connection.batch([XID]);
       return first.all();

@@ -19,7 +19,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-it.each(['iterate', 'readable', 'fromQuery'])(
+it.each(['iterate', 'readable', 'fromQuery', 'copyFrom', 'copyTo'])(
   `streams ${ROWS.toLocaleString('en')} wide rows by %s within 64 MiB above idle`,
   { timeout: 120_000 },
   async (way) => {

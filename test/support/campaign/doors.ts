@@ -171,6 +171,16 @@ const ENGINE_DOORS: Readonly<Record<string, Door>> = {
     wants: STATEMENT,
     call: ({ engine }, value) => engine.execDriverSql('SELECT 1', [], value),
   },
+  'copyFrom(sql)': { wants: 'statement', call: ({ engine }, value) => engine.copyFrom(value, []) },
+  'copyFrom(, , options)': {
+    wants: STATEMENT,
+    call: ({ engine }, value) => engine.copyFrom('COPY pg_temp.none FROM STDIN', [], value),
+  },
+  'copyTo(sql)': { wants: 'statement', call: ({ engine }, value) => engine.copyTo(value).toArray() },
+  'copyTo(, options)': {
+    wants: STATEMENT,
+    call: ({ engine }, value) => engine.copyTo('COPY (SELECT 1) TO STDOUT', value).toArray(),
+  },
   'connect(work)': { wants: 'function', call: ({ engine }, value) => engine.connect(value) },
   'begin(work)': { wants: 'function', call: ({ engine }, value) => engine.begin(value) },
   'begin(, options)': { wants: TRANSACTION, call: ({ engine }, value) => engine.begin(work, value) },

@@ -38,6 +38,8 @@ export const EXAMPLE_NAMES: readonly string[] = [
   ),
   ...from('nest-async-engine/testing', 'expectStatements', 'startEmbeddedPostgres'),
   ...from('nest-async-engine/devtools', 'DatabaseDevtoolsModule', 'StatementBudget'),
+  ...from('node:fs', 'createReadStream', 'createWriteStream'),
+  ...from('node:stream/promises', 'pipeline'),
   ...from('@nestjs/common', 'Body', 'Get', 'Injectable', 'Module', 'Post', 'StreamableFile'),
   ...from('@nestjs/config', 'ConfigService'),
   ...from('@nestjs/testing', 'Test'),

@@ -28,6 +28,7 @@ type Done = (error?: Error | null) => void;
  * rolled back and everything that it has set, prepared or made for itself is discarded.
  */
 export class PgliteStream extends Duplex {
+  readonly takesRows = false;
   readonly #instance: PGlite;
   readonly #events: PgliteStreamEvents;
   readonly #guard = new StatementGuard();

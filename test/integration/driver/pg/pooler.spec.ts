@@ -139,6 +139,18 @@ describe.skipIf(version === undefined)(
         expect(names).toEqual(['a', 'b', 'kept']);
       });
 
+      it('COPY works in both directions, also where it is refused', async () => {
+        const engine = open({ pgbouncer: true });
+        await engine.execute(sql`CREATE TABLE IF NOT EXISTS copied (id int PRIMARY KEY)`);
+        const copy = 'COPY copied FROM STDIN';
+        await engine.copyFrom(copy, ['1\n', '2\n']);
+        await engine.copyFrom(copy, '1\n').catch(() => undefined);
+        await engine.transaction(() => engine.copyFrom(copy, '3\n'));
+        const rows = await engine.copyTo('COPY (TABLE copied ORDER BY id) TO STDOUT').toArray();
+        expect(Buffer.concat(rows).toString()).toBe('1\n2\n3\n');
+        expect(await engine.scalar(sql`SELECT count(*)::int FROM copied`)).toBe(3);
+      });
+
       it('settings hold for one statement or transaction, and reach nobody else', async () => {
         const engine = open({ pgbouncer: true });
         const tenant = () => engine.scalar<string | null>(text("SELECT current_setting('app.tenant', true)"));

@@ -91,6 +91,16 @@ describe.each([1, 2, 5])('a transaction of %i statements', (count) => {
   });
 });
 
+describe('a COPY', () => {
+  const copy = 'COPY item (name) FROM STDIN';
+
+  it('leaves in one flight, with BEGIN in front of it in a transaction', async () => {
+    const alone = await counted(() => engine.copyFrom(copy, 'a\n'));
+    const inside = await counted(() => engine.transaction(() => engine.copyFrom(copy, 'a\n')));
+    expect([alone.flights, inside.flights]).toEqual([[copy], [`BEGIN; ${copy}`, 'COMMIT']]);
+  });
+});
+
 describe('nested transactions of one statement each', () => {
   const expected = {
     roundTrips: 4,

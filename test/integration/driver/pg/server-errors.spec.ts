@@ -280,8 +280,8 @@ describe('a type parser that throws', () => {
 
 describe('COPY', () => {
   it.each([
-    ['COPY owner FROM STDIN', /COPY FROM STDIN has no rows to send.*pg-copy-streams/],
-    ['COPY item TO STDOUT', /COPY TO STDOUT has no result.*pg-copy-streams/],
+    ['COPY owner FROM STDIN', /COPY FROM STDIN has no rows to send.*copyFrom/],
+    ['COPY item TO STDOUT', /COPY TO STDOUT has no result.*copyTo/],
     ['COPY late TO STDOUT', /COPY TO STDOUT has no result/],
   ])('%s is refused and the connection works on', async (sql, message) => {
     const error = await failureOf(run(sql));

@@ -232,6 +232,15 @@ describe('the end of PGlite', { timeout: PATIENCE }, () => {
 });
 
 describe('COPY over PGlite', { timeout: PATIENCE }, () => {
+  it('gives rows, and refuses to wait for them', async () => {
+    await engine.execute(insert('a'));
+    const rows = await engine.copyTo('COPY item TO STDOUT').toArray();
+    expect(Buffer.concat(rows).toString()).toBe('a\n');
+    const copying = failureOf(engine.copyFrom('COPY item FROM STDIN', 'b\n'));
+    expect(await copying).toBeInstanceOf(NotSupportedError);
+    expect(await names()).toEqual(['a']);
+  });
+
   it.each(["COPY (SELECT 1) TO PROGRAM 'cat'", "/* all */ copy item from program 'cat'"])(
     '%s is refused before it runs, and the next statement works',
     async (sql) => {

@@ -50,6 +50,7 @@ function listen(): { reader: MessageReader; heard: Heard } {
     handleTag: (bytes, start, end) => heard.events.push(bytes.toString('latin1', start, end)),
     handleParseComplete: () => heard.events.push('parsed'),
     handlePortalSuspended: () => heard.events.push('suspended'),
+    handleCopyData: () => heard.events.push('copied'),
   };
   reader.skipLogin();
   reader.target = target;

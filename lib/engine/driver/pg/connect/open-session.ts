@@ -96,11 +96,11 @@ function misbehaved(cause: InterfaceError, where: string): InterfaceError {
 }
 
 /** A server that was frozen, or whose machine is gone, says nothing: TCP alone would wait for minutes. */
-function endSilence(client: Client, connection: DriverConnection, socketTimeout = 0): void {
+function endSilence(client: Client, connection: PgConnection, socketTimeout = 0): void {
   const stream = client.connection.stream as Partial<Socket>;
   if (socketTimeout === 0) return;
   stream.setTimeout?.(socketTimeout, () => {
-    if (connection.isQuiet) return;
+    if (connection.isQuiet || connection.awaitsApplication) return;
     stream.destroy?.(
       new OperationalError(
         `the server has sent nothing for ${socketTimeout} ms (socketTimeout) while an answer was due.`,

@@ -9,6 +9,11 @@ import type { Executemany } from './executemany.js';
 import type { Step } from './pg-step.js';
 import type { PreparedStatements } from './prepared-statements.js';
 
+/** The columns of what comes, as pg's parser gives them. */
+export interface RowDescription {
+  readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
+}
+
 export interface StepResult extends CommandResult {
   /** The portal has more rows. */
   readonly isSuspended: boolean;

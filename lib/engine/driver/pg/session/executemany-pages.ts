@@ -1,5 +1,5 @@
 import { EngineError, StatementError } from '../../../errors/errors.js';
-import type { JsonSerializer } from '../wire/json-text.js';
+import type { WireContext } from './batch-parts.js';
 import type { Executemany } from './executemany.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
@@ -8,18 +8,13 @@ import type { PreparedStatement } from './prepared-statements.js';
 /** One runs on the server while the next one is made. */
 const IN_FLIGHT = 2;
 
-/** How values are written. */
-interface PageEncoding {
-  readonly serializeJson: JsonSerializer | undefined;
-  readonly isJson: (index: number) => boolean;
-}
-
 /** The commands of an executemany, page by page: each is made when there is room for it. */
 export class ExecutemanyPages {
   readonly #many: Executemany;
   readonly #known: PreparedStatement | undefined;
   readonly #size: number;
-  readonly #encoding: PageEncoding;
+  /** How values are written. */
+  readonly #context: WireContext;
   /** The first command of the next page. */
   #next = 0;
   /** How many results there are when each page in flight is done. */
@@ -27,11 +22,11 @@ export class ExecutemanyPages {
   #failure: EngineError | undefined;
 
   /** `known` is what the server said of the text, where it was asked. */
-  constructor(many: Executemany, known: PreparedStatement | undefined, size: number, encoding: PageEncoding) {
+  constructor(many: Executemany, known: PreparedStatement | undefined, size: number, context: WireContext) {
     this.#many = many;
     this.#known = known;
     this.#size = size;
-    this.#encoding = encoding;
+    this.#context = context;
   }
 
   get hasMore(): boolean {
@@ -53,7 +48,8 @@ export class ExecutemanyPages {
     const commands = this.#many.commands.slice(this.#next, this.#next + this.#size);
     this.#next += this.#size;
     try {
-      const { serializeJson, isJson } = this.#encoding;
+      const { serializeJson, types } = this.#context;
+      const isJson = (index: number): boolean => types.catalog.isJson(this.#known?.typeOids?.[index] ?? 0);
       return this.#many
         .page(commands, this.#known)
         .map((command) => toStep(command, serializeJson, false, isJson));

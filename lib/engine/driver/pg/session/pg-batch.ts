@@ -2,23 +2,20 @@ import type { Submittable } from 'pg';
 import { DBAPIError } from '../../../errors/errors.js';
 import type { DriverRow } from '../../driver.js';
 import { changesOf, SESSION_TAGS } from '../../session-changes.js';
+import { copyError, rowError, unskippedError } from '../wire/answer-errors.js';
+import { CopyTransfer } from '../wire/copy-transfer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
-import type { BatchListener, PgBatchParts, StepResult, WireContext } from './batch-parts.js';
+import type { BatchListener, PgBatchParts, RowDescription, StepResult, WireContext } from './batch-parts.js';
 import { ExecutemanyPages } from './executemany-pages.js';
 import { toEngineError } from './pg-error.js';
-import { copyError, rowError, unskippedError } from './answer-errors.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
 import type { PreparedStatement } from './prepared-statements.js';
 import { TypeQuestions } from './type-questions.js';
-
-interface RowDescription {
-  readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
-}
 
 const BEGIN = toStep({ text: 'BEGIN' }, undefined, true);
 const COMMIT = toStep({ text: 'COMMIT' }, undefined, true);
@@ -59,6 +56,8 @@ export class PgBatch implements Submittable, MessageTarget {
   /** What was sent behind the steps, and has no answer yet: COMMIT, or a question of ours. */
   #last: Step | undefined;
   #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
+  /** The rows of its last step, which is a COPY; its Sync is sent when they have passed. */
+  readonly copy: CopyTransfer | undefined;
   /** What can't be given to the application although the server has not refused it; the first one counts. */
   #refusal: Error | undefined;
 
@@ -75,6 +74,7 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#steps = parts.steps;
     this.#isSimple = parts.steps[0]?.simple === true;
     this.#parts = parts;
+    this.copy = CopyTransfer.of(wire, parts.steps.at(-1)?.copy, () => this.#sync());
     this.#listener = listener;
   }
 
@@ -164,7 +164,7 @@ export class PgBatch implements Submittable, MessageTarget {
     this.isWrapped = this.#parts.isAtomic && (this.#steps.length > 1 || this.#pages?.hasMore === true);
     if (this.isWrapped) this.#steps = [BEGIN, ...this.#steps];
     for (const step of this.#steps) this.#writer.write(step);
-    if (this.#pages === undefined) return this.#sync();
+    if (this.#pages === undefined && this.copy === undefined) return this.#sync();
     this.#endPage(this.#pages);
     this.#writePages();
   }
@@ -185,9 +185,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #firstPage(many: NonNullable<PgBatchParts['many']>): readonly Step[] {
     const known = many.executemany.needsTypes ? this.#questions?.knownOf(many.executemany) : undefined;
     const { executemany, pageSize } = many;
-    const { serializeJson, types } = this.#context;
-    const isJson = (index: number): boolean => types.catalog.isJson(known?.typeOids?.[index] ?? 0);
-    this.#pages = new ExecutemanyPages(executemany, known, pageSize, { serializeJson, isJson });
+    this.#pages = new ExecutemanyPages(executemany, known, pageSize, this.#context);
     const page = this.#pages.take();
     if (this.#pages.failure !== undefined) throw this.#pages.failure;
     return page;
@@ -202,10 +200,10 @@ export class PgBatch implements Submittable, MessageTarget {
   /**
    * Behind a page that is not the last one goes a Flush, which brings its answers while the next one is made.
    */
-  #endPage(pages: ExecutemanyPages): void {
-    if (!pages.hasMore) return this.#sync();
+  #endPage(pages: ExecutemanyPages | undefined): void {
+    if (pages?.hasMore === false) return this.#sync();
     this.#progress = 'open';
-    pages.sent(this.#done + this.#steps.length);
+    pages?.sent(this.#done + this.#steps.length);
     this.#wire.writer.flush();
   }
 
@@ -342,6 +340,7 @@ export class PgBatch implements Submittable, MessageTarget {
     this.results.push(result);
     this.#hasUnread ||= this.#unread.length > 0;
     this.#steps[index - this.#done]?.acknowledged?.();
+    if (index + 1 === this.#steps.length) this.copy?.answered();
     if (this.#pages?.isDone(this.results.length) === true) {
       this.#writePages();
       this.#wire.send();
@@ -350,22 +349,26 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleCopyInResponse(): void {
+    if (this.copy?.direction === 'from') return this.copy.send();
     this.#refusal ??= copyError('in', this.#isSimple, this.current);
-    this.#wire.failCopy('no rows to send', !this.#isSimple);
+    this.#wire.failCopy('no rows to send', !this.#isSimple && this.#progress !== 'open');
   }
 
   /** CopyOutResponse; pg drops it, so the connection passes it on. */
   handleCopyOutResponse(): void {
+    if (this.copy?.direction === 'to') return this.copy.receive();
     this.#refusal ??= copyError('out', this.#isSimple, this.current);
   }
 
-  handleCopyData(): void {
-    // Refused by handleCopyOutResponse; the rows are read to their end and dropped.
+  // What was refused by handleCopyOutResponse is read to its end and dropped.
+  handleCopyData(bytes: Buffer, start: number, end: number): void {
+    this.copy?.take(bytes, start, end);
   }
 
   handleError(error: unknown): void {
     this.failure ??= error;
     this.#listener.failed();
+    this.copy?.stop();
     if (this.#progress !== 'open') return;
     this.#sync();
     this.#wire.send();

@@ -163,6 +163,11 @@ export class PgConnection implements DriverConnection {
     return this.#queue.isQuiet;
   }
 
+  /** No answer is due: the server waits for rows, or until rows are taken. */
+  get awaitsApplication(): boolean {
+    return this.#queue.batch?.copy?.awaitsApplication === true;
+  }
+
   /** What the server has reported of a setting, by its name as PostgreSQL writes it. */
   reported(name: string): string | undefined {
     return this.#reported.get(name);

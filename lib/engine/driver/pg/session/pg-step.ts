@@ -71,8 +71,10 @@ export function toStep(
     text,
     values,
     parameters: command.parameters ?? given,
-    prepare: command.prepare ?? true,
+    // Never parsed beforehand: a COPY that was repeated would find its source empty.
+    prepare: command.copy === undefined && (command.prepare ?? true),
     simple: command.simple,
+    copy: command.copy,
     acknowledged: command.acknowledged,
     settings: command.settings,
     portal: command.portal,

@@ -75,6 +75,7 @@ export class TaskQueue implements BatchListener {
 
   async cancel(): Promise<void> {
     if ((this.#running ?? this.#turn) === undefined || this.state !== 'open') return;
+    this.batch?.copy?.cancel();
     if (!this.#parts.takesCancel) return;
     this.#cancellation ??= new Cancellation(this.#client, {
       onDelivered: () => this.#next(),

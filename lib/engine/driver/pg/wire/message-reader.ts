@@ -11,6 +11,7 @@ export interface MessageTarget {
   handleTag(bytes: Buffer, start: number, end: number): void;
   handleParseComplete(): void;
   handlePortalSuspended(): void;
+  handleCopyData(bytes: Buffer, start: number, end: number): void;
 }
 
 /** What a reader does with all that is not a target's. */
@@ -27,6 +28,7 @@ const FIRST_CAPACITY = 16_384;
 
 /** The first bytes of the messages that a target takes. */
 const DATA_ROW = 0x44;
+const COPY_DATA = 0x64;
 const COMMAND_COMPLETE = 0x43;
 const PARSE_COMPLETE = 0x31;
 const BIND_COMPLETE = 0x32;
@@ -147,6 +149,8 @@ export class MessageReader {
     switch (bytes[at]) {
       case DATA_ROW:
         return target.handleDataRow(bytes, at + HEADER, end);
+      case COPY_DATA:
+        return target.handleCopyData(bytes, at + HEADER, end);
       case COMMAND_COMPLETE:
         if (bytes.indexOf(0, at + HEADER) !== end - 1) return this.#refuseMessage(bytes, at);
         // Without the zero behind the tag.

@@ -14,6 +14,8 @@ const CODE = {
   sync: 0x53,
   flush: 0x48,
   query: 0x51,
+  copyDone: 0x63,
+  copyFail: 0x66,
 } as const;
 
 const PORTAL = 0x50;
@@ -134,7 +136,21 @@ export class MessageWriter {
   }
 
   query(text: string): void {
-    const start = this.#open(CODE.query, roomOf(text) + 1);
+    this.#texted(CODE.query, text);
+  }
+
+  /** The end of the rows. */
+  copyDone(): void {
+    const start = this.#open(CODE.copyDone, 0);
+    this.#close(start, start + HEADER);
+  }
+
+  copyFail(reason: string): void {
+    this.#texted(CODE.copyFail, reason);
+  }
+
+  #texted(code: number, text: string): void {
+    const start = this.#open(code, roomOf(text) + 1);
     const at = putText(this.#slab, start + HEADER, text);
     this.#slab[at] = 0;
     this.#close(start, at + 1);

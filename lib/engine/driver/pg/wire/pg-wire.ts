@@ -7,16 +7,22 @@ import { MessageReader, READY_FOR_QUERY } from './message-reader.js';
 import type { MessageTarget } from './message-reader.js';
 import { MessageWriter } from './message-writer.js';
 
+const COPY_DATA = 0x64;
+
 /** The parts of pg's Connection that its own types leave out. */
 interface TappedConnection extends EventEmitter {
   readonly stream: EventEmitter & {
     readonly writable: boolean;
-    write(bytes: Buffer): unknown;
+    /** False: the server would end where it has to wait for rows. */
+    readonly takesRows?: boolean;
+    write(bytes: Uint8Array): boolean;
+    cork(): void;
+    uncork(): void;
+    pause(): unknown;
+    resume(): unknown;
     destroy(): unknown;
   };
   attachListeners(stream: EventEmitter): void;
-  sendCopyFail(message: string): void;
-  sync(): void;
 }
 
 /** The server's word for its state, by the byte of ReadyForQuery. */
@@ -108,12 +114,54 @@ export class PgWire {
     runNextTurn(() => this.send());
   }
 
-  /**
-   * Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them and needs
-   * another.
-   */
+  /** Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them. */
   failCopy(reason: string, isUnsynced: boolean): void {
-    this.#connection.sendCopyFail(reason);
-    if (isUnsynced) this.#connection.sync();
+    this.writer.copyFail(reason);
+    if (isUnsynced) this.writer.sync();
+    this.send();
+  }
+
+  /** False: a COPY can't wait for its rows here. */
+  get takesRows(): boolean {
+    return this.#connection.stream.takesRows !== false;
+  }
+
+  /** Sends rows of a COPY as one message; false where the socket has enough for now, or has ended. */
+  sendRows(pieces: readonly Uint8Array[]): boolean {
+    const { stream } = this.#connection;
+    if (!stream.writable) return false;
+    const header = Buffer.from([COPY_DATA, 0, 0, 0, 0]);
+    header.writeUInt32BE(
+      pieces.reduce((size, { length }) => size + length, 4),
+      1,
+    );
+    stream.cork();
+    stream.write(header);
+    const hasRoom = pieces.map((piece) => stream.write(piece)).every(Boolean);
+    stream.uncork();
+    return hasRoom;
+  }
+
+  /** Resolves when the socket has sent what it was given, or has ended. */
+  async drained(): Promise<void> {
+    const { stream } = this.#connection;
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        stream.off('drain', settle);
+        stream.off('close', settle);
+        resolve();
+      };
+      stream.on('drain', settle);
+      stream.on('close', settle);
+    });
+  }
+
+  /** Nothing is read any more, so that the server has to wait. */
+  pause(): void {
+    this.#connection.stream.pause();
+  }
+
+  resume(): void {
+    this.#connection.stream.resume();
   }
 }

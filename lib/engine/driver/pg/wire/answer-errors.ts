@@ -1,8 +1,13 @@
 import { DBAPIError, InterfaceError, InternalError, StatementError } from '../../../errors/errors.js';
-import type { Step } from './pg-step.js';
+
+/** What was sent. */
+interface AnsweredStatement {
+  readonly text: string;
+  readonly parameters: readonly unknown[];
+}
 
 /** A row of the answer to `step` could not be read. */
-export function rowError(cause: unknown, step: Step | undefined): StatementError {
+export function rowError(cause: unknown, step: AnsweredStatement | undefined): StatementError {
   const facts = { cause, statement: step?.text, parameters: step?.parameters };
   if (cause instanceof DBAPIError && cause.connectionInvalidated) return cause;
   if (cause instanceof InterfaceError) {
@@ -31,14 +36,13 @@ export function unskippedError(tag: string, failure: unknown): InternalError {
 export function copyError(
   direction: 'in' | 'out',
   isScript: boolean,
-  step: Step | undefined,
+  step: AnsweredStatement | undefined,
 ): InterfaceError {
-  const what = {
+  const advice = {
     in: isScript
-      ? "a script can't hold the rows of a COPY … FROM stdin: dump it with --inserts, or run it with psql"
-      : 'COPY FROM STDIN has no rows to send',
-    out: 'COPY TO STDOUT has no result to put its rows into',
-  }[direction];
-  const message = `${what}. Use the driver's own client (getRawConnection) with pg-copy-streams.`;
-  return new InterfaceError(message, { statement: step?.text });
+      ? "a script can't hold the rows of a COPY … FROM STDIN: dump it with --inserts, or run it with psql. Or use copyFrom()."
+      : 'COPY FROM STDIN has no rows to send. Use copyFrom(sql, source).',
+    out: 'COPY TO STDOUT has no result to put its rows into. Use copyTo(sql).',
+  };
+  return new InterfaceError(advice[direction], { statement: step?.text });
 }

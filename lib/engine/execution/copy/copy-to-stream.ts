@@ -1,0 +1,136 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Readable } from 'node:stream';
+import type { CommandResult, CopySink } from '../../driver/driver.js';
+import { ResourceClosedError } from '../../errors/errors.js';
+import type { Executable } from '../../statement/executable.js';
+import { durationRule, LONGEST_TIMER } from '../../util/option-rule.js';
+import { OptionTable } from '../../util/option-table.js';
+import { STATEMENT_RULES } from '../execution-options.js';
+import type { StatementOptions } from '../execution-options.js';
+import { CopyMeter } from './copy-progress.js';
+import type { CopyObserver } from './copy-progress.js';
+import { CopyStatement } from './copy-statement.js';
+
+/** How `copyTo()` runs. Times in ms. */
+export interface CopyToOptions extends StatementOptions {
+  /** The COPY is canceled when nothing was read for so long. Default 60,000. */
+  readonly readTimeout?: number | undefined;
+}
+
+const COPY_TO_OPTIONS = new OptionTable<CopyToOptions>(
+  'copyTo',
+  { ...STATEMENT_RULES, readTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`) },
+  'taken',
+);
+
+const READ_TIMEOUT = 60_000;
+
+type Send = (statement: CopyStatement, options: StatementOptions) => Promise<CommandResult>;
+
+/**
+ * The bytes of a COPY TO STDOUT. Nothing is sent before it is first read; the server is read from as fast as
+ * the stream is, and to destroy the stream cancels the COPY.
+ */
+export class CopyToStream extends Readable {
+  readonly #statement: CopyStatement;
+  readonly #sink: StreamSink;
+  readonly #options: StatementOptions;
+  readonly #send: Send;
+  readonly #inContext = AsyncLocalStorage.snapshot();
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+  #rowCount: number | undefined;
+
+  /** @internal */
+  constructor(sql: string | Executable<unknown>, options: CopyToOptions, send: Send, observer: CopyObserver) {
+    super();
+    const { readTimeout = READ_TIMEOUT, ...statement } = COPY_TO_OPTIONS.parse(options);
+    this.#sink = new StreamSink(this, readTimeout);
+    this.#statement = new CopyStatement(sql, this.#sink);
+    this.#sink.meter = new CopyMeter(this.#statement.text, 'to', () => this.#inContext(observer));
+    this.#options = statement;
+    this.#send = send;
+  }
+
+  /** How many rows it has given; undefined before its end. */
+  get rowCount(): number | undefined {
+    return this.#rowCount;
+  }
+
+  /** @internal */
+  override _read(): void {
+    this.#running ??= this.#inContext(() => this.#run());
+    this.#sink.wanted();
+  }
+
+  async #run(): Promise<void> {
+    const { signal = this.#abort.signal } = this.#options;
+    try {
+      const ends = AbortSignal.any([signal, this.#abort.signal]);
+      const { rowCount } = await this.#send(this.#statement, { ...this.#options, signal: ends });
+      this.#rowCount = rowCount;
+      this.#sink.meter?.done(rowCount);
+      this.push(null);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  /** @internal */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#abort.abort();
+    this.#sink.wanted();
+    // Closed when the connection has been given back.
+    void Promise.resolve(this.#running).finally(() => callback(error));
+  }
+}
+
+/** Hands the rows to the stream, and ends it where they are not read. */
+class StreamSink implements CopySink {
+  readonly direction = 'to';
+  meter: CopyMeter | undefined;
+  readonly #stream: CopyToStream;
+  readonly #readTimeout: number;
+  #resume: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: CopyToStream, readTimeout: number) {
+    this.#stream = stream;
+    this.#readTimeout = readTimeout;
+  }
+
+  get mark(): number | undefined {
+    return this.#resume === undefined ? undefined : this.meter?.bytes;
+  }
+
+  write(bytes: Buffer, rows: number, resume: () => void): boolean {
+    // Canceled: what the server has sent before it heard of that is read and dropped.
+    if (this.#stream.destroyed) return true;
+    try {
+      this.meter?.add(bytes.length, () => rows);
+    } catch (error) {
+      this.#stream.destroy(error as Error);
+      return true;
+    }
+    if (this.#stream.push(bytes)) return true;
+    this.#resume = resume;
+    this.#timer = setTimeout(() => this.#giveUp(), this.#readTimeout).unref();
+    return false;
+  }
+
+  /** The stream has room, or wants nothing more. */
+  wanted(): void {
+    clearTimeout(this.#timer);
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume?.();
+  }
+
+  #giveUp(): void {
+    this.#stream.destroy(
+      new ResourceClosedError(
+        `nothing was read of this COPY for ${this.#readTimeout} ms: it is canceled. Read on, or raise readTimeout.`,
+      ),
+    );
+  }
+}
