@@ -1,3 +1,6 @@
+import { splitScript } from '../statement/split-script.js';
+import { transactionCommandOf } from '../statement/transaction-command.js';
+
 /** Ends a transaction and begins the next, under the tag that ROLLBACK TO SAVEPOINT has, too. */
 const ROLLBACK_AND_CHAIN = /\b(?:ROLLBACK|ABORT)(?:\s+(?:WORK|TRANSACTION))?\s+AND\s+CHAIN\b/i;
 const COMMENTS = /\/\*[^]*?\*\/|--[^\n]*/g;
@@ -17,6 +20,12 @@ export class TransactionEnds {
     if (isRollback) this.#rolledBackIn = flight;
     return tag === 'COMMIT' || isSecond || (isRollback && chains(text ?? ''));
   }
+}
+
+/** True: one of the statements of `script` ends a transaction. */
+export function endsTransaction(script: string): boolean {
+  const kinds = splitScript(script).map(({ words }) => transactionCommandOf(words)?.kind);
+  return kinds.some((kind) => kind === 'commit' || kind === 'rollback' || kind === 'prepared');
 }
 
 function chains(text: string): boolean {

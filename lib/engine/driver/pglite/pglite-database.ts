@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors/errors.js';
 import { FolderLock } from './folder-lock.js';
+import { splitMessages, statementOf } from './pglite-messages.js';
 import { reasonOf } from './reason.js';
 
 /** The part of the package that is used. */
@@ -22,6 +23,8 @@ export class PgliteDatabase {
   #lossCause: unknown;
   #lock: FolderLock | undefined;
   #opening: Promise<PGlite> | undefined;
+  /** Is told of each text that is run on the instance itself, and what it has left. */
+  onForeign: ((text: string, status: 'idle' | 'open') => void) | undefined;
 
   /** Without a `folder` the data is in memory. */
   constructor(
@@ -88,14 +91,28 @@ export class PgliteDatabase {
     const folder = this.#folder === undefined ? undefined : await realFolder(this.#folder);
     if (folder !== undefined) this.#lock ??= await FolderLock.acquire(folder);
     try {
-      return await (folder === undefined
+      const instance = await (folder === undefined
         ? server.create(this.#settings)
         : server.create(folder, this.#settings));
+      this.#observe(instance);
+      return instance;
     } catch (cause) {
       await this.#lock?.release();
       this.#lock = undefined;
       throw new OperationalError(`cannot open ${this.place}: ${reasonOf(cause)}`, { cause });
     }
+  }
+  /** The driver's own wire is another method: this one carries what is run on the instance itself. */
+  #observe(instance: PGlite): void {
+    const run = instance.execProtocolRaw.bind(instance);
+    instance.execProtocolRaw = async (message, options) => {
+      try {
+        return await run(message, options);
+      } finally {
+        const text = splitMessages(Buffer.from(message)).map(statementOf).join('');
+        this.onForeign?.(text, instance.isInTransaction() ? 'open' : 'idle');
+      }
+    };
   }
 }
 

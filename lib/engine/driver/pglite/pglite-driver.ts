@@ -6,6 +6,7 @@ import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../d
 import { Deadline } from '../pg/connect/deadline.js';
 import { CONNECT_TIMEOUT, openSession } from '../pg/connect/open-session.js';
 import type { SessionOptions } from '../pg/connect/open-session.js';
+import { endsTransaction } from '../transaction-ends.js';
 import { PgliteDatabase } from './pglite-database.js';
 import { PgliteStream } from './pglite-stream.js';
 
@@ -49,10 +50,17 @@ export class PgliteDriver implements Driver {
       const instance = await this.#database.open();
       stream = new PgliteStream(instance, { onLoss: (cause) => this.#database.lose(cause) });
       stream.once('close', () => this.#turns.release());
-      return await openSession(this.#clientOver(stream), this.#options, Deadline.in(this.#connectTimeout), {
+      const deadline = Deadline.in(this.#connectTimeout);
+      const session = await openSession(this.#clientOver(stream), this.#options, deadline, {
         traits: { driverConnection: instance, takesCancel: false },
         where: this.#database.place,
       });
+      this.#database.onForeign = (text, status) => {
+        session.changes.noteClientUse();
+        if (status === 'idle' || endsTransaction(text)) session.transactionEnds += 1;
+        session.status = status;
+      };
+      return session;
     } catch (error) {
       // What holds the turn is the stream, once there is one.
       if (stream === undefined) this.#turns.release();

@@ -33,6 +33,12 @@ export function splitMessages(written: Buffer): ClientMessage[] {
   return messages;
 }
 
+/** The text of the statement in a message; empty where there is none. */
+export function statementOf({ type, bytes }: ClientMessage): string {
+  if (type === 'Q') return textsOf(bytes, 1)[0] ?? '';
+  return type === 'P' ? (textsOf(bytes, 2)[1] ?? '') : '';
+}
+
 /** A message of a letter and texts. */
 export function messageOf(type: string, ...texts: readonly string[]): Buffer {
   const body = Buffer.from(texts.map((text) => `${text}\0`).join(''));
@@ -54,10 +60,11 @@ export class StatementGuard {
   /** The message itself, or one that fails in its place. */
   admit({ type, bytes }: ClientMessage): Buffer {
     if (type !== 'P' && type !== 'Q') return bytes;
-    const [name, text] = type === 'P' ? textsOf(bytes, 2) : ['', ...textsOf(bytes, 1)];
-    if (COPY_FROM_STDIN.test(text ?? '')) this.#copies.add(name ?? '');
+    const name = type === 'P' ? textsOf(bytes, 1)[0] : '';
+    const text = statementOf({ type, bytes });
+    if (COPY_FROM_STDIN.test(text)) this.#copies.add(name ?? '');
     else this.#copies.delete(name ?? '');
-    if (!COPY_PROGRAM.test(text ?? '')) return bytes;
+    if (!COPY_PROGRAM.test(text)) return bytes;
     if (type === 'Q') return messageOf('Q', REFUSAL);
     const parse = Buffer.concat([messageOf('P', name ?? '', REFUSAL), Buffer.alloc(2)]);
     parse.writeInt32BE(parse.length - 1, 1);

@@ -56,7 +56,7 @@ export async function openSession(
   options: SessionOptions,
   deadline: Deadline,
   { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
-): Promise<DriverConnection> {
+): Promise<PgConnection> {
   const { preparedStatementCacheSize: size, statements = new StatementRegistry() } = options;
   const prepared = new PreparedStatements(size, statements);
   const settings = { ...options.settings };
