@@ -9,6 +9,7 @@ import {
   UseFilters,
 } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
+import { Interval, ScheduleModule } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -22,6 +23,7 @@ import {
   getScopedConnectionToken,
   sql,
 } from 'nest-async-engine';
+import { Latch } from '../../support/process/barrier.js';
 import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
 import type { RunningApp } from '../../support/nest/nest-app.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
@@ -180,6 +182,37 @@ describe('@InjectScopedConnection()', () => {
     await engine.scope(async () => void (await reports.execute(insert('reports'))));
     expect(await storedNames(database)).toEqual(['reports']);
     await testing.close();
+  });
+
+  it('may be held by a scheduled job, each run of which is a unit of its own in engine.scope()', async () => {
+    const runs = { count: 0, second: new Latch() };
+    @Injectable()
+    class Job {
+      constructor(
+        private readonly engine: AsyncEngine,
+        @InjectScopedConnection() private readonly connection: AsyncConnection,
+      ) {}
+
+      @Interval(5)
+      async run(): Promise<void> {
+        const run = (runs.count += 1);
+        if (run > 2) return;
+        const work = this.engine.scope(async () => {
+          await this.connection.execute(insert(`run ${run}`));
+          if (run === 1) throw new Error('on purpose');
+        });
+        await work.catch(() => undefined);
+        if (run === 2) runs.second.open();
+      }
+    }
+    const running = await startApp({
+      imports: [ScheduleModule.forRoot(), DatabaseModule.forRoot({ url: database.url })],
+      providers: [Job],
+    });
+    await runs.second.opened;
+    expect(await storedNames(database)).toEqual(['run 2']);
+    await expectIdle(running.get(AsyncEngine), database);
+    await running.close();
   });
 
   it('may be held by a durable provider, which is made once for a tenant', async () => {
