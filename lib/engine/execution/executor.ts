@@ -335,14 +335,14 @@ async function sendBatch(
   }
 }
 
-async function sendObserved(
+function sendObserved(
   runner: StatementRunner,
   observer: ConnectionObserver<unknown>,
   call: StatementCall,
   options: StatementOptions,
 ): Promise<ObservedAnswer> {
   const observed = new StatementObserver(observer, call, options);
-  return await observed.traced(() => sendPrepared(runner, observer, observed));
+  return observed.traced(() => sendPrepared(runner, observer, observed));
 }
 
 async function sendPrepared(

@@ -87,11 +87,12 @@ export class StatementObserver<Connection> implements CommandObserver {
     const { statement, parameters } = this.#isRaw ? this.#asGiven : this.#askBeforeExecute();
     const { options } = this.#event;
     const cache = options.compiledCache === undefined ? engineCache : (options.compiledCache ?? undefined);
-    const since = cache === undefined ? undefined : cachedSince(statement, cache);
+    const isLogged = !this.#isRaw && this.#observer.parts.log.isOn;
+    const since = isLogged && cache !== undefined ? cachedSince(statement, cache) : undefined;
     const start = performance.now();
     try {
       const invocation = new Invocation(statement, parameters, options, cache);
-      if (!this.#isRaw) this.#mark = compileMark(statement, cache, since, start);
+      if (isLogged) this.#mark = compileMark(statement, cache, since, start);
       invocation.observer = this;
       return invocation;
     } catch (error) {

@@ -36,15 +36,18 @@ export class StatementTrace {
     this.#event = event;
   }
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      const result = await this.begin(work);
-      this.finish();
-      return result;
-    } catch (error) {
-      this.finish(error);
-      throw error;
-    }
+  run<T>(work: () => Promise<T>): Promise<T> {
+    if (!TRACE.isObserved) return work();
+    return this.begin(work).then(
+      (result) => {
+        this.finish();
+        return result;
+      },
+      (error: unknown) => {
+        this.finish(error);
+        throw error;
+      },
+    );
   }
 
   begin<T>(work: () => T): T {
@@ -62,18 +65,18 @@ export class StatementTrace {
   }
 
   /** Sends it on `session`; `answerOf` tells of the result what subscribers get. */
-  async send<T>(
+  send<T>(
     session: SessionFacts | undefined,
     work: () => Promise<T>,
     answerOf: (result: T) => Answer,
   ): Promise<T> {
-    if (!PG_QUERY.isObserved) return await work();
+    if (!PG_QUERY.isObserved) return work();
     const { host, port, database, user, ssl = false } = session?.server ?? {};
     const message: PgQuery = {
       query: { text: this.#event.sql ?? '', name: undefined },
       client: { database, host, port, user, processID: session?.processId, ssl },
     };
-    return await PG_QUERY.run(message, async () => {
+    return PG_QUERY.run(message, async () => {
       const result = await work();
       const { rowCount, command } = answerOf(result);
       message.result = { rowCount: rowCount < 0 ? null : rowCount, command };

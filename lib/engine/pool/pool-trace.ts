@@ -115,9 +115,9 @@ export async function traceConnect<T>(engine: PoolEngine | undefined, open: () =
 }
 
 export function publishRelease({ session }: ConnectionRecord, error: unknown): void {
-  PG_RELEASE.publish({ client: { processID: session.processId }, error });
+  if (PG_RELEASE.hasSubscribers) PG_RELEASE.publish({ client: { processID: session.processId }, error });
 }
 
 export function publishRemove({ session }: ConnectionRecord): void {
-  PG_REMOVE.publish({ client: { processID: session.processId } });
+  if (PG_REMOVE.hasSubscribers) PG_REMOVE.publish({ client: { processID: session.processId } });
 }
