@@ -121,7 +121,7 @@ export type {
 export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
 export type { PrimaryForOptions, ReadYourWrites, ReplicaOptions } from './pool/replicas/replica-options.js';
 export type { ReplicaStatus } from './pool/replicas/replica.js';
-export type { SessionView } from './pool/session-views.js';
+export type { SessionView } from './driver/session-views.js';
 export type { ConnectionRecord } from './pool/connection-record.js';
 export type { CheckoutOptions } from './pool/waiting-line.js';
 export type {

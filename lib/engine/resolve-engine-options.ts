@@ -257,6 +257,8 @@ const QUEUE_OPTIONS = [
   'poolSize',
   'maxOverflow',
   'poolTimeout',
+  'poolQueueTarget',
+  'poolQueueInterval',
   'poolUseLifo',
   'poolMinIdle',
   'poolIdleTimeout',

@@ -150,8 +150,8 @@ export class PoolTimeoutError extends EngineError {
   override readonly name: string = 'PoolTimeoutError';
 }
 /**
- * More callers wait than `poolMaxWaiting` allows, so this one was refused at once. A `PoolTimeoutError`, also
- * by `name`: a caller treats both alike.
+ * More callers wait than `poolMaxWaiting` allows, or the pool is overloaded (`poolQueueTarget`), so this one
+ * was refused. A `PoolTimeoutError`, also by `name`: a caller treats both alike.
  */
 export class PoolOverloadError extends PoolTimeoutError {
   override readonly code = 'POOL_OVERLOAD';

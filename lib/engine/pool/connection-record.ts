@@ -37,6 +37,11 @@ export class ConnectionRecord {
   readonly #observer: RecordObserver;
   #info: Map<unknown, unknown> | undefined;
   #idleSince = 0;
+  #lentAt = 0;
+  /** What the session had counted when it was lent. */
+  #endsWhenLent: number | undefined;
+  /** At that time, or later. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #condition: 'good' | 'outdated' | 'ended' = 'good';
 
   constructor(session: DriverConnection, generation: number, observer: RecordObserver) {
@@ -98,6 +103,22 @@ export class ConnectionRecord {
   /** It has come back at `now`. */
   markIdle(now: number): void {
     this.#idleSince = now;
+  }
+
+  /** It goes to a borrower. */
+  markLent(): void {
+    this.#lentAt = performance.now();
+    this.#endsWhenLent = this.session.transactionEnds;
+  }
+
+  /** It has come back; for how long its last answer is known to be no older than. */
+  markReturned(): void {
+    if (this.session.transactionEnds !== this.#endsWhenLent) this.#answeredAt = this.#lentAt;
+  }
+
+  /** The server is known to have answered in the last `age` ms. */
+  answeredWithin(age: number): boolean {
+    return performance.now() - this.#answeredAt <= age;
   }
 
   /** True: it is older than `age` ms, or than up to a quarter less: each session has a share of its own. */

@@ -39,7 +39,10 @@ export interface PoolOptions {
    * its checkout. Default -1: never.
    */
   readonly poolRecycle?: number | undefined;
-  /** Asks the server for a sign of life at each checkout, one round trip. Default false. */
+  /**
+   * Asks the server for a sign of life at each checkout, one round trip, unless the session is known to have
+   * answered in the last 500 ms. Default false.
+   */
   readonly poolPrePing?: boolean | undefined;
   /** Lends the connection that came back last, so that the others can go idle. Default false. */
   readonly poolUseLifo?: boolean | undefined;
@@ -66,6 +69,14 @@ export interface PoolOptions {
    * for each connection that a `QueuePool` may have (`poolSize + maxOverflow`).
    */
   readonly poolMaxWaiting?: number | undefined;
+  /**
+   * Turns overload control on (CoDel): when each checkout of a `poolQueueInterval` has waited longer than so
+   * many ms, callers that have waited twice as long are refused with `PoolOverloadError`, and the newest are
+   * served first until the line is shorter. Default: off, or 50 with a `poolQueueInterval`.
+   */
+  readonly poolQueueTarget?: number | undefined;
+  /** How long the shortest wait is looked for, in ms. Default 2,000. */
+  readonly poolQueueInterval?: number | undefined;
   /** Where warnings go. Default: the console. */
   readonly logger?: EngineLogger | undefined;
 }
@@ -83,6 +94,9 @@ export interface ResolvedPoolOptions {
   readonly poolResetOnReturn: ResetOnReturn;
   readonly poolLeakThreshold: number | undefined;
   readonly poolMaxWaiting: number | undefined;
+  /** Undefined: off. */
+  readonly poolQueueTarget: number | undefined;
+  readonly poolQueueInterval: number | undefined;
   readonly logger: EngineLogger;
 }
 
@@ -105,6 +119,8 @@ export const POOL_OPTIONS = new OptionTable<ResolvedPoolOptions>(
     poolResetOnReturn: oneOf('session', 'rollback', 'commit', null),
     poolLeakThreshold: durationRule(0, `milliseconds from 0 to ${LONGEST_TIMER}, or undefined (off)`),
     poolMaxWaiting: integerRule(0, 'an integer of at least 0'),
+    poolQueueTarget: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
+    poolQueueInterval: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
     logger: { expected: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
   },
   'refused',
@@ -125,6 +141,8 @@ const defaults: ResolvedPoolOptions = {
   poolResetOnReturn: 'session',
   poolLeakThreshold: undefined,
   poolMaxWaiting: undefined,
+  poolQueueTarget: undefined,
+  poolQueueInterval: undefined,
   logger: CONSOLE_LOGGER,
 };
 
@@ -134,7 +152,9 @@ const defaults: ResolvedPoolOptions = {
  * @throws ArgumentError for an unknown option, a wrong type or a value out of range.
  */
 export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptions {
-  const resolved = mergeOptions(defaults, POOL_OPTIONS.parse(options));
+  const given = POOL_OPTIONS.parse(options);
+  const poolQueueTarget = given.poolQueueInterval === undefined ? undefined : 50;
+  const resolved = mergeOptions<ResolvedPoolOptions>({ ...defaults, poolQueueTarget }, given);
   if (resolved.poolSize > 0 && resolved.poolMinIdle > resolved.poolSize) {
     throw new ArgumentError(
       `pool option 'poolMinIdle' must be at most poolSize, which is ${resolved.poolSize}; got ${resolved.poolMinIdle}.`,

@@ -20,7 +20,7 @@ import { resolvePoolOptions } from './pool-options.js';
 import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
 import type { LoanOwner } from './pooled-connection.js';
-import type { SessionViews } from './session-views.js';
+import type { SessionViews } from '../driver/session-views.js';
 import type { CheckoutOptions, Waiter, WaitingLine } from './waiting-line.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */

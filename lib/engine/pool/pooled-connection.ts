@@ -1,7 +1,7 @@
 import type { DriverConnection } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionRecord } from './connection-record.js';
-import type { SessionViews } from './session-views.js';
+import type { SessionViews } from '../driver/session-views.js';
 
 /** The pool that a connection was borrowed from. */
 export interface LoanOwner {

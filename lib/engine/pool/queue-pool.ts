@@ -4,6 +4,7 @@ import { ConnectAttempts, isServerFull } from './connect-attempts.js';
 import type { ConnectionRecord } from './connection-record.js';
 import { HolderActivity, type Holding } from './holder-activity.js';
 import { IdleSweeper } from './idle-sweeper.js';
+import { OverloadControl } from './overload-control.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -12,6 +13,8 @@ import type { CheckoutOptions, Waiter } from './waiting-line.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;
+/** How long the answer of a session stands for a ping, in ms. */
+const PING_PAUSE = 500;
 /**
  * A suspected deadlock is looked at so often, at such intervals in ms, before it counts as one: a holder that
  * does not wait for the connection it has asked for goes on meanwhile.
@@ -39,12 +42,23 @@ export class QueuePool extends Pool {
   // Connections that exist or are being opened: attempts + pinging + idle + on loan + in #endings.
   #slots = 0;
   #pinging = 0;
+  /** Set with `poolQueueTarget`. */
+  readonly #overload: OverloadControl | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #activity: HolderActivity | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
     super(driver, options);
     const { poolSize, maxOverflow, poolIdleTimeout, poolMinIdle } = this.options;
+    const { poolQueueTarget, poolQueueInterval } = this.options;
+    if (poolQueueTarget !== undefined)
+      this.#overload = new OverloadControl(this.#line, {
+        target: poolQueueTarget,
+        interval: poolQueueInterval ?? 2_000,
+        status: () => this.status(),
+        warn: (message) => this.observer.warn('overload', message),
+        outsideOfRequests: (work) => this.outsideOfRequests(work),
+      });
     this.#keepLimit = poolSize === 0 ? Infinity : poolSize;
     this.#limit = maxOverflow === -1 ? Infinity : this.#keepLimit + maxOverflow;
     if (poolIdleTimeout !== undefined) {
@@ -65,12 +79,14 @@ export class QueuePool extends Pool {
   }
 
   tryConnect(): PooledConnection | undefined {
-    if (this.options.poolPrePing) return undefined;
-    const { poolRecycle, poolUseLifo, poolLeakThreshold } = this.options;
+    const { poolRecycle, poolUseLifo, poolLeakThreshold, poolPrePing } = this.options;
     for (;;) {
       const record = poolUseLifo ? this.#idle.at(-1) : this.#idle[0];
       if (record?.isGood !== true || record.generation !== this.generation) return undefined;
       if (poolRecycle >= 0 && this.isExpired(record)) return undefined;
+      if (poolPrePing && !record.answeredWithin(PING_PAUSE)) return undefined;
+      if (poolPrePing) record.markLent();
+      this.#overload?.lending();
       if (poolUseLifo) this.#idle.pop();
       else this.#idle.shift();
       const loan = this.lend(record, poolLeakThreshold === undefined ? undefined : this.checkoutTrace());
@@ -102,6 +118,7 @@ export class QueuePool extends Pool {
 
   protected receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     if (this.#line.size > 0) this.#line.forget(loan);
+    if (this.options.poolPrePing) record.markReturned();
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {
       this.#drop(record);
@@ -137,6 +154,7 @@ export class QueuePool extends Pool {
     const timeout = options.timeout ?? this.options.poolTimeout;
     const waiter = this.wait(this.#line, options, timeout);
     this.#pump();
+    if (waiter.isWaiting) this.#overload?.joined();
     if (waiter.isWaiting && this.#isDeadlocked()) this.#suspectDeadlock(waiter, options.holdingNow);
     if (timeout === 0 && this.#line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
     return waiter.promise;
@@ -192,15 +210,16 @@ export class QueuePool extends Pool {
 
   /** Brings together what is free and the callers that wait. */
   #pump(): void {
-    let waiter = this.#line.first;
+    let waiter = this.#line.next;
     while (waiter !== undefined && this.#line.size > this.#pinging) {
       const record = this.#takeIdle();
       if (record === undefined) break;
       if (!this.isCurrent(record)) this.#drop(record);
       else if (this.isExpired(record)) void this.#end(record);
-      else if (this.options.poolPrePing) void this.#pingAndDeliver(record);
-      else this.deliver(record, waiter);
-      waiter = this.#line.first;
+      else if (this.options.poolPrePing && !record.answeredWithin(PING_PAUSE))
+        void this.#pingAndDeliver(record);
+      else this.#hand(record, waiter);
+      waiter = this.#line.next;
     }
     if (waiter !== undefined) this.#openMore();
     else this.#stopTimer();
@@ -286,13 +305,22 @@ export class QueuePool extends Pool {
 
   /** A connection that is known to be good as of now goes to the first waiter, whatever its age. */
   #deliver(record: ConnectionRecord): void {
-    const waiter = this.#line.first;
+    const waiter = this.#line.next;
     if (!this.isCurrent(record)) {
       this.#drop(record);
       this.#pump();
-    } else if (waiter !== undefined && !this.isDisposed) this.deliver(record, waiter);
+    } else if (waiter !== undefined && !this.isDisposed) this.#hand(record, waiter);
     else void this.#keep(record);
     if (this.#line.size === 0) this.#stopTimer();
+  }
+
+  #hand(record: ConnectionRecord, waiter: Waiter): void {
+    if (this.options.poolPrePing) record.markLent();
+    // Before the caller leaves the line: its own wait counts.
+    this.#overload?.lending();
+    const served = waiter.isWaiting ? waiter : this.#line.next;
+    if (served === undefined) void this.#keep(record);
+    else this.deliver(record, served);
   }
 
   async #resetAndKeep(record: ConnectionRecord): Promise<void> {

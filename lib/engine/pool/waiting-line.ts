@@ -85,10 +85,17 @@ export class WaitingLine {
   /** How many wait; changed here alone. */
   size = 0;
   readonly #waiters = new LinkedList<Waiter>();
+  /** True while the line is longer than can be served in time. */
+  servesNewest = false;
   readonly #held = new Map<PooledConnection, number>();
 
   get first(): Waiter | undefined {
     return this.#waiters.first;
+  }
+
+  /** The caller that is served next. */
+  get next(): Waiter | undefined {
+    return this.servesNewest ? this.#waiters.last : this.#waiters.first;
   }
 
   /** How many connections are held by callers in this line. */

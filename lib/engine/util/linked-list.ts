@@ -15,6 +15,10 @@ export class LinkedList<T> {
     return this.#first?.value;
   }
 
+  get last(): T | undefined {
+    return this.#last?.value;
+  }
+
   *[Symbol.iterator](): IterableIterator<T> {
     for (let node = this.#first; node !== undefined; node = node.next) yield node.value;
   }

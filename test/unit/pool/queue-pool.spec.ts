@@ -729,6 +729,8 @@ describe('options', () => {
       poolResetOnReturn: 'session',
       poolLeakThreshold: undefined,
       poolMaxWaiting: undefined,
+      poolQueueTarget: undefined,
+      poolQueueInterval: undefined,
       logger: expect.objectContaining({ warn: expect.any(Function) }),
     });
   });

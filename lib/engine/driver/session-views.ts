@@ -1,4 +1,4 @@
-import type { DriverConnection } from '../driver/driver.js';
+import type { DriverConnection } from './driver.js';
 
 /**
  * Stands in front of a session: what a borrower then sees and speaks to. The same session must get the same
