@@ -1,6 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import { migrate as migrateDrizzle } from 'drizzle-orm/node-postgres/migrator';
 import { runner } from 'node-pg-migrate';
 import { migrate } from 'postgres-migrations';
 import { Umzug } from 'umzug';
@@ -26,6 +28,14 @@ const TOOLS: Readonly<Record<string, (client: PoolClient, folder: string) => Pro
   'postgres-migrations': async (client, dir) => {
     await writeFile(path.join(dir, '1_first.sql'), `${UP};`);
     return await migrate({ client }, dir);
+  },
+  drizzle: async (client, folder) => {
+    await mkdir(path.join(folder, 'meta'), { recursive: true });
+    const entry = { idx: 0, version: '7', when: 1_700_000_000_000, tag: '0000_first', breakpoints: true };
+    const journal = { version: '7', dialect: 'postgresql', entries: [entry] };
+    await writeFile(path.join(folder, 'meta/_journal.json'), JSON.stringify(journal));
+    await writeFile(path.join(folder, '0000_first.sql'), `${UP};`);
+    await migrateDrizzle(drizzle(client), { migrationsFolder: folder });
   },
   umzug: async (client) => {
     const umzug = new Umzug({
