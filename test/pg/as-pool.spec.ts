@@ -129,6 +129,20 @@ describe('a pool of pg', () => {
     for (const value of [1, 2]) expect((await pool.query(config, [value])).rows).toEqual([{ a: value }]);
   });
 
+  it('gives a client the callback of a config, and the pool a promise', async () => {
+    start();
+    const told: unknown[] = [];
+    const config = {
+      text: 'SELECT 1 AS a',
+      callback: (_: unknown, result: pg.QueryResult) => told.push(result.rows),
+    };
+    await withClient(async (client) => {
+      expect(client.query(config as pg.QueryConfig)).toBeUndefined();
+      await client.query('SELECT 1');
+    });
+    expect([(await pool.query(config)).rows, told]).toEqual([[{ a: 1 }], [[{ a: 1 }]]]);
+  });
+
   it('tells a callback of the failure', async () => {
     start();
     const ask = (): Promise<unknown> =>
