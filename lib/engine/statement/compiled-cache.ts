@@ -5,8 +5,11 @@ import type { TextTemplate } from './text-scanner.js';
 /** The SQL of a `text()`, or the strings of one place in the source where sql`` is written. */
 export type CompiledKey = string | TemplateStringsArray;
 
+/** Characters of a text from which on its form is not kept: 500 of them would be hundreds of megabytes. */
+const LONGEST_TEXT = 100_000;
+
 /**
- * The compiled forms of the statements used last.
+ * The compiled forms of the statements used last, but for those of texts over 100,000 characters.
  *
  * Holds at most `limit` of them and drops the one that was not used for the longest time; 0 keeps nothing.
  */
@@ -58,7 +61,7 @@ export class CompiledCache {
 
   /** @internal */
   set(key: CompiledKey, template: TextTemplate): void {
-    this.#templates.set(key, template);
+    if (template.text.length <= LONGEST_TEXT) this.#templates.set(key, template);
   }
 
   /** Forgets all forms; `hits` and `misses` go on. */
