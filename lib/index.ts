@@ -194,6 +194,8 @@ export type {
 } from './engine/index.js';
 export { DatabaseModule } from './nest/database.module.js';
 export { DatabaseExceptionFilter } from './nest/http/database-exception.filter.js';
+export { cookieConsistency } from './nest/request-scope/cookie-consistency.js';
+export type { CookieConsistencyOptions } from './nest/request-scope/cookie-consistency.js';
 export { streamRows } from './nest/http/stream-rows.js';
 export {
   getConnectionToken,
@@ -210,6 +212,7 @@ export type {
   DatabaseModuleFactoryOptions,
   DatabaseModuleOptions,
   DatabaseOptionsFactory,
+  RequestConsistency,
   RequestScopeOptions,
 } from './nest/shared/database-options.interface.js';
 export type { EventPublisherLike } from './nest/transactional/after-commit-publisher.js';

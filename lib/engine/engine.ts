@@ -104,7 +104,8 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    *
    * @example
    * ```ts
-   * await engine.scope(work, { after: token });
+   * const token = engine.consistencyToken();
+   * await engine.scope(() => orders.place(order), { after: token });
    * ```
    */
   consistencyToken(): string {

@@ -120,6 +120,7 @@ export type {
 } from './pool/pool-events.js';
 export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
 export type { PrimaryForOptions, ReadYourWrites, ReplicaOptions } from './pool/replicas/replica-options.js';
+export { isConsistencyToken } from './pool/replicas/write-mark.js';
 export type { ReplicaStatus } from './pool/replicas/replica.js';
 export type { SessionView } from './driver/session-views.js';
 export type { ConnectionRecord } from './pool/connection-record.js';

@@ -10,7 +10,7 @@ import type { LateOptions } from '../connection/connection-options.js';
 import { ScopeEndedError } from '../errors/errors.js';
 import { EXECUTION_OPTIONS, type ExecutionOptions } from '../execution/execution-options.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { isToken, WriteMark } from '../pool/replicas/write-mark.js';
+import { isConsistencyToken, WriteMark } from '../pool/replicas/write-mark.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
 import { AskedOptions } from './asked-options.js';
@@ -56,7 +56,7 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
     owner: objectRule,
     after: {
       expected: 'a token of engine.consistencyToken()',
-      accepts: isToken,
+      accepts: isConsistencyToken,
       coerce: asItIs,
     },
   },
@@ -127,6 +127,11 @@ export class Scope {
     this.#enter = context.bind(this);
     this.#onClose = onClose;
     if (options.after !== undefined) this.writes.take(options.after);
+  }
+
+  /** A token of what its work has written, its option `after` included; see `engine.consistencyToken()`. */
+  get consistencyToken(): string {
+    return this.#writes?.token ?? '';
   }
 
   /** What its work has written, as far as it was noted. @internal */

@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import { printable, reportError } from '../../engine/util/logger.js';
-import type { RequestScopeOptions } from '../shared/database-options.interface.js';
+import { addToHead } from './cookie-consistency.js';
+import type { RequestConsistency, RequestScopeOptions } from '../shared/database-options.interface.js';
 import { ResponseEnd } from './response-end.js';
 import type { SocketEnds } from './response-end.js';
 
@@ -87,14 +88,16 @@ export class HttpRequestScope {
   openFor<T>(keep: (scope: Scope, response: ResponseEnd) => T): T {
     if (this.#opened !== undefined) return keep(this.#opened.scope, this.#opened.response);
     const { engine, options, sockets } = this.#parts;
-    const { connection } = options;
+    const { connection, consistency } = options;
     const request = this.#request;
     const scope = engine.openScope({
       label: this.origin,
       commit: options.commit,
       connection: connection && (() => connection(request)),
+      after: consistency?.read(request),
       owner: this,
     });
+    if (consistency !== undefined) this.#tellWrites(scope, consistency);
     const response = new ResponseEnd(request, this.#response, sockets);
     this.#opened = { scope, response, lease: scope.lease() };
     // What comes behind its handler commits itself.
@@ -102,6 +105,15 @@ export class HttpRequestScope {
     const kept = keep(scope, response);
     response.onEnd(() => this.#responseClosed());
     return kept;
+  }
+
+  /** The client gets a token of what was written, unless it is the one that it has brought. */
+  #tellWrites(scope: Scope, consistency: RequestConsistency): void {
+    const before = scope.consistencyToken;
+    addToHead(this.#response, () => {
+      const { consistencyToken: token } = scope;
+      return token === before ? undefined : consistency.header(token);
+    });
   }
 
   /** A handler has started, which keeps the scope open by itself. */

@@ -8,6 +8,14 @@ import type {
 import type { AsyncEngineOptions, DatabaseUrl, ExecutionOptions, ScopeCommit } from '../../engine/index.js';
 import type { EmbeddedPostgresOptions } from '../../embedded/embedded-options.js';
 
+/** How a client's next request knows what it has written; see `cookieConsistency()`. */
+export interface RequestConsistency {
+  /** The token that a request brings; undefined: none. */
+  read(request: unknown): string | undefined;
+  /** The header of the answer that takes a token to the client. */
+  header(token: string): readonly [name: string, value: string];
+}
+
 /** How a request uses its {@link AsyncConnection}. Times in ms. */
 export interface RequestScopeOptions {
   /**
@@ -27,6 +35,8 @@ export interface RequestScopeOptions {
    * HTTP, the context of a message or of a GraphQL operation on a socket, the socket of a WebSocket message.
    */
   readonly connection?: ((request: unknown) => ExecutionOptions | PromiseLike<ExecutionOptions>) | undefined;
+  /** Lets a client see on replicas what its requests before have written. Over HTTP. Default: it may not. */
+  readonly consistency?: RequestConsistency | undefined;
 }
 
 /** Options of one `DatabaseModule`; those of `createAsyncEngine` included. Times in ms. */

@@ -6,6 +6,7 @@ import {
   eitherRule,
   flagRule,
   functionRule,
+  objectRule,
   oneOf,
   synchronousRule,
   timeRule,
@@ -22,7 +23,12 @@ import type {
 
 const REQUEST_SCOPE_OPTIONS = new OptionTable<RequestScopeOptions>(
   'requestScope',
-  { commit: oneOf('onSuccess', 'explicit'), orphanTimeout: timeRule, connection: functionRule },
+  {
+    commit: oneOf('onSuccess', 'explicit'),
+    orphanTimeout: timeRule,
+    connection: functionRule,
+    consistency: objectRule,
+  },
   'refused',
 );
 

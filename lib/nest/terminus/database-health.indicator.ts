@@ -3,7 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { PoolTimeoutError } from '../../engine/index.js';
-import type { AsyncEngine, Pool } from '../../engine/index.js';
+import type { AsyncEngine, Pool, ReplicaStatus } from '../../engine/index.js';
 import { timeRule, wordRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { getEngineToken } from '../shared/database.tokens.js';
@@ -31,12 +31,16 @@ export interface PoolFigures {
 }
 
 /** What the health check says of a database; `message` is why it is `down`. */
-export type DatabaseHealth = PoolFigures & { readonly message?: string };
+export type DatabaseHealth = PoolFigures & {
+  readonly message?: string;
+  /** Left out without `replicas`. */
+  readonly replicas?: readonly ReplicaStatus[];
+};
 
 /**
  * Tells Terminus whether the database answers, with the figures of its pool: `up`; `degraded` (still HTTP
- * 200) when it answers and callers wait for a connection, or when every connection is in use; `down` when it
- * does not answer.
+ * 200) when it answers and callers wait for a connection, when every connection is in use, or when no replica
+ * takes work; `down` when it does not answer.
  */
 @Injectable()
 export class DatabaseHealthIndicator {
@@ -68,7 +72,10 @@ export class DatabaseHealthIndicator {
         ? indicator.degraded({ ...data })
         : indicator.down({ ...data });
     }
-    return figures.waiting > 0 ? indicator.degraded({ ...figures }) : indicator.up({ ...figures });
+    const replicas = engine.replicas.status();
+    const data: DatabaseHealth = replicas.length === 0 ? figures : { ...figures, replicas };
+    const isDegraded = figures.waiting > 0 || isWithoutReplicas(replicas);
+    return isDegraded ? indicator.degraded({ ...data }) : indicator.up({ ...data });
   }
 }
 
@@ -79,6 +86,11 @@ function figuresOf(pool: Pool): PoolFigures {
     onLoan: pool.checkedOut(),
     waiting: pool.waiting(),
   };
+}
+
+/** Those that were not asked yet may take work. */
+function isWithoutReplicas(replicas: readonly ReplicaStatus[]): boolean {
+  return replicas.length > 0 && replicas.every(({ problem }) => (problem ?? 'unknown') !== 'unknown');
 }
 
 function isExhausted(pool: Pool): boolean {

@@ -37,6 +37,8 @@ export interface ReplicaStatus {
   readonly lag: number | undefined;
   /** True: it takes work. */
   readonly usable: boolean;
+  /** Why it takes none; `unknown` before it was asked. */
+  readonly problem: ReplicaProblem | undefined;
   readonly checkedOut: number;
   readonly waiting: number;
 }
@@ -88,6 +90,7 @@ export class Replica {
       role: this.#role,
       lag: this.#lag,
       usable: this.isUsable,
+      problem: this.#problem,
       checkedOut: pool.checkedOut(),
       waiting: pool.waiting(),
     };

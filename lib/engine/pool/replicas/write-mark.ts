@@ -3,8 +3,8 @@ import { lsnNumber } from './lsn.js';
 /** How a token says a write without its place in the log, and one at a place. */
 const TIME = /^at:(\d{1,15})$/;
 
-/** True: the text is a token of a {@link WriteMark}. */
-export function isToken(text: unknown): text is string {
+/** True: the value is a token of `engine.consistencyToken()`, or empty. For what comes from outside. */
+export function isConsistencyToken(text: unknown): text is string {
   return typeof text === 'string' && (text === '' || TIME.test(text) || lsnNumber(text) !== undefined);
 }
 
