@@ -18,7 +18,6 @@ export const EXAMPLE_NAMES: readonly string[] = [
     'DatabaseModule',
     'InjectConnection',
     'InjectEngine',
-    'InjectScopedConnection',
   ),
   ...from('nest-async-engine', 'AfterCommitPublisher', 'makeUrl', 'QueuePool', 'sql', 'streamRows', 'text'),
   ...from('nest-async-engine', 'Transactional', 'UniqueViolationError', 'UseTransaction'),
@@ -60,6 +59,7 @@ export const EXAMPLE_NAMES: readonly string[] = [
   `declare const password: string;`,
   `declare const pool: import('nest-async-engine').Pool;`,
   `declare const price: number;`,
+  `declare const token: string;`,
   `declare const url: string;`,
   `declare function archive(row: object): Promise<void>;`,
   `declare function archiveAll(rows: readonly object[]): Promise<void>;`,
@@ -67,5 +67,6 @@ export const EXAMPLE_NAMES: readonly string[] = [
   `declare function publish(id: number): Promise<void>;`,
   `declare function sendConfirmation(id: number): Promise<void>;`,
   `declare function sendNewsletter(): Promise<void>;`,
+  `declare function work(): Promise<void>;`,
   `declare function store(order: object): Promise<void>;`,
 ];
