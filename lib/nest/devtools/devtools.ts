@@ -5,6 +5,7 @@ import { ModuleRef } from '@nestjs/core';
 import { Observable, Subject } from 'rxjs';
 import { ArgumentError } from '../../engine/index.js';
 import type { AsyncConnection, AsyncEngine, TransactionEvent } from '../../engine/index.js';
+import { printable } from '../../engine/util/logger.js';
 import { Databases } from '../databases.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 import type { DevtoolsSettings } from './devtools-options.js';
@@ -148,6 +149,6 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   #warn(message: string): void {
     const [name] = this.settings.engines ?? this.databases.names;
     const engine: AsyncEngine = this.moduleRef.get(getEngineToken(name), { strict: false });
-    engine.logger.warn(message);
+    engine.logger.warn(printable(message));
   }
 }
