@@ -173,7 +173,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   send(invocation: Invocation): Promise<CommandResult> {
     const active = this.#shared.ambient.current?.active;
-    if (active !== undefined) return active.connection.core.send(invocation);
+    if (active !== undefined) return active.connection.core.send(invocation, active);
     const sent = this.#sendAlone(invocation);
     return this.#shared.ambient.neighbors.length === 0 ? sent : this.#tellNeighbors(sent);
   }

@@ -20,6 +20,8 @@ import type { TransactionHook } from '../transaction/hooks.js';
 // This library's own frames, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 4;
 
+const NO_OPTIONS: TransactionalOptions = {};
+
 /** What the ambient half of an engine is made of. */
 export interface AmbientParts {
   readonly host: ConnectionHost<AsyncConnection>;
@@ -60,10 +62,11 @@ export class Ambient {
    * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored
    * then.
    */
-  transaction<T>(work: () => Promise<T> | T, options: TransactionalOptions = {}): Promise<T> {
+  transaction<T>(work: () => Promise<T> | T, options?: TransactionalOptions): Promise<T> {
     try {
       expectFunction('engine.transaction()', work);
-      const parsed = this.transactionalOptions(options);
+      const isPlain = options === undefined && this.#parts.defaults === undefined;
+      const parsed = isPlain ? NO_OPTIONS : this.transactionalOptions(options ?? NO_OPTIONS);
       // Taken here, where the stack is short: deeper down it would be the most expensive step.
       const { label = new CallSite(FRAMES_OF_CALLER) } = parsed;
       const open = new OpenTransaction(this.#parts.host, this.#parts.context, { ...parsed, label });

@@ -39,6 +39,8 @@ export class ContextFrame {
   #unit: UnitOfWork | undefined;
   #unopened: ScopeOpener | undefined;
   readonly #transaction: AsyncTransaction | 'none' | undefined;
+  /** The transaction that this frame opened or joined. */
+  readonly transaction: AsyncTransaction | undefined;
   readonly #holds: AsyncConnection | undefined;
   #streams: Set<AsyncConnection> | undefined;
   #state: 'open' | 'closed' = 'open';
@@ -52,6 +54,7 @@ export class ContextFrame {
     this.#scope = isLikeParent ? parent.scope : scope;
     this.#unit = isLikeParent ? parent.#unit : unit;
     this.#transaction = isLikeParent ? parent.#transaction : transaction;
+    this.transaction = this.#transaction === 'none' ? undefined : this.#transaction;
   }
 
   /** The scope of the work in this frame; asking for it opens it. */
@@ -77,11 +80,6 @@ export class ContextFrame {
     return (this.#streams ??= new Set());
   }
 
-  /** The transaction that this frame opened or joined. */
-  get transaction(): AsyncTransaction | undefined {
-    return this.#transaction === 'none' ? undefined : this.#transaction;
-  }
-
   /** The engine of the innermost transaction or scope. */
   get engine(): object | undefined {
     return this.transaction?.connection.engine ?? this.scope?.engine ?? this.parent?.engine;
@@ -99,7 +97,8 @@ export class ContextFrame {
 
   /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
   get active(): AsyncTransaction | undefined {
-    this.expectOpen();
+    const error = this.#endedError;
+    if (error !== undefined) throw error;
     if (this.#transaction === 'none') return undefined;
     return this.#transaction ?? this.scope?.transaction;
   }

@@ -31,9 +31,6 @@ export interface TransactionalOptions extends TransactionOptions {
   readonly noRollbackFor?: readonly ErrorMatcher[] | undefined;
 }
 
-/** `own`: begun or nested here. `joined`: other code ends it. `none`: there is none. */
-type Part = 'own' | 'joined' | 'none';
-
 /**
  * An ambient transaction, from the call to its end. Nothing is sent and nothing is taken from the pool before
  * its first statement, so that one may be opened before it is known whether it is needed.
@@ -44,7 +41,10 @@ export class OpenTransaction {
   readonly #ambient: AmbientContext;
   readonly #frame: ContextFrame;
   readonly #lease: Lease | undefined;
-  readonly #part: Part;
+  /** Undefined where the propagation mode asks for none. */
+  readonly transaction: AsyncTransaction | undefined;
+  /** True: this call began or nested the transaction and ends it. */
+  readonly isOwn: boolean;
 
   /** The options are checked where they entered. @internal */
   constructor(
@@ -58,7 +58,7 @@ export class OpenTransaction {
     const parent = ambient.current;
     const scope = parent?.openScope;
     const { action, active } = chooseAction(options, parent);
-    this.#part = PARTS[action];
+    this.isOwn = action === 'begin' || action === 'nest';
     if (action === 'join' && active !== undefined) checkJoiningOptions(options, active);
     const transaction =
       action === 'begin'
@@ -70,21 +70,12 @@ export class OpenTransaction {
             : 'none';
     if (action === 'begin') this.#lease = scope?.lease();
     this.#frame = new ContextFrame({ parent, scope, transaction });
-  }
-
-  /** Undefined where the propagation mode asks for none. */
-  get transaction(): AsyncTransaction | undefined {
-    return this.#frame.transaction;
-  }
-
-  /** True: this call began or nested the transaction and ends it. */
-  get isOwn(): boolean {
-    return this.#part === 'own';
+    this.transaction = this.#frame.transaction;
   }
 
   /** True: this call began the transaction of the server, so that it may be run again as a whole. */
   get isRoot(): boolean {
-    return this.isOwn && this.#frame.transaction?.nested === false;
+    return this.isOwn && this.transaction?.nested === false;
   }
 
   /** Tells observers that it is another attempt at the work of `failed`. */
@@ -127,7 +118,7 @@ export class OpenTransaction {
     this.#warnOfForeignWriter(transaction);
     if (this.#commitAtOnce()) return await this.#lease?.release();
     try {
-      if (!transaction.hooks.isEmpty) await this.run(() => transaction.prepareCommit());
+      if (transaction.hooks !== undefined) await this.run(() => transaction.prepareCommit());
       this.#frame.close();
       await transaction.commit();
     } catch (error) {
@@ -194,15 +185,6 @@ export class OpenTransaction {
     }
   }
 }
-
-const PARTS: Readonly<Record<PropagationAction, Part>> = {
-  begin: 'own',
-  nest: 'own',
-  join: 'joined',
-  suspend: 'none',
-  plain: 'none',
-  refuse: 'none',
-};
 
 /** What the propagation mode asks for here, and the transaction that is active for it. */
 function chooseAction(

@@ -49,10 +49,12 @@ export class ConnectionCore<Connection>
   readonly compiledCache: CompiledCache;
   readonly observers: ObserverFactory<Connection>;
   readonly options: ConnectionOptions;
-  readonly listeners: ConnectionListeners<Connection>;
   readonly transactions: ConnectionTransactions<Connection>;
   readonly session: ConnectionSession<Connection>;
+  /** This connection, as its transactions know it. */
+  readonly owner: TransactionOwner<Connection>;
   readonly #isExplicit: boolean;
+  #listeners: ConnectionListeners<Connection> | undefined;
 
   constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
     this.connection = connection;
@@ -64,11 +66,9 @@ export class ConnectionCore<Connection>
     // Outside: what it asks the database for its answer must not wait for that answer.
     const asked = late && (() => host.outside(late));
     this.options = new ConnectionOptions(host.getExecutionOptions(), asked);
-    const invalidate = (cause: unknown): void => this.session.invalidate(cause);
-    const observer = (): ConnectionObserver<Connection> | undefined => this.listeners.observer();
-    this.listeners = new ConnectionListeners(host, connection, this.options, invalidate);
     this.transactions = new ConnectionTransactions(this);
-    this.session = new ConnectionSession(host, this.transactions, observer, settings);
+    this.session = new ConnectionSession(host, this.transactions, () => this.observer(), settings);
+    this.owner = { connection, host: this.session };
   }
 
   statementDefaults(): ExecutionOptions {
@@ -79,20 +79,31 @@ export class ConnectionCore<Connection>
     return this.options.settle(signal);
   }
 
+  /** Undefined while nothing observes the engine or this connection. */
   observer(): ConnectionObserver<Connection> | undefined {
-    return this.listeners.observer();
+    return this.observers.parts.hub.isObserved ? this.listeners.observer() : undefined;
   }
 
-  send(invocation: Invocation): Promise<CommandResult> {
+  get listeners(): ConnectionListeners<Connection> {
+    const invalidate = (cause: unknown): void => this.session.invalidate(cause);
+    this.#listeners ??= new ConnectionListeners(this.host, this.connection, this.options, invalidate);
+    return this.#listeners;
+  }
+
+  /** `active`: the transaction of the caller's async context, where it is known. */
+  send(invocation: Invocation, active?: Transaction<Connection>): Promise<CommandResult> {
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
     const run: Dispatched<CommandResult> = (control, deadline, transaction) => {
       if (transaction !== undefined) invocation.observer?.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
-    const dispatch = (signal?: AbortSignal): Promise<CommandResult> =>
-      this.#dispatch(run, signal, invocation.isExclusive);
-    return invocation.wait((signal) => this.settle(signal)?.then(() => dispatch(signal)) ?? dispatch(signal));
+    const how = { isExclusive: invocation.isExclusive, active };
+    return invocation.wait((signal) => {
+      const settling = this.options.isLate ? this.options.settle(signal) : undefined;
+      const send = (): Promise<CommandResult> => this.#dispatch(run, signal, how);
+      return settling === undefined ? send() : settling.then(send);
+    });
   }
 
   /**
@@ -113,22 +124,6 @@ export class ConnectionCore<Connection>
   openStream(invocation: Invocation, isAlone = false): StreamSource {
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
     return new ConnectionStream(this, invocation, isAlone);
-  }
-
-  owner(): TransactionOwner<Connection> {
-    return { connection: this.connection, host: this.session };
-  }
-
-  defaults(): TransactionOptions | undefined {
-    return this.options.ofBegin;
-  }
-
-  isAutocommit(): boolean {
-    return this.options.isAutocommit;
-  }
-
-  isLate(): boolean {
-    return this.options.isLate;
   }
 
   ambient(): Transaction<Connection> | undefined {
@@ -170,7 +165,7 @@ export class ConnectionCore<Connection>
       this.session.report(error);
     } finally {
       await this.session.close();
-      this.listeners.clear();
+      this.#listeners?.clear();
     }
   }
 
@@ -281,10 +276,14 @@ export class ConnectionCore<Connection>
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  #dispatch<T>(work: Dispatched<T>, signal?: AbortSignal, isExclusive?: boolean): Promise<T> {
-    const owner = this.transactions.forStatement();
+  #dispatch<T>(
+    work: Dispatched<T>,
+    signal?: AbortSignal,
+    how: { readonly isExclusive?: boolean; readonly active?: Transaction<Connection> | undefined } = {},
+  ): Promise<T> {
+    const owner = this.transactions.forStatement(how.active);
     if (owner !== undefined)
-      return owner.execute((control) => work(control, owner.deadline, owner), signal, isExclusive);
+      return owner.execute((control) => work(control, owner.deadline, owner), signal, how.isExclusive);
     this.observer()?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
@@ -295,7 +294,7 @@ export class ConnectionCore<Connection>
   /** Runs `work` outside of transactions, between two of them. */
   #between<T>(work: Dispatched<T>, signal?: AbortSignal, control: readonly Control[] = []): Promise<T> {
     const send = (): Promise<T> => {
-      if (this.session.serverStatus !== 'idle') throw startedElsewhere();
+      if ((this.session.server?.status ?? 'idle') !== 'idle') throw startedElsewhere();
       // What it writes commits itself, at a place in the log that is not asked for.
       if (this.options.current.readOnly !== true) this.host.router?.note(undefined);
       return work(control, undefined);

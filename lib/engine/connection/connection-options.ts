@@ -14,6 +14,8 @@ export type LateOptions = () => ExecutionOptions | PromiseLike<ExecutionOptions>
 export class ConnectionOptions {
   /** True: a statement outside of transactions commits itself, whatever the options say. */
   autocommits = false;
+  /** Some of them are not known yet; changed here alone. */
+  isLate: boolean;
   #options: ExecutionOptions;
   #late: LateOptions | undefined;
   /** The promise that `late` has given. */
@@ -23,11 +25,7 @@ export class ConnectionOptions {
   constructor(options: ExecutionOptions, late: LateOptions | undefined) {
     this.#options = options;
     this.#late = late;
-  }
-
-  /** Some of them are not known yet. */
-  get isLate(): boolean {
-    return this.#late !== undefined;
+    this.isLate = late !== undefined;
   }
 
   /** Those that are known already, for what must not ask for the others. */
@@ -63,10 +61,12 @@ export class ConnectionOptions {
   #know(late: ExecutionOptions): void {
     const parsed = parseExecutionOptions(late);
     this.#late = undefined;
+    this.isLate = false;
     this.add(parsed);
   }
 
   get current(): ExecutionOptions {
+    if (!this.isLate) return this.#options;
     const waiting = this.settle();
     if (waiting === undefined) return this.#options;
     waiting.catch(() => undefined);

@@ -7,7 +7,6 @@ import type {
   Control,
   DriverConnection,
   Portal,
-  ServerStatus,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
 import { ServerChoice, type Sender } from './server-choice.js';
@@ -21,7 +20,7 @@ import type { ConnectionTransactions } from '../transaction/connection-transacti
 import type { TransactionOptions } from '../transaction/isolation.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
-import type { TransactionHost } from '../transaction/transaction-host.js';
+import type { ServerWord, TransactionHost } from '../transaction/transaction-host.js';
 
 /**
  * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
@@ -79,21 +78,13 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#pooled;
   }
 
-  get serverStatus(): ServerStatus {
-    return this.isConnected ? this.#session().status : 'idle';
-  }
-
-  get transactionEnds(): number {
-    return this.#pooled?.session.transactionEnds ?? 0;
+  get server(): ServerWord | undefined {
+    return this.#pooled?.isValid === true ? this.#pooled.session : undefined;
   }
 
   inquiry(): OutcomeInquiry | undefined {
-    const session = this.isConnected ? this.#pooled?.session : undefined;
+    const session = this.#pooled?.isValid === true ? this.#pooled.session : undefined;
     return session?.transactionMark && new OutcomeInquiry(session, this.#host);
-  }
-
-  get isConnected(): boolean {
-    return this.#pooled?.isValid === true;
   }
 
   get commandMark(): number | undefined {
@@ -101,7 +92,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
-    return this.#observer();
+    return this.#host.observers.parts.hub.isObserved ? this.#observer() : undefined;
   }
 
   get nestedWaitTimeout(): number {
@@ -320,7 +311,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#opening?.end(
       new QueryCanceledError('the statement was cancelled while it waited for a connection.'),
     );
-    if (this.isConnected) await this.#session().cancel();
+    if (this.#pooled?.isValid === true) await this.#pooled.session.cancel();
   }
 
   /** Ends the physical connection; the next use takes another one, once the transaction was rolled back. */

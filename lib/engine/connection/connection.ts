@@ -7,6 +7,7 @@ import type { ConnectionEvents } from '../execution/connection-events.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { Executor } from '../execution/executor.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { TRANSACTION_OPTIONS } from '../transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import type { NestedTransaction } from '../transaction/nested-transaction.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
@@ -237,11 +238,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     session.expectOpenable();
     if (typeof first !== 'function') {
       if (second !== undefined) expectFunction('connection.begin(work, options)', first);
-      const root = transactions.begin(first);
+      const root = transactions.begin(first && TRANSACTION_OPTIONS.parse(first));
       root.observation?.start();
       return root;
     }
-    return await transactions.block(transactions.begin(second), first);
+    return await transactions.block(transactions.begin(second && TRANSACTION_OPTIONS.parse(second)), first);
   }
 
   /**

@@ -73,8 +73,8 @@ export interface ExecutionOptions extends StatementOptions {
 
 /** What the options say about BEGIN; undefined: nothing. */
 export function transactionOptionsOf(options: ExecutionOptions): TransactionOptions | undefined {
-  if (optionOfBegin(options) === undefined) return undefined;
   const { isolationLevel, readOnly, deferrable, settings } = options;
+  if ((isolationLevel ?? readOnly ?? deferrable ?? settings) === undefined) return undefined;
   return { isolationLevel, readOnly, deferrable, settings };
 }
 

@@ -2,11 +2,10 @@ import { IllegalStateError } from '../errors/errors.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { Mutex } from '../util/mutex.js';
 import { promiseTry } from '../util/promise-try.js';
-import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
-import type { RootPlace } from './root-transaction.js';
+import type { RootLine } from './root-transaction.js';
 import type { Transaction } from './transaction.js';
 import { savepointInAutocommit, streamIsOpen } from './transaction-errors.js';
 import { runObserved } from './transaction-observation.js';
@@ -14,13 +13,16 @@ import type { TransactionOwner } from './transaction-host.js';
 
 /** What the transactions of one connection need to know of it. */
 export interface TransactionContext<Connection> {
-  owner(): TransactionOwner<Connection>;
-  /** What the connection's execution options say about BEGIN; undefined: nothing. */
-  defaults(): TransactionOptions | undefined;
-  /** True: a statement outside of transactions commits itself and begins none. */
-  isAutocommit(): boolean;
-  /** True: they are not to be asked for before the first statement. */
-  isLate(): boolean;
+  readonly owner: TransactionOwner<Connection>;
+  /** The connection's execution options. */
+  readonly options: {
+    /** What they say about BEGIN; undefined: nothing. */
+    readonly ofBegin: TransactionOptions | undefined;
+    /** True: a statement outside of transactions commits itself and begins none. */
+    readonly isAutocommit: boolean;
+    /** True: they are not to be asked for before the first statement. */
+    readonly isLate: boolean;
+  };
   /** The transaction of the calling async context, when it lives on this connection. */
   ambient(): Transaction<Connection> | undefined;
 }
@@ -29,7 +31,7 @@ export interface TransactionContext<Connection> {
  * Which transaction a connection is in: at most one root at a time, the handles inside it, the blocks around
  * the caller. Roots of frames and the root of the connection's holder take turns.
  */
-export class ConnectionTransactions<Connection> {
+export class ConnectionTransactions<Connection> implements RootLine {
   readonly #context: TransactionContext<Connection>;
   /** Held by the root that the session is in now. */
   readonly #turns = new Mutex();
@@ -63,10 +65,13 @@ export class ConnectionTransactions<Connection> {
     return top instanceof RootTransaction ? top : undefined;
   }
 
-  /** The transaction that a statement of this caller belongs to; undefined: it is to begin one. */
-  current(): Transaction<Connection> | undefined {
+  /**
+   * The transaction that a statement of this caller belongs to; undefined: it is to begin one. `active`: that
+   * of its async context, where it is known.
+   */
+  current(active?: Transaction<Connection>): Transaction<Connection> | undefined {
     this.#expectBlock();
-    const innermost = this.innermost();
+    const innermost = active === undefined ? this.innermost() : active.innermost;
     // A stream's own transaction ends with the stream: what ran in it would share its fate.
     if (this.#stream !== undefined && (innermost === undefined || innermost.isAutocommit))
       throw streamIsOpen(this.#stream.origin);
@@ -82,22 +87,22 @@ export class ConnectionTransactions<Connection> {
    * The transaction that a statement of this caller runs in, begun where there is none; undefined:
    * AUTOCOMMIT, it commits itself.
    */
-  forStatement(): Transaction<Connection> | undefined {
-    const current = this.current();
-    return current ?? (this.#context.isAutocommit() ? undefined : (this.#autobegun = this.begin()));
+  forStatement(active?: Transaction<Connection>): Transaction<Connection> | undefined {
+    const current = this.current(active);
+    return current ?? (this.#context.options.isAutocommit ? undefined : (this.#autobegun = this.begin()));
   }
 
   /** The transaction of a stream; `isOwn`: it ends with the stream. */
   forStream(): { readonly transaction: Transaction<Connection>; readonly isOwn: boolean } {
     const current = this.current();
     if (current?.isAutocommit === false) return { transaction: current, isOwn: false };
-    if (current === undefined && !this.#context.isAutocommit())
+    if (current === undefined && !this.#context.options.isAutocommit)
       return { transaction: this.begin(), isOwn: false };
     return { transaction: this.#beginStream(), isOwn: true };
   }
 
   #beginStream(): RootTransaction<Connection> {
-    const root = this.#make({}, { isForced: true });
+    const root = this.#make({}, true);
     this.#stream = root;
     root.announce();
     return root;
@@ -122,7 +127,7 @@ export class ConnectionTransactions<Connection> {
         `this connection already has a transaction (started at ${own.origin}). Commit it, roll it back, or use beginNested().`,
       );
     }
-    const root = this.#make(options, { isForced });
+    const root = this.#make(options, isForced);
     this.#own = root;
     root.announce();
     return root;
@@ -130,33 +135,30 @@ export class ConnectionTransactions<Connection> {
 
   /** A root that waits, at its first statement, until the one before it has ended. */
   enqueue(options?: TransactionOptions): RootTransaction<Connection> {
-    return this.#make(options, {});
+    return this.#make(options, false);
   }
 
-  #make(given: TransactionOptions | undefined, place: RootPlace): RootTransaction<Connection> {
-    const options = given === undefined ? undefined : TRANSACTION_OPTIONS.parse(given);
-    const merged = (): TransactionOptions | undefined => {
-      const defaults = this.#context.defaults();
-      return defaults === undefined ? options : mergeOptions(defaults, options);
-    };
-    const late = this.#context.isLate() ? merged : undefined;
-    const now = late === undefined ? merged() : options;
-    const turn = (signal?: AbortSignal): Promise<void> | undefined =>
-      this.#inside === root ? undefined : this.#enter(root, signal);
-    const root = new RootTransaction<Connection>(this.#context.owner(), now, { ...place, turn, late });
-    return root;
+  #make(given: TransactionOptions | undefined, isForced: boolean): RootTransaction<Connection> {
+    const { options, owner } = this.#context;
+    if (options.isLate) {
+      const late = (): TransactionOptions | undefined => merged(options.ofBegin, given);
+      return new RootTransaction<Connection>(owner, given, { isForced, line: this, late });
+    }
+    return new RootTransaction<Connection>(owner, merged(options.ofBegin, given), { isForced, line: this });
   }
 
-  /** Undefined where no other root is inside. */
-  #enter(root: RootTransaction<Connection>, signal: AbortSignal | undefined): Promise<void> | undefined {
+  /** @internal */
+  enter(root: RootTransaction<Connection>, signal: AbortSignal | undefined): Promise<void> | undefined {
+    if (this.#inside === root) return undefined;
     // Between the statements of a root that is no transaction of the server, the session is free for a
     // stream.
     if (root === this.#stream && this.#inside?.isAutocommit === true) return undefined;
-    const inside = (): void => {
-      this.#inside = root;
-    };
-    if (!this.#turns.tryAcquire()) return this.#turns.acquire({ signal }).then(inside);
-    inside();
+    if (!this.#turns.tryAcquire()) {
+      return this.#turns.acquire({ signal }).then(() => {
+        this.#inside = root;
+      });
+    }
+    this.#inside = root;
     return undefined;
   }
 
@@ -183,7 +185,7 @@ export class ConnectionTransactions<Connection> {
   /** `isScoped`: it belongs to a function. Begins a root where there is none. */
   beginNested(isScoped = false): NestedTransaction<Connection> {
     const current = this.current();
-    if (current === undefined && !this.#context.isLate() && this.#context.isAutocommit())
+    if (current === undefined && !this.#context.options.isLate && this.#context.options.isAutocommit)
       throw savepointInAutocommit();
     const parent = current ?? this.begin();
     const nested = new NestedTransaction(parent, {}, isScoped);
@@ -237,4 +239,11 @@ export class ConnectionTransactions<Connection> {
     this.#turns.release();
     return undefined;
   }
+}
+
+function merged(
+  defaults: TransactionOptions | undefined,
+  given: TransactionOptions | undefined,
+): TransactionOptions | undefined {
+  return defaults === undefined ? given : mergeOptions(defaults, given);
 }

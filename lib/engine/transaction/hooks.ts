@@ -15,30 +15,25 @@ interface HookHost {
 /** The hooks of one transaction, in the order in which they were registered. */
 export class TransactionHooks {
   readonly #host: HookHost;
-  #byPhase: Record<HookPhase, TransactionHook[]> | undefined;
+  readonly #byPhase: Record<HookPhase, TransactionHook[]> = {
+    beforeCommit: [],
+    afterCommit: [],
+    afterRollback: [],
+    afterCompletion: [],
+  };
 
   constructor(host: HookHost) {
     this.#host = host;
   }
 
-  get isEmpty(): boolean {
-    return this.#byPhase === undefined;
-  }
-
   /** @throws ArgumentError for what is not a function. */
   add(phase: HookPhase, hook: TransactionHook): void {
     expectFunction(`${phase}()`, hook);
-    this.#phases[phase].push(hook);
-  }
-
-  get #phases(): Record<HookPhase, TransactionHook[]> {
-    this.#byPhase ??= { beforeCommit: [], afterCommit: [], afterRollback: [], afterCompletion: [] };
-    return this.#byPhase;
+    this.#byPhase[phase].push(hook);
   }
 
   /** A released savepoint hands its hooks to its parent: what it wrote is not committed yet. */
   moveTo(parent: TransactionHooks): void {
-    if (this.#byPhase === undefined) return;
     for (const phase of Object.keys(this.#byPhase) as HookPhase[]) {
       for (const hook of this.#take(phase)) parent.add(phase, hook);
     }
@@ -46,7 +41,7 @@ export class TransactionHooks {
 
   /** They may write and may veto by throwing; one that registers another one runs it too. */
   async runBeforeCommit(): Promise<void> {
-    const hooks = this.#byPhase?.beforeCommit ?? [];
+    const hooks = this.#byPhase.beforeCommit;
     for (let hook = hooks.shift(); hook !== undefined; hook = hooks.shift()) await hook();
   }
 
@@ -54,7 +49,6 @@ export class TransactionHooks {
    * Runs all of them with no active transaction, then throws {@link AfterCommitError} for the first failure.
    */
   async runAfterCommit(): Promise<void> {
-    if (this.isEmpty) return;
     this.#take('afterRollback');
     const failures = await this.#runAll('afterCommit');
     await this.#complete();
@@ -69,7 +63,6 @@ export class TransactionHooks {
 
   /** Failures are reported only: the error that rolled the transaction back wins. */
   async runAfterRollback(): Promise<void> {
-    if (this.isEmpty) return;
     this.#take('beforeCommit');
     this.#take('afterCommit');
     (await this.#runAll('afterRollback')).forEach((failure) => this.#host.report(failure));
@@ -78,7 +71,6 @@ export class TransactionHooks {
 
   /** The outcome is unknown: only what runs at either end does. */
   async runAfterUnknown(): Promise<void> {
-    if (this.isEmpty) return;
     for (const phase of ['beforeCommit', 'afterCommit', 'afterRollback'] as const) this.#take(phase);
     await this.#complete();
   }
@@ -88,7 +80,7 @@ export class TransactionHooks {
   }
 
   #take(phase: HookPhase): TransactionHook[] {
-    return this.#phases[phase].splice(0);
+    return this.#byPhase[phase].splice(0);
   }
 
   async #runAll(phase: HookPhase): Promise<unknown[]> {

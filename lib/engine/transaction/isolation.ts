@@ -171,7 +171,8 @@ export function beginControl(options: TransactionOptions, acknowledged: () => vo
   if (options.readOnly !== undefined) words.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
   if (options.deferrable !== undefined) words.push(options.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
   const begin: Control = { kind: 'begin', text: words.join(' '), acknowledged };
-  return [begin, ...settingsControl(options)];
+  const hasSettings = options.settings ?? options.lockTimeout ?? options.statementTimeout;
+  return hasSettings === undefined ? [begin] : [begin, ...settingsControl(options)];
 }
 
 /** The settings alone; in front of a statement under one Sync they last as long as that statement. */

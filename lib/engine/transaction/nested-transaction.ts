@@ -20,6 +20,8 @@ const MAX_DEPTH = 256;
  */
 export class NestedTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = true;
+  /** @internal */
+  override readonly isAutocommit = false;
   declare readonly parent: Transaction<Connection>;
   readonly #own: TransactionOptions;
   readonly #depth: number;
@@ -107,7 +109,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       throw error;
     } finally {
       // What was released has handed its hooks on.
-      await this.hooks.runAfterRollback();
+      await this.hooks?.runAfterRollback();
     }
   }
 
@@ -136,7 +138,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
       throw error;
     }
     if (this.#savepoint !== undefined) this.#deferRelease(this.#savepoint);
-    this.hooks.moveTo(this.parent.hooks);
+    this.handHooksTo(this.parent);
     const ended = this.end('committed');
     if (ended !== undefined) await ended;
   }

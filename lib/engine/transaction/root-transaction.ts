@@ -9,10 +9,16 @@ import { Transaction } from './transaction.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionOwner } from './transaction-host.js';
 
+/** The roots of one connection, which take turns. */
+export interface RootLine {
+  /** Waits until the root before `root` has ended; `signal` ends the wait. Undefined where it is its turn. */
+  enter(root: RootTransaction<never>, signal: AbortSignal | undefined): Promise<void> | undefined;
+}
+
 /** How a root comes to its session. */
 export interface RootPlace {
-  /** Waits until the root before it on the same connection has ended; `signal` ends the wait. */
-  readonly turn?: (signal?: AbortSignal) => Promise<void> | undefined;
+  /** The roots of its connection. */
+  readonly line?: RootLine;
   /** The options of BEGIN, where they are known no earlier than the first statement. */
   readonly late?: (() => TransactionOptions | undefined) | undefined;
   /** True: BEGIN is sent with AUTOCOMMIT, too. */
@@ -27,6 +33,8 @@ const ENDS = { committed: 'committed', aborted: 'rolled-back', unknown: 'cancell
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
 export class RootTransaction<Connection = unknown> extends Transaction<Connection> {
   override readonly nested = false;
+  /** @internal */
+  override readonly isScoped = false;
   declare readonly parent: undefined;
   readonly #place: RootPlace;
   #options: TransactionOptions;
@@ -83,7 +91,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       this.#options = this.#late() ?? {};
       this.#late = undefined;
     }
-    const turn = this.#place.turn?.(signal);
+    const turn = this.#place.line?.enter(this as never, signal);
     const open = (): Promise<void> | undefined => this.host.ready(signal, this.#options);
     const ready = turn === undefined ? open() : turn.then(open);
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
@@ -97,7 +105,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   #beginning(): Control[] {
-    if (this.host.serverStatus !== 'idle') throw refused.startedElsewhere();
+    if (!this.#isIdle) throw refused.startedElsewhere();
     if (this.isAutocommit) return autocommitControl(this.#options);
     const control = beginControl(this.#settled, () => this.markActive());
     this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
@@ -113,30 +121,26 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
    * @throws AfterCommitError when the data is stored and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
-    await this.#beforeStore();
-    try {
-      await this.finish(() => this.#store(), true);
-    } catch (error) {
-      if (error instanceof CommitOutcomeUnknownError) await this.hooks.runAfterUnknown();
-      else if (this.state === 'rolled-back') await this.hooks.runAfterRollback();
-      throw this.host.observer?.replacementOf(error) ?? error;
-    }
-    if (this.hooks.isEmpty) return;
-    if (this.state === 'committed') await this.hooks.runAfterCommit();
-    else await this.hooks.runAfterRollback();
-  }
-
-  async #beforeStore(): Promise<void> {
     try {
       this.expectActive();
       if (this.state === 'active') this.expectOnServer();
-      if (!this.hooks.isEmpty) await this.prepareCommit();
+      if (this.hooks !== undefined) await this.prepareCommit();
       if (this.rollbackReason === undefined) this.#tellEnd('commit');
     } catch (error) {
       // A lost one stays attached until its owner rolls it back.
       if (this.isActive || this.isPastDeadline) await this.rollbackQuietly();
       throw error;
     }
+    try {
+      await this.finish(() => this.#store(), true);
+    } catch (error) {
+      if (error instanceof CommitOutcomeUnknownError) await this.hooks?.runAfterUnknown();
+      else if (this.state === 'rolled-back') await this.hooks?.runAfterRollback();
+      throw this.host.observer?.replacementOf(error) ?? error;
+    }
+    if (this.hooks === undefined) return;
+    if (this.state === 'committed') await this.hooks.runAfterCommit();
+    else await this.hooks.runAfterRollback();
   }
 
   #store(): Promise<void> {
@@ -152,8 +156,13 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       await this.#undoQuietly();
       if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
     } else if (this.state === 'pending') await this.end('committed');
-    else if (this.host.serverStatus === 'idle') await this.#refuseCommit();
+    else if (this.#isIdle) await this.#refuseCommit();
     else await this.#sendCommit();
+  }
+
+  /** The server is in no transaction; there may be no session. */
+  get #isIdle(): boolean {
+    return (this.host.server?.status ?? 'idle') === 'idle';
   }
 
   async #undoQuietly(): Promise<void> {
@@ -162,7 +171,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   protected async sendRollback(): Promise<void> {
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
-    if (this.state === 'pending' || this.host.serverStatus === 'idle') return;
+    if (this.state === 'pending' || this.#isIdle) return;
     this.host.observer?.sent('ROLLBACK');
     await this.host.command('ROLLBACK');
   }
@@ -176,7 +185,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   async #sendCommit(): Promise<void> {
     this.expectOnServer();
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
-    const { isConnected } = this.host;
+    const isConnected = this.host.server !== undefined;
     const inquiry = this.host.inquiry();
     let tag: string;
     this.host.observer?.sent('COMMIT');

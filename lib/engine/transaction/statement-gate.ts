@@ -1,5 +1,4 @@
 import { Mutex } from '../util/mutex.js';
-import { promiseTry } from '../util/promise-try.js';
 
 /** How long a wait may last in which nothing progresses. */
 export interface WaitPolicy {
@@ -25,17 +24,14 @@ export interface StatementEnd {
  */
 export class StatementGate {
   readonly #lock = new Mutex();
-  #state: 'open' | 'closed' = 'open';
+  /** True: the transaction has begun to end. */
+  isClosed = false;
   #inFlight = 0;
   #onDrained: (() => void) | undefined;
 
   /** True: one statement or nested transaction has the lock, and others wait. */
   get isHeld(): boolean {
     return this.#lock.isHeld;
-  }
-
-  get isClosed(): boolean {
-    return this.#state === 'closed';
   }
 
   /** True: the lock is free and no statement is in flight. */
@@ -77,13 +73,19 @@ export class StatementGate {
 
   /** A wait for the lock goes on; what comes after it must ask whether the transaction is still open. */
   close(): void {
-    this.#state = 'closed';
+    this.isClosed = true;
   }
 
   /** Runs `work`, in flight until it settles. `holdsLock`: its end releases the lock. */
   run<T>(work: () => Promise<T>, end: StatementEnd, holdsLock = false): Promise<T> {
     this.#inFlight += 1;
-    return promiseTry(work).then(
+    let answer: Promise<T>;
+    try {
+      answer = work();
+    } catch (error) {
+      answer = Promise.reject(error);
+    }
+    return answer.then(
       (result) => {
         try {
           end.answered(result);

@@ -1,4 +1,4 @@
-import type { CommandResult, Control, DriverConnection, ServerStatus } from '../driver/driver.js';
+import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
@@ -23,16 +23,15 @@ export interface TransactionObserver {
 /** What travels in front of a transaction's first statement; at once where nothing has to be waited for. */
 export type Opening = Control[] | Promise<Control[]>;
 
+/** What the server says of a session; see {@link DriverConnection}. */
+export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds'>;
+
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
-  /** `idle` also where there is no session. */
-  readonly serverStatus: ServerStatus;
-  /** How often the session's transactions have ended, as far as its answers tell. */
-  readonly transactionEnds: number;
+  /** What the server says of the session; undefined before the first statement, and once it is lost. */
+  readonly server: ServerWord | undefined;
   /** For a COMMIT whose answer never comes: taken before it is sent. Undefined where nothing can be asked. */
   inquiry(): OutcomeInquiry | undefined;
-  /** False before the first statement, and once the session is lost. */
-  readonly isConnected: boolean;
   /**
    * Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the
    * connection.

@@ -7,10 +7,8 @@ export type TransactionState = 'pending' | 'active' | 'failed' | EndState;
 
 export type EndState = 'committed' | 'rolled-back' | 'cancelled';
 
-/** True: it has not ended. */
-export function isLive(state: TransactionState): boolean {
-  return state === 'pending' || state === 'active' || state === 'failed';
-}
+/** The states of a transaction that has not ended. */
+export const LIVE: ReadonlySet<TransactionState> = new Set(['pending', 'active', 'failed']);
 
 /** Why an end can only be a rollback. `isExpected`: it was asked for, so that nothing is thrown for it. */
 export interface RollbackReason {

@@ -3,14 +3,14 @@ import { DBAPIError, IllegalStateError } from '../errors/errors.js';
 import { CallSite } from '../util/call-site.js';
 import { isWrite } from './command-tag.js';
 import { Deadline, eitherSignal, untilAborted } from './deadline.js';
-import { TransactionHooks, type TransactionHook } from './hooks.js';
+import { TransactionHooks, type HookPhase, type TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 import type { TransactionObservation } from './transaction-observation.js';
-import { isLive, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
+import { LIVE, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
@@ -26,16 +26,17 @@ export abstract class Transaction<Connection = unknown> {
   readonly parent: Transaction<Connection> | undefined;
   /** What holds in it: its own options, and for the rest those of the transaction around it. */
   abstract readonly options: TransactionOptions;
-  /** @internal */
-  readonly hooks: TransactionHooks;
-  /** @internal */
-  readonly inner: InnerTransactions<Transaction<Connection>>;
+  /** Made with the first of them. @internal */
+  hooks: TransactionHooks | undefined;
   /** @internal */
   readonly host: TransactionHost;
+  /** Aborted when its `timeout` has passed, or that of one around it. */
+  readonly deadline: AbortSignal | undefined;
 
   readonly #label: string | CallSite;
   readonly #gate = new StatementGate();
   readonly #deadline: Deadline | undefined;
+  #inner: InnerTransactions<Transaction<Connection>> | undefined;
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
   #firstError: unknown;
@@ -57,23 +58,22 @@ export abstract class Transaction<Connection = unknown> {
     this.connection = connection;
     this.host = host;
     this.parent = parent;
-    this.hooks = new TransactionHooks(host);
-    this.inner = new InnerTransactions<Transaction<Connection>>(this, this.#gate, host);
     this.#label = label ?? new CallSite();
-    if (timeout === undefined) return;
     const expire = (): void => this.#expire();
-    this.#deadline = new Deadline(timeout, () => this.origin, expire, parent?.deadline);
+    if (timeout !== undefined)
+      this.#deadline = new Deadline(timeout, () => this.origin, expire, parent?.deadline);
+    this.deadline = this.#deadline?.signal ?? parent?.deadline;
   }
 
   /** Where it is between its beginning and its end; see {@link TransactionState}. */
   get state(): TransactionState {
     // One that never ran a statement hears of the outer one's end only when it is asked.
-    return isLive(this.#state) && this.parent?.isActive === false ? 'cancelled' : this.#state;
+    return this.parent?.isActive === false && LIVE.has(this.#state) ? 'cancelled' : this.#state;
   }
 
   /** True until the transaction has ended; also after a failed statement. */
   get isActive(): boolean {
-    return isLive(this.state);
+    return LIVE.has(this.state);
   }
 
   /** Active, and the server would still take statements in it. */
@@ -92,14 +92,10 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   /** True: no BEGIN is sent, each statement commits itself. @internal */
-  get isAutocommit(): boolean {
-    return false;
-  }
+  abstract readonly isAutocommit: boolean;
 
   /** True: it belongs to a function, and what that leaves unawaited is undone. @internal */
-  get isScoped(): boolean {
-    return false;
-  }
+  abstract readonly isScoped: boolean;
 
   /** The label, or where it was started. */
   get origin(): string {
@@ -108,17 +104,17 @@ export abstract class Transaction<Connection = unknown> {
 
   /** This transaction, or the handle opened inside it: where statements of its owner run. @internal */
   get innermost(): Transaction<Connection> {
-    return this.inner.handle?.innermost ?? this;
+    return this.#inner?.handle?.innermost ?? this;
+  }
+
+  /** What is inside it. @internal */
+  get inner(): InnerTransactions<Transaction<Connection>> {
+    return (this.#inner ??= new InnerTransactions<Transaction<Connection>>(this, this.#gate, this.host));
   }
 
   /** The statement error, or the loss, that made this transaction fail. */
   get firstError(): unknown {
     return this.#firstError;
-  }
-
-  /** Aborted when its `timeout` has passed, or that of one around it. */
-  get deadline(): AbortSignal | undefined {
-    return this.#deadline?.signal ?? this.parent?.deadline;
   }
 
   protected get isPastDeadline(): boolean {
@@ -137,26 +133,32 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Runs before COMMIT, may write, and vetoes by throwing. */
   beforeCommit(hook: TransactionHook): void {
-    this.expectUsable();
-    this.hooks.add('beforeCommit', hook);
+    this.#addHook('beforeCommit', hook);
   }
 
   /** Runs once the data is committed, with no active transaction. */
   afterCommit(hook: TransactionHook): void {
-    this.expectUsable();
-    this.hooks.add('afterCommit', hook);
+    this.#addHook('afterCommit', hook);
   }
 
   /** Runs once the data is rolled back, with no active transaction. */
   afterRollback(hook: TransactionHook): void {
-    this.expectUsable();
-    this.hooks.add('afterRollback', hook);
+    this.#addHook('afterRollback', hook);
   }
 
   /** Runs at either end, after the other hooks; also when the outcome of COMMIT is unknown. */
   afterCompletion(hook: TransactionHook): void {
+    this.#addHook('afterCompletion', hook);
+  }
+
+  #addHook(phase: HookPhase, hook: TransactionHook): void {
     this.expectUsable();
-    this.hooks.add('afterCompletion', hook);
+    (this.hooks ??= new TransactionHooks(this.host)).add(phase, hook);
+  }
+
+  /** What it wrote is the outer one's to commit, and so are its hooks. */
+  protected handHooksTo(outer: Transaction<Connection>): void {
+    this.hooks?.moveTo((outer.hooks ??= new TransactionHooks(outer.host)));
   }
 
   /** Ends it with what was done in it kept. */
@@ -175,8 +177,8 @@ export abstract class Transaction<Connection = unknown> {
     } catch (error) {
       throw this.host.observer?.replacementOf(error) ?? error;
     } finally {
-      if (this.#firstError instanceof IllegalStateError) await this.hooks.runAfterUnknown();
-      else if (this.state !== 'committed') await this.hooks.runAfterRollback();
+      if (this.#firstError instanceof IllegalStateError) await this.hooks?.runAfterUnknown();
+      else if (this.state !== 'committed') await this.hooks?.runAfterRollback();
     }
   }
 
@@ -229,7 +231,8 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
-    if (!this.nested && this.isValid && this.rollbackReason === undefined) await this.hooks.runBeforeCommit();
+    if (!this.nested && this.isValid && this.rollbackReason === undefined)
+      await this.hooks?.runBeforeCommit();
   }
 
   /**
@@ -248,7 +251,7 @@ export abstract class Transaction<Connection = unknown> {
   execute<T>(send: Send<T>, signal?: AbortSignal, isAlone = false): Promise<T> {
     this.expectUsable();
     if (this.#state !== 'pending' && !this.#gate.isHeld && !isAlone) return this.#attempt(send);
-    const waits = eitherSignal(signal, this.deadline);
+    const waits = this.deadline === undefined ? signal : eitherSignal(signal, this.deadline);
     return this.#gate.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
   }
 
@@ -294,7 +297,7 @@ export abstract class Transaction<Connection = unknown> {
     const first = error.sqlState === '25P02' ? this.firstFailure : undefined;
     const thrown = first === undefined ? error : refused.transactionAborted(error, first);
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
-    if (isRefused || this.host.serverStatus === 'failed') this.#markFailed(thrown);
+    if (isRefused || this.host.server?.status === 'failed') this.#markFailed(thrown);
     return thrown;
   }
 
@@ -315,7 +318,7 @@ export abstract class Transaction<Connection = unknown> {
   protected markActive(): void {
     if (this.#state === 'pending') this.#state = 'active';
     // Once more where the driver has repeated the flight.
-    this.#endsBefore = this.host.transactionEnds;
+    this.#endsBefore = this.host.server?.transactionEnds ?? 0;
   }
 
   /**
@@ -323,14 +326,13 @@ export abstract class Transaction<Connection = unknown> {
    * sent.
    */
   get #isEndedElsewhere(): boolean {
-    if (this.#state !== 'active' || !this.host.isConnected) return false;
-    return this.host.serverStatus === 'idle' || this.#isFollowed;
-  }
-
-  /** The server's transaction has ended, and the session may be in the one that came after it. */
-  get #isFollowed(): boolean {
-    if (this.parent !== undefined) return this.parent.#isFollowed;
-    return this.host.transactionEnds !== this.#endsBefore;
+    const { server } = this.host;
+    if (this.#state !== 'active' || server === undefined) return false;
+    if (server.status === 'idle') return true;
+    // That of the root has ended, and the session may be in the one that came after it.
+    let endsBefore = this.#endsBefore;
+    for (let outer = this.parent; outer !== undefined; outer = outer.parent) endsBefore = outer.#endsBefore;
+    return (server.transactionEnds ?? 0) !== endsBefore;
   }
 
   /**
@@ -339,7 +341,7 @@ export abstract class Transaction<Connection = unknown> {
    */
   expectOnServer(): void {
     if (this.#isEndedElsewhere) throw this.#endElsewhere();
-    if (this.#state !== 'failed' || this.host.serverStatus !== 'idle') return;
+    if (this.#state !== 'failed' || (this.host.server?.status ?? 'idle') !== 'idle') return;
     throw refused.transactionAborted({ sqlState: '25P02' }, this.#firstError);
   }
 
@@ -352,7 +354,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Ends it where nothing was sent in it and nothing listens; false where there is more to do. @internal */
   commitUntouched(): boolean {
-    if (!this.isUntouched || !this.isActive || !this.hooks.isEmpty) return false;
+    if (!this.isUntouched || !this.isActive || this.hooks !== undefined) return false;
     if (this.rollbackReason !== undefined || this.isPastDeadline || this.host.observer !== undefined)
       return false;
     this.#gate.close();
@@ -370,14 +372,15 @@ export abstract class Transaction<Connection = unknown> {
     this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isPlain = this.#gate.isQuiet && this.inner.child === undefined && this.host.observer === undefined;
+    const isPlain =
+      this.#gate.isQuiet && this.#inner?.child === undefined && this.host.observer === undefined;
     return (this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps));
   }
 
   async #endAfter(before: Promise<void> | undefined, end: End, keeps: boolean): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
-    const child = this.inner.child;
+    const child = this.#inner?.child;
     if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
     if (!this.#gate.isQuiet) await this.#gate.drained();
     await end();
@@ -388,14 +391,14 @@ export abstract class Transaction<Connection = unknown> {
    */
   async cancel(): Promise<void> {
     await this.finish(async () => {
-      if (this.parent !== undefined && this.isActive) this.hooks.moveTo(this.parent.hooks);
+      if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
       await this.end('cancelled');
     });
   }
 
   /** It stays attached until its owner rolls it back. @internal */
   onConnectionLost(cause: unknown = refused.connectionInvalidated()): void {
-    this.inner.child?.onConnectionLost(cause);
+    this.#inner?.child?.onConnectionLost(cause);
     if (!this.isActive) return;
     this.#state = 'cancelled';
     this.#firstError = cause;
@@ -431,7 +434,7 @@ export abstract class Transaction<Connection = unknown> {
     this.#deadline?.clear();
     if (isKnown || this.isActive) this.#state = state;
     this.observation?.ended(state, state === 'committed' ? undefined : this.#firstError);
-    this.parent?.inner.release(this);
+    if (this.parent !== undefined) this.parent.#inner?.release(this);
     return this.host.detach(this);
   }
 
@@ -446,7 +449,7 @@ export abstract class Transaction<Connection = unknown> {
     if (this.isPastDeadline) throw this.deadline?.reason;
     if (this.isActive) return;
     // It never heard of the end of the outer one, which knows why.
-    if (isLive(this.#state)) this.parent?.expectActive();
+    if (LIVE.has(this.#state)) this.parent?.expectActive();
     if (this.#firstError instanceof IllegalStateError) throw this.#firstError;
     if (this.isLost) throw refused.connectionLost(this.origin, this.#firstError);
     throw refused.transactionEnded(this.origin, this.#state);

@@ -43,6 +43,10 @@ export class RecordingSession implements DriverConnection {
     return this.recorded.status;
   }
 
+  get transactionEnds(): number | undefined {
+    return this.recorded.transactionEnds;
+  }
+
   get isOpen(): boolean {
     return this.recorded.isOpen;
   }

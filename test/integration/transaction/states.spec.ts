@@ -227,13 +227,12 @@ describe('what the states promise', () => {
   it('after a refused BEGIN nothing is sent: it would commit itself', async () => {
     const sent: string[] = [];
     const host = {
-      serverStatus: 'idle',
+      server: undefined,
       nestedWaitTimeout: 1_000,
       ready: () => Promise.resolve(),
       lend: () => Promise.reject(new Error('nothing is lent')),
       command: () => Promise.reject(new Error('nothing is sent')),
       rollbackTo: () => Promise.reject(new Error('nothing is sent')),
-      isConnected: false,
       commandMark: 0,
       observer: undefined,
       defer: () => undefined,
@@ -242,7 +241,6 @@ describe('what the states promise', () => {
       detach: () => Promise.resolve(),
       outside: <T>(work: () => T): T => work(),
       inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
-      transactionEnds: 0,
       report: () => undefined,
       inquiry: () => undefined,
     } as const;
