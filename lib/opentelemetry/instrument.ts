@@ -77,7 +77,10 @@ export function instrument(engine: AsyncEngine, given: InstrumentationOptions = 
       asyncEnd: ({ duration = 0, error }) => error === undefined && measured.opened(duration),
     }),
   ];
+  let isOn = true;
   return () => {
+    if (!isOn) return;
+    isOn = false;
     for (const stop of stops) stop();
     measured.stop();
     engine.off('beforeCursorExecute', sent);

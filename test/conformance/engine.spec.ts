@@ -214,9 +214,9 @@ describe('options that nobody knows', () => {
   });
 
   it('9.8: a transaction’s option is refused for a statement by its name', async () => {
-    const options = { readOnly: true } as ExecutionOptions;
+    const options = { deferrable: true } as ExecutionOptions;
     const refusal = await failureOf(users.engine().execute(one, undefined, options));
     expect(refusal).toBeInstanceOf(ArgumentError);
-    expect(String(refusal)).toContain('readOnly');
+    expect(String(refusal)).toContain('deferrable');
   });
 });

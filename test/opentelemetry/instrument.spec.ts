@@ -14,9 +14,11 @@ const one = text('SELECT 1 AS one');
 let items: ItemDatabase;
 let telemetry: Telemetry;
 let engine: AsyncEngine;
-let stop: () => void;
+let stop: () => void = () => undefined;
 
 function open(options: InstrumentationOptions = {}, engineOptions: AsyncEngineOptions = {}): void {
+  // Channels are of the process: what is left on them would observe every later test.
+  stop();
   engine = items.engine({ poolSize: 4, ...engineOptions });
   const { tracerProvider, meterProvider } = telemetry;
   stop = instrument(engine, { tracerProvider, meterProvider, ...options });
@@ -218,7 +220,6 @@ describe('the span of a checkout', () => {
 
 describe('what the server sees', () => {
   it('is the traceparent and the label as a comment, with one prepared statement for all of them', async () => {
-    stop();
     open({ sqlCommenter: true }, { poolSize: 1, maxOverflow: 0 });
     const sent: string[] = [];
     engine.on('afterCursorExecute', ({ sql }) => void sent.push(sql));
@@ -239,7 +240,6 @@ describe('what the server sees', () => {
   });
 
   it('is the traceparent as application_name, without a round trip, until the transaction ends', async () => {
-    stop();
     open({ propagate: 'application_name' }, { applicationName: 'shop', poolSize: 1, maxOverflow: 0 });
     const show = text<{ name: string }>(`SELECT current_setting('application_name') AS name`);
     const inside = await engine.transaction(() => engine.execute(show).one());
