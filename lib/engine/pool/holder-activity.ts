@@ -41,10 +41,13 @@ export class HolderActivity {
   }
 
   /** Runs `work`, whose waits are those of the pool. */
-  unobserved(work: () => void): void {
+  unobserved<T>(work: () => T): T {
     this.#isPaused = true;
-    work();
-    this.#isPaused = false;
+    try {
+      return work();
+    } finally {
+      this.#isPaused = false;
+    }
   }
 
   /** True: a holder of one of `loans` has begun, since `start()`, to wait for something that is not over. */

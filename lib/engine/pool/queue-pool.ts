@@ -152,7 +152,9 @@ export class QueuePool extends Pool {
 
   #wait(options: CheckoutOptions): Promise<PooledConnection> {
     const timeout = options.timeout ?? this.options.poolTimeout;
-    const waiter = this.wait(this.#line, options, timeout);
+    const join = (): Waiter => this.wait(this.#line, options, timeout);
+    // The timer of the wait belongs to the pool, also where another wait is suspected already.
+    const waiter = this.#activity === undefined ? join() : this.#activity.unobserved(join);
     this.#pump();
     if (waiter.isWaiting) this.#overload?.joined();
     if (waiter.isWaiting && this.#isDeadlocked()) this.#suspectDeadlock(waiter, options.holdingNow);
