@@ -130,6 +130,8 @@ export type {
   EngineOwnEvents,
   ErrorMatcher,
   Executable,
+  ExclusiveOptions,
+  ExclusiveOutcome,
   ExecutionOptions,
   Field,
   FrozenResult,
@@ -204,6 +206,8 @@ export {
 } from './nest/shared/database.tokens.js';
 export { InjectConnection, InjectEngine, InjectScopedConnection } from './nest/shared/inject.decorators.js';
 export { AfterCommitPublisher } from './nest/transactional/after-commit-publisher.js';
+export { Exclusive } from './nest/transactional/exclusive.decorator.js';
+export type { ExclusiveDecorator, ExclusiveMethodOptions } from './nest/transactional/exclusive.decorator.js';
 export { NonTransactional, Transactional } from './nest/transactional/transactional.decorator.js';
 export { UseTransaction } from './nest/transactional/use-transaction.decorator.js';
 export type { StreamRowsOptions } from './nest/http/stream-rows.js';

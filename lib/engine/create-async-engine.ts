@@ -49,9 +49,11 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   expectUsable(pool);
   logPool(pool, options, resolved.logger);
   const { name } = driver.facts;
+  const { pgbouncer } = resolved;
   const shared: EngineShared = {
     url: databaseUrl,
     driver: name,
+    pgbouncer,
     closeDriver: () => driver.close?.(),
     pool,
     state: 'open',
@@ -71,11 +73,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     scopes: new OpenScopes(),
     transactional: options.transactional,
     replicas: resolved.replicas && replicaSet(databaseUrl, resolved.replicas, resolved, () => shared.pool),
-    notifications: new NotificationHub({
-      pool: () => shared.pool,
-      driver: name,
-      pgbouncer: resolved.pgbouncer,
-    }),
+    notifications: new NotificationHub({ pool: () => shared.pool, driver: name, pgbouncer }),
   };
   return new AsyncEngine(shared, resolved.executionOptions, options.echo);
 }

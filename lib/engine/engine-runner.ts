@@ -35,6 +35,8 @@ import type { Watchdog } from './util/watchdog.js';
 export interface EngineShared {
   readonly url: DatabaseUrl;
   readonly driver: string;
+  /** True: a pooler gives each transaction another session. */
+  readonly pgbouncer: boolean;
   /** Ends what the driver holds beside its sessions. */
   readonly closeDriver: () => Promise<void> | undefined;
   pool: Pool;

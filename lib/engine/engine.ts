@@ -1,6 +1,9 @@
 import { inspect, type InspectOptions } from 'node:util';
 import { describeValue } from './util/describe-value.js';
 import { Ambient } from './ambient/ambient.js';
+import { runExclusive } from './ambient/exclusive.js';
+import type { ExclusiveOutcome } from './ambient/exclusive.js';
+import type { ExclusiveOptions } from './ambient/exclusive-options.js';
 import type { OpenTransaction, TransactionalOptions } from './ambient/open-transaction.js';
 import type { Scope, ScopeOptions } from './ambient/scope.js';
 import { makeConnection } from './connection/connection.js';
@@ -10,6 +13,7 @@ import type { DatabaseUrl } from './driver/url/url.js';
 import { DISPOSE_OPTIONS, PING_OPTIONS, type PingOptions } from './engine-options.js';
 import type { EngineEvents } from './engine-events.js';
 import { EngineListeners } from './engine-listeners.js';
+import { EnginePools } from './pool/replicas/engine-pools.js';
 import { detachedFrom, EngineRunner } from './engine-runner.js';
 import type { EngineShared } from './engine-runner.js';
 import { ArgumentError } from './errors/errors.js';
@@ -21,8 +25,7 @@ import { askOnce } from './pool/ask-once.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import type { ReplicaStatus } from './pool/replicas/replica.js';
-import { viewSessions } from './driver/session-views.js';
-import type { SessionView } from './driver/session-views.js';
+import { viewSessions, type SessionView } from './driver/session-views.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import type { TransactionHook } from './transaction/hooks.js';
 import type { TransactionOptions } from './transaction/isolation.js';
@@ -48,6 +51,7 @@ declare module './pool/pool-trace.js' {
  */
 export class AsyncEngine extends Executor implements AsyncDisposable {
   readonly #shared: EngineShared;
+  readonly #pools: EnginePools;
   /** @internal */
   readonly ambient: Ambient;
   readonly #listeners: EngineListeners<AsyncEngine>;
@@ -63,6 +67,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     const runner = new EngineRunner(shared, listeners.observers, options);
     super(() => runner);
     this.#shared = shared;
+    this.#pools = new EnginePools(shared);
     this.#listeners = listeners;
     listeners.engine = this;
     this.#runner = runner;
@@ -274,7 +279,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     const { close = true } = DISPOSE_OPTIONS.parse(options);
     const { pool, state } = this.#shared;
     if (state === 'closed') return await pool.dispose();
-    this.#install(pool.recreate());
+    this.#pools.install(pool.recreate());
     if (close) await Promise.all([pool.dispose(), this.#shared.replicas?.dispose(false)]);
     this.#listeners.emit('engineDisposed', { engine: this });
   }
@@ -284,13 +289,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * function that you get is called. What is on loan from the former pool stays there.
    */
   replacePool(pool: Pool): () => void {
-    const former = this.#shared.pool;
-    const restore = this.#shared.replicas?.bypass();
-    this.#install(pool);
-    return () => {
-      this.#install(former);
-      restore?.();
-    };
+    return this.#pools.replace(pool);
   }
 
   /**
@@ -298,18 +297,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * function is called.
    */
   viewSessions(view: SessionView): () => void {
-    return viewSessions(this.#pools, view);
-  }
-
-  get #pools(): readonly Pool[] {
-    return [this.pool, ...(this.#shared.replicas?.pools ?? [])];
-  }
-
-  #install(pool: Pool): void {
-    const former = this.#shared.pool;
-    pool.views = former.views;
-    if (former !== pool) former.views = undefined;
-    this.#shared.pool = pool;
+    return viewSessions(this.#pools.all, view);
   }
 
   /**
@@ -320,8 +308,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     expectArgument('engine.drain()', timeRule, timeout);
     const deadline = performance.now() + timeout;
     const late = await this.#shared.scopes.empty(timeout);
-    const left = Math.max(0, deadline - performance.now());
-    const ended = (await Promise.all(this.#pools.map((pool) => pool.drain(left)))).reduce((a, b) => a + b);
+    const ended = await this.#pools.drain(Math.max(0, deadline - performance.now()));
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
     this.logger.warn(
@@ -455,6 +442,30 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
     return this.ambient.scope(work, options);
+  }
+
+  /**
+   * Runs `work` where no other instance of the application runs work of this `name` on this database, and
+   * does not call it where one does. Inside work of the same name it runs. With `scope: 'transaction'` it is
+   * in an ambient transaction, as of `transaction()`, and other instances run after its COMMIT.
+   *
+   * `work` gets a signal: it is aborted when the lock is lost with its session, when `timeout` has passed,
+   * and when `signal` is.
+   *
+   * @throws ConnectionLostError when the session was lost that held the lock: another instance may have run;
+   * TransactionTimeoutError when `timeout` has passed; ArgumentError for `'session'` with `pgbouncer`.
+   *
+   * @example
+   * ```ts
+   * const { ran } = await engine.exclusive('nightly import', () => importOrders(file));
+   * ```
+   */
+  exclusive<T>(
+    name: string,
+    work: (signal: AbortSignal) => Promise<T> | T,
+    options: ExclusiveOptions = {},
+  ): Promise<ExclusiveOutcome<T>> {
+    return runExclusive(this.ambient, this.#shared.pgbouncer, { name, work, options });
   }
 
   /** A scope in pieces, for code that sees a request begin and end in different places. */

@@ -52,6 +52,8 @@ export type { StatementEvent } from './execution/statement-event.js';
 export type { TransactionEvent } from './execution/transaction-event.js';
 export type { TransactionOutcome } from './transaction/transaction-observation.js';
 export type { AcquireEvent, ConnectTrace, PoolEngine, PoolFigures } from './pool/pool-trace.js';
+export type { ExclusiveOutcome } from './ambient/exclusive.js';
+export type { ExclusiveOptions } from './ambient/exclusive-options.js';
 export { OpenTransaction } from './ambient/open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './ambient/open-transaction.js';
 export type { Propagation } from './ambient/propagation.js';

@@ -44,6 +44,11 @@ export class Ambient {
     this.#parts = parts;
   }
 
+  /** Where its connections come from. */
+  get host(): ConnectionHost<AsyncConnection> {
+    return this.#parts.host;
+  }
+
   /** What is open around a caller. */
   get context(): AmbientContext {
     return this.#parts.context;

@@ -5,6 +5,7 @@ import type { WriteMark } from '../pool/replicas/write-mark.js';
 import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
+import type { HeldLock } from './held-lock.js';
 import type { Scope, ScopeContext } from './scope.js';
 import { Warnings } from '../util/warnings.js';
 import type { UnitOfWork } from './unit-of-work.js';
@@ -29,12 +30,15 @@ export interface FrameParts {
   readonly transaction?: AsyncTransaction | 'none' | undefined;
   /** A connection that the work in the frame has for itself; in all else the frame is as its parent. */
   readonly holds?: AsyncConnection | undefined;
+  /** A lock that the work in the frame runs under; in all else the frame is as its parent. */
+  readonly lock?: HeldLock | undefined;
 }
 
 export class ContextFrame {
   readonly parent: ContextFrame | undefined;
   /** What has opened the scope of this frame, or will. */
   readonly opener: ScopeOpener | undefined;
+  readonly lock: HeldLock | undefined;
   #scope: Scope | undefined;
   #unit: UnitOfWork | undefined;
   #unopened: ScopeOpener | undefined;
@@ -42,15 +46,18 @@ export class ContextFrame {
   /** The transaction that this frame opened or joined. */
   readonly transaction: AsyncTransaction | undefined;
   readonly #holds: AsyncConnection | undefined;
+  readonly #isLikeParent: boolean;
   #streams: Set<AsyncConnection> | undefined;
   #state: 'open' | 'closed' = 'open';
 
-  constructor({ parent, scope, opener, unit, transaction, holds }: FrameParts) {
+  constructor({ parent, scope, opener, unit, transaction, holds, lock }: FrameParts) {
     this.parent = parent;
     this.opener = opener;
     this.#unopened = opener;
     this.#holds = holds;
-    const isLikeParent = holds !== undefined && parent !== undefined;
+    this.lock = lock;
+    const isLikeParent = (holds !== undefined || lock !== undefined) && parent !== undefined;
+    this.#isLikeParent = isLikeParent;
     this.#scope = isLikeParent ? parent.scope : scope;
     this.#unit = isLikeParent ? parent.#unit : unit;
     this.#transaction = isLikeParent ? parent.#transaction : transaction;
@@ -131,7 +138,7 @@ export class ContextFrame {
   }
 
   get #endedError(): Error | undefined {
-    if (this.#holds !== undefined) return this.parent === undefined ? undefined : this.parent.#endedError;
+    if (this.#isLikeParent && this.parent !== undefined) return this.parent.#endedError;
     if (this.#transaction === 'none') return undefined;
     if (this.#transaction === undefined) return this.scope?.overError ?? this.#unit?.closedError;
     return this.#state === 'closed' ? transactionEnded(this.#transaction.origin) : undefined;
@@ -169,6 +176,19 @@ export class AmbientContext implements ScopeContext {
   /** Runs `work`, which has `connection` for itself: a wait for another one may be a deadlock. */
   runHolding<T>(connection: AsyncConnection, work: () => T): T {
     return this.run(new ContextFrame({ parent: this.current, holds: connection }), work);
+  }
+
+  /** Runs `work` under `lock`, which `connection` holds where that is no transaction's. */
+  runLocked<T>(lock: HeldLock, connection: AsyncConnection | undefined, work: () => T): T {
+    return this.run(new ContextFrame({ parent: this.current, holds: connection, lock }), work);
+  }
+
+  /** The lock of this name that the caller runs under. */
+  lockNamed(name: string): HeldLock | undefined {
+    for (let frame = this.current; frame !== undefined; frame = frame.parent) {
+      if (frame.lock?.name === name && frame.lock.isHeld) return frame.lock;
+    }
+    return undefined;
   }
 
   /** Runs `work` with `transaction` as the active one; what it leaves running is refused after its end. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
+import { onSessionLost } from '../driver/session-loss.js';
 import {
   ArgumentError,
   ConnectionLostError,
@@ -172,8 +173,7 @@ export class NotificationHub {
       this.#end(lostError(cause));
       void pooled.close();
     };
-    client.on('error', onLoss);
-    client.on('end', onLoss);
+    onSessionLost(client, onLoss);
   }
 
   #end(error: Error): void {

@@ -5,7 +5,12 @@ import {
   type AsyncEngine,
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
-import { ArgumentError, NoReplicaError, ReadOnlyTransactionError } from 'nest-async-engine/engine';
+import {
+  ArgumentError,
+  IllegalStateError,
+  NoReplicaError,
+  ReadOnlyTransactionError,
+} from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
 import { freePort } from '../../../lib/embedded/free-port.js';
@@ -51,6 +56,27 @@ afterEach(async () => {
   }
 });
 afterAll(() => primary.stop());
+
+describe.each(['transaction', 'session'] as const)('exclusive work of scope %s', (scope) => {
+  it('has its lock on the primary, also where the engine says readOnly: true', async () => {
+    const engine = engineOfBoth().executionOptions({ readOnly: true });
+    const locks = () => queryOnce(primary.url, `SELECT pid FROM pg_locks WHERE locktype = 'advisory'`);
+    const { value } = await engine.exclusive('job', locks, { scope });
+    expect(value).toHaveLength(1);
+  });
+});
+
+it('exclusive work is refused inside a transaction on a replica, where no other server would see its lock', async () => {
+  const engine = engineOfBoth();
+  const inside = engine.transaction(
+    async () => {
+      await engine.scalar(WHERE);
+      await engine.exclusive('job', () => 1);
+    },
+    { readOnly: true },
+  );
+  expect(await failureOf(inside)).toBeInstanceOf(IllegalStateError);
+});
 
 describe('a statement outside of transactions', () => {
   it('goes to a replica where it says readOnly: true', async () => {

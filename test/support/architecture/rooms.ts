@@ -17,6 +17,7 @@ const OPTION_TABLES = [
 const ENGINE_TABLES = [
   ...OPTION_TABLES,
   'lib/engine/resolve-engine-options.ts',
+  'lib/engine/ambient/exclusive-options.ts',
   'lib/engine/ambient/transactional-options.ts',
   'lib/engine/result/text/row-format.ts',
   'lib/engine/util/logger.ts',

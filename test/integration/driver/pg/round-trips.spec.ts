@@ -91,6 +91,12 @@ describe.each([1, 2, 5])('a transaction of %i statements', (count) => {
   });
 });
 
+it('takes the lock of exclusive work with BEGIN', async () => {
+  const { roundTrips, flights } = await counted(() => engine.exclusive('job', () => save()));
+  expect(roundTrips).toBe(3);
+  expect(flights[0]).toMatch(/^BEGIN; SELECT CASE .*pg_try_advisory_xact_lock/s);
+});
+
 describe('a COPY', () => {
   const copy = 'COPY item (name) FROM STDIN';
 
