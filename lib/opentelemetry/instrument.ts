@@ -72,10 +72,7 @@ export function instrument(engine: AsyncEngine, given: InstrumentationOptions = 
       },
     }),
     followAcquires(tracer, isOurs, measured),
-    follow<ConnectTrace>('connect', isOurs, {
-      start: nothing,
-      asyncEnd: ({ duration = 0, error }) => error === undefined && measured.opened(duration),
-    }),
+    followConnects(isOurs, measured),
   ];
   let isOn = true;
   return () => {
@@ -98,6 +95,13 @@ function commented(event: Sent, span: Span): CommandReplacement | undefined {
 function labelOf(event: Transaction | undefined): string | undefined {
   const { label } = event?.options ?? {};
   return typeof label === 'string' ? label : event && labelOf(event.parent);
+}
+
+function followConnects(isOurs: (event: ConnectTrace) => boolean, measured: EngineMetrics): () => void {
+  return follow<ConnectTrace>('connect', isOurs, {
+    start: nothing,
+    asyncEnd: ({ duration = 0, error }) => error === undefined && measured.opened(duration),
+  });
 }
 
 /** A span for each caller that has waited. */

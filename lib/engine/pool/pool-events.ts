@@ -1,8 +1,6 @@
-import { EventChannels } from '../util/event-hub.js';
-import type { EventTiming } from '../util/event-hub.js';
+import { EventChannels, type EventTiming } from '../util/event-hub.js';
 import type { SessionNotice } from '../driver/driver.js';
-import { POOL_GROUP } from './pool-trace.js';
-import type { PoolEngine } from './pool-trace.js';
+import { POOL_GROUP, type PoolEngine } from './pool-trace.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** What each event of a pool says. */

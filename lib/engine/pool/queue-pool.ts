@@ -8,8 +8,7 @@ import { OverloadControl } from './overload-control.js';
 import { Pool } from './pool.js';
 import type { PoolOptions } from './pool-options.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { WaitingLine } from './waiting-line.js';
-import type { CheckoutOptions, Waiter } from './waiting-line.js';
+import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;
