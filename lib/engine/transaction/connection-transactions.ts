@@ -5,7 +5,6 @@ import { promiseTry } from '../util/promise-try.js';
 import type { TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
-import type { RootLine } from './root-transaction.js';
 import type { Transaction } from './transaction.js';
 import { savepointInAutocommit, streamIsOpen } from './transaction-errors.js';
 import { runObserved } from './transaction-observation.js';
@@ -31,7 +30,7 @@ export interface TransactionContext<Connection> {
  * Which transaction a connection is in: at most one root at a time, the handles inside it, the blocks around
  * the caller. Roots of frames and the root of the connection's holder take turns.
  */
-export class ConnectionTransactions<Connection> implements RootLine {
+export class ConnectionTransactions<Connection> {
   readonly #context: TransactionContext<Connection>;
   /** Held by the root that the session is in now. */
   readonly #turns = new Mutex();
