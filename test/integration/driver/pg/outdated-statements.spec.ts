@@ -231,7 +231,7 @@ describe('a statement has no name', () => {
       `SELECT ARRAY[${Array.from({ length: 101 }, (_, n) => `$${n + 1}`).join()}]::int[]`,
       Array.from({ length: 101 }, (_, n) => n),
     );
-    await engine.execute(text(`SELECT 1 /* ${'x'.repeat(8_200)} */`));
+    await engine.execute(text(`/* ${'x'.repeat(8_200)} */ SELECT 1`));
     expect(await namesOf(engine)).toEqual([]);
   });
 
