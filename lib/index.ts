@@ -45,6 +45,7 @@ export {
   LockNotAvailableError,
   makeUrl,
   MappingResult,
+  MigrationError,
   MultipleResultsFoundError,
   NestedScopeBusyError,
   NestedTransaction,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as commitErrors from '../lib/engine/errors/commit-errors.js';
+import { MigrationError } from '../lib/engine/errors/migration-error.js';
 import * as errors from '../lib/engine/errors/errors.js';
 import { exportedNames, readDoors, surfaceFileOf, wildcardExports } from './support/architecture/doors.js';
 import { strangersIn } from './support/architecture/rooms.js';
@@ -106,9 +107,12 @@ describe('the surface', () => {
 });
 
 describe('docs/errors.md', () => {
-  const codes = Object.values({ ...errors, ...commitErrors }).map(
-    (ErrorClass) => new ErrorClass('a message').code,
-  );
+  const classes: Readonly<Record<string, new (message: string) => errors.EngineError>> = {
+    ...errors,
+    ...commitErrors,
+    MigrationError,
+  };
+  const codes = Object.values(classes).map((ErrorClass) => new ErrorClass('a message').code);
 
   it('has one section for every code, and no other', () => {
     const page = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');

@@ -197,5 +197,6 @@ export {
   ConnectionLostError,
 } from './errors/errors.js';
 export { CommitLostError, CommitOutcomeUnknownError } from './errors/commit-errors.js';
+export { MigrationError } from './errors/migration-error.js';
 export type { DBAPIErrorOptions, StatementErrorOptions } from './errors/errors.js';
 export type { ChannelHandlers, Notification, NotificationHub } from './execution/notification-hub.js';

@@ -5,6 +5,7 @@ import { describeValue } from '../engine/util/describe-value.js';
 import { connectWithRetry } from './connect-with-retry.js';
 import { Database } from './databases.js';
 import type { Databases } from './databases.js';
+import type { MigrationOptions } from '../migrations/migration-options.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { NestLogger } from './shared/nest-logger.js';
 import { printable } from '../engine/util/logger.js';
@@ -25,11 +26,18 @@ export async function openDatabase(
   databases: Databases,
 ): Promise<AsyncEngine> {
   databases.reserve(name);
+  const { connectOnStart: moment = 'eager' } = options;
+  if (options.migrations !== undefined && moment !== 'eager') {
+    throw new ArgumentError(
+      `the database '${name}' has migrations, which run before the application starts, and connectOnStart: '${moment}'. Leave one of them out.`,
+    );
+  }
   const { url, stopServer } = await locate(name, options);
   const engine = await createOrStop(url, options, stopServer);
   const database = new Database(engine, options.shutdownTimeout ?? SHUTDOWN_TIMEOUT, stopServer);
   databases.add(name, database);
   await connectOnStart(engine, name, options, database.closing);
+  if (options.migrations !== undefined) await migrate(engine, options.migrations, database.closing);
   return engine;
 }
 
@@ -49,6 +57,16 @@ async function createOrStop(
 /** What is left is the engine's. */
 function engineOptionsOf(options: DatabaseModuleOptions): AsyncEngineOptions {
   return Object.fromEntries(Object.entries(options).filter(([name]) => ENGINE_OPTIONS.has(name)));
+}
+
+async function migrate(
+  engine: AsyncEngine,
+  migrations: MigrationOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  // Loaded only here, and its package with it.
+  const { runMigrations } = await import('../migrations/run-migrations.js');
+  await runMigrations(engine, { ...migrations, signal });
 }
 
 async function connectOnStart(

@@ -7,7 +7,7 @@
  * │   NoInspectionAvailableError
  * ├ PoolTimeoutError ─ PoolOverloadError
  * ├ PoolDeadlockError, NoReplicaError, TransactionTimeoutError, UnexpectedRollbackError, AfterCommitError,
- * │   CommitOutcomeUnknownError, CommitLostError
+ * │   CommitOutcomeUnknownError, CommitLostError, MigrationError
  * └ StatementError ─ DBAPIError
  *     ├ InterfaceError
  *     └ DatabaseError ─ DataError, InternalError, ProgrammingError, NotSupportedError,

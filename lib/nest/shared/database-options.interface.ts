@@ -7,6 +7,7 @@ import type {
 } from '@nestjs/common';
 import type { AsyncEngineOptions, DatabaseUrl, ExecutionOptions, ScopeCommit } from '../../engine/index.js';
 import type { EmbeddedPostgresOptions } from '../../embedded/embedded-options.js';
+import type { MigrationOptions } from '../../migrations/migration-options.js';
 
 /** How a client's next request knows what it has written; see `cookieConsistency()`. */
 export interface RequestConsistency {
@@ -54,6 +55,11 @@ export interface DatabaseModuleOptions extends AsyncEngineOptions {
    * statement.
    */
   readonly connectOnStart?: 'eager' | 'lazy' | 'background' | undefined;
+  /**
+   * Runs the migrations of a folder before anything of the application starts, as `runMigrations()` does.
+   * Needs the package node-pg-migrate, and `connectOnStart: 'eager'`.
+   */
+  readonly migrations?: Omit<MigrationOptions, 'signal'> | undefined;
   /** Further attempts to connect at the start. Default 9. */
   readonly retryAttempts?: number | undefined;
   /** Between two attempts. Default 3,000. */

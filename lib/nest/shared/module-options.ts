@@ -15,6 +15,7 @@ import {
 } from '../../engine/util/option-rule.js';
 import { OptionTable, tableRule } from '../../engine/util/option-table.js';
 import { EMBEDDED_OPTIONS } from '../../embedded/embedded-options.js';
+import { MIGRATION_OPTIONS } from '../../migrations/migration-options.js';
 import type {
   DatabaseModuleAsyncOptions,
   DatabaseModuleOptions,
@@ -56,6 +57,7 @@ export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
     name: wordRule,
     isGlobal: flagRule,
     embedded: eitherRule(flagRule, tableRule(EMBEDDED_OPTIONS)),
+    migrations: tableRule(MIGRATION_OPTIONS),
     connectOnStart: oneOf('eager', 'lazy', 'background'),
     retryAttempts: countRule(0),
     retryDelay: timeRule,

@@ -1,4 +1,4 @@
-import type { INestApplication } from '@nestjs/common';
+import type { INestApplication, NestApplicationOptions } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { DatabaseModuleOptions } from 'nest-async-engine';
@@ -8,9 +8,11 @@ import { ShopModule } from './shop.module.js';
 export function createApp(
   database: DatabaseModuleOptions,
   adapter: AbstractHttpAdapter = new ExpressAdapter(),
+  options: NestApplicationOptions = {},
 ): Promise<INestApplication> {
   return NestFactory.create(ShopModule.forRoot(database), adapter, {
     forceCloseConnections: true,
     logger: ['warn', 'error'],
+    ...options,
   });
 }

@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DatabaseModule, type DatabaseModuleOptions } from 'nest-async-engine';
 import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
-import { Migrations } from './migrations.js';
 import { OrderFeed } from './order-feed.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
@@ -10,14 +9,16 @@ import { ShopController } from './shop.controller.js';
 // The page shows SQL: for development alone.
 const devtools = process.env['NODE_ENV'] === 'production' ? [] : [DatabaseDevtoolsModule.forRoot()];
 
+const MIGRATIONS = new URL('../migrations/', import.meta.url);
+
 @Module({})
 export class ShopModule {
   static forRoot(database: DatabaseModuleOptions): DynamicModule {
     return {
       module: ShopModule,
-      imports: [DatabaseModule.forRoot(database), ...devtools],
+      imports: [DatabaseModule.forRoot({ ...database, migrations: { dir: MIGRATIONS } }), ...devtools],
       controllers: [ShopController, OrdersController],
-      providers: [Migrations, OrderFeed, OrdersService],
+      providers: [OrderFeed, OrdersService],
     };
   }
 }

@@ -6,6 +6,7 @@ import { ROOT, type Import, type SourceFile } from './source-files.js';
 const ENGINE_DOOR = 'lib/engine/index.ts';
 const RX_DOOR = 'lib/rx/index.ts';
 const OPENTELEMETRY = 'lib/opentelemetry/';
+const MIGRATIONS = ['lib/migrations/run-migrations.ts', 'lib/migrations/migration-options.ts'];
 const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
 /** How options are checked is one thing for all rooms, and nothing for users. */
 const OPTION_TABLES = [
@@ -61,6 +62,11 @@ const ROOMS: readonly Room[] = [
     allowsPackage: (name) => name === '@opentelemetry/api',
   },
   {
+    folder: 'lib/migrations/',
+    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/util/logger.ts'],
+    allowsPackage: (name) => name === 'node-pg-migrate',
+  },
+  {
     folder: 'lib/pg/',
     doors: [
       ENGINE_DOOR,
@@ -87,6 +93,7 @@ const ROOMS: readonly Room[] = [
       EMBEDDED,
       OPENTELEMETRY,
       'lib/embedded/embedded-options.ts',
+      ...MIGRATIONS,
       ...ENGINE_TABLES,
       ...OBSERVER_TOOLS,
     ],

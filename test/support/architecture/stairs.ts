@@ -9,7 +9,13 @@ type Steps = readonly (readonly string[])[];
  * other. The path of a file is its placement, so that a new file needs no entry here; a new folder does.
  */
 export const STAIRS: Readonly<Record<string, Steps>> = {
-  lib: [['engine'], ['rx', 'embedded', 'pg', 'cls', 'opentelemetry'], ['nest'], ['testing'], ['']],
+  lib: [
+    ['engine'],
+    ['rx', 'embedded', 'pg', 'cls', 'opentelemetry', 'migrations'],
+    ['nest'],
+    ['testing'],
+    [''],
+  ],
   'lib/engine': [
     ['errors'],
     ['util'],

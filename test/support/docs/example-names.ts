@@ -26,6 +26,7 @@ export const EXAMPLE_NAMES: readonly string[] = [
   ...from('nest-async-engine/event-emitter', 'TransactionalEventListener'),
   ...from('nest-async-engine/cls', 'TransactionalAdapterEngine'),
   ...from('nest-async-engine/kysely', 'EngineDialect'),
+  ...from('nest-async-engine/migrations', 'runMigrations'),
   ...from('nest-async-engine/pg', 'asPool'),
   ...from('kysely', 'Kysely'),
   ...from('nest-async-engine/rx', 'fromChannel', 'fromQuery', 'inTransaction'),

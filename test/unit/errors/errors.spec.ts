@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import * as commitErrors from '../../../lib/engine/errors/commit-errors.js';
+import { MigrationError } from '../../../lib/engine/errors/migration-error.js';
 import * as errors from '../../../lib/engine/errors/errors.js';
 
 describe('every error class', () => {
-  const classes = Object.entries({ ...errors, ...commitErrors }).map(([name, type]) => ({ name, type }));
+  type ErrorClass = new (message: string) => errors.EngineError;
+  const all: Readonly<Record<string, ErrorClass>> = { ...errors, ...commitErrors, MigrationError };
+  const classes = Object.entries(all).map(([name, type]) => ({ name, type }));
 
   it.each(classes)('$name has its own name written out, or that of the class above it', ({ name, type }) => {
     const { name: above } = Object.getPrototypeOf(type) as { name: string };
