@@ -174,8 +174,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   send(invocation: Invocation): Promise<CommandResult> {
-    const active = this.#shared.ambient.current?.active;
-    if (active !== undefined) return active.connection.core.send(invocation, active);
+    const frame = this.#shared.ambient.current;
+    const active = frame?.active;
+    // That of the scope says nothing: a frame between may have a savepoint in it.
+    if (active !== undefined) return active.connection.core.send(invocation, frame?.transaction);
     const sent = this.#sendAlone(invocation);
     return this.#shared.ambient.neighbors.length === 0 ? sent : this.#tellNeighbors(sent);
   }
