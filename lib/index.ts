@@ -105,6 +105,7 @@ export type {
   CheckoutOptions,
   ColumnReference,
   CommandReplacement,
+  CommitOutcome,
   CommitResolvedEvent,
   CompilableQuery,
   CompiledQuery,
@@ -194,6 +195,8 @@ export type {
   UrlFields,
   UrlPassword,
   UrlQuery,
+  ReplicaProblem,
+  Replicas,
 } from './engine/index.js';
 export { DatabaseModule } from './nest/database.module.js';
 export { DatabaseExceptionFilter } from './nest/http/database-exception.filter.js';

@@ -24,7 +24,7 @@ import type { NotificationHub } from './execution/notification-hub.js';
 import { askOnce } from './pool/ask-once.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
-import type { ReplicaStatus } from './pool/replicas/replica.js';
+import type { Replicas } from './pool/replicas/replica.js';
 import { viewSessions, type SessionView } from './driver/session-views.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import type { TransactionHook } from './transaction/hooks.js';
@@ -99,7 +99,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   }
 
   /** The replicas of the option `replicas`, and how each is now: an empty list without any. */
-  get replicas(): { status(): readonly ReplicaStatus[] } {
+  get replicas(): Replicas {
     return { status: () => this.#shared.replicas?.status() ?? [] };
   }
 

@@ -123,7 +123,8 @@ export type {
 export type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool/pool-options.js';
 export type { PrimaryForOptions, ReadYourWrites, ReplicaOptions } from './pool/replicas/replica-options.js';
 export { isConsistencyToken } from './pool/replicas/write-mark.js';
-export type { ReplicaStatus } from './pool/replicas/replica.js';
+export type { ReplicaProblem, Replicas, ReplicaStatus } from './pool/replicas/replica.js';
+export type { CommitOutcome } from './transaction/outcome.js';
 export type { SessionView } from './driver/session-views.js';
 export type { ConnectionRecord } from './pool/connection-record.js';
 export type { CheckoutOptions } from './pool/waiting-line.js';

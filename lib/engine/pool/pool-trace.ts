@@ -9,8 +9,11 @@ export interface PoolEngine {}
 /** The figures of a pool. */
 export interface PoolFigures {
   readonly options: { readonly poolSize: number; readonly maxOverflow: number };
+  /** How many connections are idle. */
   checkedIn(): number;
+  /** How many connections are on loan. */
   checkedOut(): number;
+  /** How many callers wait for a connection. */
   waiting(): number;
 }
 

@@ -27,6 +27,12 @@ const WAITING_VERSION = 190_000;
 /** Why a replica takes no work. */
 export type ReplicaProblem = 'unknown' | 'unreachable' | 'primary' | 'lag';
 
+/** The replicas of an engine. */
+export interface Replicas {
+  /** How each of them is now, in the order of the option `replicas`. */
+  status(): readonly ReplicaStatus[];
+}
+
 /** One replica as it is at a moment; see `engine.replicas.status()`. */
 export interface ReplicaStatus {
   /** Host and port. */
