@@ -71,7 +71,8 @@ export class Ambient {
     try {
       expectFunction('engine.transaction()', work);
       const isPlain = options === undefined && this.#parts.defaults === undefined;
-      const parsed = isPlain ? NO_OPTIONS : this.transactionalOptions(options ?? NO_OPTIONS);
+      const given = options === undefined ? NO_OPTIONS : options;
+      const parsed = isPlain ? NO_OPTIONS : this.transactionalOptions(given);
       // Taken here, where the stack is short: deeper down it would be the most expensive step.
       const { label = new CallSite(FRAMES_OF_CALLER) } = parsed;
       const open = new OpenTransaction(this.#parts.host, this.#parts.context, { ...parsed, label });

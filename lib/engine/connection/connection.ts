@@ -238,11 +238,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     session.expectOpenable();
     if (typeof first !== 'function') {
       if (second !== undefined) expectFunction('connection.begin(work, options)', first);
-      const root = transactions.begin(first && TRANSACTION_OPTIONS.parse(first));
+      const root = transactions.begin(parsed(first));
       root.observation?.start();
       return root;
     }
-    return await transactions.block(transactions.begin(second && TRANSACTION_OPTIONS.parse(second)), first);
+    return await transactions.block(transactions.begin(parsed(second)), first);
   }
 
   /**
@@ -325,4 +325,9 @@ export function makeConnection(
   const connection: AsyncConnection = new AsyncConnection(() => core);
   const core = new ConnectionCore(host, connection, settings);
   return connection;
+}
+
+/** Whatever is not undefined must be options: null is refused, too. */
+function parsed(options: TransactionOptions | undefined): TransactionOptions | undefined {
+  return options === undefined ? undefined : TRANSACTION_OPTIONS.parse(options);
 }
