@@ -39,7 +39,7 @@ export async function readMigrationFiles(
 }
 
 async function readMigrationFile(location: string): Promise<MigrationFile> {
-  // Git may have changed the line breaks of a file that nobody touched.
+  // Git may change the line breaks of a file that was not edited.
   const text = (await readFile(location, 'utf8')).replaceAll('\r\n', '\n');
   return {
     file: path.basename(location),

@@ -86,7 +86,7 @@ export class ClientQueries {
     }
   }
 
-  /** Ends what is open: nobody reads it any more, and nothing else could run in the session. */
+  /** Ends what is open: nothing reads it any more, and nothing else could run in the session. */
   finishOpen(): void {
     this.#open?.finish();
   }

@@ -88,7 +88,7 @@ export class LentClient {
 function forward(client: Client, view: PoolClient): () => void {
   const listeners = EVENTS.map((event) => {
     const listener = (...facts: unknown[]): void => {
-      // An error that nobody listens to would end the process; the query that met it has been told.
+      // An error without a listener would end the process; the query that met it has been told.
       if (view.listenerCount(event) > 0) view.emit(event, ...facts);
     };
     client.on(event as 'notice', listener);

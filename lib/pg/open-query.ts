@@ -22,7 +22,7 @@ export class OpenQuery {
     Object.assign(connection, { flush: this.#noting('portal', flush), sync: this.#noting('answer', sync) });
     connection.on('copyInResponse', this.#noteCopy);
     connection.once('readyForQuery', this.#end);
-    // The end of a transaction waits for what runs in it, and nobody reads this any more.
+    // The end of a transaction waits for what runs in it, and nothing reads this any more.
     const check = (): void => {
       if (session.isEnding === true) this.finish();
     };

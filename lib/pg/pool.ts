@@ -113,7 +113,7 @@ export class Pool extends pg.Pool {
     const before = info.get(this) as KnownClient | undefined;
     if (before !== undefined) return before;
     const known = new KnownClient(client, (event, ...facts) => {
-      // An error that nobody listens to would end the process; the engine replaces the connection by itself.
+      // An error without a listener would end the process; the engine replaces the connection by itself.
       if (event !== 'error' || this.listenerCount(event) > 0) this.emit(event, ...facts);
     });
     info.set(this, known);

@@ -68,7 +68,7 @@ export class ReplicaRouter {
     return marks.some(({ writtenAt }) => writtenAt !== undefined && writtenAt >= since);
   }
 
-  /** Notes a write of the caller: at a place of the log, or nobody knows where. */
+  /** Notes a write of the caller: at a place of the log; undefined: the place is not known. */
   get note(): (lsn: string | undefined) => void {
     const marks = [this.set.writes, ...this.#host.writeMarks()];
     return (lsn) => {
@@ -105,7 +105,7 @@ export class ReplicaRouter {
     });
   }
 
-  /** What the caller, or whoever gets it, has to see of what was written; empty where that is nothing. */
+  /** The writes that its bearer must see, the caller or another service; empty where there are none. */
   get token(): string {
     const marks = this.#host.writeMarks();
     if (marks.length === 0) return this.set.writes.token;

@@ -169,7 +169,7 @@ export interface DriverConnection {
   readonly processId: number | undefined;
   readonly status: ServerStatus;
   /**
-   * How often a transaction has ended, whoever ended it; absent where that is not seen. Told by the status,
+   * How often a transaction has ended, by whatever means; absent where that is not seen. Told by the status,
    * and by the tags of statements that begin the next one at once.
    */
   readonly transactionEnds?: number | undefined;

@@ -36,7 +36,7 @@ export class WriteMark {
     return this.#isUnplaced;
   }
 
-  /** Something was written: up to `lsn`, or nobody can say where. */
+  /** Something was written: up to `lsn`; undefined: the place is not known. */
   note(lsn: string | undefined, at = Date.now()): void {
     this.#at = Math.max(this.#at ?? 0, at);
     const number = lsnNumber(lsn);

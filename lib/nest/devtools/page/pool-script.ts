@@ -56,7 +56,7 @@ function showLocks(panel) {
   panel.tree.replaceChildren(...lockForest(state.locks));
 }
 
-/** Roots wait for nobody; in a ring the first session is taken for one. */
+/** A root waits for no other session; in a ring the first session is taken for one. */
 function lockForest(locks) {
   const drawn = new Set();
   const node = (lock) => {
