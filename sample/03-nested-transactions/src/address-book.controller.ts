@@ -1,7 +1,10 @@
-import { BadRequestException, Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { readFile } from 'node:fs/promises';
+import { BadRequestException, Body, Controller, Get, Header, HttpCode, Post, Query } from '@nestjs/common';
 import { type Contact, Contacts } from './contacts.js';
 import { type ImportEntry, ImportLog } from './import-log.js';
 import { type ImportMode, type ImportReport, Imports } from './imports.js';
+
+const PAGE = new URL('../public/index.html', import.meta.url);
 
 const MODES: readonly ImportMode[] = ['what-is-good', 'all-or-nothing'];
 
@@ -12,6 +15,12 @@ export class AddressBookController {
     private readonly importLog: ImportLog,
     private readonly imports: Imports,
   ) {}
+
+  @Get()
+  @Header('content-type', 'text/html; charset=utf-8')
+  page(): Promise<string> {
+    return readFile(PAGE, 'utf8');
+  }
 
   @Get('contacts')
   allContacts(): Promise<Contact[]> {

@@ -6,7 +6,6 @@ import { Contacts } from './contacts.js';
 import { ImportLog } from './import-log.js';
 import { Imports } from './imports.js';
 import { Schema } from './schema.js';
-import { WelcomeController } from './welcome.controller.js';
 
 // The page shows SQL: for development alone.
 const devtools = process.env['NODE_ENV'] === 'production' ? [] : [DatabaseDevtoolsModule.forRoot()];
@@ -17,7 +16,7 @@ export class AddressBookModule {
     return {
       module: AddressBookModule,
       imports: [DatabaseModule.forRoot(database), ...devtools],
-      controllers: [WelcomeController, AddressBookController],
+      controllers: [AddressBookController],
       providers: [Schema, Contacts, ImportLog, Imports],
     };
   }

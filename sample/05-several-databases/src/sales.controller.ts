@@ -1,8 +1,11 @@
-import { Body, Controller, Get, Post, UseFilters } from '@nestjs/common';
+import { readFile } from 'node:fs/promises';
+import { Body, Controller, Get, Header, Post, UseFilters } from '@nestjs/common';
 import { DatabaseExceptionFilter } from 'nest-async-engine';
 import { Outbox } from './outbox.js';
 import { type ProductReport, Reports } from './reports.js';
 import { Sales } from './sales.js';
+
+const PAGE = new URL('../public/index.html', import.meta.url);
 
 interface NewSale {
   readonly product?: unknown;
@@ -17,6 +20,12 @@ export class SalesController {
     private readonly reports: Reports,
     private readonly outbox: Outbox,
   ) {}
+
+  @Get()
+  @Header('content-type', 'text/html; charset=utf-8')
+  page(): Promise<string> {
+    return readFile(PAGE, 'utf8');
+  }
 
   @Post('sales')
   async sell(@Body() { product, amount }: NewSale): Promise<{ readonly id: number }> {

@@ -5,7 +5,6 @@ import { Outbox } from './outbox.js';
 import { REPORTS, Reports } from './reports.js';
 import { SalesController } from './sales.controller.js';
 import { Sales } from './sales.js';
-import { WelcomeController } from './welcome.controller.js';
 
 // The page shows SQL: for development alone.
 const devtools = process.env['NODE_ENV'] === 'production' ? [] : [DatabaseDevtoolsModule.forRoot()];
@@ -25,7 +24,7 @@ export class SalesModule {
         DatabaseModule.forRoot({ ...reports, name: REPORTS }),
         ...devtools,
       ],
-      controllers: [WelcomeController, SalesController],
+      controllers: [SalesController],
       providers: [Sales, Reports, Outbox],
     };
   }

@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import {
   Body,
   Controller,
   Delete,
   Get,
+  Header,
   HttpCode,
   Param,
   ParseIntPipe,
@@ -14,6 +16,8 @@ import { DatabaseExceptionFilter } from 'nest-async-engine';
 import { Loans } from './loans.js';
 import { type Book, Shelf } from './shelf.js';
 
+const PAGE = new URL('../public/index.html', import.meta.url);
+
 @Controller()
 @UseFilters(DatabaseExceptionFilter)
 export class LibraryController {
@@ -21,6 +25,12 @@ export class LibraryController {
     private readonly shelf: Shelf,
     private readonly loans: Loans,
   ) {}
+
+  @Get()
+  @Header('content-type', 'text/html; charset=utf-8')
+  page(): Promise<string> {
+    return readFile(PAGE, 'utf8');
+  }
 
   @Post('books')
   add(@Body() { title }: { readonly title?: unknown }): Promise<Book> {

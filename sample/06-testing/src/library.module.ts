@@ -3,8 +3,7 @@ import { LibraryController } from './library.controller.js';
 import { Loans } from './loans.js';
 import { Post } from './post.js';
 import { Shelf } from './shelf.js';
-import { WelcomeController } from './welcome.controller.js';
 
 /** Says nothing about the database, so that a test can put its own beside it. */
-@Module({ controllers: [WelcomeController, LibraryController], providers: [Loans, Shelf, Post] })
+@Module({ controllers: [LibraryController], providers: [Loans, Shelf, Post] })
 export class LibraryModule {}
