@@ -40,7 +40,7 @@ export function devtoolsController(path: string): Type<unknown> {
     events(): Observable<MessageEvent> {
       return this.devtools.updates().pipe(
         map((update): MessageEvent => ({ data: update })),
-        startWith({ type: 'start', data: {} }),
+        startWith({ type: 'start', data: this.devtools.limits }),
       );
     }
 

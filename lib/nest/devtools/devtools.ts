@@ -12,11 +12,11 @@ import type { DevtoolsSettings } from './devtools-options.js';
 import { EngineDevtools } from './engine-devtools.js';
 import { Exchanges } from './exchange.js';
 import { explain } from './explain.js';
-import { Findings } from './findings.js';
-import { StatementTable } from './statement-table.js';
+import { Findings, MAX_FINDINGS } from './findings.js';
+import { MAX_TEXTS, StatementTable } from './statement-table.js';
 import { Unit } from './unit.js';
 import { UnitFindings } from './unit-findings.js';
-import type { DevtoolsUpdate } from './views.js';
+import type { DevtoolsLimits, DevtoolsUpdate } from './views.js';
 
 /** The token of the module's settings. */
 export const DEVTOOLS_SETTINGS = 'nest-async-engine:devtools-settings';
@@ -56,14 +56,16 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     @Inject(Databases) private readonly databases: Databases,
   ) {
     this.exchanges = new Exchanges(settings.path, (unit) => this.#changed.add(unit));
-    this.#findings = new Findings(settings.action, (message) => this.#warn(message));
+    this.#findings = new Findings(settings.action, (engine, message) =>
+      this.#engine(engine).logger.warn(printable(message)),
+    );
   }
 
   onModuleInit(): void {
     const names = this.settings.engines ?? this.databases.names;
     const findings = new UnitFindings(this.#findings, this.settings.limits);
     this.#engines = names.map((name) => {
-      const engine: AsyncEngine = this.moduleRef.get(getEngineToken(name), { strict: false });
+      const engine = this.#engine(name);
       return new EngineDevtools(engine, {
         exchanges: this.exchanges,
         statements: this.#statements,
@@ -86,6 +88,12 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   async onApplicationShutdown(): Promise<void> {
     TRANSACTIONS.asyncEnd.unsubscribe(this.#transactionEnded as never);
     await Promise.all(this.#engines.map((engine) => engine.close()));
+  }
+
+  /** What the page keeps, as what it is made of here. */
+  get limits(): DevtoolsLimits {
+    const { repeated } = this.settings.limits;
+    return { units: MAX_UNITS, statements: MAX_TEXTS, findings: MAX_FINDINGS, repeated };
   }
 
   /** All that is known now, and from then on what changes. */
@@ -146,9 +154,7 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     });
   }
 
-  #warn(message: string): void {
-    const [name] = this.settings.engines ?? this.databases.names;
-    const engine: AsyncEngine = this.moduleRef.get(getEngineToken(name), { strict: false });
-    engine.logger.warn(printable(message));
+  #engine(name: string): AsyncEngine {
+    return this.moduleRef.get(getEngineToken(name), { strict: false });
   }
 }

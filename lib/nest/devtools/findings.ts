@@ -1,7 +1,8 @@
 import { IllegalStateError } from '../../engine/index.js';
 import type { FindingView } from './views.js';
 
-const MAX_FINDINGS = 100;
+/** Kinds and places that are kept. */
+export const MAX_FINDINGS = 100;
 
 /** A new finding, or one more of a kind that is known. */
 export interface Finding extends Pick<FindingView, 'kind' | 'engine' | 'title' | 'advice' | 'site' | 'unit'> {
@@ -17,10 +18,10 @@ export class Findings {
   readonly #byKey = new Map<string, FindingView>();
   readonly #changed = new Set<string>();
   readonly #action: FindingAction;
-  readonly #warn: (message: string) => void;
+  readonly #warn: (engine: string, message: string) => void;
   #lastId = 0;
 
-  constructor(action: FindingAction, warn: (message: string) => void) {
+  constructor(action: FindingAction, warn: (engine: string, message: string) => void) {
     this.#action = action;
     this.#warn = warn;
   }
@@ -47,7 +48,7 @@ export class Findings {
     const message = `${finding.title}${finding.site === undefined ? '' : ` at ${finding.site}`}. ${finding.advice}`;
     if (typeof this.#action === 'function') this.#action(finding);
     else if (this.#action === 'throw') return new IllegalStateError(message);
-    else if (this.#action === 'warn' && finding.count === 1) this.#warn(message);
+    else if (this.#action === 'warn' && finding.count === 1) this.#warn(finding.engine, message);
     return undefined;
   }
 

@@ -3,7 +3,8 @@ import { LruCache } from '../../engine/util/lru-cache.js';
 import { placeText } from './place.js';
 import type { StatementView } from './views.js';
 
-const MAX_TEXTS = 500;
+/** Texts that are kept. */
+export const MAX_TEXTS = 500;
 const MAX_SITES = 5;
 /** A text that is called from several places shows them early. */
 const CALLS_LOOKED_AT = 100;

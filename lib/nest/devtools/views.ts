@@ -104,6 +104,14 @@ export interface FindingView {
   readonly count: number;
 }
 
+/** How many of each kind are kept, and from how many on a repetition is N + 1. */
+export interface DevtoolsLimits {
+  readonly units: number;
+  readonly statements: number;
+  readonly findings: number;
+  readonly repeated: number;
+}
+
 /** What is sent to the page; only what has changed. */
 export interface DevtoolsUpdate {
   readonly units?: readonly UnitView[];

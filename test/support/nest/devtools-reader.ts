@@ -112,7 +112,8 @@ export class DevtoolsReader {
 
   #take(event: string): void {
     const data = /^data: (.*)$/m.exec(event)?.[1];
-    if (data === undefined) return;
+    // One with a name is no message.
+    if (data === undefined || /^event: /m.test(event)) return;
     const { units = [], statements = [], findings = [] } = JSON.parse(data) as Update;
     for (const unit of units) this.units.set(unit.id, unit);
     for (const statement of statements) this.#statements.set(statement.id, statement);

@@ -39,7 +39,7 @@ function repeatedIn(unit) {
   const counts = new Map();
   for (const step of unit.steps) if (step.kind === 'statement') counts.set(textKey(step), (counts.get(textKey(step)) || 0) + 1);
   const most = Math.max(0, ...counts.values());
-  return most >= 5 ? most : 0;
+  return most >= limits.repeated ? most : 0;
 }
 
 function timeline(unit) {
@@ -75,7 +75,7 @@ function folded(group, depth, end) {
     ...first, duration: last.start + (last.duration || 0) - first.start,
     rows: undefined, values: undefined, error: group.map((step) => step.error).find(Boolean),
   };
-  const mark = h('span', { class: 'badge warn' }, '× ' + group.length + (group.length >= 5 ? ' · N + 1' : ''));
+  const mark = h('span', { class: 'badge warn' }, '× ' + group.length + (group.length >= limits.repeated ? ' · N + 1' : ''));
   return h('li', {}, h('details', {}, h('summary', {}, bar(whole, depth, end, mark)),
     h('ol', { class: 'steps' }, group.map((step) => h('li', {}, bar(step, depth + 1, end))))));
 }

@@ -121,12 +121,12 @@ function draw() {
   });
 }
 
-const LIMITS = { units: 200, statements: 500, findings: 100 };
+let limits;
 function take(update) {
   for (const name of ['units', 'statements', 'findings']) {
     for (const item of update[name] || []) state[name].set(item.id, item);
     for (const id of [...state[name].keys()].sort((a, b) => a - b)) {
-      if (state[name].size <= LIMITS[name]) break;
+      if (state[name].size <= limits[name]) break;
       state[name].delete(id);
     }
   }
@@ -140,7 +140,10 @@ const source = new EventSource(base + '/events');
 const live = byId('live');
 source.onopen = () => { live.dataset.state = 'live'; live.textContent = 'live'; };
 source.onerror = () => { live.dataset.state = 'lost'; live.textContent = 'The application does not answer. This page tries again by itself.'; };
-source.addEventListener('start', () => { for (const name of ['units', 'statements', 'findings']) state[name].clear(); });
+source.addEventListener('start', (event) => {
+  limits = JSON.parse(event.data);
+  for (const name of ['units', 'statements', 'findings']) state[name].clear();
+});
 source.onmessage = (event) => take(JSON.parse(event.data));
 choose(tabs.find((tab) => tab.id === 'tab-' + location.hash.slice(1)) || tabs[0], false);
 `;
