@@ -1,6 +1,8 @@
 import { ArgumentError } from '../../engine/index.js';
 import type { SideConnection } from './side-connection.js';
 
+const READ_ONLY = { kind: 'begin', text: 'BEGIN READ ONLY' } as const;
+
 const EXPLAINABLE = /^\s*(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)\b/i;
 
 /**
@@ -20,6 +22,6 @@ export async function explain(
     );
   }
   const mode = analyze ? 'ANALYZE, BUFFERS' : 'COSTS';
-  const rows = await side.ask(['BEGIN READ ONLY', `EXPLAIN (${mode}) ${sql}`], values);
+  const rows = await side.ask(`EXPLAIN (${mode}) ${sql}`, values, [READ_ONLY]);
   return rows.map((row) => String(row['QUERY PLAN'])).join('\n');
 }

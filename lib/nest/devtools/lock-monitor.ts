@@ -27,7 +27,7 @@ export async function readLocks(
   side: SideConnection,
   holderOf: (pid: number) => Holder | undefined,
 ): Promise<LockView[]> {
-  const rows = (await side.ask([WAITING])) as unknown as readonly WaitingRow[];
+  const rows = (await side.ask(WAITING)) as unknown as readonly WaitingRow[];
   return rows.map((row) => {
     const holder = holderOf(row.pid);
     return {

@@ -1,5 +1,4 @@
-import type { AsyncEngine } from '../../engine/index.js';
-import type { Pool } from '../../engine/index.js';
+import type { AsyncEngine, Control, Pool } from '../../engine/index.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -12,21 +11,19 @@ export class SideConnection {
     this.#engine = engine;
   }
 
-  /** Runs the statements one after the other, in a transaction that is rolled back; the rows of the last. */
-  async ask(statements: readonly string[], values: readonly unknown[] = []): Promise<readonly Row[]> {
+  /** The rows of one statement; what `control` begins is rolled back. */
+  async ask(
+    text: string,
+    values: readonly unknown[] = [],
+    control: readonly Control[] = [],
+  ): Promise<readonly Row[]> {
     const pooled = await this.#take().connect({ timeout: 2_000 });
     try {
-      const { session } = pooled;
-      let rows: readonly unknown[] = [];
-      for (const [index, text] of statements.entries()) {
-        const isLast = index === statements.length - 1;
-        const answer = await session.execute(
-          [],
-          { text, values: isLast ? values : [], prepare: false },
-          { timeout: 5_000 },
-        );
-        rows = answer.rows;
-      }
+      const { rows } = await pooled.session.execute(
+        control,
+        { text, values, prepare: false },
+        { timeout: 5_000 },
+      );
       return rows as readonly Row[];
     } finally {
       await pooled.close();
