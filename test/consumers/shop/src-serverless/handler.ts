@@ -4,7 +4,7 @@ import serverlessExpress from '@codegenie/serverless-express';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import serverlessHttp from 'serverless-http';
-import { AsyncEngine, sql } from 'nest-async-engine';
+import { AsyncEngine, createAsyncEngine, sql } from 'nest-async-engine';
 import { ShopModule } from '../src/shop.module.js';
 
 interface Answer {
@@ -59,6 +59,19 @@ async function start(
   return { app, handle: (event) => handle(event, {} as never, () => undefined) as unknown as Promise<never> };
 }
 
+/** Of the application, all of them: by another program, which waits until the server has no more of them. */
+async function endSessions(): Promise<void> {
+  await using other = createAsyncEngine(process.env['DATABASE_URL'] ?? '', {
+    isolationLevel: 'AUTOCOMMIT',
+    poolSize: 1,
+    maxOverflow: 0,
+  });
+  const sessions = sql`FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`;
+  const ended = await other.execute(sql`SELECT pg_terminate_backend(pid) ${sessions}`).all();
+  if (ended.length === 0) throw new Error('the application had no session to lose');
+  while ((await other.scalar<number>(sql`SELECT count(*)::int ${sessions}`)) !== 0);
+}
+
 async function main(adapter: string): Promise<void> {
   const { app, handle } = await start(adapter);
   const engine = app.get(AsyncEngine);
@@ -68,10 +81,7 @@ async function main(adapter: string): Promise<void> {
     await handle(eventOf('GET')),
   ];
   // A function that is not called is frozen, and the server ends what says nothing for long.
-  await engine.execute(
-    sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-  );
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await endSessions();
   answers.push(await handle(eventOf('POST', 'tea')), await handle(eventOf('GET')));
   const { pool } = engine;
   await app.close();
