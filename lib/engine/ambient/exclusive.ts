@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import { onSessionLost } from '../driver/session-loss.js';
 import { makeConnection } from '../connection/connection.js';
 import type { AsyncConnection } from '../connection/connection.js';
@@ -122,7 +123,7 @@ async function inSession<T>(
       new TransactionTimeoutError(`exclusive('${name}') took longer than its timeout of ${timeout} ms.`),
     );
   if (timeout === 0) expire();
-  const timer = late && setTimeout(expire, timeout);
+  const timer = timeout === undefined ? undefined : startLimit(expire, timeout);
   const signal = eitherSignal(late?.signal, options.signal);
   try {
     const held = ambient.context.lockNamed(name);

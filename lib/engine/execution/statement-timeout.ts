@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { QueryCanceledError } from '../errors/errors.js';
 import { LONGEST_TIMER } from '../util/option-rule.js';
@@ -49,7 +50,7 @@ export class StatementTimeout {
     const ignore = signal && onAbort(signal, aborted);
     const time = this.timeLeft ?? Infinity;
     const expire = (): void => stop(`its timeout of ${this.#timeout} ms has passed`);
-    const timer = time > LONGEST_TIMER ? undefined : setTimeout(expire, time);
+    const timer = time > LONGEST_TIMER ? undefined : startLimit(expire, time);
     this.#stopWatching = () => {
       clearTimeout(timer);
       ignore?.();

@@ -1,4 +1,5 @@
 import { createHook, type AsyncHook } from 'node:async_hooks';
+import { isLimit } from '../util/clock.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Resources that are no wait for something outside of the process's own code. */
@@ -7,22 +8,27 @@ const INTERNAL: ReadonlySet<string> = new Set(['PROMISE', 'Microtask', 'TickObje
 /** Tells which connections the code that runs now holds. */
 export type Holding = () => readonly PooledConnection[];
 
+/** What was started while `held` were held, and is not over. */
+interface PendingWait {
+  readonly held: readonly PooledConnection[];
+  readonly resource: object;
+}
+
 /**
  * Sees whether work that holds a connection waits for something else than the pool: a timer, a socket, a
  * file. It looks while a deadlock is suspected and not longer, because it slows the promises of the process.
  */
 export class HolderActivity {
-  readonly #pending = new Map<number, readonly PooledConnection[]>();
+  readonly #pending = new Map<number, PendingWait>();
   readonly #hook: AsyncHook;
   #observers = 0;
-  #isPaused = false;
 
   constructor(holding: Holding) {
     this.#hook = createHook({
-      init: (id, type) => {
-        if (this.#isPaused || INTERNAL.has(type)) return;
+      init: (id, type, _trigger, resource) => {
+        if (INTERNAL.has(type)) return;
         const held = holding();
-        if (held.length > 0) this.#pending.set(id, held);
+        if (held.length > 0) this.#pending.set(id, { held, resource });
       },
       destroy: (id) => void this.#pending.delete(id),
     });
@@ -40,19 +46,11 @@ export class HolderActivity {
     this.#pending.clear();
   }
 
-  /** Runs `work`, whose waits are those of the pool. */
-  unobserved<T>(work: () => T): T {
-    this.#isPaused = true;
-    try {
-      return work();
-    } finally {
-      this.#isPaused = false;
-    }
-  }
-
   /** True: a holder of one of `loans` has begun, since `start()`, to wait for something that is not over. */
   isWaitingElsewhere(loans: Iterable<PooledConnection>): boolean {
     const suspects = new Set(loans);
-    return [...this.#pending.values()].some((held) => held.some((loan) => suspects.has(loan)));
+    return [...this.#pending.values()].some(
+      ({ held, resource }) => !isLimit(resource) && held.some((loan) => suspects.has(loan)),
+    );
   }
 }

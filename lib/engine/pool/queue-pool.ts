@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import type { Driver } from '../driver/driver.js';
 import { PoolDeadlockError } from '../errors/errors.js';
 import { ConnectAttempts, isServerFull } from './connect-attempts.js';
@@ -151,9 +152,7 @@ export class QueuePool extends Pool {
 
   #wait(options: CheckoutOptions): Promise<PooledConnection> {
     const timeout = options.timeout ?? this.options.poolTimeout;
-    const join = (): Waiter => this.wait(this.#line, options, timeout);
-    // The timer of the wait belongs to the pool, also where another wait is suspected already.
-    const waiter = this.#activity === undefined ? join() : this.#activity.unobserved(join);
+    const waiter = this.wait(this.#line, options, timeout);
     this.#pump();
     if (waiter.isWaiting) this.#overload?.joined();
     if (waiter.isWaiting && this.#isDeadlocked()) this.#suspectDeadlock(waiter, options.holdingNow);
@@ -187,7 +186,7 @@ export class QueuePool extends Pool {
         return this.#watchForDeadlock(waiter, activity, isStill ? looks - 1 : DEADLOCK_LOOKS);
       activity.stop();
     };
-    activity.unobserved(() => setTimeout(look, DEADLOCK_INTERVAL).unref());
+    startLimit(look, DEADLOCK_INTERVAL).unref();
   }
 
   #areHoldersStill(activity: HolderActivity): boolean {

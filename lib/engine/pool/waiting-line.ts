@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { LinkedList } from '../util/linked-list.js';
 import type { Holding } from './holder-activity.js';
@@ -118,7 +119,7 @@ export class WaitingLine {
     });
     for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
     const expire = (): void => waiter.reject(wait.expired());
-    const timer = wait.timeout > 0 ? setTimeout(expire, wait.timeout) : undefined;
+    const timer = wait.timeout > 0 ? startLimit(expire, wait.timeout) : undefined;
     const place = this.#waiters.push(waiter);
     this.size += 1;
     return waiter;

@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import { TransactionTimeoutError } from '../errors/errors.js';
 import { onAbort } from '../util/on-abort.js';
 
@@ -21,7 +22,7 @@ export class Deadline {
         ),
       );
     if (timeout === 0) abort();
-    this.#timer = setTimeout(() => {
+    this.#timer = startLimit(() => {
       abort();
       expire();
     }, timeout);

@@ -1,3 +1,4 @@
+import { startLimit } from '../util/clock.js';
 import { Mutex } from '../util/mutex.js';
 
 /** How long a wait may last in which nothing progresses. */
@@ -57,9 +58,9 @@ export class StatementGate {
       const now = policy.progress();
       if (now !== undefined && now === last) return abort.abort(policy.refusal());
       last = now;
-      timer = setTimeout(check, policy.timeout);
+      timer = startLimit(check, policy.timeout);
     };
-    let timer = setTimeout(check, policy.timeout);
+    let timer = startLimit(check, policy.timeout);
     try {
       await this.#lock.acquire({ signal: ending });
     } finally {

@@ -9,3 +9,25 @@ const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: runNextTu
 export const now: () => number = clock.now.bind(clock);
 
 export { clock, runNextTurn, startTimer, stopTimer };
+
+const LIMIT = Symbol('limit');
+
+interface LimitTimer extends NodeJS.Timeout {
+  [LIMIT]?: true;
+}
+
+/**
+ * A timer that ends a wait when its time is over. No work goes on by it: {@link isLimit} tells it from one
+ * that something waits for.
+ */
+export function startLimit(expire: () => void, time: number): NodeJS.Timeout {
+  const timer: LimitTimer = setTimeout(expire, time);
+  // Some test tools have numbers for timers.
+  if (typeof timer === 'object') timer[LIMIT] = true;
+  return timer;
+}
+
+/** Whether an async resource is a timer of `startLimit()`; to be asked when it has been started. */
+export function isLimit(resource: object): boolean {
+  return LIMIT in resource;
+}

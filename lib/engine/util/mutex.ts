@@ -1,3 +1,4 @@
+import { startLimit } from './clock.js';
 import { onAbort } from './on-abort.js';
 
 /** What ends a wait for a {@link Mutex} before its turn has come. */
@@ -45,7 +46,7 @@ export class Mutex {
         reject(reason as Error);
       };
       const ignore = signal && onAbort(signal, () => fail(signal.reason));
-      const timer = timeout > 0 ? setTimeout(() => fail(expired?.()), timeout) : undefined;
+      const timer = timeout > 0 ? startLimit(() => fail(expired?.()), timeout) : undefined;
       this.#waiters.add(grant);
     });
   }

@@ -77,6 +77,30 @@ describe('a transaction of its own that its holder does not wait for', () => {
 const rows = text('SELECT * FROM generate_series(1, 5000)');
 const ONE = text('SELECT 1');
 
+describe('limits of the callers that wait', () => {
+  it.each([
+    ['none of their own', {}, {}],
+    ['the timeout of their transactions', { timeout: 20_000 }, {}],
+    ['the timeout of their statements', {}, { timeout: 20_000 }],
+  ])('hide no deadlock: %s', async (_limit, options, statementOptions) => {
+    const engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0, poolTimeout: 60_000 });
+    const inner = () =>
+      failureOf(
+        engine.transaction(() => engine.execute(ONE, undefined, statementOptions), {
+          ...options,
+          propagation: 'requires-new',
+        }),
+      );
+    const failures = await engine.transaction(async () => {
+      await engine.execute(ONE);
+      return [...(await Promise.all([inner(), inner()])), await inner()];
+    });
+    for (const failure of failures) expect(failure).toBeInstanceOf(PoolDeadlockError);
+    expect(engine.pool.checkedOut()).toBe(0);
+    await engine.aclose();
+  });
+});
+
 describe('a stream in whose loop the last connection is waited for', () => {
   it.each<[string, (engine: AsyncEngine) => Promise<unknown>]>([
     [
