@@ -158,8 +158,7 @@ export function asItIs(text: string): string {
 /** True for what `await` would wait for. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
-    typeof value === 'object' &&
-    value !== null &&
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     typeof (value as { readonly then?: unknown }).then === 'function'
   );
 }

@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { pathOf, routeOf } from '../request-scope/http-request-scope.js';
+import type { NodeRequest } from '../request-scope/http-request-scope.js';
+import { addToHead } from '../request-scope/response-head.js';
 import type { Unit } from './unit.js';
 
 /** One HTTP request and its answer, and the units that its work on each engine is. */
@@ -26,8 +29,8 @@ export class Exchange {
     }
   }
 
-  /** Undefined where nothing was sent. */
-  get serverTiming(): string | undefined {
+  /** The header that says it; undefined where nothing was sent. */
+  get serverTiming(): readonly [name: string, value: string] | undefined {
     const units = [...this.units.values()];
     if (units.length === 0) return undefined;
     const sum = (figure: (unit: Unit) => number): number =>
@@ -35,7 +38,8 @@ export class Exchange {
     const statements = sum((unit) => unit.statements);
     const trips = sum((unit) => unit.roundTrips);
     const busy = sum((unit) => unit.busy).toFixed(1);
-    return `db;dur=${busy};desc="${counted(statements, 'statement')}, ${counted(trips, 'round trip')}"`;
+    const said = `${counted(statements, 'statement')}, ${counted(trips, 'round trip')}`;
+    return ['server-timing', `db;dur=${busy};desc="${said}"`];
   }
 }
 
@@ -75,31 +79,16 @@ export class Exchanges {
 
   /** In front of every route: opens the exchange, and writes `Server-Timing` when the answer starts. */
   middleware() {
-    return (
-      request: IncomingMessage & { originalUrl?: string },
-      response: ServerResponse,
-      next: () => void,
-    ): void => {
-      const path = (request.originalUrl ?? request.url ?? '').split('?', 1)[0] ?? '';
-      if (this.#isOwn(path)) {
+    return (request: NodeRequest, response: ServerResponse, next: () => void): void => {
+      if (this.#isOwn(pathOf(request))) {
         this.#pages.add(response);
         response.once('close', () => this.#pages.delete(response));
         return next();
       }
-      const exchange = new Exchange(`${request.method ?? 'GET'} ${path}`, this.#onEnd);
+      const exchange = new Exchange(routeOf(request), this.#onEnd);
       response.once('close', () => exchange.end());
-      writeServerTiming(response, exchange);
+      addToHead(response, () => exchange.serverTiming);
       this.#current.run(exchange, next);
     };
   }
-}
-
-/** The figures are known when the head is written, and no later. */
-function writeServerTiming(response: ServerResponse, exchange: Exchange): void {
-  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
-  response.writeHead = (...head: unknown[]): ServerResponse => {
-    const timing = exchange.serverTiming;
-    if (timing !== undefined && !response.headersSent) response.appendHeader('server-timing', timing);
-    return writeHead(...head);
-  };
 }

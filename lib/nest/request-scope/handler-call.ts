@@ -1,5 +1,6 @@
 import { isObservable, Observable } from 'rxjs';
 import { Scope } from '../../engine/index.js';
+import { isThenable } from '../../engine/util/option-rule.js';
 import type { AsyncEngine, UnitOfWork } from '../../engine/index.js';
 import { HandlerExecution } from './handler-execution.js';
 import { HandlerUnit } from './handler-unit.js';
@@ -120,8 +121,4 @@ export class HandlerCall {
     this.#parts.engine.ambient.openScopes.remove(this);
     if (!(this.#source instanceof Scope)) this.#source.handlerEnded();
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }

@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import { printable, reportError } from '../../engine/util/logger.js';
-import { addToHead } from './cookie-consistency.js';
 import type { RequestConsistency, RequestScopeOptions } from '../shared/database-options.interface.js';
 import { ResponseEnd } from './response-end.js';
 import type { SocketEnds } from './response-end.js';
+import { addToHead } from './response-head.js';
 
 /** The default of `requestScope.orphanTimeout`, in ms. */
 export const ORPHAN_TIMEOUT = 30_000;
@@ -164,9 +164,14 @@ function isCutShort(request: NodeRequest): boolean {
   return !request.complete;
 }
 
-// Without the query: it may be secret.
-function routeOf({ method, url, originalUrl = url }: NodeRequest): string {
+/** Without the query: it may be secret. */
+export function pathOf({ url, originalUrl = url }: NodeRequest): string {
   const path = originalUrl ?? '';
   const end = path.indexOf('?');
-  return `${method} ${end === -1 ? path : path.slice(0, end)}`;
+  return end === -1 ? path : path.slice(0, end);
+}
+
+/** Method and path. */
+export function routeOf(request: NodeRequest): string {
+  return `${request.method} ${pathOf(request)}`;
 }

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { defer, isObservable, throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { IllegalStateError } from '../../engine/index.js';
+import { isThenable } from '../../engine/util/option-rule.js';
 import type { AsyncEngine, OpenTransaction, TransactionalOptions } from '../../engine/index.js';
 import { inTransaction } from '../../rx/index.js';
 import { engineOf } from './engine-property.js';
@@ -154,10 +155,6 @@ function settlePlainValue(
 
 function endLater(engine: AsyncEngine, end: Promise<void>, subject = 'a transaction did not end'): void {
   end.catch((error: unknown) => engine.logger.error(printable(`${subject}: ${String(error)}`)));
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
 }
 
 function isAsyncGenerator(value: unknown): value is AnyAsyncGenerator {
