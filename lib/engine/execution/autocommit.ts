@@ -1,7 +1,7 @@
 import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import { classifyFailure } from './connection-observer.js';
 import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
-import type { CommandTarget, Invocation } from './invocation.js';
+import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { timeWaited } from './statement-stats.js';
@@ -27,13 +27,18 @@ export interface AutocommitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What runs outside of transactions: an invocation, or one more run of a read. */
+export interface Autocommitted extends Pick<Invocation, 'run' | 'wait'> {
+  readonly observer: Pick<CommandObserver, 'failed' | 'isInterrupted'> | undefined;
+}
+
 /**
  * Runs one invocation on a pooled connection of its own, outside every transaction: one checkout, one round
  * trip.
  */
 export async function runAutocommitted(
   host: AutocommitHost,
-  invocation: Invocation,
+  invocation: Autocommitted,
   control: readonly Control[],
   { stats, signal }: AutocommitOptions = {},
 ): Promise<CommandResult> {
@@ -62,7 +67,7 @@ export async function runAutocommitted(
 /** For when no connection is free. Goes on with the next pool where the engine is disposed meanwhile. */
 export async function waitForConnection(
   host: AutocommitHost,
-  invocation: Invocation,
+  invocation: Pick<Autocommitted, 'wait'>,
   given?: AbortSignal,
 ): Promise<PooledConnection> {
   const { pool } = host;

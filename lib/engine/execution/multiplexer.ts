@@ -64,14 +64,13 @@ export class Multiplexer {
   /** Undefined for what must have a connection alone, whatever its text. */
   #statsOf(
     host: AutocommitHost,
-    { commands, options, observer }: Invocation,
+    { commands, options }: Invocation,
     control: readonly Control[],
   ): StatementStats | undefined {
     const [command] = commands;
     if (command === undefined || commands.length > 1 || control.length > 0) return undefined;
-    // A CancelRequest hits whatever runs; a listener is told of one statement at a time.
-    if (options.timeout !== undefined || options.signal !== undefined || observer !== undefined)
-      return undefined;
+    // A CancelRequest hits whatever runs.
+    if (options.timeout !== undefined || options.signal !== undefined) return undefined;
     if (options.prepare === false || host.pool.views !== undefined) return undefined;
     const stats = this.#texts.of(command.text);
     return stats.isRead ? stats : undefined;

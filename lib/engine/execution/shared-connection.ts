@@ -1,13 +1,15 @@
-import type { AutocommitHost } from './autocommit.js';
+import type { AutocommitHost, Autocommitted } from './autocommit.js';
 import { runAutocommitted } from './autocommit.js';
-import type { CommandResult, Control } from '../driver/driver.js';
+import type { Command, CommandResult, Control } from '../driver/driver.js';
 import { DBAPIError } from '../errors/errors.js';
 import { classifyFailure } from './connection-observer.js';
-import type { Invocation } from './invocation.js';
+import type { CommandObserver, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { timeWaited } from './statement-stats.js';
 import type { StatementStats } from './statement-stats.js';
+import { isPlainRead } from '../statement/plain-read.js';
+import { withoutTrailingComment } from '../statement/trailing-comment.js';
 import { now, runNextTurn, startTimer, stopTimer } from '../util/clock.js';
 
 /** Statements in flight on one connection at most. */
@@ -25,11 +27,16 @@ const PIPELINED = { isPipelined: true } as const;
 const READ_ONLY: readonly Control[] = [{ text: "SELECT set_config('transaction_read_only', 'on', true)" }];
 const READ_ONLY_STATE = '25006';
 
-/** A read on its way. Settles once: of two answers, the second has no effect. */
-interface PendingRead {
+/** A read as it is sent, with what is told of it. */
+interface Read {
   readonly host: AutocommitHost;
-  readonly invocation: Invocation;
+  readonly command: Command;
+  readonly observer: CommandObserver | undefined;
   readonly stats: StatementStats;
+}
+
+/** A read on its way. Settles once: of two answers, the second has no effect. */
+interface PendingRead extends Read {
   /** By the clock of `timeWaited()`. */
   readonly sentAt: number;
   /** True: another read was in front of it. */
@@ -53,7 +60,7 @@ export class SharedConnection {
   /** In the order in which they were sent: the first one runs. */
   readonly #pending = new Set<PendingRead>();
   readonly #since = now();
-  #state: 'open' | 'draining' | 'lost' = 'open';
+  #state: 'open' | 'draining' | 'lost' | 'released' = 'open';
   #lastAnswer = 0;
   #answers = 0;
   #watchdog: NodeJS.Timeout | undefined;
@@ -85,13 +92,36 @@ export class SharedConnection {
   }
 
   execute(host: AutocommitHost, invocation: Invocation, stats: StatementStats): Promise<CommandResult> {
+    const { command, observer } = invocation;
+    return observer === undefined
+      ? this.#send({ host, command, observer, stats })
+      : this.#sendObserved({ host, command, observer, stats }, observer);
+  }
+
+  /** Tells of the read once, however often it is sent. */
+  async #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
+    const { host, command } = read;
+    const send = ([sent = command]: readonly Command[]): Promise<CommandResult> =>
+      this.#state !== 'released' && isStillRead(sent.text, command.text)
+        ? this.#send({ ...read, command: sent })
+        : runAutocommitted(host, alone(sent, observer), NO_CONTROL);
+    try {
+      const answer = observer.run([command], send, this.#pooled.session);
+      // A listener has refused the read or changed it: it is not sent here.
+      if (this.#pending.size === 0) this.#release();
+      return await answer;
+    } catch (error) {
+      observer.failed(error);
+      throw error;
+    }
+  }
+
+  #send(read: Read): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
       const isBehind = this.#pending.size > 0;
       const sentAt = timeWaited();
-      const read: PendingRead = {
-        host,
-        invocation,
-        stats,
+      const pending: PendingRead = {
+        ...read,
         sentAt,
         isBehind,
         resolve,
@@ -99,14 +129,14 @@ export class SharedConnection {
         secondRun: undefined,
         loss: undefined,
       };
-      this.#pending.add(read);
+      this.#pending.add(pending);
       try {
-        this.#pooled.session.execute(NO_CONTROL, invocation.command, PIPELINED).then(
-          (result) => this.#onAnswer(read, result),
-          (error: unknown) => this.#onFailure(read, error),
+        this.#pooled.session.execute(NO_CONTROL, read.command, PIPELINED).then(
+          (result) => this.#onAnswer(pending, result),
+          (error: unknown) => this.#onFailure(pending, error),
         );
       } catch (error) {
-        this.#onFailure(read, error);
+        this.#onFailure(pending, error);
       }
       if (this.#pending.size > 1) this.#watchdog ??= this.#watch();
     });
@@ -125,11 +155,14 @@ export class SharedConnection {
 
   #onFailure(read: PendingRead, error: unknown): void {
     const wasLost = this.#state === 'lost';
-    const { isDisconnect, invalidatesPool } = classifyFailure(error, read.host.engineObserver());
+    // Listeners are not told of what a second run may make good.
+    const isLast = read.secondRun === undefined && !wasLost;
+    const observer = isLast ? (read.observer ?? read.host.engineObserver()) : undefined;
+    const { isDisconnect, invalidatesPool } = classifyFailure(error, observer);
     if (isDisconnect) {
       read.loss = error;
-      if (read.secondRun === undefined && wasLost) this.#runAgain(read);
-      else if (read.secondRun === undefined) read.reject(error);
+      if (isLast) read.reject(error);
+      else if (read.secondRun === undefined) this.#runAgain(read);
       if (!wasLost) this.#lose(error, invalidatesPool);
     } else {
       read.reject(error);
@@ -147,7 +180,12 @@ export class SharedConnection {
   #remove(read: PendingRead): void {
     this.#answers += 1;
     this.#pending.delete(read);
-    if (this.#pending.size > 0) return;
+    if (this.#pending.size === 0) this.#release();
+  }
+
+  #release(): void {
+    if (this.#state === 'released') return;
+    this.#state = 'released';
     stopTimer(this.#watchdog);
     this.#onReleased();
     void this.#pooled.giveBack();
@@ -161,8 +199,8 @@ export class SharedConnection {
   #runAgain(read: PendingRead): void {
     const secondRun = new AbortController();
     read.secondRun = secondRun;
-    const { host, invocation } = read;
-    runAutocommitted(host, invocation, READ_ONLY, { signal: secondRun.signal }).then(
+    const { host, command } = read;
+    runAutocommitted(host, alone(command, UNOBSERVED), READ_ONLY, { signal: secondRun.signal }).then(
       read.resolve,
       (error: unknown) => {
         if (read.loss !== undefined) return read.reject(hasWritten(error) ? read.loss : error);
@@ -190,6 +228,26 @@ export class SharedConnection {
     running?.stats.recordStuck(10 * STUCK);
     for (const read of others) this.#runAgain(read);
   }
+}
+
+/** Nothing is told of a second run: the first has told of the read. */
+const UNOBSERVED: NonNullable<Autocommitted['observer']> = {
+  failed: (error) => classifyFailure(error, undefined),
+  isInterrupted: false,
+};
+
+/** One run of a command on a connection of its own. */
+function alone(command: Command, observer: Autocommitted['observer']): Autocommitted {
+  return {
+    observer,
+    wait: (work) => work(undefined),
+    run: (target, control) => target.execute(control, command),
+  };
+}
+
+/** False: a listener has made something else of it. */
+function isStillRead(text: string, given: string): boolean {
+  return text === given || withoutTrailingComment(text) === given || isPlainRead(text);
 }
 
 function hasWritten(error: unknown): boolean {

@@ -355,12 +355,113 @@ describe('no connection is shared', () => {
     await openEngine(options);
     expect(await loansOf(() => times(8, () => engine.execute(other)))).toBe(8);
   });
+});
 
-  it('while somebody listens', async () => {
+describe('reads that share a connection while they are observed', () => {
+  /** What is told of statements, in its order. */
+  let told: [name: string, id: string][];
+  const NAMES = ['beforeExecute', 'beforeCursorExecute', 'afterCursorExecute', 'afterExecute'] as const;
+
+  beforeEach(async () => {
     await openEngine();
-    let heard = 0;
-    engine.on('afterCursorExecute', () => void (heard += 1));
-    expect(await loansOf(() => times(8, () => engine.execute(other)))).toBe(8);
-    expect(heard).toBe(8);
+    told = [];
+    for (const name of NAMES) engine.on(name, ({ id }: { id: string }) => void told.push([name, id]));
+    engine.on('handleError', (event) => void told.push(['handleError', String(event.id)]));
+  });
+
+  /** How often each of a number of statements was told of, by event. */
+  const counts = (): Record<string, number> => {
+    const names = told.map(([name]) => name);
+    expect(new Set(told.map(([name, id]) => `${name} ${id}`)).size).toBe(told.length);
+    return Object.fromEntries(
+      [...new Set(names)].map((name) => [name, names.filter((each) => each === name).length]),
+    );
+  };
+
+  it('are told of once each, and have each its own answer', async () => {
+    let answers: unknown[] = [];
+    const loans = await loansOf(() => {
+      const issued = times(40, (index) => engine.execute(read(index + 1)).one());
+      void Promise.all(issued).then((rows) => (answers = rows));
+      return issued;
+    });
+    expect(loans).toBeLessThan(POOL);
+    await eventually(() => expect(answers).toHaveLength(40));
+    expect(answers).toEqual(times(40, (index) => ({ id: index + 1, name: `item ${index + 1}` })));
+    expect(counts()).toEqual(Object.fromEntries(NAMES.map((name) => [name, 40])));
+  });
+
+  it('say each for itself that they have failed', async () => {
+    await Promise.allSettled(times(20, (index) => engine.execute(quotient(index % 2))));
+    expect(counts()).toMatchObject({ beforeExecute: 20, afterExecute: 10, handleError: 10 });
+  });
+
+  it('share with a comment of their own, too', async () => {
+    let count = 0;
+    engine.on('beforeCursorExecute', ({ sql: text }) => ({ sql: `${text} /*run='${(count += 1)}'*/` }));
+    expect(await loansOf(() => times(16, () => engine.execute(other)))).toBeLessThan(8);
+  });
+
+  it('are told of once when they are sent a second time behind one that a lock holds up', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    told = [];
+    const stuck = engine.execute(read(1)).one();
+    const behind = times(10, () => engine.execute(other).one());
+    expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
+    expect(counts()).toEqual({
+      beforeExecute: 11,
+      beforeCursorExecute: 11,
+      afterCursorExecute: 10,
+      afterExecute: 10,
+    });
+    await locking.rollback();
+    await stuck;
+  });
+
+  it('have one failure, of the first, when their connection is lost', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    told = [];
+    const failures: unknown[] = [];
+    engine.on('handleError', (event) => void failures.push(event.error));
+    const stuck = engine.execute(read(1)).one();
+    const behind = times(10, () => engine.execute(other).one());
+    void stuck.catch(() => undefined);
+    await eventually(async () => {
+      const killed = await database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      expect(killed).toHaveLength(1);
+    });
+    await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
+    expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
+    expect(failures).toEqual([expect.any(ConnectionLostError)]);
+    expect(counts()).toMatchObject({ beforeCursorExecute: 11, afterExecute: 10, handleError: 1 });
+    await locking.rollback();
+  });
+
+  it('leave the shared connection when a listener makes a write of one', async () => {
+    let isFirst = true;
+    engine.on('beforeCursorExecute', () => {
+      if (!isFirst) return undefined;
+      isFirst = false;
+      return { sql: 'INSERT INTO other VALUES (1) RETURNING id AS n', parameters: [] };
+    });
+    const answers = await Promise.all(times(3, () => engine.execute(other).one()));
+    expect(answers[0]).toEqual({ n: 1 });
+    expect(await engine.execute(other).one()).toEqual({ n: 1 });
+    expect(counts()).toMatchObject({ beforeCursorExecute: 4, afterExecute: 4 });
+  });
+
+  it('keep no connection when a listener throws', async () => {
+    engine.on('beforeCursorExecute', () => {
+      throw new RangeError('refused');
+    });
+    const answers = await Promise.allSettled(times(5, () => engine.execute(other)));
+    expect(answers.map((answer) => answer.status === 'rejected' && String(answer.reason))).toEqual(
+      times(5, () => 'RangeError: refused'),
+    );
+    expect(engine.pool.checkedOut()).toBe(0);
   });
 });

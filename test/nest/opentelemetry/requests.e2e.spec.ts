@@ -18,12 +18,21 @@ let running: RunningApp;
 /** A statement that says in its text which request it is of. */
 const mark = (id: string, step: string) => text(`SELECT 1 AS r${id}_${step}`);
 
+const SHARED = text('SELECT :value::text AS shared');
+const SHARED_STEPS = ['a', 'b', 'c', 'd', 'e'];
+
 @Injectable()
 class Work {
   constructor(private readonly engine: AsyncEngine) {}
 
   async read(id: string): Promise<void> {
     await Promise.all(['a', 'b', 'c'].map((step) => this.engine.execute(mark(id, step))));
+  }
+
+  /** One text for all requests, so that they share connections. */
+  async share(id: string): Promise<void> {
+    const rows = SHARED_STEPS.map((step) => this.engine.execute(SHARED, { value: `${id}_${step}` }).scalar());
+    expect(await Promise.all(rows)).toEqual(SHARED_STEPS.map((step) => `${id}_${step}`));
   }
 
   @Transactional({ label: 'nested' })
@@ -61,7 +70,7 @@ class Work {
 }
 
 /** How many statements each kind of work sends. */
-const KINDS = { read: 3, nest: 4, stream: 1, retry: 3 } as const;
+const KINDS = { read: 3, share: SHARED_STEPS.length, nest: 4, stream: 1, retry: 3 } as const;
 type Kind = keyof typeof KINDS;
 const KIND_NAMES = Object.keys(KINDS) as Kind[];
 const kindOf = (id: number): Kind => KIND_NAMES[id % KIND_NAMES.length] ?? 'read';
@@ -69,6 +78,12 @@ const EXPECTED = Array.from({ length: REQUESTS }, (_, id) => KINDS[kindOf(id)]).
   (sum, n) => sum + n,
   0,
 );
+const SHARED_READS = (REQUESTS / KIND_NAMES.length) * KINDS.share;
+
+interface PgQuery {
+  readonly query: { readonly text: string };
+  readonly client: { readonly processID: number };
+}
 
 @Controller('work')
 class WorkController {
@@ -108,6 +123,27 @@ function collect<Event>(name: string, textOf: (event: Event) => string | undefin
   return { heard, stop: () => channel.unsubscribe(handlers as never) };
 }
 
+/** How many statements at most were on their way on one session. */
+function mostOnOneSession() {
+  const onTheirWay = new Map<number, number>();
+  let most = 0;
+  const add = ({ client: { processID } }: PgQuery, count: number): void => {
+    const now = (onTheirWay.get(processID) ?? 0) + count;
+    onTheirWay.set(processID, now);
+    most = Math.max(most, now);
+  };
+  const start = (event: unknown): void => add(event as PgQuery, 1);
+  const asyncEnd = (event: unknown): void => add(event as PgQuery, -1);
+  const channel = tracingChannel('pg:query');
+  channel.subscribe({ start, asyncEnd } as never);
+  return {
+    stop: () => {
+      channel.unsubscribe({ start, asyncEnd } as never);
+      return most;
+    },
+  };
+}
+
 beforeAll(async () => {
   database = await createDatabase('telemetry_http');
   await database.query(
@@ -141,31 +177,36 @@ describe.each(ADAPTERS)('%s, 200 requests at once', (_, adapter) => {
       adapter(),
       (app) => app.use(spanOfRequest),
     );
+    const engine = running.app.get(AsyncEngine);
+    for (let run = 0; run < 5; run += 1) await engine.execute(SHARED, { value: '' });
     telemetry.reset();
     const ours = collect<{ sql?: string }>('nest-async-engine:statement', ({ sql }) => sql);
-    const theirs = collect<{ query: { text: string } }>('pg:query', ({ query }) => query.text);
+    const theirs = collect<PgQuery>('pg:query', ({ query }) => query.text);
+    const sessions = mostOnOneSession();
     const ids = Array.from({ length: REQUESTS }, (__, id) => id);
     const answers = await Promise.all(
       ids.map(async (id) => (await fetch(`${running.url}/work/${id}`)).text()),
     );
     ours.stop();
     theirs.stop();
+    expect(sessions.stop()).toBeGreaterThan(1);
     expect(answers).toEqual(ids.map(String));
 
     const spans = telemetry.spans();
     const byId = tracesOf(spans);
     const statements = spans.filter(({ attributes }) => attributes['db.query.text'] !== undefined);
     const texts = statements.map(({ attributes }) => String(attributes['db.query.text']));
-    const withoutValues = (sql: string): string => sql.replaceAll(/\b\d+\b/g, '?');
+    const withoutValues = (sql: string): string => sql.replaceAll(/(?<!\$)\b\d+\b/g, '?');
     expect([texts.length, ours.heard.ended.length, theirs.heard.ended.length]).toEqual([
       EXPECTED,
       EXPECTED,
       EXPECTED,
     ]);
-    expect(new Set(texts).size).toBe(EXPECTED);
+    expect(new Set(texts).size).toBe(EXPECTED - SHARED_READS + 1);
     expect(ours.heard.ended.map(withoutValues).toSorted()).toEqual(texts.toSorted());
     expect(theirs.heard.ended.toSorted()).toEqual(ours.heard.ended.toSorted());
 
+    const readsOf = new Map<string, number>();
     for (const span of statements) {
       const names: string[] = [];
       for (
@@ -174,9 +215,16 @@ describe.each(ADAPTERS)('%s, 200 requests at once', (_, adapter) => {
         each = byId.get(each.parentSpanContext?.spanId ?? '')
       )
         names.push(each.name);
+      if (span.name === 'SELECT' && String(span.attributes['db.query.text']).endsWith('AS shared')) {
+        expect(names).toHaveLength(2);
+        readsOf.set(String(names[1]), (readsOf.get(String(names[1])) ?? 0) + 1);
+        continue;
+      }
       const id = idOf(String(span.attributes['db.query.text']));
       expect([names.at(-1), names.slice(1, -1)]).toEqual([`request ${id}`, insideOf(id, span)]);
     }
+    const sharing = ids.filter((id) => kindOf(id) === 'share');
+    expect(readsOf).toEqual(new Map(sharing.map((id) => [`request ${id}`, KINDS.share])));
     const retries = spans.filter(({ links }) => links.length > 0);
     expect(retries).toHaveLength(REQUESTS / KIND_NAMES.length);
     for (const retry of retries)
