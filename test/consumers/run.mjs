@@ -16,6 +16,8 @@ const CONSUMERS = {
   jest: testKit,
   // Everything that takes a pool of pg, in one install.
   tools: ownProject,
+  // GraphQL Yoga, which is for Nest 11.
+  yoga: ownProject,
   bundles,
   runtimes,
   serverless,

@@ -2,14 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { GRAPHQL_MODULE_OPTIONS } from '../shared/nest-metadata.js';
-import { asGraphqlError, correct, hasErrors } from './graphql-operations.js';
-import type { GraphqlOperations, OperationResult } from './graphql-operations.js';
+import { correct, hasErrors, hasOperation, sendable } from './graphql-operations.js';
+import type { GraphqlDocument, GraphqlOperations, OperationResult } from './graphql-operations.js';
+import { isYogaDriver, yogaPlugin } from './yoga-plugin.js';
 
 type FormatError = (formatted: object, error: unknown) => unknown;
-
-interface GraphqlDocument {
-  readonly definitions: readonly { readonly operation?: string }[];
-}
 
 /** What is executed, as graphql-ws tells of it. */
 interface Execution {
@@ -25,6 +22,8 @@ interface SocketOptions {
 
 /** The options of a GraphQL module, as far as they matter here. */
 interface GraphqlOptions {
+  readonly driver?: unknown;
+  readonly plugins?: readonly unknown[];
   readonly formatError?: FormatError;
   readonly installSubscriptionHandlers?: boolean;
   readonly subscriptions?: { readonly 'graphql-ws'?: true | SocketOptions };
@@ -47,8 +46,8 @@ interface MercuriusContext {
 }
 
 /**
- * The GraphQL modules of the application: makes what they execute over sockets, and what Mercurius executes,
- * operations with an end. Apollo tells it by a plugin.
+ * The GraphQL modules of the application: makes what they execute over sockets, and what Mercurius and Yoga
+ * execute, operations with an end. Apollo finds its plugin by itself.
  */
 @Injectable()
 export class GraphqlDrivers implements OnModuleInit, OnApplicationBootstrap {
@@ -74,7 +73,10 @@ export class GraphqlDrivers implements OnModuleInit, OnApplicationBootstrap {
   /** Before the GraphQL modules read their options: Nest initializes global modules first. */
   onModuleInit(): void {
     for (const module of this.#graphqlModules()) {
-      const { subscriptions, installSubscriptionHandlers } = module.options;
+      const { driver, plugins = [], subscriptions, installSubscriptionHandlers } = module.options;
+      if (isYogaDriver(driver)) {
+        module.options = { ...module.options, plugins: [...plugins, yogaPlugin(this.#operations)] };
+      }
       if (subscriptions === undefined && installSubscriptionHandlers !== true) continue;
       const given = subscriptions?.['graphql-ws'];
       const socket = this.#withUnits(module, typeof given === 'object' ? given : {});
@@ -118,12 +120,6 @@ export class GraphqlDrivers implements OnModuleInit, OnApplicationBootstrap {
   }
 }
 
-/** graphql-ws sends what `toJSON()` gives. */
-function sendable(error: unknown): object {
-  const formatted = asGraphqlError(error);
-  return { ...formatted, toJSON: () => formatted };
-}
-
 /** As Apollo makes one for each operation over HTTP: an application may give all of a socket the same. */
 function copyOf(context: unknown): object {
   if (typeof context !== 'object' || context === null) return {};
@@ -151,8 +147,4 @@ function addMercuriusHooks({ graphql }: MercuriusHost, operations: GraphqlOperat
 
 function rethrow(error: unknown): never {
   throw error;
-}
-
-function hasOperation({ definitions }: GraphqlDocument, kind: 'mutation' | 'subscription'): boolean {
-  return definitions.some(({ operation }) => operation === kind);
 }

@@ -16,6 +16,11 @@ export interface OperationResult {
   errors?: unknown;
 }
 
+/** A parsed request. */
+export interface GraphqlDocument {
+  readonly definitions: readonly { readonly operation?: string }[];
+}
+
 const KEPT: OperationOutcome = { end: 'kept' };
 
 /**
@@ -182,6 +187,16 @@ export function asGraphqlError(error: unknown): object {
   const code = error instanceof EngineError ? error.code : 'INTERNAL_SERVER_ERROR';
   const message = error instanceof Error ? error.message : String(error);
   return { message, extensions: { code } };
+}
+
+/** The same for drivers that send what `toJSON()` gives. */
+export function sendable(error: unknown): object {
+  const formatted = asGraphqlError(error);
+  return { ...formatted, toJSON: () => formatted };
+}
+
+export function hasOperation({ definitions }: GraphqlDocument, kind: 'mutation' | 'subscription'): boolean {
+  return definitions.some(({ operation }) => operation === kind);
 }
 
 export function hasErrors({ errors }: OperationResult): boolean {
