@@ -44,6 +44,18 @@ describe('the TypeScript examples of the README and the guides', () => {
   });
 });
 
+describe('the guide for users of TypeORM', () => {
+  it('shows the code of the application that is tested', () => {
+    const spaces = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
+    const folder = path.join(ROOT, 'test/consumers/typeorm/src');
+    const code = readdirSync(folder).map((file) => spaces(readFileSync(path.join(folder, file), 'utf8')));
+    const page = readFileSync(path.join(ROOT, 'docs/guide/from-typeorm.md'), 'utf8');
+    const shown = [...page.matchAll(/^```cts\n([^]*?)^```/gm)].map(([, text]) => spaces(text ?? ''));
+    expect(shown.length).toBeGreaterThan(2);
+    expect(shown.filter((text) => !code.some((file) => file.includes(text)))).toEqual([]);
+  });
+});
+
 describe('the examples in the doc comments', () => {
   it('compile against the public doors', { timeout: 60_000 }, () => {
     const examples = sources().flatMap((page) =>

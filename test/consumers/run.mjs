@@ -18,6 +18,8 @@ const CONSUMERS = {
   tools: ownProject,
   // GraphQL Yoga, which is for Nest 11.
   yoga: ownProject,
+  // An application of TypeORM in CommonJS, one service of which is moved to the engine.
+  typeorm: ownProject,
   bundles,
   runtimes,
   serverless,
