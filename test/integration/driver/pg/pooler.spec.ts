@@ -13,6 +13,7 @@ import { PgBouncer, pgbouncerVersion } from '../../../support/server/pgbouncer.j
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 
 const STATEMENTS = Number(process.env['POOLER_STATEMENTS'] ?? 900);
+const LIMIT = 20_000 + 20 * STATEMENTS;
 const SEED = Number(process.env['POOLER_SEED'] ?? Date.now() % 100_000);
 const version = pgbouncerVersion();
 
@@ -36,43 +37,59 @@ function open(options: AsyncEngineOptions = {}): AsyncEngine {
   return engine;
 }
 
-/** Three programs that know nothing of each other, each with statements of its own. */
-const PROGRAMS = [
-  (id: number) => ({ statement: text('SELECT id, 1 AS program FROM place WHERE id = :id'), id, program: 1 }),
-  (id: number) => ({
-    statement: text('SELECT 2 AS program, id FROM place WHERE id = :id::int'),
-    id,
-    program: 2,
-  }),
-  (id: number) => ({
-    statement: text('UPDATE place SET visits = visits + 1 WHERE id = :id RETURNING id, 3 AS program'),
-    id,
-    program: 3,
-  }),
-];
+/** The statements of one program; those of the others differ from them by a number alone. */
+const textsOf = (program: number) =>
+  [
+    `SELECT id, ${program} AS program FROM place WHERE id = :id`,
+    `SELECT ${program} AS program, id FROM place WHERE id = :id::int`,
+    `UPDATE place SET visits = visits + 1 WHERE id = :id RETURNING id, ${program} AS program`,
+    `INSERT INTO visit (program, id) VALUES (${program}, :id) RETURNING id, program`,
+  ].map((each) => text<{ id: number; program: number }>(each));
 
-async function askAll(programs: readonly AsyncEngine[]): Promise<{ wrong: unknown[]; errors: unknown[] }> {
-  const wrong: unknown[] = [];
-  const errors: unknown[] = [];
-  const random = randomOf(SEED);
-  const each = STATEMENTS / programs.length;
+interface Tally {
+  readonly wrong: unknown[];
+  readonly errors: unknown[];
+  /** Visits that were reported as stored. */
+  visits: number;
+}
+
+/** Runs the statements of `program` in a mixture that `random` draws, one or two in a transaction among them. */
+async function runProgram(
+  engine: AsyncEngine,
+  program: number,
+  tally: Tally,
+  random: (below: number) => number,
+) {
+  const texts = textsOf(program);
+  const ask = async (id: number): Promise<void> => {
+    const index = random(texts.length);
+    const row = await engine.execute(texts[index] ?? texts[0]!, { id }).one();
+    if (row.id !== id || row.program !== program) tally.wrong.push({ row, id, program });
+    if (index > 1) tally.visits += 1;
+  };
+  const pair = async (): Promise<void> => {
+    // In one order, so that no two of them wait for each other.
+    const ids = [random(100), random(100)].toSorted((one, other) => one - other);
+    for (const id of ids) await ask(id);
+  };
+  for (let left = STATEMENTS / 3; left > 0; left -= 1) {
+    const work = random(5) === 0 ? engine.transaction(pair) : ask(random(100));
+    await work.catch((error: unknown) => tally.errors.push(error));
+  }
+}
+
+async function runAll(programs: readonly AsyncEngine[]): Promise<Tally> {
+  await database.query('UPDATE place SET visits = 0; TRUNCATE visit');
+  const tally: Tally = { wrong: [], errors: [], visits: 0 };
   await Promise.all(
-    programs.map(async (engine, index) => {
-      for (let count = 0; count < each; count += 1) {
-        const { statement, id, program } = (PROGRAMS[index] ?? PROGRAMS[0])!(random(100));
-        const work = (): Promise<unknown> => engine.execute(statement, { id }).one();
-        const row = await (random(5) === 0 ? engine.transaction(work) : work()).catch((error: unknown) => {
-          errors.push(error);
-          return { id, program };
-        });
-        const got = row as { id: number; program: number };
-        if (got.id !== id || got.program !== program) {
-          wrong.push({ row, id, program });
-        }
-      }
-    }),
+    programs.map((engine, index) => runProgram(engine, index + 1, tally, randomOf(SEED + index))),
   );
-  return { wrong, errors };
+  expect(tally).toMatchObject({ wrong: [], errors: [] });
+  const [stored] = await database.query<{ visits: number }>(
+    'SELECT ((SELECT sum(visits) FROM place) + (SELECT count(*) FROM visit))::int AS visits',
+  );
+  expect(stored).toEqual({ visits: tally.visits });
+  return tally;
 }
 
 describe.skipIf(version === undefined)(
@@ -81,7 +98,7 @@ describe.skipIf(version === undefined)(
     beforeAll(async () => {
       database = await createDatabase('pooler');
       await database.query(
-        'CREATE TABLE place AS SELECT g AS id, 0 AS visits FROM generate_series(0, 99) AS g; CREATE TABLE item (name text PRIMARY KEY)',
+        'CREATE TABLE place AS SELECT g AS id, 0 AS visits FROM generate_series(0, 99) AS g; CREATE TABLE item (name text PRIMARY KEY); CREATE TABLE visit (program int, id int)',
       );
       // From 1.21 on it may follow names itself; here it must not.
       const untracked = (version ?? 0) >= 1.21 ? { max_prepared_statements: '0' } : {};
@@ -99,24 +116,46 @@ describe.skipIf(version === undefined)(
       await database.drop();
     });
 
-    it('three programs get their own rows and no error without the option, and each engine warns once', async () => {
-      const programs = [open(), open(), open()];
-      const { wrong, errors } = await askAll(programs);
-      expect(wrong).toEqual([]);
-      expect(errors).toEqual([]);
-      const warnings = logs.map(({ lines }) =>
-        lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
-      );
-      for (const lines of warnings) expect(lines.length).toBeLessThanOrEqual(1);
-      expect(warnings.flat().join()).toContain('pgbouncer: true');
+    it(
+      'three programs get their own rows and no error without the option, and each engine warns once',
+      async () => {
+        const programs = [open(), open(), open()];
+        const { wrong, errors } = await runAll(programs);
+        expect(wrong).toEqual([]);
+        expect(errors).toEqual([]);
+        const warnings = logs.map(({ lines }) =>
+          lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
+        );
+        for (const lines of warnings) expect(lines.length).toBeLessThanOrEqual(1);
+        expect(warnings.flat().join()).toContain('pgbouncer: true');
+      },
+      LIMIT,
+    );
+
+    it('no transaction fails by a name that its session does not have', async () => {
+      const engine = open({ poolSize: 1 });
+      const counted = text('SELECT count(*)::int FROM place WHERE id < :id');
+      expect(await engine.scalar(counted, { id: 7 })).toBe(7);
+      // Keeps the session on which that was parsed.
+      await using other = await open({ pgbouncer: true }).connect();
+      await other.execute(sql`SELECT 1`);
+      const inTransaction = engine.transaction(async () => {
+        await engine.execute(sql`SELECT 2`);
+        return await engine.scalar(counted, { id: 8 });
+      });
+      expect(await inTransaction).toBe(8);
     });
 
     describe('with pgbouncer: true', () => {
-      it('three programs get their own rows, no error and no warning', async () => {
-        const programs = [1, 2, 3].map(() => open({ pgbouncer: true }));
-        expect(await askAll(programs)).toEqual({ wrong: [], errors: [] });
-        expect(logs.flatMap(({ lines }) => lines)).toEqual([]);
-      });
+      it(
+        'three programs get their own rows, no error and no warning',
+        async () => {
+          const programs = [1, 2, 3].map(() => open({ pgbouncer: true }));
+          expect(await runAll(programs)).toMatchObject({ wrong: [], errors: [] });
+          expect(logs.flatMap(({ lines }) => lines)).toEqual([]);
+        },
+        LIMIT,
+      );
 
       it('transactions, savepoints, streams and lists of parameters work', async () => {
         const engine = open({ pgbouncer: true });

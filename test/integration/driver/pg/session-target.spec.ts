@@ -264,6 +264,36 @@ describe('refused when the engine is made', () => {
   });
 });
 
+describe('understood as providers write it', () => {
+  it('user, password and dbname in the query, which win over those in front of it', async () => {
+    const { password } = new URL(servers.primary.url);
+    const host = `127.0.0.1:${portOf('primary')}`;
+    const query = `user=postgres&password=${password}&dbname=postgres`;
+    expect(await reached(`postgresql://other:wrong@${host}/missing?${query}`)).toBe('primary');
+  });
+
+  it.each([
+    'gssencmode=prefer',
+    'gssencmode=disable',
+    'sslsni=1',
+    'require_auth=scram-sha-256',
+    'keepalives_idle=60',
+  ])('%s', async (query) => {
+    expect(await reached(urlOf(['primary'], query))).toBe('primary');
+  });
+
+  it.each([
+    ['', 'nae_'],
+    ['pgbouncer=true', undefined],
+    ['pgbouncer=false', 'nae_'],
+  ])('%s: statements have the name %s…', async (query, name) => {
+    await using engine = createAsyncEngine(urlOf(['primary'], query), { poolSize: 1, maxOverflow: 0 });
+    await engine.execute(text('SELECT 1'));
+    const names = await engine.scalars<string>(text('SELECT name FROM pg_prepared_statements'));
+    expect(names.first()?.slice(0, 4)).toBe(name);
+  });
+});
+
 describe('the environment', () => {
   afterEach(() => vi.unstubAllEnvs());
 

@@ -112,6 +112,8 @@ describe('sslmode', () => {
     ['sslmode=prefer', 'postgres', true],
     ['sslmode=prefer', 'plain', false],
     ['sslmode=require', 'postgres', true],
+    ['sslmode=no-verify', 'postgres', true],
+    ['ssl=false', 'postgres', false],
   ])('%s for the user %s: encrypted %s', async (query, user, isEncrypted) => {
     expect(await ask(urlOf(query, { user }))).toBe(isEncrypted);
   });
@@ -141,6 +143,14 @@ describe('certificates', () => {
     ['require', '127.0.0.1'],
   ])('%s takes the server of a known authority as %s', async (mode, host) => {
     expect(await ask(urlOf(`sslmode=${mode}&sslrootcert=${certificates.authority}`, { host }))).toBe(true);
+  });
+
+  it('ssl=true is sslmode=verify-full', async () => {
+    expect(await ask(urlOf(`ssl=true&sslrootcert=${certificates.authority}`))).toBe(true);
+    const otherName = urlOf(`ssl=true&sslrootcert=${certificates.authority}`, { host: '127.0.0.1' });
+    expect(await failureOf(ask(otherName))).toMatchObject({
+      cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+    });
   });
 
   it.each(['verify-ca', 'verify-full', 'require'])('%s refuses an unknown authority', async (mode) => {

@@ -19,6 +19,9 @@ import { connectClient } from './traced-connect.js';
 
 export const CONNECT_TIMEOUT = 10_000;
 
+/** Of Linux; other systems stay below it. */
+const LARGEST_PROCESS_ID = 4_194_304;
+
 /** What the sessions of every driver have. */
 export interface SessionOptions {
   /** Milliseconds, for one attempt with all its hosts; 0: no limit. Default 10,000. */
@@ -74,6 +77,7 @@ export async function openSession(
     connection.terminate();
     throw cause instanceof InterfaceError ? misbehaved(cause, where) : connectError(cause, where);
   }
+  prepared.isUncertain = options.pgbouncer !== true && isMadeUp(connection.processId);
   endSilence(client, connection, options.socketTimeout);
   try {
     addStyles(settings, connection);
@@ -93,6 +97,11 @@ export async function openSession(
 
 function misbehaved(cause: InterfaceError, where: string): InterfaceError {
   return new InterfaceError(`cannot connect to ${where}: ${cause.message}`, { cause });
+}
+
+/** A pooler that gives its clients no process of their own makes up a number, mostly one that none has. */
+function isMadeUp(processId = 0): boolean {
+  return processId < 0 || processId > LARGEST_PROCESS_ID;
 }
 
 /** A server that was frozen, or whose machine is gone, says nothing: TCP alone would wait for minutes. */

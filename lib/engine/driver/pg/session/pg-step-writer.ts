@@ -129,15 +129,21 @@ export class PgStepWriter {
     return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, isJson);
   }
 
+  /** A name that is gone is found out by its failure, which ends a transaction that has begun before. */
+  get #canRepeat(): boolean {
+    return this.#task.startedIn === 'idle' || !this.#context.prepared.isUncertain;
+  }
+
   #statementFor(step: Step): PreparedStatement {
     const sql = step.sql ?? step.text;
     const text = withoutTrailingComment(sql);
     const { prepared } = this.#context;
     const last = this.#last;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
-    if (last?.text === text && (step.prepare || !last.isNamed)) return last;
+    const isNamed = step.prepare && this.#canRepeat;
+    if (last?.text === text && (isNamed || !last.isNamed)) return last;
     const statement =
-      (step.prepare ? prepared.find(text, step.isControl) : undefined) ?? this.#parse(step, text, sql);
+      (isNamed ? prepared.find(text, step.isControl) : undefined) ?? this.#parse(step, text, sql);
     this.#last = statement;
     return statement;
   }
@@ -145,7 +151,8 @@ export class PgStepWriter {
   /** `text`: what the statement is kept by; `sql`: the same with its comment. */
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
-    const statement = prepared.create(step, text, this.#task.number);
+    const named = this.#canRepeat ? step : { ...step, prepare: false };
+    const statement = prepared.create(named, text, this.#task.number);
     this.#writer.parse(statement.name, sql);
     this.#parses.push({ key: prepared.keyOf(text, step.isControl), statement });
     return statement;

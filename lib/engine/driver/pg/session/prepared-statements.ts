@@ -85,6 +85,11 @@ export class PreparedStatements {
   readonly settings = new ParseSettings();
   /** Called when the server has dropped every name. */
   onVanish: (() => void) | undefined;
+  /**
+   * True: a pooler may give each transaction another session, where a name is missing. Set where that is
+   * suspected and not known.
+   */
+  isUncertain = false;
   readonly #registry: StatementRegistry;
   readonly #named: LruCache<string, PreparedStatement>;
   /** Without a name, kept for the types of their values. */
