@@ -1,3 +1,5 @@
+import { ELEMENT_OIDS } from './builtin-types.js';
+
 /** What the database says of a type that PostgreSQL does not come with. */
 export interface CatalogEntry {
   readonly oid: number;
@@ -37,6 +39,16 @@ const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
 /** From here on, OIDs are given by each server: to types of its users and of its information schema. */
 const FIRST_GIVEN_OID = 10_000;
 
+/** How a JavaScript list is written as the value of a parameter. */
+export interface ParameterType {
+  /** json, jsonb, or a domain over them: the list is one JSON value. */
+  readonly isJson: boolean;
+  /** The type of the elements of an array. */
+  readonly elementOid: number | undefined;
+  /** Each element of the array is one JSON value, also where it is a list itself. */
+  readonly hasJsonElements: boolean;
+}
+
 /**
  * The types that only the database knows, as far as an engine has met them: domains, arrays of domains and
  * of enums.
@@ -63,9 +75,15 @@ export class TypeCatalog {
     return this.#entries.get(oid)?.elementOid ?? undefined;
   }
 
-  /** json, jsonb, and domains over them. */
-  isJson(oid: number): boolean {
+  parameterType(oid: number): ParameterType {
+    const base = this.#withoutDomains(oid);
+    const elementOid = ELEMENT_OIDS.get(base) ?? this.elementOf(base);
+    const hasJsonElements = elementOid !== undefined && JSON_OIDS.has(this.#withoutDomains(elementOid));
+    return { isJson: JSON_OIDS.has(base), elementOid, hasJsonElements };
+  }
+
+  #withoutDomains(oid: number): number {
     const base = this.baseOf(oid);
-    return base === undefined ? JSON_OIDS.has(oid) : this.isJson(base);
+    return base === undefined ? oid : this.#withoutDomains(base);
   }
 }

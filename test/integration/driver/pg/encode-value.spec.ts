@@ -10,6 +10,7 @@ beforeAll(async () => {
   database = await createDatabase('encode');
   await database.query('CREATE TABLE box (id int GENERATED ALWAYS AS IDENTITY, v text)');
   await database.query('CREATE DOMAIN document AS jsonb');
+  await database.query('CREATE DOMAIN documents AS document[]');
   await database.query('CREATE DOMAIN list AS document CHECK (jsonb_typeof(VALUE) = $$array$$)');
   engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0 });
 });
@@ -79,6 +80,7 @@ const REFUSED: readonly (readonly [name: string, make: () => unknown, reason: Re
   ['a function', () => () => 1, /is a function/],
   ['a symbol', () => Symbol('x'), /is a symbol/],
   ['an invalid Date', () => new Date(Number.NaN), /invalid Date/],
+  ['an object of NaN inside', () => ({ a: new Number(Number.NaN) }), /NaN is inside it/],
 ];
 
 describe.each(ENTRIES)('%s refuses, and stores nothing:', (_entry, send) => {
@@ -113,6 +115,7 @@ describe.each(ENTRIES)('%s sends', (_entry, send) => {
     ['{"seen":true}', Object.assign(new Empty(), { seen: true })],
     ['word', new String('word')],
     ['7', new Number(7)],
+    ['{"a":7,"b":"word"}', { a: new Number(7), b: new String('word') }],
     ['1180591620717411303424', 2n ** 70n],
     ['{}', []],
     ['{"a",NULL,NULL}', ['a', null, undefined]],
@@ -212,6 +215,48 @@ describe('a list', () => {
     ]);
   });
 
+  it.each([
+    ['a list', "jsonb '[1]'", [[1]]],
+    ['an empty list', "jsonb '[]'", [[]]],
+    [
+      'lists of lists beside objects and NULL',
+      `'[[1], 2]'::jsonb, '{"a": [3]}', NULL`,
+      [[[1], 2], { a: [3] }, null],
+    ],
+  ])('in an array of json is one element of it: %s', async (_name, elements, value) => {
+    for (const type of ['jsonb[]', 'document[]', 'documents']) {
+      const text = `SELECT $1::${type}::jsonb[] IS NOT DISTINCT FROM ARRAY[${elements}]`;
+      expect(await engine.scalar({ text, values: [value] })).toBe(true);
+    }
+  });
+
+  it('in an array of json is one element of it in each row of an executemany', async () => {
+    await database.query('CREATE TABLE lists (v jsonb[])');
+    await engine.execute(text('INSERT INTO lists VALUES (:v)'), [{ v: [[1]] }, { v: [[2], { a: [] }] }]);
+    const stored = await database.query('SELECT array_ndims(v) AS n, to_jsonb(v) AS v FROM lists');
+    expect(stored).toEqual([
+      { n: 1, v: [[1]] },
+      { n: 1, v: [[2], { a: [] }] },
+    ]);
+    await database.query('DROP TABLE lists');
+  });
+
+  it('has its NULLs, also where array_nulls is off in the session', async () => {
+    await using connection = await engine.connect();
+    await connection.execute(text('SET array_nulls = off'));
+    const values = [
+      ['NULL', null, 'a"\\'],
+      [Buffer.from('NULL'), null],
+    ];
+    const sent = await connection
+      .execute({
+        text: 'SELECT $1::text[] AS words, $2::varchar(9)[] AS short, $3::bytea[] AS bytes',
+        values: [values[0], values[0], values[1]],
+      })
+      .one();
+    expect(sent).toEqual({ words: values[0], short: values[0], bytes: values[1] });
+  });
+
   it('of another realm is one, too', async () => {
     const foreign = runInNewContext('[1, 2]') as unknown;
     expect(await engine.scalar({ text: 'SELECT $1::jsonb', values: [foreign] })).toEqual([1, 2]);
@@ -232,6 +277,18 @@ describe('of another realm', () => {
       c: {},
     });
     expect(await engine.scalar({ text: 'SELECT $1::timestamptz', values: [date] })).toEqual(new Date(1_000));
+  });
+
+  it.each([
+    ["new String('word')", 'word'],
+    ['new Number(7)', '7'],
+    ['new Boolean(false)', 'false'],
+  ])('%s is the value in it', async (source, sent) => {
+    const value: unknown = runInNewContext(source);
+    expect(await engine.scalar({ text: 'SELECT $1::text', values: [value] })).toBe(sent);
+    expect(await engine.scalar({ text: 'SELECT $1::jsonb', values: [{ value }] })).toEqual({
+      value: JSON.parse(JSON.stringify(value)),
+    });
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import { EngineError, StatementError } from '../../../errors/errors.js';
+import type { ParameterType } from '../../types/type-catalog.js';
 import type { WireContext } from './batch-parts.js';
 import type { Executemany } from './executemany.js';
 import { toStep } from './pg-step.js';
@@ -49,10 +50,11 @@ export class ExecutemanyPages {
     this.#next += this.#size;
     try {
       const { serializeJson, types } = this.#context;
-      const isJson = (index: number): boolean => types.catalog.isJson(this.#known?.typeOids?.[index] ?? 0);
+      const typeOids = this.#known?.typeOids ?? [];
+      const typeOf = (index: number): ParameterType => types.catalog.parameterType(typeOids[index] ?? 0);
       return this.#many
         .page(commands, this.#known)
-        .map((command) => toStep(command, serializeJson, false, isJson));
+        .map((command) => toStep(command, serializeJson, false, typeOf));
     } catch (error) {
       this.#failure =
         error instanceof EngineError ? error : new StatementError(String(error), { cause: error });

@@ -90,9 +90,9 @@ export class Executemany {
     );
     if (fixed !== undefined) return fixed;
     const serializeJson = this.#serializeJson;
-    const isJson = JSON_OIDS.has(typeOid);
+    const type = { isJson: JSON_OIDS.has(typeOid), elementOid: undefined, hasJsonElements: false };
     const encoded = commands.map(({ text, values = [] }) =>
-      encodeValue({ text, values, serializeJson }, values[index], index, isJson),
+      encodeValue({ text, values, serializeJson }, values[index], index, type),
     );
     if (typeOid !== BYTEA_OID && encoded.some((value) => value instanceof Buffer)) return undefined;
     return encodedArray(typeOid, encoded) ?? arrayLiteral(encoded);

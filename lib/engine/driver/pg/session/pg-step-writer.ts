@@ -1,6 +1,7 @@
 import { dependsOnType } from '../wire/encode-value.js';
 import type { MessageWriter } from '../wire/message-writer.js';
 import type { WireContext } from './batch-parts.js';
+import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
@@ -125,8 +126,8 @@ export class PgStepWriter {
   #typed(step: Step, statement: PreparedStatement): Step {
     const { serializeJson, types } = this.#context;
     const typeOids = this.#asked(statement.text)?.typeOids ?? [];
-    const isJson = (index: number): boolean => types.catalog.isJson(typeOids[index] ?? 0);
-    return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, isJson);
+    const typeOf = (index: number): ParameterType => types.catalog.parameterType(typeOids[index] ?? 0);
+    return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, typeOf);
   }
 
   /** A name that is gone is found out by its failure, which ends a transaction that has begun before. */

@@ -1,5 +1,6 @@
 import { ArgumentError } from '../../../errors/errors.js';
 import type { Command } from '../../driver.js';
+import type { ParameterType } from '../../types/type-catalog.js';
 import { dependsOnType, encodeValues } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
@@ -49,14 +50,14 @@ const NO_VALUES: readonly WireValue[] = [];
 
 /**
  * Encodes the values before anything is written, so that one that fails leaves no half batch on the wire.
- * `isJson` says of a position whether its parameter is json; without it, values that need to know are encoded
+ * `typeOf` gives the type of the parameter at a position; without it, values that need to know are encoded
  * once more when the server has said it.
  */
 export function toStep(
   command: WireCommand,
   serializeJson?: JsonSerializer,
   isControl = false,
-  isJson?: (index: number) => boolean,
+  typeOf?: (index: number) => ParameterType,
 ): Step {
   const { text } = command;
   if (text.includes('\0') || !text.isWellFormed())
@@ -65,7 +66,7 @@ export function toStep(
     );
   const given = command.values ?? NO_VALUES;
   const values =
-    given.length === 0 ? NO_VALUES : encodeValues({ text, values: given, serializeJson }, isJson);
+    given.length === 0 ? NO_VALUES : encodeValues({ text, values: given, serializeJson }, typeOf);
   // Written out: all steps have one hidden class, and a copy by spreading is slow.
   return {
     text,
@@ -80,7 +81,7 @@ export function toStep(
     portal: command.portal,
     bound: command.bound,
     sql: command.sql,
-    needsTypes: isJson === undefined && given.some(dependsOnType),
+    needsTypes: typeOf === undefined && given.some(dependsOnType),
     isControl,
   };
 }

@@ -76,9 +76,13 @@ export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer 
 /** The same for values that are already encoded. */
 export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
   const prefix = TEXT_TYPES.get(typeOid);
-  if (prefix !== undefined) return textArray(typeOid, prefix, values);
-  const isBytes = typeOid === BYTEA_OID && values.every((value) => typeof value !== 'string');
-  return isBytes ? bytesArray(values) : undefined;
+  if (prefix !== undefined) return values.some(isBytes) ? undefined : textArray(typeOid, prefix, values);
+  const isBytea = typeOid === BYTEA_OID && values.every((value) => typeof value !== 'string');
+  return isBytea ? bytesArray(values) : undefined;
+}
+
+function isBytes(value: WireValue): boolean {
+  return value instanceof Buffer;
 }
 
 function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {

@@ -1,9 +1,10 @@
 import { types } from 'node:util';
 import pg from 'pg';
 import { ArgumentError, StatementError } from '../../../errors/errors.js';
-import { arrayLiteral } from './arrays.js';
+import type { ParameterType } from '../../types/type-catalog.js';
+import { arrayLiteral, encodedArray } from './arrays.js';
 import type { ArrayElement } from './arrays.js';
-import { jsonText } from './json-text.js';
+import { isBoxed, jsonText } from './json-text.js';
 import type { JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
 
@@ -26,11 +27,11 @@ const SURELY_SHORT = MAX_MESSAGE / 4;
 export const dependsOnType: (value: unknown) => boolean = Array.isArray;
 
 /**
- * The values of one execution. `isJson` says of a position whether its parameter is json or jsonb.
+ * The values of one execution. `typeOf` gives the type of the parameter at a position, where it is known.
  *
  * @throws StatementError for a value that can't be sent, ArgumentError for more than the protocol can count.
  */
-export function encodeValues(binding: Binding, isJson?: (index: number) => boolean): WireValue[] {
+export function encodeValues(binding: Binding, typeOf?: (index: number) => ParameterType): WireValue[] {
   const { values } = binding;
   if (values.length > MAX_VALUES) {
     throw new ArgumentError(
@@ -41,7 +42,7 @@ export function encodeValues(binding: Binding, isJson?: (index: number) => boole
   const encoded: WireValue[] = [];
   // By number, because map() leaves out the holes of a list.
   for (let index = 0; index < values.length; index += 1)
-    encoded.push(encodeValue(binding, values[index], index, isJson?.(index) ?? false));
+    encoded.push(encodeValue(binding, values[index], index, typeOf?.(index)));
   const length = encoded.reduce((sum, value) => sum + (value?.length ?? 0), binding.text.length);
   if (length > SURELY_SHORT) expectShort(binding, encoded);
   return encoded;
@@ -57,14 +58,19 @@ function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): 
 }
 
 /** One value, the one at `index`. @throws StatementError for a value that can't be sent. */
-export function encodeValue(binding: Binding, value: unknown, index: number, isJson: boolean): WireValue {
+export function encodeValue(
+  binding: Binding,
+  value: unknown,
+  index: number,
+  type?: ParameterType,
+): WireValue {
   if (typeof value === 'number') return String(value);
   if (value === null || value === undefined) return null;
   try {
     if (typeof value === 'string') return wellFormed(value);
-    if (isJson && Array.isArray(value)) return jsonText(value, binding.serializeJson);
-    const encoded = encode(value, binding.serializeJson, []);
-    return isList(encoded) ? arrayLiteral(encoded) : encoded;
+    const { serializeJson } = binding;
+    if (Array.isArray(value)) return encodeArray(value, serializeJson, type);
+    return flat(encode(value, serializeJson, []));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StatementError(`parameter $${index + 1} cannot be sent: ${reason}`, {
@@ -73,6 +79,24 @@ export function encodeValue(binding: Binding, value: unknown, index: number, isJ
       parameters: binding.values,
     });
   }
+}
+
+function encodeArray(
+  list: readonly unknown[],
+  serializeJson: JsonSerializer | undefined,
+  type: ParameterType | undefined,
+): WireValue {
+  if (type?.isJson === true) return jsonText(list, serializeJson);
+  const json = (element: unknown): unknown =>
+    Array.isArray(element) ? jsonText(element, serializeJson) : element;
+  const elements = encode(type?.hasJsonElements === true ? Array.from(list, json) : list, serializeJson, []);
+  return binaryWithNulls(elements, type?.elementOid) ?? flat(elements);
+}
+
+/** In a session with `array_nulls` off, the NULL of an array's text is a word of four letters. */
+function binaryWithNulls(elements: ArrayElement, elementOid: number | undefined): Buffer | undefined {
+  if (elementOid === undefined || !isList(elements) || !elements.includes(null)) return undefined;
+  return elements.some(isList) ? undefined : encodedArray(elementOid, elements as readonly WireValue[]);
 }
 
 function isList(encoded: ArrayElement): encoded is readonly ArrayElement[] {
@@ -126,12 +150,11 @@ function encodeObject(
     const prepare = (inner: unknown): ArrayElement => flat(encode(inner, serializeJson, [...seen, value]));
     return encode(value.toPostgres(prepare), serializeJson, [...seen, value]);
   }
-  if (value instanceof String || value instanceof Number || value instanceof Boolean)
-    return String(value.valueOf());
+  if (isBoxed(value)) return String(value.valueOf());
   return jsonText(value, serializeJson);
 }
 
-/** What `toPostgres(prepare)` of an object gets of a value, as pg gives it. */
+/** A value as one text; also what `toPostgres(prepare)` of an object gets of a value, as pg gives it. */
 function flat(encoded: ArrayElement): WireValue {
   return isList(encoded) ? arrayLiteral(encoded) : encoded;
 }

@@ -28,6 +28,11 @@ export function isThenable(value: object): boolean {
   return 'then' in value && typeof value.then === 'function';
 }
 
+/** `new String('a')`, of any realm: JSON and PostgreSQL get what is in it. */
+export function isBoxed(value: object): boolean {
+  return types.isStringObject(value) || types.isNumberObject(value) || types.isBooleanObject(value);
+}
+
 /** `depth` 0 is the value itself. */
 function expectJson(value: unknown, depth: number): void {
   if (typeof value === 'number') {
@@ -39,6 +44,7 @@ function expectJson(value: unknown, depth: number): void {
   if (isThenable(value))
     throw new ArgumentError(depth === 0 ? 'it is a promise. Await it.' : 'a promise is inside it. Await it.');
   if (Array.isArray(value)) return expectItems(value, depth);
+  if (isBoxed(value)) return expectJson(value.valueOf(), depth + 1);
   if ('toJSON' in value && typeof value.toJSON === 'function') return expectOwnJson(value, depth);
   expectData(value);
   for (const inner of Object.values(value)) expectJson(inner, depth + 1);
