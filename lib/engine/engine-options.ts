@@ -92,8 +92,8 @@ export interface AsyncEngineOptions extends PoolOptions {
    */
   readonly socketTimeout?: number | undefined;
   /**
-   * For so many ms a host of the URL that did not answer is tried behind the others. Default 30,000; 0:
-   * never.
+   * For so many ms a host of the URL that did not answer, or that refused a write as read-only, is tried
+   * behind the others. Default 30,000; 0: never.
    */
   readonly deadHostMemory?: number | undefined;
   /** Compiled `text()` statements that are kept. Default 500; 0: none. */

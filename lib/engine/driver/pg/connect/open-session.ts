@@ -39,8 +39,8 @@ export interface SessionOptions {
   readonly settings: Readonly<Record<string, string>>;
   /** Keeps values out of what errors show. */
   readonly hideParameters?: boolean | undefined;
-  /** A session that refuses a write (25006) outside of a read-only transaction is replaced. Default false. */
-  readonly wantsWrites?: boolean | undefined;
+  /** Set: a session that refuses a write (25006) outside of a read-only transaction is replaced. */
+  readonly onRefusedWrite?: (() => void) | undefined;
   /** How objects are sent. Default `JSON.stringify`. */
   readonly jsonSerializer?: JsonSerializer | undefined;
   /** Set: the ids of transactions are asked for; told why the server can't say what it takes. */
@@ -65,11 +65,11 @@ export async function openSession(
   const settings = { ...options.settings };
   const changes = new SessionChanges(settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
-  const { hideParameters, wantsWrites, jsonSerializer: serializeJson } = options;
+  const { hideParameters, onRefusedWrite, jsonSerializer: serializeJson } = options;
   const witness =
     options.commits && new CommitWitness(() => (client as Client & { processID?: number }).processID);
   const types = resolveTypes();
-  const context = { prepared, changes, types, hideParameters, wantsWrites, serializeJson, witness };
+  const context = { prepared, changes, types, hideParameters, onRefusedWrite, serializeJson, witness };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) await connectClient(client);

@@ -14,19 +14,21 @@ import type { DatabaseUrl } from '../../url/url.js';
 import { creatorError } from '../session/pg-error.js';
 import { ConnectParameters } from './connect-parameters.js';
 import { Deadline } from './deadline.js';
+import { HostMemory } from './host-memory.js';
 import { LoginRules } from './login-guard.js';
 import { CONNECT_TIMEOUT, openSession } from './open-session.js';
 import type { SessionOptions } from './open-session.js';
 import { isOfKind, SessionTarget } from './session-target.js';
 import type { Candidate, SessionKind } from './session-target.js';
-import { SilentHosts } from './silent-hosts.js';
 import { sealed, TlsRules } from './tls.js';
 import type { TlsAttempt } from './tls.js';
 
 export interface PgDriverOptions extends SessionOptions {
   readonly password?: string | (() => Promise<string>) | undefined;
-  /** Milliseconds during which a host that did not answer is tried last; 0: never. Default 30,000. */
+  /** Milliseconds in which a host that did not answer or refused a write is tried last. Default 30,000. */
   readonly deadHostMemory?: number | undefined;
+  /** False: it is there for reads. */
+  readonly wantsWrites?: boolean | undefined;
   /** Settings that leave with the startup message: those that every pooler knows. */
   readonly startupSettings?: Readonly<Record<string, string>> | undefined;
   /** The driver's own options; they win over the URL. */
@@ -55,7 +57,8 @@ export class PgDriver implements Driver {
   readonly #tls: TlsRules;
   readonly #target: SessionTarget;
   readonly #login: LoginRules;
-  readonly #silent: SilentHosts;
+  readonly #memory: HostMemory;
+  readonly #wantsWrites: boolean;
   /** What runs now in the creator: `open` until that has given its client. */
   readonly #creation = new AsyncLocalStorage<{ state: 'open' | 'ended' }>();
 
@@ -76,15 +79,11 @@ export class PgDriver implements Driver {
     this.#password = parameters.get('password');
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
-    this.#options = {
-      ...options,
-      wantsWrites:
-        options.wantsWrites !== false &&
-        this.#target.isForWrites &&
-        !isReadOnlyByDefault(options, parameters),
-    };
+    this.#options = options;
+    this.#wantsWrites =
+      options.wantsWrites !== false && this.#target.isForWrites && !isReadOnlyByDefault(options, parameters);
     this.#login = new LoginRules(parameters);
-    this.#silent = new SilentHosts(options.deadHostMemory ?? DEAD_HOST_MEMORY);
+    this.#memory = new HostMemory(options.deadHostMemory ?? DEAD_HOST_MEMORY);
     if (options.asyncCreator !== undefined) expectOneSource('asyncCreator', options.startupSettings);
   }
 
@@ -101,11 +100,11 @@ export class PgDriver implements Driver {
     const created = client === undefined ? await this.#create(deadline) : expectClient(client, 'doConnect');
     if (created !== undefined) {
       if (client !== undefined) expectOneSource('doConnect', this.#options.startupSettings);
-      return await openSession(created, this.#options, deadline, { traits: { isConnected: true } });
+      return await openSession(created, this.#optionsOn(), deadline, { traits: { isConnected: true } });
     }
     const given = { ...this.#options.connectArgs, ...connectArgs };
     const failures: Error[] = [];
-    const hosts = this.#silent.last(this.#target.order(this.#hosts));
+    const hosts = this.#memory.inOrder(this.#target.order(this.#hosts));
     let left = this.#target.passes.length * hosts.length;
     for (const kind of this.#target.passes) {
       for (const host of hosts) {
@@ -125,14 +124,14 @@ export class PgDriver implements Driver {
   ): Promise<DriverConnection | Error> {
     try {
       const connection = await this.#connectTo(host, given, deadline);
-      this.#silent.noteAnswer(host);
+      this.#memory.noteAnswer(host);
       if (await this.#isWanted(connection, kind, deadline)) return connection;
       await connection.close();
       return unsuitable(host, kind);
     } catch (error) {
       // As with libpq, a server that answered has decided: no other host is asked.
       if (!(error instanceof DBAPIError) || !isPassing(error)) throw error;
-      if (deadline.isOver || isSilence(error.cause)) this.#silent.noteSilent(host);
+      if (deadline.isOver || isSilence(error.cause)) this.#memory.noteSilent(host);
       return error;
     }
   }
@@ -161,15 +160,14 @@ export class PgDriver implements Driver {
   }
 
   async #open(
-    { host, port }: Candidate,
+    address: Candidate,
     given: ClientOptions & { readonly ssl: TlsAttempt | true },
     deadline: Deadline,
   ): Promise<DriverConnection> {
     const { password, startupSettings } = this.#options;
     const { ssl } = given;
     const client = new pg.Client({
-      host,
-      port,
+      ...address,
       connectionTimeoutMillis: deadline.left ?? 0,
       ...this.#config,
       password: password ?? this.#password ?? this.#url.password,
@@ -178,7 +176,16 @@ export class PgDriver implements Driver {
     });
     if (startupSettings !== undefined) addToStartup(client, startupSettings);
     this.#login.guard(client);
-    return await openSession(client, this.#options, deadline);
+    return await openSession(client, this.#optionsOn(address), deadline);
+  }
+
+  /** Those of a session; without a host where others have connected it. */
+  #optionsOn(host?: Candidate): SessionOptions {
+    if (!this.#wantsWrites) return this.#options;
+    const onRefusedWrite = (): void => {
+      if (host !== undefined) this.#memory.noteRefusedWrite(host);
+    };
+    return { ...this.#options, onRefusedWrite };
   }
 
   /** The client of `asyncCreator`, which has to come in time; undefined without one. */

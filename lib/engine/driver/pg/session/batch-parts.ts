@@ -30,8 +30,8 @@ export interface WireContext {
   readonly types: ResolvedTypes;
   /** Errors of the server are made without values, so that no listener sees one. */
   readonly hideParameters?: boolean | undefined;
-  /** A session whose server has become read-only is of no use. */
-  readonly wantsWrites?: boolean | undefined;
+  /** Set where a session whose server has become read-only is of no use: called when it is. */
+  readonly onRefusedWrite?: (() => void) | undefined;
   /** Default: `JSON.stringify`. */
   readonly serializeJson?: JsonSerializer | undefined;
   /** Set where the ids of transactions are asked for. */

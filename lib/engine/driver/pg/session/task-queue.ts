@@ -209,9 +209,11 @@ export class TaskQueue implements BatchListener {
    */
   #classified({ batch, parts }: PgTask): Error | undefined {
     const { error } = batch;
-    const isRefusedWrite = error instanceof DBAPIError && error.sqlState === READ_ONLY_TRANSACTION;
-    if (!isRefusedWrite || this.#context.wantsWrites !== true) return error;
-    if (!this.#isReadOnly && !parts.steps.some(isReadOnlyControl)) error.connectionInvalidated = true;
+    const { onRefusedWrite } = this.#context;
+    if (!(error instanceof DBAPIError) || error.sqlState !== READ_ONLY_TRANSACTION) return error;
+    if (!onRefusedWrite || this.#isReadOnly || parts.steps.some(isReadOnlyControl)) return error;
+    error.connectionInvalidated = true;
+    onRefusedWrite();
     return error;
   }
 
