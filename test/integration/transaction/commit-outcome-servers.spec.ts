@@ -8,11 +8,14 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
 import { MortalServer } from '../../chaos/mortal-server.js';
 import { failureOf, MemoryLogger } from '../../support/items.js';
 import { eventually } from '../../support/process/barrier.js';
-import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
+import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
 import { PgBouncer, pgbouncerVersion } from '../../support/server/pgbouncer.js';
+import { queryOnce } from '../../support/server/postgres.js';
+import { freezeServer, killServer, promote, reconfigure } from '../../support/server/standby.js';
 
 type Speaker = 'client' | 'server';
 
@@ -167,6 +170,77 @@ describe('a COMMIT that waits for a standby', () => {
     await wait('');
     await work;
     expect(await names()).toEqual(['a']);
+  });
+});
+
+describe('a COMMIT that its standby has not confirmed', () => {
+  let primary: EmbeddedPostgres;
+  let standby: EmbeddedPostgres;
+  let proxy: FaultyProxy;
+
+  beforeAll(async () => {
+    primary = await startEmbeddedPostgres({ replicas: 1, settings: { synchronous_commit: 'on' } });
+    [standby] = primary.replicas as [EmbeddedPostgres];
+    await queryOnce(primary.url, 'CREATE TABLE item (name text PRIMARY KEY)');
+    await reconfigure(primary, { synchronous_standby_names: 'replica_1' });
+    proxy = await startFaultyProxy(primary.url);
+  }, 60_000);
+  afterAll(async () => {
+    await proxy.close();
+    await primary.stop();
+    await standby.stop();
+  });
+
+  const onBoth = (options: AsyncEngineOptions = {}): AsyncEngine => {
+    const url = new URL(proxy.url);
+    const hosts = `${url.host},${standby.host}:${standby.port}`;
+    return open(
+      `postgresql://postgres:${url.password}@${hosts}/postgres?target_session_attrs=primary`,
+      options,
+    );
+  };
+  /** Cuts the connection of a COMMIT that waits for the standby. */
+  async function cutUnconfirmed(on: AsyncEngine): Promise<{ readonly work: Promise<unknown> }> {
+    const work = on.transaction(() => save('a', on));
+    work.catch(() => undefined);
+    await eventually(async () => {
+      const waiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+      expect(await queryOnce(primary.url, waiting)).toHaveLength(1);
+    });
+    proxy.cut();
+    return { work };
+  }
+  const stored = (on: EmbeddedPostgres): Promise<unknown[]> => queryOnce(on.url, 'SELECT name FROM item');
+
+  it('has succeeded when the standby goes on', async () => {
+    await using shop = onBoth();
+    const thaw = await freezeServer(standby);
+    try {
+      const { work } = await cutUnconfirmed(shop);
+      thaw();
+      await work;
+      expect(await stored(primary)).toEqual([{ name: 'a' }]);
+    } finally {
+      thaw();
+    }
+    await queryOnce(primary.url, 'TRUNCATE item');
+  });
+
+  it('is unknown when the standby takes over without it, whatever the new server says', async () => {
+    await using shop = onBoth();
+    await reconfigure(standby, { primary_conninfo: '' });
+    await eventually(async () =>
+      expect(await queryOnce(primary.url, 'SELECT FROM pg_stat_replication')).toEqual([]),
+    );
+    const { work } = await cutUnconfirmed(shop);
+    await killServer(primary);
+    await promote(standby);
+    // It hands out the same ids.
+    for (const name of ['b', 'c']) await queryOnce(standby.url, `INSERT INTO item VALUES ('${name}')`);
+    const failure = await failureOf(work);
+    expect(failure).toBeInstanceOf(CommitOutcomeUnknownError);
+    expect(failure).toMatchObject({ transactionId: expect.stringMatching(/^\d+$/) });
+    expect(await stored(standby)).not.toContainEqual({ name: 'a' });
   });
 });
 

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startEmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
 import { eventually } from '../process/barrier.js';
-import { startFaultyProxy, type FaultyProxy } from './faulty-proxy.js';
+import { startFaultyProxy, type Fate, type FaultyProxy } from './faulty-proxy.js';
 import { createDatabase, type TestDatabase } from './postgres.js';
 
 let database: TestDatabase;
@@ -216,4 +216,28 @@ it('stands before a Unix socket, too', async () => {
   const { rows } = await through.query('SELECT inet_client_addr() AS address');
   await through.end();
   expect(rows).toEqual([{ address: null }]);
+});
+
+it.each<[Fate, string[]]>([
+  ['cut before', []],
+  ['cut inside', []],
+  ['cut behind', ['kept']],
+])('loses one connection where a message is %s, and no other', async (fate, stored) => {
+  await database.query('CREATE TABLE cuts (name text)');
+  const other = await connect();
+  proxy.cutWhere(({ from, text }) =>
+    from === 'client' && text?.startsWith('INSERT') === true ? fate : 'passes',
+  );
+  try {
+    const inserting = failureOf(client.query("INSERT INTO cuts VALUES ('kept')"));
+    expect(await inserting).toBeInstanceOf(Error);
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await eventually(() => expect(proxy.connections).toBe(1));
+    await eventually(async () => expect((await database.sessions()).length).toBe(1));
+    const rows = await database.query<{ name: string }>('SELECT name FROM cuts');
+    expect(rows.map(({ name }) => name)).toEqual(stored);
+  } finally {
+    await other.end();
+    await database.query('DROP TABLE cuts');
+  }
 });

@@ -7,6 +7,9 @@ import { WireReader, type WireMessage } from './wire-reader.js';
 
 export type { WireMessage } from './wire-reader.js';
 
+/** What becomes of a message: its connection may be reset in front of it, inside it, or when it has passed. */
+export type Fate = 'passes' | 'cut before' | 'cut inside' | 'cut behind';
+
 interface Link {
   readonly client: Socket;
   readonly server: Socket;
@@ -47,6 +50,7 @@ export class FaultyProxy implements AsyncDisposable {
   readonly #links = new Set<Link>();
   readonly #listeners = new Set<(message: WireMessage) => void>();
   readonly #holds = new Set<Hold>();
+  #fateOf: (message: WireMessage) => Fate = () => 'passes';
   #state: 'flowing' | 'stalled' = 'flowing';
   #delay = 0;
   #opened = 0;
@@ -100,6 +104,11 @@ export class FaultyProxy implements AsyncDisposable {
   /** Resets every connection; what was under way is lost. New ones are accepted. */
   cut(): void {
     for (const link of this.#links) this.#destroy(link);
+  }
+
+  /** From now on each message is passed on or cut as `fateOf` says; the other connections go on. */
+  cutWhere(fateOf: (message: WireMessage) => Fate): void {
+    this.#fateOf = fateOf;
   }
 
   /** Passes on nothing more, in both directions and on new connections too, as a dead network does. */
@@ -158,9 +167,9 @@ export class FaultyProxy implements AsyncDisposable {
     server.setNoDelay(true);
     client.on('data', (chunk: Buffer) => {
       this.#writes += 1;
-      this.#pass('client', chunk, link.toServer, reader, counter);
+      this.#pass('client', chunk, link, reader, counter);
     });
-    server.on('data', (chunk: Buffer) => this.#pass('server', chunk, link.toClient, reader, counter));
+    server.on('data', (chunk: Buffer) => this.#pass('server', chunk, link, reader, counter));
     client.on('end', () => link.toServer.end(this.#delay));
     server.on('end', () => link.toClient.end(this.#delay));
     for (const socket of [client, server]) socket.on('error', () => this.#destroy(link));
@@ -171,10 +180,12 @@ export class FaultyProxy implements AsyncDisposable {
   #pass(
     from: WireMessage['from'],
     chunk: Buffer,
-    channel: ProxyChannel,
+    link: Link,
     reader: WireReader,
     counter: RoundTripCounter,
   ): void {
+    if (!this.#links.has(link)) return;
+    const channel = from === 'client' ? link.toServer : link.toClient;
     let ready: Buffer[] = [];
     for (const { message, bytes } of reader.read(from, chunk)) {
       this.#messages.push(message);
@@ -188,9 +199,24 @@ export class FaultyProxy implements AsyncDisposable {
         this.#holds.delete(hold);
         hold.held.open();
       }
-      ready.push(bytes);
+      const fate = this.#fateOf(message);
+      ready.push(partOf(bytes, fate));
+      if (fate !== 'passes') {
+        this.#cutLink(link, from, Buffer.concat(ready));
+        return;
+      }
     }
     channel.push(Buffer.concat(ready), this.#delay);
+  }
+
+  /** The last bytes arrive, and behind them the end; the one that sent them hears of a reset. */
+  #cutLink(link: Link, from: WireMessage['from'], last: Buffer): void {
+    this.#links.delete(link);
+    link.toServer.discard();
+    link.toClient.discard();
+    const [sender, receiver] = from === 'client' ? [link.client, link.server] : [link.server, link.client];
+    receiver.end(last);
+    sender.resetAndDestroy();
   }
 
   #destroy(link: Link): void {
@@ -208,4 +234,9 @@ export class FaultyProxy implements AsyncDisposable {
   #channels(): ProxyChannel[] {
     return [...this.#links].flatMap(({ toServer, toClient }) => [toServer, toClient]);
   }
+}
+
+function partOf(bytes: Buffer, fate: Fate): Buffer {
+  const length = { passes: bytes.length, 'cut before': 0, 'cut inside': 3, 'cut behind': bytes.length }[fate];
+  return bytes.subarray(0, length);
 }
