@@ -66,6 +66,7 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
     compiledCache: new CompiledCache(resolved.queryCacheSize),
     logger: resolved.logger,
     nestedWaitTimeout: resolved.nestedWaitTimeout,
+    sessionSettings: resolved.settings,
     commitTimeout: resolved.commitTimeout,
     multiplexer: resolved.multiplex && driver.facts.maxConnections > 1 ? new Multiplexer() : undefined,
     watchdog: new Watchdog(),

@@ -7,7 +7,7 @@ import type { Pool } from './pool/pool.js';
 import type { ReplicaOptions } from './pool/replicas/replica-options.js';
 import type { IsolationLevel } from './transaction/isolation.js';
 import type { Echo } from './util/logger.js';
-import { flagRule, timeRule } from './util/option-rule.js';
+import { durationRule, flagRule, LONGEST_TIMER } from './util/option-rule.js';
 import { OptionTable } from './util/option-table.js';
 
 /** Makes a pool over a driver: `QueuePool`, `NullPool`, `StaticPool`, `AssertionPool`. */
@@ -166,13 +166,17 @@ export interface AsyncEngineOptions extends PoolOptions {
   readonly transactional?: TransactionalOptions | undefined;
 }
 
-/** How long a ping may take, in ms. */
+/** How long a ping may take, in ms, at least 1. */
 export interface PingOptions {
   readonly timeout?: number | undefined;
 }
 
 /** What each option of a ping may be. */
-export const PING_OPTIONS = new OptionTable<PingOptions>('ping', { timeout: timeRule }, 'refused');
+export const PING_OPTIONS = new OptionTable<PingOptions>(
+  'ping',
+  { timeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`) },
+  'refused',
+);
 
 /** What each option of `dispose()` may be. */
 export const DISPOSE_OPTIONS = new OptionTable<{ readonly close?: boolean }>(

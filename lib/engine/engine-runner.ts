@@ -53,6 +53,7 @@ export interface EngineShared {
   readonly slowStatementThreshold: number | undefined;
   readonly replacements: ErrorReplacements;
   readonly nestedWaitTimeout: number;
+  readonly sessionSettings: Readonly<Record<string, string>>;
   readonly commitTimeout: number;
   readonly watchdog: Watchdog;
   /** Undefined: each statement has a connection to itself. */
@@ -79,6 +80,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   readonly observers: ObserverFactory<AsyncConnection>;
   readonly compiledCache: CompiledCache;
   readonly nestedWaitTimeout: number;
+  readonly sessionSettings: Readonly<Record<string, string>>;
   readonly commitTimeout: number;
   readonly watchdog: Watchdog;
   readonly router: ReplicaRouter | undefined;
@@ -90,6 +92,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     this.options = options;
     this.compiledCache = shared.compiledCache;
     this.nestedWaitTimeout = shared.nestedWaitTimeout;
+    this.sessionSettings = shared.sessionSettings;
     this.commitTimeout = shared.commitTimeout;
     this.watchdog = shared.watchdog;
     this.router = shared.replicas && new ReplicaRouter(shared.replicas, this);

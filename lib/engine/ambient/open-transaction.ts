@@ -59,7 +59,8 @@ export class OpenTransaction {
     const scope = parent?.openScope;
     const { action, active } = chooseAction(options, parent);
     this.isOwn = action === 'begin' || action === 'nest';
-    if (action === 'join' && active !== undefined) checkJoiningOptions(options, active);
+    if (action === 'join' && active !== undefined)
+      checkJoiningOptions(options, active, source.sessionSettings);
     const transaction =
       action === 'begin'
         ? rootIn(source, active === undefined ? parent : undefined, options)

@@ -27,6 +27,8 @@ export interface ConnectionHost<Connection> {
   readonly dialect: Dialect;
   /** Makes the observers of what happens on a connection. */
   readonly observers: ObserverFactory<Connection>;
+  /** The engine's own `settings`, which each session has. */
+  readonly sessionSettings: Readonly<Record<string, string>>;
   readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
   /** For the deadlines of COMMIT and ROLLBACK. */

@@ -25,7 +25,7 @@ export interface StatementOptions {
    * it. PGlite cancels only what has not begun.
    */
   readonly timeout?: number | undefined;
-  /** Cancels the statement, or its wait for a connection, when it is aborted. */
+  /** Cancels the statement, or its wait for a connection, when it is aborted; a stream is closed. */
   readonly signal?: AbortSignal | undefined;
   /** False: the server keeps no named statement of it. Default true. */
   readonly prepare?: boolean | undefined;

@@ -5,6 +5,7 @@ import {
   IllegalStateError,
   MultipleResultsFoundError,
   NoResultFoundError,
+  QueryCanceledError,
   ResourceClosedError,
 } from '../errors/errors.js';
 
@@ -51,6 +52,22 @@ export function expectCount(question: string, count: number): number {
   throw new ArgumentError(
     `${question} must be given a whole number of rows, at least 1; got ${describeValue(count)}.`,
   );
+}
+
+/** What the protocol can ask for at a time: with more, the server would send everything. */
+const MOST_ROWS_PER_FETCH = 2 ** 31 - 1;
+
+/** The same for how many rows are fetched at a time. */
+export function expectRowsPerFetch(question: string, count: number): number {
+  if (expectCount(question, count) <= MOST_ROWS_PER_FETCH) return count;
+  throw new ArgumentError(`${question} must be given at most ${MOST_ROWS_PER_FETCH} rows; got ${count}.`);
+}
+
+/** The signal of a stream was aborted while nothing was fetched. */
+export function streamAborted(reason: unknown): QueryCanceledError {
+  return new QueryCanceledError('the stream was closed before its last row: its signal was aborted.', {
+    cause: reason,
+  });
 }
 
 /** A stream is asked for its JSON. */

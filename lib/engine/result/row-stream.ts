@@ -1,5 +1,12 @@
+import { onAbort } from '../util/on-abort.js';
 import type { Batch, DriverRow, Portal, RowShape } from '../driver/driver.js';
-import { expectCount, resultIsClosed, returnsNoRows } from './result-errors.js';
+import {
+  expectCount,
+  expectRowsPerFetch,
+  resultIsClosed,
+  returnsNoRows,
+  streamAborted,
+} from './result-errors.js';
 import type { RowQueue } from './row-reader.js';
 import { ROWS_PER_FETCH, type StreamHooks, type StreamOptions, type StreamSource } from './stream-source.js';
 
@@ -15,6 +22,8 @@ type Arrival = Batch | { readonly failure: unknown } | undefined;
 interface Fetch {
   readonly arrival: Promise<Arrival>;
   readonly settle: (arrival: Arrival) => void;
+  /** The server has answered. */
+  isOver: boolean;
 }
 
 /**
@@ -24,6 +33,7 @@ interface Fetch {
 export class RowStream implements RowQueue {
   readonly #source: StreamSource;
   readonly #hooks: StreamHooks;
+  readonly #signal: AbortSignal | undefined;
   #rowsPerFetch: number;
   #state: StreamState = 'unopened';
   #portal: Promise<Portal> | undefined;
@@ -35,19 +45,25 @@ export class RowStream implements RowQueue {
   #ending: Promise<void> | undefined;
   /** Why the stream is closed, if something failed. */
   #failure: unknown;
+  /** The abort of the signal, until a question has been told of it. */
+  #abort: unknown;
+  #ignoreSignal: (() => void) | undefined;
   /** The first failure of closing and releasing that was not reported yet. */
   #unreported: unknown;
 
   constructor(
     source: StreamSource,
-    { yieldPer, maxRowBuffer = ROWS_PER_FETCH }: StreamOptions = {},
+    { yieldPer, maxRowBuffer = ROWS_PER_FETCH, signal }: StreamOptions = {},
     hooks: StreamHooks = {},
   ) {
     expectCount('maxRowBuffer', maxRowBuffer);
     this.#source = source;
     this.#hooks = hooks;
+    this.#signal = signal;
     this.#rowsPerFetch =
-      yieldPer === undefined ? Math.min(maxRowBuffer, ROWS_PER_FETCH) : expectCount('yieldPer', yieldPer);
+      yieldPer === undefined
+        ? Math.min(maxRowBuffer, ROWS_PER_FETCH)
+        : expectRowsPerFetch('yieldPer', yieldPer);
   }
 
   get state(): StreamState {
@@ -68,7 +84,7 @@ export class RowStream implements RowQueue {
   }
 
   set rowsPerFetch(count: number) {
-    this.#rowsPerFetch = expectCount('yieldPer()', count);
+    this.#rowsPerFetch = expectRowsPerFetch('yieldPer()', count);
   }
 
   /** True: rows are at hand, without asking the server. */
@@ -139,7 +155,7 @@ export class RowStream implements RowQueue {
 
   async #pull(limit?: number): Promise<boolean> {
     while (!this.hasRows) {
-      if (this.#state === 'closed') throw resultIsClosed(this.#failure);
+      if (this.#state === 'closed') throw this.#takeAbort() ?? resultIsClosed(this.#failure);
       if (this.#state === 'drained') {
         await this.#ended();
         return false;
@@ -172,9 +188,31 @@ export class RowStream implements RowQueue {
     this.#fetch = fetch;
     const count =
       this.#state === 'unopened' ? Math.min(limit ?? Infinity, this.#rowsPerFetch) : this.#rowsPerFetch;
+    if (this.#state === 'unopened' && this.#signal !== undefined)
+      this.#ignoreSignal = onAbort(this.#signal, () => this.#handleAbort());
     this.#state = 'open';
-    void this.#load(count).then(fetch.settle);
+    void this.#load(count).then((arrival) => {
+      fetch.isOver = true;
+      // The cancellation came too late for it.
+      if (arrival !== undefined && 'rows' in arrival && this.#signal?.aborted === true) this.#handleAbort();
+      fetch.settle(arrival);
+    });
     return fetch;
+  }
+
+  /** A fetch that runs is cancelled by the driver. What has come is not given any more. */
+  #handleAbort(): void {
+    this.#discard();
+    if (this.#state !== 'open' || this.#fetch?.isOver === false) return;
+    const error = streamAborted(this.#signal?.reason);
+    this.#abort = this.#hooks.mapError?.(error) ?? error;
+    void this.close(this.#abort);
+  }
+
+  #takeAbort(): unknown {
+    const abort = this.#abort;
+    this.#abort = undefined;
+    return abort;
   }
 
   // Never rejects: a failure of the batch fetched ahead has to wait for its turn.
@@ -196,6 +234,7 @@ export class RowStream implements RowQueue {
   }
 
   #end(failure?: unknown): void {
+    this.#ignoreSignal?.();
     this.#ending ??= this.#release(failure);
   }
 
@@ -237,5 +276,5 @@ export class RowStream implements RowQueue {
 function pendingFetch(): Fetch {
   let settle!: (arrival: Arrival) => void;
   const arrival = new Promise<Arrival>((resolve) => (settle = resolve));
-  return { arrival, settle };
+  return { arrival, settle, isOver: false };
 }

@@ -30,6 +30,8 @@ export interface StreamOptions {
    * Default 1000.
    */
   readonly maxRowBuffer?: number | undefined;
+  /** Closes the stream, also while nothing is fetched. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What is done with the failures and the rows of a stream. */

@@ -29,13 +29,24 @@ export function checkNestedOptions(own: TransactionOptions, outer: TransactionPa
  * Refuses what the work that joins `outer` relies on and would not have. Limits are no promise to it:
  * `readOnly: true` and time-outs are those of the transaction that it joins.
  */
-export function checkJoiningOptions(own: TransactionOptions, outer: TransactionParent): void {
+export function checkJoiningOptions(
+  own: TransactionOptions,
+  outer: TransactionParent,
+  session: Readonly<Record<string, string>>,
+): void {
   checkNestedOptions(own, outer);
   if (own.isolationLevel !== undefined && serverLevel(outer.options.isolationLevel) === undefined)
     throw refusal('isolationLevel', own.isolationLevel, outer);
-  for (const [name, value] of Object.entries(own.settings ?? {})) {
-    if (outer.options.settings?.[name] !== value) throw refusal(`settings['${name}']`, value, outer);
+  if (own.settings === undefined) return;
+  const held = byLowerCase({ ...session, ...outer.options.settings });
+  for (const [name, value] of Object.entries(own.settings)) {
+    if (held.get(name.toLowerCase()) !== value) throw refusal(`settings['${name}']`, value, outer);
   }
+}
+
+/** PostgreSQL knows a setting by its name in any case. The last one of a name holds. */
+function byLowerCase(settings: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  return new Map(Object.entries(settings).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /**

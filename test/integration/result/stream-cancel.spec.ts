@@ -1,8 +1,10 @@
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   CommitOutcomeUnknownError,
   ConnectionLostError,
   QueryCanceledError,
+  ResourceClosedError,
   TransactionTimeoutError,
   sql,
 } from 'nest-async-engine/engine';
@@ -54,6 +56,64 @@ describe('a fetch of a stream', () => {
     const engine = items.engine();
     const failure = await failureOf(engine.transaction(() => engine.stream(SLEEP).all(), { timeout: 50 }));
     expect(failure).toBeInstanceOf(TransactionTimeoutError);
+  });
+});
+
+describe('a stream whose signal is aborted while rows are at hand', () => {
+  const MANY = sql`SELECT n FROM generate_series(1, 10000) AS n`;
+
+  it('gives no further row', async () => {
+    const engine = items.engine();
+    const abort = new AbortController();
+    let seen = 0;
+    const failure = await failureOf(
+      (async () => {
+        for await (const _row of engine.stream(MANY, undefined, { signal: abort.signal })) {
+          seen += 1;
+          if (seen === 10) abort.abort();
+        }
+      })(),
+    );
+    expect(failure).toBeInstanceOf(QueryCanceledError);
+    expect(seen).toBe(10);
+  });
+
+  it('gives its connection back, although nothing is asked of it', async () => {
+    const engine = items.engine();
+    const abort = new AbortController();
+    const stream = engine.stream(MANY, undefined, { signal: abort.signal });
+    await stream.fetchOne();
+    expect(engine.pool.checkedOut()).toBe(1);
+    abort.abort(new Error('the reader has gone'));
+    await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
+    expect(await failureOf(stream.fetchOne())).toBeInstanceOf(QueryCanceledError);
+    expect(await failureOf(stream.fetchOne())).toBeInstanceOf(ResourceClosedError);
+  });
+
+  it('leaves its transaction as it is', async () => {
+    const engine = items.engine();
+    await engine.begin(async (connection) => {
+      const abort = new AbortController();
+      const stream = connection.stream(MANY, undefined, { signal: abort.signal });
+      await stream.fetchMany(10);
+      // The batch that is fetched ahead has come.
+      await connection.scalar(sql`SELECT 1`);
+      abort.abort();
+      expect(await failureOf(stream.fetchOne())).toBeInstanceOf(QueryCanceledError);
+      await connection.execute(insert('kept'));
+    });
+    expect(await items.names()).toEqual(['kept']);
+  });
+
+  it('listens to its signal no longer than it is open', async () => {
+    const engine = items.engine();
+    const { signal } = new AbortController();
+    for (let index = 0; index < 3; index += 1) {
+      await engine.stream(MANY, undefined, { signal }).first();
+      for await (const _row of engine.stream(MANY, undefined, { signal })) break;
+      await engine.stream(MANY, undefined, { signal }).all();
+    }
+    expect(getEventListeners(signal, 'abort').length).toBe(0);
   });
 });
 
