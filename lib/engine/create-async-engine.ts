@@ -10,7 +10,7 @@ import { EchoLog } from './util/logger.js';
 import type { EngineLogger } from './util/logger.js';
 import type { EngineShared } from './engine-runner.js';
 import { NotificationHub } from './execution/notification-hub.js';
-import { Multiplexer } from './execution/multiplexer.js';
+import { Multiplexer } from './execution/sharing/multiplexer.js';
 import { OpenScopes } from './ambient/open-scopes.js';
 import { QueuePool } from './pool/queue-pool.js';
 import type { PoolOptions } from './pool/pool-options.js';

@@ -14,7 +14,7 @@ import type { ExecutionOptions } from './execution/execution-options.js';
 import type { StatementRunner } from './execution/executor.js';
 import type { Invocation } from './execution/invocation.js';
 import type { NotificationHub } from './execution/notification-hub.js';
-import type { Multiplexer } from './execution/multiplexer.js';
+import type { Multiplexer } from './execution/sharing/multiplexer.js';
 import type { ErrorReplacements } from './execution/connection-observer.js';
 import type { ObserverFactory, ConnectionObserver } from './execution/connection-observer.js';
 import type { Pool } from './pool/pool.js';

@@ -167,6 +167,7 @@ export class OpenTransaction {
     if (transaction === undefined) return;
     if (!this.isOwn) return transaction.markRollbackOnly(cause);
     this.#warnOfForeignWriter(transaction);
+    transaction.observation?.undoneFor(cause);
     try {
       await transaction.rollbackQuietly();
     } finally {

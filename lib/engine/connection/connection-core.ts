@@ -10,7 +10,7 @@ import { parseExecutionOptions } from '../execution/execution-options.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { sendStatement } from '../execution/executor.js';
 import type { StatementRunner } from '../execution/executor.js';
-import { Invocation } from '../execution/invocation.js';
+import { Invocation, observedOptions } from '../execution/invocation.js';
 import { StatementObserver } from '../execution/statement-observer.js';
 import type { ObserverFactory, ConnectionObserver } from '../execution/connection-observer.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
@@ -221,7 +221,8 @@ export class ConnectionCore<Connection>
     const observer = scriptObserver(this.observer(), text, this.options.current);
     const run = (): Promise<readonly CommandResult[]> =>
       this.#dispatch((control, deadline, transaction) => {
-        const options = { ...invocation.commandOptions(deadline), observer };
+        const limits = invocation.commandOptions(deadline);
+        const options = observer === undefined ? limits : observedOptions(observer, limits);
         const send = (commands: readonly Command[]): Promise<readonly CommandResult[]> =>
           this.session.executeMany(control, commands, options);
         if (transaction !== undefined) observer?.runsIn(transaction);

@@ -18,6 +18,7 @@ import { reportError } from '../util/logger.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import { observedControl, type TransactionObservation } from '../transaction/transaction-observation.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
 import type { ServerWord, TransactionHost } from '../transaction/transaction-host.js';
@@ -256,18 +257,22 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     await portal.close().finally(unwatch);
   }
 
-  command(text: string): Promise<CommandResult> {
+  command(text: string, observation: TransactionObservation | undefined): Promise<CommandResult> {
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
     const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
     return this.#control(timeout, (session) =>
-      this.#server.end(text, session, (options) => session.execute([], { text }, options)),
+      this.#server.end(text, session, (options) =>
+        session.execute([], { text }, observedControl(observation, options)),
+      ),
     );
   }
 
-  rollbackTo(savepoint: string): Promise<unknown> {
+  rollbackTo(savepoint: string, observation: TransactionObservation | undefined): Promise<unknown> {
     const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
     const commands = texts.map((text) => ({ text, prepare: false }));
-    return this.#control(ROLLBACK_DEADLINE, (session) => session.executeMany([], commands));
+    return this.#control(ROLLBACK_DEADLINE, (session) =>
+      session.executeMany([], commands, observedControl(observation)),
+    );
   }
 
   #control<T>(timeout: number, send: Guarded<T>): Promise<T> {

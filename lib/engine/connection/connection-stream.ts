@@ -2,6 +2,7 @@ import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
 import type { Batch, Command, CommandOptions, Control, Portal, RowShape } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
+import { observedOptions } from '../execution/invocation.js';
 import type { Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
@@ -121,7 +122,8 @@ class TransactionPortal implements Portal {
     const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
       const open = (told: CommandOptions | undefined): Portal =>
         (this.#portal = this.#session.openPortal(control, sent, told));
-      return this.#session.fetchFirst(open, count, limits, observer);
+      const told = observer === undefined ? limits : observedOptions(observer, limits);
+      return this.#session.fetchFirst(open, count, told, observer);
     };
     if (observer === undefined) return await send([]);
     observer.runsIn(this.#transaction);

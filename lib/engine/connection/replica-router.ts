@@ -1,6 +1,6 @@
 import type { AutocommitHost } from '../execution/autocommit.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
-import { StatementStatsTable } from '../execution/statement-stats.js';
+import { StatementStatsTable } from '../execution/sharing/statement-stats.js';
 import { askBehind, AskingTarget, MarkingTarget } from './side-questions.js';
 import type { Command, CommandOptions, DriverConnection } from '../driver/driver.js';
 import type { CommandTarget } from '../execution/invocation.js';

@@ -134,6 +134,11 @@ export interface CommandOptions {
    */
   readonly written?: (() => void) | undefined;
   /**
+   * Called each time when something of it leaves and its answer is waited for, with the number of that flight
+   * on the session: commands that leave in one packet have the same.
+   */
+  readonly onFlight?: ((flight: number) => void) | undefined;
+  /**
    * True: it may be sent while others that are so run, without waiting for their answers. Default false.
    */
   readonly isPipelined?: boolean | undefined;

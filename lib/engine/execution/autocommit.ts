@@ -4,8 +4,8 @@ import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { timeWaited } from './statement-stats.js';
-import type { StatementStats } from './statement-stats.js';
+import { timeWaited } from './sharing/statement-stats.js';
+import type { StatementStats } from './sharing/statement-stats.js';
 import type { ConnectionObserver } from './connection-observer.js';
 
 /** What an engine's statement outside of transactions needs. */

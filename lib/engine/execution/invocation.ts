@@ -58,6 +58,8 @@ export interface CommandObserver {
     send: (commands: readonly Command[]) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T>;
+  /** Something of it leaves for the server; see {@link CommandOptions.onFlight}. */
+  left(flight: number): void;
   /** The transaction that it is about to be sent in. */
   runsIn(transaction: ObservedTransaction): void;
   /** Tells of the whole, from the call to the answer. */
@@ -76,6 +78,11 @@ export interface CommandObserver {
   finished(rowCount: number, shape: RowShape | undefined): void;
   /** Told of each row that is handed out; undefined where rows are not logged. */
   readonly onFetch: ((row: DriverRow) => void) | undefined;
+}
+
+/** The same options with what `observer` hears of. */
+export function observedOptions(observer: CommandObserver, options?: CommandOptions): TargetOptions {
+  return { ...options, observer, onFlight: (flight) => observer.left(flight) };
 }
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
@@ -155,7 +162,7 @@ export class Invocation {
     const options = isLimited ? this.commandOptions(deadline) : undefined;
     const { observer } = this;
     if (observer !== undefined) {
-      const observed = { ...options, observer };
+      const observed = observedOptions(observer, options);
       const send = (commands: readonly Command[]): Promise<CommandResult> =>
         this.#send(commands, target, control, observed);
       return observer.run(this.commands, send, session);

@@ -35,6 +35,12 @@ export class StatementEvent<Connection> implements TracedEvent {
   duration: number | undefined;
   error: unknown;
   server: SessionServer | undefined;
+  /** The session that it runs on, by the id of its process. */
+  processId: number | undefined;
+  /** How often something of it has left for the server and its answer was waited for. */
+  roundTrips = 0;
+  /** The last of these, by its number on the session: statements that left in one packet have the same. */
+  flight: number | undefined;
   /** The transaction that it runs in, from `beforeCursorExecute` on. */
   transactionEvent: TransactionEvent<Connection> | undefined;
   readonly #scope: Labeled | undefined;

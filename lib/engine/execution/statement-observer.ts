@@ -72,6 +72,11 @@ export class StatementObserver<Connection> implements CommandObserver {
     this.#trace.finish(error === undefined ? undefined : this.#observer.replacementOf(error));
   }
 
+  left(flight: number): void {
+    this.#event.roundTrips += 1;
+    this.#event.flight = flight;
+  }
+
   runsIn(transaction: ObservedTransaction): void {
     this.#event.transactionEvent = this.#observer.eventOf(transaction);
     this.#event.transactionEvent.start();
@@ -175,8 +180,9 @@ export class StatementObserver<Connection> implements CommandObserver {
     const isMany = commands.length > 1;
     const sets = commands.map(({ values }) => values ?? []);
     const sql = commands[0]?.text ?? '';
-    const sent = { sql, parameters: isMany ? sets : (sets[0] ?? []), isMany, server: session?.server };
-    return Object.assign(this.#event, sent);
+    const sent = { sql, parameters: isMany ? sets : (sets[0] ?? []), isMany };
+    const { server, processId } = session ?? {};
+    return Object.assign(this.#event, sent, { server, processId });
   }
 
   #logStatement({ sql, parameters, isMany }: BeforeCursorExecuteEvent<Connection>): void {

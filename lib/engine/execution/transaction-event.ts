@@ -32,8 +32,12 @@ export class TransactionEvent<Connection> implements TracedEvent {
   outcome: TransactionOutcome | undefined;
   /** Milliseconds from its beginning to its end. */
   duration: number | undefined;
+  /** How often a command of its own, such as COMMIT, has left for the server, beside its statements. */
+  roundTrips = 0;
   /** What made it fail. */
   error: unknown;
+  /** Why it is rolled back, where its work was given as a function: what that has failed with. */
+  reason: unknown;
   /** The attempt that has failed, where this one repeats it. */
   retryOf: TransactionEvent<Connection> | undefined;
   /**
@@ -91,6 +95,16 @@ export class TransactionEvent<Connection> implements TracedEvent {
     this.parent?.start();
     this.#progress = TRACE.isObserved ? 'traced' : 'untraced';
     return this.#progress === 'traced' ? TRACE.begin(this, work) : work();
+  }
+
+  /** @internal */
+  left(): void {
+    this.roundTrips += 1;
+  }
+
+  /** @internal */
+  undoneFor(cause: unknown): void {
+    this.reason = cause;
   }
 
   /** @internal */

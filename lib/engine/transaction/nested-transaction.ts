@@ -158,7 +158,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   protected async sendRollback(): Promise<void> {
     if (this.#savepoint === undefined) return;
     this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`);
-    await this.host.rollbackTo(this.#savepoint);
+    await this.host.rollbackTo(this.#savepoint, this.observation);
   }
 }
 

@@ -173,7 +173,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
     if (this.state === 'pending' || this.#isIdle) return;
     this.host.observer?.sent('ROLLBACK');
-    await this.host.command('ROLLBACK');
+    await this.host.command('ROLLBACK', this.observation);
   }
 
   async #refuseCommit(): Promise<void> {
@@ -190,7 +190,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     let tag: string;
     this.host.observer?.sent('COMMIT');
     try {
-      tag = (await this.host.command('COMMIT')).command;
+      tag = (await this.host.command('COMMIT', this.observation)).command;
     } catch (error) {
       const failure = await this.#commitFailed(error, isConnected, inquiry);
       if (failure === undefined) return;

@@ -2,7 +2,7 @@ import type { CommandResult, Control, DriverConnection } from '../driver/driver.
 import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
-import type { ObservedTransaction } from './transaction-observation.js';
+import type { ObservedTransaction, TransactionObservation } from './transaction-observation.js';
 
 /** Is told what happens in transactions. What it throws fails what it was told of. */
 export interface TransactionObserver {
@@ -49,9 +49,9 @@ export interface TransactionHost {
   /** Hands the driver's own client to `use`, behind `control`. */
   readonly lend: DriverConnection['lend'];
   /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */
-  command(text: string): Promise<CommandResult>;
+  command(text: string, observation: TransactionObservation | undefined): Promise<CommandResult>;
   /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */
-  rollbackTo(savepoint: string): Promise<unknown>;
+  rollbackTo(savepoint: string, observation: TransactionObservation | undefined): Promise<unknown>;
   /** Queues a control statement that travels in front of whatever is sent next. */
   defer(control: Control): void;
   nextSavepoint(): string;

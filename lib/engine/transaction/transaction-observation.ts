@@ -1,3 +1,4 @@
+import type { CommandOptions } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 
 /** `unknown`: the connection was lost during COMMIT. `cancelled`: what is around it has ended or was lost. */
@@ -11,10 +12,22 @@ export interface TransactionObservation {
   start(): void;
   /** Runs work of the transaction as observers want it to be run. */
   run<T>(work: () => T): T;
+  /** A command of its own, such as COMMIT, leaves for the server. */
+  left(): void;
+  /** Its work has failed with `cause`, and it is to be rolled back. */
+  undoneFor(cause: unknown): void;
   /** It is another attempt at the work of `failed`. */
   repeats(failed: TransactionObservation): void;
   /** The first end counts. */
   ended(outcome: TransactionOutcome, error: unknown): void;
+}
+
+/** The options of a command of a transaction's own, whose flights `observation` hears of. */
+export function observedControl(
+  observation: TransactionObservation | undefined,
+  options?: CommandOptions,
+): CommandOptions | undefined {
+  return observation === undefined ? options : { ...options, onFlight: () => observation.left() };
 }
 
 /** Runs work that a transaction was given as a function. */

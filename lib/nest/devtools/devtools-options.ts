@@ -8,11 +8,12 @@ import {
 } from '../../engine/util/option-rule.js';
 import { isPlainObject } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
-import type { FindingAction } from './findings.js';
-import type { FindingLimits } from './unit-findings.js';
+import type { FindingAction } from './recording/findings.js';
+import type { PoolLimits } from './recording/pool-findings.js';
+import type { FindingLimits } from './recording/unit-findings.js';
 
 /** From which figure on something is a finding, and what is done about it. */
-export interface DevtoolsGuards extends Partial<FindingLimits> {
+export interface DevtoolsGuards extends Partial<FindingLimits>, Partial<PoolLimits> {
   /** Default `show`. `warn` also logs the first of each kind and place; `throw` refuses the statement. */
   readonly action?: FindingAction | undefined;
 }
@@ -30,7 +31,10 @@ export interface DatabaseDevtoolsOptions {
   readonly values?: boolean | undefined;
   /** Needed where NODE_ENV is `production`. Default: everybody who reaches the application may see it. */
   readonly guard?: DevtoolsGuard | undefined;
-  /** Defaults: repeated 5, heldIdle 200 ms, statements 100, slow 1,000 ms, action `show`. */
+  /**
+   * Defaults: repeated 5, heldIdle 200 ms, statements 100, slow 1,000 ms, poolWait 100 ms, leak 60,000 ms,
+   * action `show`.
+   */
   readonly guards?: DevtoolsGuards | undefined;
 }
 
@@ -63,7 +67,15 @@ const lengthOf = durationRule(1, 'milliseconds from 1');
 
 const GUARD_OPTIONS = new OptionTable<DevtoolsGuards>(
   'guards',
-  { repeated: countOf, heldIdle: lengthOf, statements: countOf, slow: lengthOf, action: functionOrWord },
+  {
+    repeated: countOf,
+    heldIdle: lengthOf,
+    statements: countOf,
+    slow: lengthOf,
+    poolWait: lengthOf,
+    leak: lengthOf,
+    action: functionOrWord,
+  },
   'refused',
 );
 
@@ -80,26 +92,35 @@ export const DEVTOOLS_OPTIONS = new OptionTable<DatabaseDevtoolsOptions>(
   'refused',
 );
 
+const LIMITS: FindingLimits & PoolLimits = {
+  repeated: 5,
+  heldIdle: 200,
+  statements: 100,
+  slow: 1_000,
+  poolWait: 100,
+  leak: 60_000,
+};
+
 /** What the module works with. */
 export interface DevtoolsSettings {
   readonly path: string;
   readonly engines: readonly string[] | undefined;
   readonly showValues: boolean;
   readonly guard: DevtoolsGuard | undefined;
-  readonly limits: FindingLimits;
+  readonly limits: FindingLimits & PoolLimits;
   readonly action: FindingAction;
 }
 
 /** @throws ArgumentError for a wrong option. */
 export function settingsOf(given: DatabaseDevtoolsOptions): DevtoolsSettings {
   const { path = '/_database', engines, values = false, guard, guards = {} } = DEVTOOLS_OPTIONS.parse(given);
-  const { repeated = 5, heldIdle = 200, statements = 100, slow = 1_000, action = 'show' } = guards;
+  const { action = 'show', ...limits } = guards;
   return {
     path,
     engines,
     showValues: values,
     guard,
-    limits: { repeated, heldIdle, statements, slow },
+    limits: { ...LIMITS, ...limits },
     action,
   };
 }

@@ -4,19 +4,25 @@ import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleInit } f
 import { ModuleRef } from '@nestjs/core';
 import { Observable, Subject } from 'rxjs';
 import { ArgumentError } from '../../engine/index.js';
-import type { AsyncConnection, AsyncEngine, TransactionEvent } from '../../engine/index.js';
+import type {
+  AcquireEvent,
+  AsyncConnection,
+  AsyncEngine,
+  StatementEvent,
+  TransactionEvent,
+} from '../../engine/index.js';
 import { printable } from '../../engine/util/logger.js';
 import { Databases } from '../databases.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 import type { DevtoolsSettings } from './devtools-options.js';
 import { EngineDevtools } from './engine-devtools.js';
-import { Exchanges } from './exchange.js';
+import { Exchanges } from './recording/exchange.js';
 import { explain } from './explain.js';
-import { Findings, MAX_FINDINGS } from './findings.js';
-import { MAX_TEXTS, StatementTable } from './statement-table.js';
-import { Unit } from './unit.js';
-import { UnitFindings } from './unit-findings.js';
-import type { DevtoolsLimits, DevtoolsUpdate } from './views.js';
+import { Findings, MAX_FINDINGS } from './recording/findings.js';
+import { MAX_TEXTS, StatementTable } from './recording/statement-table.js';
+import { Unit } from './recording/unit.js';
+import { UnitFindings } from './recording/unit-findings.js';
+import type { DevtoolsLimits, DevtoolsUpdate } from './recording/views.js';
 
 /** The token of the module's settings. */
 export const DEVTOOLS_SETTINGS = 'nest-async-engine:devtools-settings';
@@ -29,6 +35,8 @@ const INTERVAL = 250;
 /** Updates between two questions for locks. */
 const LOCK_INTERVAL = 4;
 
+const ACQUIRES = tracingChannel<unknown, AcquireEvent>('nest-async-engine:acquire');
+const STATEMENTS = tracingChannel<unknown, StatementEvent<AsyncConnection>>('nest-async-engine:statement');
 const TRANSACTIONS = tracingChannel<unknown, TransactionEvent<AsyncConnection>>(
   'nest-async-engine:transaction',
 );
@@ -50,6 +58,13 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     for (const engine of this.#engines) engine.transactionEnded(event);
   };
 
+  readonly #acquired = (event: AcquireEvent): void => {
+    for (const engine of this.#engines) engine.acquired(event);
+  };
+  readonly #statementEnded = (event: StatementEvent<AsyncConnection>): void => {
+    for (const engine of this.#engines) engine.statementEnded(event);
+  };
+
   constructor(
     @Inject(DEVTOOLS_SETTINGS) private readonly settings: DevtoolsSettings,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
@@ -63,7 +78,8 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
 
   onModuleInit(): void {
     const names = this.settings.engines ?? this.databases.names;
-    const findings = new UnitFindings(this.#findings, this.settings.limits);
+    const { limits } = this.settings;
+    const findings = { all: this.#findings, ofUnits: new UnitFindings(this.#findings, limits), limits };
     this.#engines = names.map((name) => {
       const engine = this.#engine(name);
       return new EngineDevtools(engine, {
@@ -75,6 +91,8 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
         changed: (unit) => this.#changed.add(unit),
       });
     });
+    ACQUIRES.asyncEnd.subscribe(this.#acquired as never);
+    STATEMENTS.asyncEnd.subscribe(this.#statementEnded as never);
     TRANSACTIONS.asyncEnd.subscribe(this.#transactionEnded as never);
   }
 
@@ -86,6 +104,8 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   }
 
   async onApplicationShutdown(): Promise<void> {
+    ACQUIRES.asyncEnd.unsubscribe(this.#acquired as never);
+    STATEMENTS.asyncEnd.unsubscribe(this.#statementEnded as never);
     TRANSACTIONS.asyncEnd.unsubscribe(this.#transactionEnded as never);
     await Promise.all(this.#engines.map((engine) => engine.close()));
   }

@@ -1,9 +1,29 @@
-import type { AsyncConnection, AsyncEngine, TransactionEvent } from '../../engine/index.js';
+import type {
+  AcquireEvent,
+  AsyncConnection,
+  AsyncEngine,
+  StatementEvent,
+  TransactionEvent,
+} from '../../engine/index.js';
 import { readLocks } from './lock-monitor.js';
-import { PoolMonitor } from './pool-monitor.js';
+import type { Findings } from './recording/findings.js';
+import { PoolFindings } from './recording/pool-findings.js';
+import type { PoolLimits } from './recording/pool-findings.js';
+import { PoolMonitor } from './recording/pool-monitor.js';
 import { SideConnection } from './side-connection.js';
-import { UnitRecorder, type RecorderParts } from './unit-recorder.js';
-import type { LockView, PoolView } from './views.js';
+import { TransactionFindings } from './recording/transaction-findings.js';
+import type { UnitFindings } from './recording/unit-findings.js';
+import { UnitRecorder, type RecorderParts } from './recording/unit-recorder.js';
+import type { LockView, PoolView } from './recording/views.js';
+
+/** Where findings go, and from which figures on something is one. */
+export interface FindingParts {
+  readonly findings: {
+    readonly all: Findings;
+    readonly ofUnits: UnitFindings;
+    readonly limits: PoolLimits;
+  };
+}
 
 /** All that looks at one engine. */
 export class EngineDevtools {
@@ -12,19 +32,41 @@ export class EngineDevtools {
   readonly side: SideConnection;
   readonly #recorder: UnitRecorder;
 
-  constructor(engine: AsyncEngine, parts: Omit<RecorderParts, 'pool'>) {
+  readonly #engine: AsyncEngine;
+  readonly #findings: PoolFindings;
+
+  constructor(
+    engine: AsyncEngine,
+    { findings, ...parts }: Omit<RecorderParts, 'pool' | 'findings' | 'endings'> & FindingParts,
+  ) {
+    this.#engine = engine;
+    this.#findings = new PoolFindings(engine.name, findings.all, findings.limits);
     this.name = engine.name;
     this.pool = new PoolMonitor(engine);
     this.side = new SideConnection(engine);
-    this.#recorder = new UnitRecorder(engine, { ...parts, pool: this.pool });
+    this.#recorder = new UnitRecorder(engine, {
+      ...parts,
+      pool: this.pool,
+      findings: findings.ofUnits,
+      endings: new TransactionFindings(findings.all),
+    });
   }
 
   transactionEnded(event: TransactionEvent<AsyncConnection>): void {
     this.#recorder.transactionEnded(event);
   }
 
+  statementEnded(event: StatementEvent<AsyncConnection>): void {
+    this.#recorder.statementEnded(event);
+  }
+
+  acquired(event: AcquireEvent): void {
+    if (event.pool === this.#engine.pool) this.#findings.acquired(event);
+  }
+
   sample(): PoolView {
     this.pool.sample();
+    this.#findings.onLoan(this.pool.holders);
     return this.pool.view();
   }
 

@@ -5,6 +5,6 @@
  */
 export { DatabaseDevtoolsModule } from './devtools.module.js';
 export type { DatabaseDevtoolsOptions, DevtoolsGuard, DevtoolsGuards } from './devtools-options.js';
-export { StatementBudget } from './statement-budget.js';
-export type { FindingAction } from './findings.js';
-export type { FindingView } from './views.js';
+export { StatementBudget } from './recording/statement-budget.js';
+export type { FindingAction } from './recording/findings.js';
+export type { FindingView } from './recording/views.js';

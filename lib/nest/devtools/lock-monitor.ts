@@ -1,7 +1,7 @@
-import { placeText } from './place.js';
-import type { Holder } from './pool-monitor.js';
+import { placeText } from './recording/place.js';
+import type { Holder } from './recording/pool-monitor.js';
 import type { SideConnection } from './side-connection.js';
-import type { LockView } from './views.js';
+import type { LockView } from './recording/views.js';
 
 const WAITING = `
   WITH waiting AS (

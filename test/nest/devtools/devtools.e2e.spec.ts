@@ -44,7 +44,7 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
     await start();
     await fetch(`${running.url}/place`);
     const unit = await reader.unit('GET /place', ({ outcome }) => outcome !== 'running');
-    expect(unit).toMatchObject({ outcome: 'committed', statements: 2, roundTrips: 3 });
+    expect(unit).toMatchObject({ outcome: 'committed', statements: 2, roundTrips: 4 });
     const [begin, first, savepoint, second] = unit.steps;
     expect(begin).toMatchObject({ kind: 'transaction', fate: 'kept' });
     expect(first).toMatchObject({
@@ -98,7 +98,7 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
   it('writes Server-Timing into answers that needed the database, and into no other', async () => {
     await start();
     const answer = await fetch(`${running.url}/place`);
-    expect(answer.headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="2 statements, 3 round trips"$/);
+    expect(answer.headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="2 statements, 4 round trips"$/);
     expect((await fetch(`${running.url}/quiet`)).headers.get('server-timing')).toBeNull();
   });
 

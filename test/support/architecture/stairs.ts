@@ -39,7 +39,7 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
     ['event-emitter', 'terminus', 'opentelemetry', ''],
     ['devtools'],
   ],
-  'lib/nest/devtools': [['page'], ['']],
+  'lib/nest/devtools': [['page'], ['recording'], ['']],
   'lib/testing': [['record'], ['rollback'], ['']],
 };
 

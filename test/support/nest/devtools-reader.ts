@@ -34,6 +34,7 @@ interface Finding {
   readonly id: number;
   readonly kind: string;
   readonly title: string;
+  readonly advice: string;
   readonly site?: string;
   readonly count: number;
 }
@@ -81,6 +82,11 @@ export class DevtoolsReader {
 
   finding(kind: string): Promise<Finding> {
     return found(() => [...this.#findings.values()].find((finding) => finding.kind === kind));
+  }
+
+  /** Those that were told of so far. */
+  get findings(): readonly Finding[] {
+    return [...this.#findings.values()];
   }
 
   async explain(

@@ -27,6 +27,10 @@ export class BatchObserver implements CommandObserver {
     return this.#observers.reduceRight((inner, observer) => () => observer.traced(inner), work)();
   }
 
+  left(flight: number): void {
+    for (const observer of this.#observers) observer.left(flight);
+  }
+
   runsIn(transaction: ObservedTransaction): void {
     for (const observer of this.#observers) observer.runsIn(transaction);
   }

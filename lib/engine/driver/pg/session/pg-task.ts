@@ -1,3 +1,4 @@
+import { InterfaceError } from '../../../errors/errors.js';
 import { onAbort } from '../../../util/on-abort.js';
 import { LONGEST_TIMER } from '../../../util/option-rule.js';
 import type { CommandOptions, ServerStatus } from '../../driver.js';
@@ -14,6 +15,7 @@ export interface PgTask extends WriterTask {
   /** May be written while others that are so have no answer yet. */
   readonly isPipelined: boolean;
   written: (() => void) | undefined;
+  readonly onFlight: ((flight: number) => void) | undefined;
   batch: PgBatch;
   startedIn: ServerStatus;
   /** It was written, and is to be cancelled as soon as it runs. */
@@ -41,4 +43,12 @@ export function watchTask({ timeout, signal }: CommandOptions, interrupt: () => 
     clearTimeout(timer);
     ignore?.();
   };
+}
+
+/** The answers of a session do not belong to what it was sent. */
+export function unanswered(): InterfaceError {
+  return new InterfaceError(
+    'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
+    { connectionInvalidated: true },
+  );
 }

@@ -11,7 +11,7 @@ import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
 import { cancelledUnsent, isEndOfSession, lostError, toEngineError } from './pg-error.js';
 import { isReadOnlyControl, toStep } from './pg-step.js';
-import { tellWritten, watchTask } from './pg-task.js';
+import { tellWritten, unanswered, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
 
@@ -42,7 +42,7 @@ export class TaskQueue implements BatchListener {
   state: 'open' | 'closing' | 'gone' = 'open';
   #tasks = 0;
   #lossCause: unknown;
-  /** Flights that were sent, each with an answer of its own. */
+  /** Flights that were sent: what leaves in one packet is waited for together. */
   roundTrips = 0;
   /** The transaction that is open was started as READ ONLY. */
   #isReadOnly = false;
@@ -116,6 +116,7 @@ export class TaskQueue implements BatchListener {
       startedIn: 'idle',
       isPipelined: options?.isPipelined === true && parts.many === undefined,
       written: options?.written,
+      onFlight: options?.onFlight,
       repetitions: 0,
       isInterrupted: false,
       asked: new Map(),
@@ -131,6 +132,8 @@ export class TaskQueue implements BatchListener {
     const refusal = this.#write(task);
     if (refusal !== undefined) throw refusal;
     this.#written.push(task);
+    if (!this.#wire.isCorked) this.roundTrips += 1;
+    task.onFlight?.(this.roundTrips);
     this.#wire.sendSoon();
     return true;
   }
@@ -155,7 +158,10 @@ export class TaskQueue implements BatchListener {
       return this.#next();
     }
     this.#running = task;
-    this.roundTrips += 1;
+    if (written === undefined) {
+      this.roundTrips += 1;
+      task.onFlight?.(this.roundTrips);
+    }
     try {
       submit(this.#client, task.batch);
       if (task.isInterrupted) void this.cancel();
@@ -358,11 +364,4 @@ export class TaskQueue implements BatchListener {
     }
     this.#client.connection.stream.destroy();
   }
-}
-
-function unanswered(): InterfaceError {
-  return new InterfaceError(
-    'the server answered more or fewer statements than it was sent, so that answers can no longer be told apart.',
-    { connectionInvalidated: true },
-  );
 }

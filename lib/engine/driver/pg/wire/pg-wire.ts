@@ -114,6 +114,11 @@ export class PgWire {
     runNextTurn(() => this.send());
   }
 
+  /** True: what is written now leaves with what was written before it. */
+  get isCorked(): boolean {
+    return this.#state === 'corked';
+  }
+
   /** Refuses the rows that the server asks for. `isUnsynced`: it took our Sync for a part of them. */
   failCopy(reason: string, isUnsynced: boolean): void {
     this.writer.copyFail(reason);

@@ -1,16 +1,17 @@
-import type { AutocommitHost, Autocommitted } from './autocommit.js';
-import { runAutocommitted } from './autocommit.js';
-import type { Command, CommandResult, Control } from '../driver/driver.js';
-import { DBAPIError } from '../errors/errors.js';
-import { classifyFailure } from './connection-observer.js';
-import type { CommandObserver, Invocation } from './invocation.js';
-import type { Pool } from '../pool/pool.js';
-import type { PooledConnection } from '../pool/pooled-connection.js';
+import type { AutocommitHost, Autocommitted } from '../autocommit.js';
+import { runAutocommitted } from '../autocommit.js';
+import type { Command, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
+import { DBAPIError } from '../../errors/errors.js';
+import { classifyFailure } from '../connection-observer.js';
+import { observedOptions } from '../invocation.js';
+import type { CommandObserver, Invocation } from '../invocation.js';
+import type { Pool } from '../../pool/pool.js';
+import type { PooledConnection } from '../../pool/pooled-connection.js';
 import { timeWaited } from './statement-stats.js';
 import type { StatementStats } from './statement-stats.js';
-import { isPlainRead } from '../statement/plain-read.js';
-import { withoutTrailingComment } from '../statement/trailing-comment.js';
-import { now, runNextTurn, startTimer, stopTimer } from '../util/clock.js';
+import { isPlainRead } from '../../statement/plain-read.js';
+import { withoutTrailingComment } from '../../statement/trailing-comment.js';
+import { now, runNextTurn, startTimer, stopTimer } from '../../util/clock.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;
@@ -22,7 +23,7 @@ const MAX_AGE_WHILE_OTHERS_WAIT = 20;
 const MAX_AGE = 1_000;
 
 const NO_CONTROL: readonly Control[] = [];
-const PIPELINED = { isPipelined: true } as const;
+const PIPELINED: CommandOptions = { isPipelined: true };
 /** In front of a second run: what the text does not show, a view or an operator that writes, fails there. */
 const READ_ONLY: readonly Control[] = [{ text: "SELECT set_config('transaction_read_only', 'on', true)" }];
 const READ_ONLY_STATE = '25006';
@@ -31,6 +32,7 @@ const READ_ONLY_STATE = '25006';
 interface Read {
   readonly host: AutocommitHost;
   readonly command: Command;
+  readonly options: CommandOptions;
   readonly observer: CommandObserver | undefined;
   readonly stats: StatementStats;
 }
@@ -94,8 +96,11 @@ export class SharedConnection {
   execute(host: AutocommitHost, invocation: Invocation, stats: StatementStats): Promise<CommandResult> {
     const { command, observer } = invocation;
     return observer === undefined
-      ? this.#send({ host, command, observer, stats })
-      : this.#sendObserved({ host, command, observer, stats }, observer);
+      ? this.#send({ host, command, options: PIPELINED, observer, stats })
+      : this.#sendObserved(
+          { host, command, options: observedOptions(observer, PIPELINED), observer, stats },
+          observer,
+        );
   }
 
   /** Tells of the read once, however often it is sent. */
@@ -104,7 +109,7 @@ export class SharedConnection {
     const send = ([sent = command]: readonly Command[]): Promise<CommandResult> =>
       this.#state !== 'released' && isStillRead(sent.text, command.text)
         ? this.#send({ ...read, command: sent })
-        : runAutocommitted(host, alone(sent, observer), NO_CONTROL);
+        : runAutocommitted(host, alone({ ...read, command: sent }, observer), NO_CONTROL);
     try {
       const answer = observer.run([command], send, this.#pooled.session);
       // A listener has refused the read or changed it: it is not sent here.
@@ -131,7 +136,7 @@ export class SharedConnection {
       };
       this.#pending.add(pending);
       try {
-        this.#pooled.session.execute(NO_CONTROL, read.command, PIPELINED).then(
+        this.#pooled.session.execute(NO_CONTROL, read.command, read.options).then(
           (result) => this.#onAnswer(pending, result),
           (error: unknown) => this.#onFailure(pending, error),
         );
@@ -199,8 +204,8 @@ export class SharedConnection {
   #runAgain(read: PendingRead): void {
     const secondRun = new AbortController();
     read.secondRun = secondRun;
-    const { host, command } = read;
-    runAutocommitted(host, alone(command, UNOBSERVED), READ_ONLY, { signal: secondRun.signal }).then(
+    const { host } = read;
+    runAutocommitted(host, alone(read, UNOBSERVED), READ_ONLY, { signal: secondRun.signal }).then(
       read.resolve,
       (error: unknown) => {
         if (read.loss !== undefined) return read.reject(hasWritten(error) ? read.loss : error);
@@ -236,12 +241,12 @@ const UNOBSERVED: NonNullable<Autocommitted['observer']> = {
   isInterrupted: false,
 };
 
-/** One run of a command on a connection of its own. */
-function alone(command: Command, observer: Autocommitted['observer']): Autocommitted {
+/** One run of a read on a connection of its own. */
+function alone({ command, options }: Read, observer: Autocommitted['observer']): Autocommitted {
   return {
     observer,
     wait: (work) => work(undefined),
-    run: (target, control) => target.execute(control, command),
+    run: (target, control) => target.execute(control, command, options),
   };
 }
 

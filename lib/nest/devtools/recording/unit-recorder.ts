@@ -5,15 +5,17 @@ import type {
   BeforeCursorExecuteEvent,
   BeforeExecuteEvent,
   HandleErrorEvent,
+  StatementEvent,
   TransactionEvent,
-} from '../../engine/index.js';
-import { parametersText } from '../../engine/errors/parameter-text.js';
-import { CallSite } from '../../engine/util/call-site.js';
+} from '../../../engine/index.js';
+import { parametersText } from '../../../engine/errors/parameter-text.js';
+import { CallSite } from '../../../engine/util/call-site.js';
 import type { Exchanges } from './exchange.js';
 import { placeText } from './place.js';
 import type { PoolMonitor } from './pool-monitor.js';
 import type { StatementTable } from './statement-table.js';
 import type { Step, Unit } from './unit.js';
+import type { TransactionFindings } from './transaction-findings.js';
 import type { UnitFindings } from './unit-findings.js';
 
 /** A statement on its way. */
@@ -27,10 +29,6 @@ interface Recorded {
 interface RecordedTransaction {
   readonly unit: Unit;
   readonly step: Step | undefined;
-  /** The root around a savepoint. */
-  readonly root: RecordedTransaction | undefined;
-  /** True: something was sent in it, so that its end is sent too. */
-  isUsed: boolean;
 }
 
 /** Where a recorder puts what it sees. */
@@ -43,6 +41,7 @@ export interface RecorderParts {
   open(label: string, waitsFor: 'its end' | 'its steps'): Unit;
   changed(unit: Unit): void;
   readonly findings: UnitFindings;
+  readonly endings: TransactionFindings;
 }
 
 /** Turns the events of one engine into the steps of units. */
@@ -63,6 +62,7 @@ export class UnitRecorder {
     engine.on('handleError', this.#failed);
     engine.on('begin', this.#begun);
     engine.on('savepoint', this.#begun);
+    engine.on('commit', this.#committing);
   }
 
   close(): void {
@@ -72,6 +72,7 @@ export class UnitRecorder {
     this.#engine.off('handleError', this.#failed);
     this.#engine.off('begin', this.#begun);
     this.#engine.off('savepoint', this.#begun);
+    this.#engine.off('commit', this.#committing);
   }
 
   /** Called on the caller's own stack, which names the line that the statement comes from. */
@@ -80,7 +81,7 @@ export class UnitRecorder {
   };
 
   readonly #sent = (event: BeforeCursorExecuteEvent<AsyncConnection>): void => {
-    const { sql, parameters, connection, transactionEvent } = event;
+    const { sql, parameters, connection, startedAt, transactionEvent } = event;
     // SQL of the driver has no event before this one.
     const recorded = this.#statements.get(event) ?? this.#record(event);
     const around = transactionEvent === undefined ? undefined : this.#transactions.get(transactionEvent);
@@ -92,16 +93,15 @@ export class UnitRecorder {
       site,
       values: this.#parts.showValues ? parametersText(parameters).slice(0, 500) : undefined,
     });
-    if (around !== undefined) (around.root ?? around).isUsed = true;
-    unit.flight(connection ?? this.#engine);
     const client = connection?.pooled?.driverConnection;
     if (client !== undefined) this.#parts.pool.name(client, unit.label, site);
     this.#parts.changed(unit);
-    this.#parts.findings.sending(unit, { sql, parameters, site, transactionEvent });
+    this.#parts.findings.sending(unit, { sql, parameters, site, startedAt, transactionEvent });
   };
 
   readonly #answered = (event: AfterCursorExecuteEvent<AsyncConnection>): void => {
     this.#finish(event, { rows: event.rowCount });
+    this.#parts.endings.answered(event);
   };
 
   readonly #failed = (event: HandleErrorEvent<AsyncConnection>): void => {
@@ -116,8 +116,12 @@ export class UnitRecorder {
       text: placeText(event.transaction),
       parent: around?.step?.id,
     });
-    this.#transactions.set(event, { unit, step, root: around?.root ?? around, isUsed: false });
+    this.#transactions.set(event, { unit, step });
     this.#parts.changed(unit);
+  };
+
+  readonly #committing = (event: TransactionEvent<AsyncConnection>): void => {
+    this.#parts.endings.committing(event);
   };
 
   /** A transaction of whatever engine has ended. */
@@ -129,11 +133,19 @@ export class UnitRecorder {
     unit.finish(step, { error: event.outcome === 'unknown' ? event.error : undefined });
     // What a savepoint keeps is stored with the transaction around it, or not.
     if (!event.nested || fate === 'undone') unit.settle(step, fate);
-    if (!event.nested) {
-      unit.transactionEnded(fate);
-      if (recorded.isUsed) unit.flight(event);
-    }
+    if (!event.nested) unit.transactionEnded(fate);
+    unit.waited(event);
+    this.#parts.endings.ended(unit, event);
     this.#parts.changed(unit);
+  }
+
+  /** A statement of whatever engine is over; of a stream, all of it. */
+  statementEnded(event: StatementEvent<AsyncConnection>): void {
+    const recorded = this.#statements.get(event);
+    if (recorded === undefined) return;
+    recorded.unit.waited(event);
+    this.#parts.endings.refused(recorded.unit, event);
+    this.#parts.changed(recorded.unit);
   }
 
   #record(

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ServerResponse } from 'node:http';
-import { pathOf, routeOf } from '../request-scope/http-request-scope.js';
-import type { NodeRequest } from '../request-scope/http-request-scope.js';
-import { addToHead } from '../request-scope/response-head.js';
+import { pathOf, routeOf } from '../../request-scope/http-request-scope.js';
+import type { NodeRequest } from '../../request-scope/http-request-scope.js';
+import { addToHead } from '../../request-scope/response-head.js';
 import type { Unit } from './unit.js';
 
 /** One HTTP request and its answer, and the units that its work on each engine is. */

@@ -1,5 +1,5 @@
-import type { AsyncEngine, CheckinEvent, PoolEvent } from '../../engine/index.js';
-import type { CallSite } from '../../engine/util/call-site.js';
+import type { AsyncEngine, CheckinEvent, PoolEvent } from '../../../engine/index.js';
+import type { CallSite } from '../../../engine/util/call-site.js';
 import { placeText } from './place.js';
 import type { HolderView, PoolSample, PoolView } from './views.js';
 
@@ -53,6 +53,10 @@ export class PoolMonitor {
     if (holder === undefined) return;
     holder.label = label;
     holder.site = site;
+  }
+
+  get holders(): Iterable<Holder> {
+    return this.#holders.values();
   }
 
   holderOf(pid: number): Holder | undefined {

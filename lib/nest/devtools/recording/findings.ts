@@ -1,4 +1,4 @@
-import { IllegalStateError } from '../../engine/index.js';
+import { IllegalStateError } from '../../../engine/index.js';
 import type { FindingView } from './views.js';
 
 /** Kinds and places that are kept. */

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { ArgumentError } from '../../engine/index.js';
-import { copyMethodMetadata } from '../shared/method-metadata.js';
+import { ArgumentError } from '../../../engine/index.js';
+import { copyMethodMetadata } from '../../shared/method-metadata.js';
 
 /** How many statements one call of a method may send, and how many it has. */
 export class Budget {

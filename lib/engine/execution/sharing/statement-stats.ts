@@ -1,6 +1,6 @@
-import { LruCache } from '../util/lru-cache.js';
-import { clock, now } from '../util/clock.js';
-import { isPlainRead } from '../statement/plain-read.js';
+import { LruCache } from '../../util/lru-cache.js';
+import { clock, now } from '../../util/clock.js';
+import { isPlainRead } from '../../statement/plain-read.js';
 
 /** Samples that count. */
 const WINDOW = 8;

@@ -1,4 +1,4 @@
-import type { CallSite } from '../../engine/util/call-site.js';
+import type { CallSite } from '../../../engine/util/call-site.js';
 import { placeText } from './place.js';
 import type { Fate, Outcome, StepView, UnitView } from './views.js';
 
@@ -13,6 +13,13 @@ export type Step = Changeable<Omit<StepView, 'site'>> & { readonly site: CallSit
 /** What is known of a step when it starts. */
 export type StepStart = Pick<Step, 'kind' | 'text'> & Partial<Pick<Step, 'parent' | 'values' | 'site'>>;
 
+/** How often something has waited for the server, and which flight was its last. */
+export interface Flights {
+  readonly roundTrips: number;
+  readonly processId?: number | undefined;
+  readonly flight?: number | undefined;
+}
+
 /** Steps of one unit that are kept; those behind them are counted. */
 const MAX_STEPS = 500;
 
@@ -24,7 +31,8 @@ export class Unit {
   readonly startedAt = Date.now();
   readonly #start = performance.now();
   readonly #steps: Step[] = [];
-  readonly #departures = new Set<object>();
+  /** The last flight of each session. */
+  readonly #flights = new Map<number | undefined, number>();
   readonly #waitsFor: 'its end' | 'its steps';
   #omitted = 0;
   #statements = 0;
@@ -99,12 +107,11 @@ export class Unit {
     this.#transactions[fate === 'kept' ? 'committed' : 'undone'] += 1;
   }
 
-  /** Something leaves on `connection`. What leaves in one turn of the event loop is waited for together. */
-  flight(connection: object): void {
-    if (this.#departures.size === 0) setImmediate(() => this.#departures.clear());
-    if (this.#departures.has(connection)) return;
-    this.#departures.add(connection);
-    this.#roundTrips += 1;
+  /** It has waited for the server so often; for statements that left in one packet, once. */
+  waited({ roundTrips, processId, flight }: Flights): void {
+    const isShared = flight !== undefined && this.#flights.get(processId) === flight;
+    this.#roundTrips += isShared ? roundTrips - 1 : roundTrips;
+    if (flight !== undefined) this.#flights.set(processId, flight);
   }
 
   /** Nothing belongs to it any more. */

@@ -1,5 +1,6 @@
-import { parametersText } from '../../engine/errors/parameter-text.js';
-import type { CallSite } from '../../engine/util/call-site.js';
+import type { AsyncConnection, TransactionEvent } from '../../../engine/index.js';
+import { parametersText } from '../../../engine/errors/parameter-text.js';
+import type { CallSite } from '../../../engine/util/call-site.js';
 import type { Findings } from './findings.js';
 import { placeText } from './place.js';
 import { currentBudget } from './statement-budget.js';
@@ -21,7 +22,9 @@ interface Sent {
   readonly sql: string;
   readonly site: CallSite;
   readonly parameters: unknown;
-  readonly transactionEvent: object | undefined;
+  /** When it was called, by `performance.now()`. */
+  readonly startedAt: number;
+  readonly transactionEvent: TransactionEvent<AsyncConnection> | undefined;
 }
 
 interface Answered {
@@ -56,6 +59,7 @@ export class UnitFindings {
       this.#repeated(unit, sent) ??
       this.#many(unit) ??
       this.#idle(unit, sent) ??
+      this.#waiting(unit, sent) ??
       this.#overBudget(unit, sent);
     if (error !== undefined) throw error;
   }
@@ -106,9 +110,9 @@ export class UnitFindings {
     });
   }
 
-  #idle(unit: Unit, { site, transactionEvent }: Sent) {
+  #idle(unit: Unit, { site, transactionEvent, startedAt }: Sent) {
     const since = transactionEvent === undefined ? undefined : this.#answeredAt.get(transactionEvent);
-    const idle = since === undefined ? 0 : performance.now() - since;
+    const idle = since === undefined ? 0 : startedAt - since;
     if (idle < this.#limits.heldIdle) return undefined;
     return this.#findings.add({
       kind: 'heldIdle',
@@ -117,6 +121,23 @@ export class UnitFindings {
       title: `${unit.label} kept a transaction open for ${Math.round(idle)} ms without using it`,
       advice:
         'Its connection and its locks are kept meanwhile: do what waits for something else before or after it.',
+      site: placeText(site),
+      unit: unit.id,
+    });
+  }
+
+  /** Not for a connection: its transaction, or the one around it, had an answer before. */
+  #waiting(unit: Unit, { site, transactionEvent: own, startedAt }: Sent) {
+    const isUsed = [own, own?.parent].some((each) => each !== undefined && this.#answeredAt.has(each));
+    const waited = isUsed ? performance.now() - startedAt : 0;
+    if (waited < this.#limits.heldIdle) return undefined;
+    return this.#findings.add({
+      kind: 'nestedWait',
+      engine: unit.engine,
+      key: unit.label,
+      title: `${unit.label} waited ${Math.round(waited)} ms for its turn in its own transaction`,
+      advice:
+        'Statements and nested transactions of one transaction run one after the other: work side by side needs a transaction of its own.',
       site: placeText(site),
       unit: unit.id,
     });

@@ -1,5 +1,5 @@
-import type { CallSite } from '../../engine/util/call-site.js';
-import { LruCache } from '../../engine/util/lru-cache.js';
+import type { CallSite } from '../../../engine/util/call-site.js';
+import { LruCache } from '../../../engine/util/lru-cache.js';
 import { placeText } from './place.js';
 import type { StatementView } from './views.js';
 
