@@ -1,10 +1,13 @@
-import { AfterCommitError } from '../errors/errors.js';
+import { AfterCommitError, IllegalStateError } from '../errors/errors.js';
 import { expectFunction } from '../util/argument.js';
 
 /** Runs at an end of a transaction; awaited. */
 export type TransactionHook = () => unknown;
 
 export type HookPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
+
+/** More of them are one for each row, or one that registers itself again. */
+const MOST_HOOKS = 100_000;
 
 /** What hooks need of the connection of their transaction. */
 interface HookHost {
@@ -21,22 +24,32 @@ export class TransactionHooks {
     afterRollback: [],
     afterCompletion: [],
   };
+  /** Those that were registered, also when they have run. */
+  #count = 0;
 
   constructor(host: HookHost) {
     this.#host = host;
   }
 
-  /** @throws ArgumentError for what is not a function. */
+  /** @throws ArgumentError for what is not a function. IllegalStateError for one too many. */
   add(phase: HookPhase, hook: TransactionHook): void {
     expectFunction(`${phase}()`, hook);
+    if (this.#count >= MOST_HOOKS) {
+      throw new IllegalStateError(
+        `${phase}(): ${MOST_HOOKS} hooks were registered in this transaction. Collect what they do in one hook; ` +
+          `does a beforeCommit hook register itself?`,
+      );
+    }
+    this.#count++;
     this.#byPhase[phase].push(hook);
   }
 
   /** A released savepoint hands its hooks to its parent: what it wrote is not committed yet. */
   moveTo(parent: TransactionHooks): void {
     for (const phase of Object.keys(this.#byPhase) as HookPhase[]) {
-      for (const hook of this.#take(phase)) parent.add(phase, hook);
+      for (const hook of this.#take(phase)) parent.#byPhase[phase].push(hook);
     }
+    parent.#count += this.#count;
   }
 
   /** They may write and may veto by throwing; one that registers another one runs it too. */

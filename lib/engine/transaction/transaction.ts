@@ -231,8 +231,9 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
-    if (!this.nested && this.isValid && this.rollbackReason === undefined)
-      await this.hooks?.runBeforeCommit();
+    const { hooks } = this;
+    if (hooks !== undefined && !this.nested && this.isValid && this.rollbackReason === undefined)
+      await this.untilDeadline(() => hooks.runBeforeCommit());
   }
 
   /**

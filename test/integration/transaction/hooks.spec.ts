@@ -1,5 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { AfterCommitError, CommitOutcomeUnknownError } from 'nest-async-engine/engine';
+import {
+  AfterCommitError,
+  CommitOutcomeUnknownError,
+  TransactionTimeoutError,
+} from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
@@ -105,6 +109,40 @@ describe('beforeCommit', () => {
     await engine.transaction(() => engine.beforeCommit(() => engine.beforeCommit(journal.note('second'))));
     expect(journal.ran).toEqual(['second']);
   });
+
+  it('that registers itself again vetoes, and does not run for ever', async () => {
+    const again = (): void => engine.beforeCommit(again);
+    const work = engine.transaction(async () => {
+      await engine.execute(insert('one'));
+      engine.beforeCommit(again);
+    });
+    await expect(work).rejects.toThrow(/100000 hooks .* does a beforeCommit hook register itself\?/s);
+    expect(await items.names()).toEqual([]);
+  });
+
+  for (const form of ['transaction()', 'a handle'] as const) {
+    it(`that never ends is ended by the timeout of the transaction (${form})`, async () => {
+      const never = (): Promise<void> => new Promise(() => undefined);
+      const work = async (): Promise<void> => {
+        if (form === 'transaction()') {
+          return await engine.transaction(
+            async () => {
+              await engine.execute(insert('one'));
+              engine.beforeCommit(never);
+            },
+            { timeout: 100 },
+          );
+        }
+        await using connection = await engine.connect();
+        const transaction = await connection.begin({ timeout: 100 });
+        await connection.execute(insert('one'));
+        transaction.beforeCommit(never);
+        await transaction.commit();
+      };
+      await expect(work()).rejects.toBeInstanceOf(TransactionTimeoutError);
+      expect(await items.names()).toEqual([]);
+    });
+  }
 
   for (const form of ['transaction()', 'a handle', 'begin(work)', 'scope()'] as const) {
     it(`may veto: nothing is stored and nothing is kept (${form})`, async () => {
