@@ -44,15 +44,18 @@ describe('the TypeScript examples of the README and the guides', () => {
   });
 });
 
-describe('the guide for users of TypeORM', () => {
-  it('shows the code of the application that is tested', () => {
-    const spaces = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
-    const folder = path.join(ROOT, 'test/consumers/typeorm/src');
+describe('the guides whose code needs packages that are not installed here', () => {
+  it.each([
+    ['from-typeorm', 'typeorm'],
+    ['queues', 'queue'],
+  ])('show the code of the application that is tested (%s)', (page, consumer) => {
+    const spaces = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+    const folder = path.join(ROOT, 'test/consumers', consumer, 'src');
     const code = readdirSync(folder).map((file) => spaces(readFileSync(path.join(folder, file), 'utf8')));
-    const page = readFileSync(path.join(ROOT, 'docs/guide/from-typeorm.md'), 'utf8');
-    const shown = [...page.matchAll(/^```cts\n([^]*?)^```/gm)].map(([, text]) => spaces(text ?? ''));
+    const text = readFileSync(path.join(ROOT, `docs/guide/${page}.md`), 'utf8');
+    const shown = [...text.matchAll(/^```cts\n([^]*?)^```/gm)].map(([, fence]) => spaces(fence ?? ''));
     expect(shown.length).toBeGreaterThan(2);
-    expect(shown.filter((text) => !code.some((file) => file.includes(text)))).toEqual([]);
+    expect(shown.filter((fence) => !code.some((file) => file.includes(fence)))).toEqual([]);
   });
 });
 
