@@ -12,7 +12,7 @@ type Method = (typeof METHODS)[number];
 /** Those that pg can answer. */
 const ANSWERED: readonly Method[] = ['password', 'md5', 'scram-sha-256', 'none'];
 
-/** What the server has said last; each is pg's name of the message. */
+/** The steps of a login; each is pg's name of the message. */
 const EVENTS = {
   password: 'authenticationCleartextPassword',
   md5: 'authenticationMD5Password',
@@ -20,6 +20,7 @@ const EVENTS = {
   challenge: 'authenticationSASLContinue',
   proof: 'authenticationSASLFinal',
   ok: 'authenticationOk',
+  ready: 'readyForQuery',
 } as const;
 type Step = keyof typeof EVENTS;
 
@@ -31,7 +32,9 @@ const NEXT: Readonly<Record<Step | 'start', readonly Step[]>> = {
   offer: ['challenge'],
   challenge: ['proof'],
   proof: ['ok'],
-  ok: [],
+  ok: ['ready'],
+  // Only the first of them is a step of the login.
+  ready: [],
 };
 
 /** What a login must be, from `channel_binding` and `require_auth`, with libpq's meanings. */
@@ -55,7 +58,8 @@ export class LoginRules {
     const { connection } = client;
     let last: Step | 'start' = 'start';
     for (const [step, event] of Object.entries(EVENTS) as [Step, string][]) {
-      connection.on(event, (message: { readonly mechanisms?: readonly string[] }) => {
+      const listen = step === 'ready' ? 'once' : 'on';
+      connection[listen](event, (message: { readonly mechanisms?: readonly string[] }) => {
         const error = this.#fault(last, step, client, message.mechanisms);
         last = step;
         if (error === undefined) return;
