@@ -21,7 +21,7 @@ import { parseExecutionOptions } from './execution/execution-options.js';
 import type { ExecutionOptions } from './execution/execution-options.js';
 import { Executor } from './execution/executor.js';
 import type { NotificationHub } from './execution/notification-hub.js';
-import { askOnce } from './pool/ask-once.js';
+import { askOnce } from './pool/replicas/ask-once.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import type { Replicas } from './pool/replicas/replica.js';

@@ -116,7 +116,7 @@ function followAcquires(
       if (event.hasWaited) callers.set(event, { caller: context.active(), startTime: Date.now() });
     },
     asyncEnd: (event) => {
-      measured.acquired(event.duration ?? 0, event.error);
+      measured.acquired(event);
       const waited = callers.get(event);
       if (waited === undefined) return;
       const { caller, startTime } = waited;

@@ -1,7 +1,14 @@
 import { ValueType } from '@opentelemetry/api';
 import type { Attributes, Counter, Histogram, Meter, ObservableResult } from '@opentelemetry/api';
 import { PoolTimeoutError } from '../engine/index.js';
-import type { AsyncConnection, AsyncEngine, TransactionEvent } from '../engine/index.js';
+import type {
+  AcquireEvent,
+  AsyncConnection,
+  AsyncEngine,
+  CheckinEvent,
+  CheckoutEvent,
+  TransactionEvent,
+} from '../engine/index.js';
 
 /** Seconds, as the semantic conventions want them. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
@@ -11,6 +18,7 @@ const seconds = (milliseconds: number): number => milliseconds / 1_000;
 export class EngineMetrics {
   readonly #engine: AsyncEngine;
   readonly #pool: Attributes;
+  readonly #database: string;
   readonly #operations: Histogram;
   readonly #waits: Histogram;
   readonly #uses: Histogram;
@@ -20,12 +28,16 @@ export class EngineMetrics {
   readonly #roundTrips: Counter;
   readonly #stops: (() => void)[] = [];
   /** When each connection was lent, by `performance.now()`, and its round trips until then. */
-  readonly #loans = new WeakMap<object, { readonly since: number; readonly roundTrips: number }>();
+  readonly #loans = new WeakMap<
+    object,
+    { readonly since: number; readonly roundTrips: number; readonly pool: Attributes }
+  >();
 
   constructor(meter: Meter, engine: AsyncEngine) {
     this.#engine = engine;
     const { host = 'localhost', port = 5432, database = '' } = engine.url;
-    this.#pool = { 'db.client.connection.pool.name': `${host}:${port}/${database}` };
+    this.#database = database;
+    this.#pool = this.#poolAt(`${host}:${port}`);
     const duration = (name: string, description: string): Histogram =>
       meter.createHistogram(name, { description, unit: 's', advice: { explicitBucketBoundaries: BUCKETS } });
     this.#operations = duration('db.client.operation.duration', 'Duration of statements.');
@@ -59,6 +71,8 @@ export class EngineMetrics {
       const { pool } = engine;
       result.observe(pool.checkedIn(), { ...this.#pool, 'db.client.connection.state': 'idle' });
       result.observe(pool.checkedOut(), { ...this.#pool, 'db.client.connection.state': 'used' });
+      for (const { host, checkedOut } of engine.replicas.status())
+        result.observe(checkedOut, { ...this.#poolAt(host), 'db.client.connection.state': 'used' });
     });
     this.#observe(meter, 'idle.max', 'Idle connections at most.', (result) =>
       result.observe(engine.pool.options.poolSize, this.#pool),
@@ -67,9 +81,14 @@ export class EngineMetrics {
       const { poolSize, maxOverflow } = engine.pool.options;
       if (maxOverflow !== -1) result.observe(poolSize + maxOverflow, this.#pool);
     });
-    this.#observe(meter, 'pending_requests', 'Callers that wait for a connection.', (result) =>
-      result.observe(engine.pool.waiting(), this.#pool),
-    );
+    this.#observe(meter, 'pending_requests', 'Callers that wait for a connection.', (result) => {
+      result.observe(engine.pool.waiting(), this.#pool);
+      for (const { host, waiting } of engine.replicas.status()) result.observe(waiting, this.#poolAt(host));
+    });
+  }
+
+  #poolAt(host: string): Attributes {
+    return { 'db.client.connection.pool.name': `${host}/${this.#database}` };
   }
 
   stop(): void {
@@ -80,7 +99,9 @@ export class EngineMetrics {
     this.#operations.record(seconds(duration), attributes);
   }
 
-  acquired(duration: number, error: unknown): void {
+  acquired({ pool, duration = 0, error }: AcquireEvent): void {
+    // Which of the replicas it was for is not known.
+    if (pool !== this.#engine.pool) return;
     if (error === undefined) this.#waits.record(seconds(duration), this.#pool);
     else if (error instanceof PoolTimeoutError) this.#timeouts.add(1, this.#pool);
   }
@@ -101,14 +122,17 @@ export class EngineMetrics {
   }
 
   #listen(): void {
-    const lent = ({ info, roundTrips }: { readonly info: object; readonly roundTrips: number }): void =>
-      void this.#loans.set(info, { since: performance.now(), roundTrips });
-    const returned = ({ info, roundTrips }: { readonly info: object; readonly roundTrips: number }): void => {
+    const replicas = new Set(this.#engine.replicas.status().map(({ host }) => host));
+    const lent = ({ info, roundTrips, host = '' }: CheckoutEvent): void => {
+      const pool = replicas.has(host) ? this.#poolAt(host) : this.#pool;
+      this.#loans.set(info, { since: performance.now(), roundTrips, pool });
+    };
+    const returned = ({ info, roundTrips }: CheckinEvent): void => {
       const loan = this.#loans.get(info);
       if (loan === undefined) return;
       this.#loans.delete(info);
-      this.#uses.record(seconds(performance.now() - loan.since), this.#pool);
-      this.#roundTrips.add(roundTrips - loan.roundTrips, this.#pool);
+      this.#uses.record(seconds(performance.now() - loan.since), loan.pool);
+      this.#roundTrips.add(roundTrips - loan.roundTrips, loan.pool);
     };
     this.#engine.on('checkout', lent).on('checkin', returned);
     this.#stops.push(() => void this.#engine.off('checkout', lent).off('checkin', returned));

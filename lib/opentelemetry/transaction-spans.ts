@@ -47,7 +47,11 @@ export class TransactionSpans {
   ended(event: Transaction): void {
     const span = this.#contexts.spanOf(event);
     if (span === undefined) return;
-    span.setAttributes({ 'nest_async_engine.transaction.outcome': event.outcome });
+    span.setAttributes({
+      'nest_async_engine.transaction.outcome': event.outcome,
+      'server.address': event.server?.host,
+      'server.port': event.server?.port,
+    });
     endSpan(span, event.error);
   }
 }

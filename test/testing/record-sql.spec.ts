@@ -53,7 +53,13 @@ describe('recordSql', () => {
     using log = recordSql(engine);
     await engine.execute(text('SELECT :a::INT + :b::INT'), { a: 1, b: 2 });
     expect(log.statements).toEqual([
-      { text: 'SELECT $1::INT + $2::INT', values: [1, 2], isControl: false, session: 1 },
+      {
+        text: 'SELECT $1::INT + $2::INT',
+        values: [1, 2],
+        isControl: false,
+        session: 1,
+        host: new URL(items.database.url).host,
+      },
     ]);
   });
 

@@ -2,6 +2,7 @@ import type { ConnectionEvent, EngineOf, Labeled } from './event-place.js';
 import type { StatementOptions } from './execution-options.js';
 import type { TransactionEvent } from './transaction-event.js';
 import type { SessionServer } from '../driver/driver.js';
+import { hostOf } from '../driver/host-of.js';
 import type { Executable } from '../statement/executable.js';
 import type { TracedEvent } from '../util/channels.js';
 
@@ -61,8 +62,7 @@ export class StatementEvent<Connection> implements TracedEvent {
 
   /** `host:port` of the server. */
   get host(): string | undefined {
-    const { host, port } = this.server ?? {};
-    return host === undefined ? undefined : `${host}:${port}`;
+    return hostOf(this.server);
   }
 
   /** The label of the transaction, or where it was started. */

@@ -129,6 +129,7 @@ export class StatementObserver<Connection> implements CommandObserver {
   ): Promise<T> {
     const { statement, parameters } = this.#event;
     const event = this.#cursorEvent(commands, session);
+    this.#event.transactionEvent?.runsOn(session?.server);
     this.#tellOfCursor(event, () =>
       this.#observer.emit('beforeCursorExecute', event, (answer) => {
         expectFields('beforeCursorExecute', answer, ['sql', 'parameters']);
@@ -185,14 +186,14 @@ export class StatementObserver<Connection> implements CommandObserver {
     return Object.assign(this.#event, sent, { server, processId });
   }
 
-  #logStatement({ sql, parameters, isMany }: BeforeCursorExecuteEvent<Connection>): void {
+  #logStatement({ sql, parameters, isMany, host }: BeforeCursorExecuteEvent<Connection>): void {
     const { log, hideParameters } = this.#observer.parts;
     if (!log.isOn) return;
     const token = this.#event.options.loggingToken ?? undefined;
     const shown = isMany ? parameterSetsText(parameters) : parametersText(parameters);
     const text = hideParameters ? HIDDEN_PARAMETERS : shown;
-    const fields = { sql, ...(!hideParameters && { parameters }) };
-    this.#observer.line('statement', sql, { sql }, token);
+    const fields = { sql, host, ...(!hideParameters && { parameters }) };
+    this.#observer.line('statement', sql, { sql, host }, token);
     this.#observer.line('parameters', `[${this.#mark}] ${text}`, { mark: this.#mark, ...fields }, token);
   }
 
@@ -210,12 +211,12 @@ export class StatementObserver<Connection> implements CommandObserver {
     this.#observer.debugLine('row', `Row (${values.map(valueText).join(', ')})`);
   }
 
-  #warnIfSlow({ sql }: BeforeCursorExecuteEvent<Connection>, duration: number): void {
+  #warnIfSlow({ sql, host }: BeforeCursorExecuteEvent<Connection>, duration: number): void {
     const { log, slowStatementThreshold: threshold } = this.#observer.parts;
     if (threshold === undefined || duration < threshold) return;
     const site = String(this.#site);
     const message = `slow statement: ${Math.round(duration)} ms (slowStatementThreshold is ${threshold}), executed at ${site}: ${sql}`;
-    log.warn('slowStatement', message, { sql, duration, site });
+    log.warn('slowStatement', message, { sql, host, duration, site });
   }
 }
 

@@ -6,6 +6,8 @@ import type {
   TransactionOutcome,
 } from '../transaction/transaction-observation.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import type { SessionServer } from '../driver/driver.js';
+import { hostOf } from '../driver/host-of.js';
 import type { TracedEvent } from '../util/channels.js';
 
 /** The operations on `tracing:nest-async-engine:transaction`. */
@@ -28,6 +30,8 @@ export class TransactionEvent<Connection> implements TracedEvent {
   readonly startedAt = performance.now();
   /** Of a savepoint, once it has a name. */
   name: string | undefined;
+  /** Where it runs; known from its first statement on. Undefined with PGlite. */
+  server: SessionServer | undefined;
   /** How it has ended; `unknown`: the connection was lost during COMMIT. */
   outcome: TransactionOutcome | undefined;
   /** Milliseconds from its beginning to its end. */
@@ -70,6 +74,11 @@ export class TransactionEvent<Connection> implements TracedEvent {
     this.#scope = facts.scope;
   }
 
+  /** `host:port` of the server. */
+  get host(): string | undefined {
+    return hostOf(this.server);
+  }
+
   /** The label of the transaction, or where it was started. */
   get transaction(): string {
     return this.#transaction.origin;
@@ -105,6 +114,12 @@ export class TransactionEvent<Connection> implements TracedEvent {
   /** @internal */
   undoneFor(cause: unknown): void {
     this.reason = cause;
+  }
+
+  /** @internal */
+  runsOn(server: SessionServer | undefined): void {
+    this.server = server;
+    this.parent?.runsOn(server);
   }
 
   /** @internal */

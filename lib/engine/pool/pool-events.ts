@@ -17,6 +17,8 @@ export interface PoolEvent extends OfPool {
   readonly info: Map<unknown, unknown>;
   /** How many the session has made since it was opened. */
   readonly roundTrips: number;
+  /** `host:port` of its server; undefined with PGlite. */
+  readonly host: string | undefined;
 }
 
 /** A physical connection that is about to be opened. */
@@ -26,6 +28,8 @@ export interface DoConnectEvent extends OfPool {
    * `password`, `ssl` … of `pg`); they win over the option `connectArgs` and over the URL.
    */
   readonly connectArgs: Record<string, unknown>;
+  /** `host:port` of the replica that it is for; undefined for the primary. */
+  readonly replica: string | undefined;
 }
 
 /** A connection that is about to be lent. */
@@ -40,11 +44,9 @@ export interface ResetEvent extends PoolEvent {
 }
 
 /** A connection that is no longer on loan. */
-export interface CheckinEvent extends OfPool {
+export interface CheckinEvent extends PoolEvent {
   /** Undefined where the connection did not come back: it was invalidated. */
   readonly driverConnection: unknown;
-  readonly info: Map<unknown, unknown>;
-  readonly roundTrips: number;
 }
 
 /** What the server says beside its answers: a NOTICE, a WARNING. */

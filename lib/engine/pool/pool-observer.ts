@@ -1,3 +1,4 @@
+import { hostOf } from '../driver/host-of.js';
 import type { ConnectAttempt } from '../driver/driver.js';
 import { EventHub } from '../util/event-hub.js';
 import type { EventOf, ListenerTally } from '../util/event-hub.js';
@@ -61,15 +62,15 @@ export class PoolObserver {
   }
 
   /** Opens a connection as the listeners say. Rejects with what a listener throws. */
-  connecting<T>(outside: Outside, open: Open<T>): Promise<T> {
+  connecting<T>(outside: Outside, open: Open<T>, replica: string | undefined): Promise<T> {
     if (!this.isObserved) return outside(open);
-    return traceConnect(this.engine, () => outside(() => this.#askBefore(open)));
+    return traceConnect(this.engine, () => outside(() => this.#askBefore(open, replica)));
   }
 
-  async #askBefore<T>(open: Open<T>): Promise<T> {
+  async #askBefore<T>(open: Open<T>, replica: string | undefined): Promise<T> {
     const connectArgs: Record<string, unknown> = {};
     let client: unknown;
-    const event = { engine: this.engine, connectArgs };
+    const event = { engine: this.engine, replica, connectArgs };
     await this.hub.emitAwaited('doConnect', event, (answer) => (client ??= answer));
     return await open({ connectArgs, client });
   }
@@ -152,8 +153,8 @@ export class PoolObserver {
   }
 
   #eventOf({ session, info }: ConnectionRecord): PoolEvent {
-    const { driverConnection, roundTrips = 0 } = session;
-    return { engine: this.engine, driverConnection, info, roundTrips };
+    const { driverConnection, roundTrips = 0, server } = session;
+    return { engine: this.engine, driverConnection, info, roundTrips, host: hostOf(server) };
   }
 
   /** Hears what the server says on this connection. */

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Driver, DriverConnection } from '../driver/driver.js';
+import type { ConnectAttempt, Driver, DriverConnection } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
 import {
@@ -44,6 +44,8 @@ export abstract class Pool implements AsyncDisposable {
   /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
   views: SessionViews | undefined;
   #observer = new PoolObserver();
+  /** `host:port`; undefined for the pool of a primary. */
+  #replica: string | undefined;
   readonly #owner: LoanOwner = {
     pool: this,
     onReturn: (loan, record) => {
@@ -168,11 +170,16 @@ export abstract class Pool implements AsyncDisposable {
     return this.#observer;
   }
 
+  /** For the pool of a replica: what happens in it is told to the listeners of `pool`. @internal */
+  serveReplica(host: string, pool: Pool): void {
+    [this.#observer, this.#replica] = [pool.#observer, host];
+  }
+
   /** A pool of the same class and settings that has no connections; this one stays as it is. */
   recreate(): Pool {
     const PoolClass = this.constructor as new (driver: Driver, options: PoolOptions) => Pool;
     const pool = new PoolClass(this.driver, this.options);
-    pool.#observer = this.#observer.renew();
+    [pool.#observer, pool.#replica] = [this.#observer.renew(), this.#replica];
     return pool;
   }
 
@@ -337,9 +344,8 @@ export abstract class Pool implements AsyncDisposable {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old
     // server.
     const generation = this.generation;
-    const session = await this.observer.connecting(this.#outsideOfRequests, (attempt) =>
-      this.driver.connect(attempt),
-    );
+    const open = (attempt?: ConnectAttempt): Promise<DriverConnection> => this.driver.connect(attempt);
+    const session = await this.observer.connecting(this.#outsideOfRequests, open, this.#replica);
     expectOpen(session);
     const record = new ConnectionRecord(session, generation, this.observer);
     this.observer.listenTo(record);

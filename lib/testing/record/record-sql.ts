@@ -13,6 +13,8 @@ export interface SentStatement {
   readonly isControl: boolean;
   /** Numbers the sessions in the order in which the log met them, from 1. */
   readonly session: number;
+  /** `host:port` of the server that it went to; undefined with PGlite. */
+  readonly host: string | undefined;
 }
 
 /** What one session was sent, in order. */
@@ -83,18 +85,23 @@ export class SqlLog implements Disposable {
     const known = this.#views.get(session);
     if (known !== undefined) return known;
     this.#numbers += 1;
-    const number = this.#numbers;
-    const view = new RecordingSession(session, (control, commands) => this.#write(number, control, commands));
+    const { host, port } = session.server ?? {};
+    const place = { session: this.#numbers, host: host && `${host}:${port}` };
+    const view = new RecordingSession(session, (control, commands) => this.#write(place, control, commands));
     this.#views.set(session, view);
     return view;
   }
 
-  #write(session: number, control: readonly Control[], commands: readonly Command[]): void {
+  #write(
+    place: Pick<SentStatement, 'session' | 'host'>,
+    control: readonly Control[],
+    commands: readonly Command[],
+  ): void {
     const entry = ({ text, values = [] }: Command | Control, isControl: boolean): SentStatement => ({
       text,
       values,
       isControl,
-      session,
+      ...place,
     });
     this.#sent = [
       ...this.#sent,

@@ -8,6 +8,7 @@ import type {
   Portal,
   RowShape,
   ServerStatus,
+  SessionServer,
 } from '../../engine/index.js';
 
 /** Told of everything that a session is handed, before it goes out. */
@@ -37,6 +38,10 @@ export class RecordingSession implements DriverConnection {
 
   get processId(): number | undefined {
     return this.recorded.processId;
+  }
+
+  get server(): SessionServer | undefined {
+    return this.recorded.server;
   }
 
   get status(): ServerStatus {

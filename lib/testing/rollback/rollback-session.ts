@@ -7,6 +7,7 @@ import type {
   DriverConnection,
   Portal,
   ServerStatus,
+  SessionServer,
   TransactionCommand,
 } from '../../engine/index.js';
 import { CommitEffects } from './commit-effects.js';
@@ -72,6 +73,10 @@ export class RollbackSession implements DriverConnection {
 
   get processId(): number | undefined {
     return this.#place.session.processId;
+  }
+
+  get server(): SessionServer | undefined {
+    return this.#place.session.server;
   }
 
   get status(): ServerStatus {

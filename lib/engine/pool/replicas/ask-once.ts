@@ -1,5 +1,5 @@
-import type { Pool } from './pool.js';
-import type { CheckoutOptions } from './waiting-line.js';
+import type { Pool } from '../pool.js';
+import type { CheckoutOptions } from '../waiting-line.js';
 
 /**
  * Asks the server one statement on a connection of the pool, within `timeout` ms in all, and gives its first

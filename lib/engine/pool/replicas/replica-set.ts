@@ -1,6 +1,6 @@
 import { DBAPIError, NoReplicaError, PoolTimeoutError } from '../../errors/errors.js';
 import { lsnNumber } from './lsn.js';
-import { askOnce } from '../ask-once.js';
+import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { LagClock } from './lag-clock.js';
 import { WriteMark } from './write-mark.js';
@@ -50,6 +50,7 @@ export class ReplicaSet {
   /** The engine, which is made after it, hears what happens. */
   listen(listener: ReplicaListener): void {
     this.#listener = listener;
+    for (const { host, pool } of this.#replicas) pool.serveReplica(host, this.#primary());
   }
 
   status(): readonly ReplicaStatus[] {

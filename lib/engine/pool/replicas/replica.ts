@@ -1,5 +1,5 @@
 import type { Driver } from '../../driver/driver.js';
-import { askOnce } from '../ask-once.js';
+import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { lsnNumber } from './lsn.js';
 import type { LagClock } from './lag-clock.js';
