@@ -379,6 +379,16 @@ describe('handleError', () => {
     await connection.close();
   });
 
+  it('EX-46: is told when the question for the isolation level fails', async () => {
+    const seen: unknown[] = [];
+    await engine.connect(async (connection) => {
+      await failureOf(connection.execute(text('SELECT 1 / 0')));
+      engine.on('handleError', ({ statement, error }) => void seen.push([statement, error]));
+      expect(await failureOf(connection.getIsolationLevel())).toBeInstanceOf(DBAPIError);
+    });
+    expect(seen).toEqual([['SHOW transaction_isolation', expect.objectContaining({ sqlState: '25P02' })]]);
+  });
+
   it('EX-49: on connect there is no connection; where an AsyncConnection opens one, it is there; replaced errors are thrown', async () => {
     const lost = items.engine({}, 'postgresql://nobody@127.0.0.1:1/none');
     const replaced = new RangeError('replaced');

@@ -25,7 +25,7 @@ import type { RootTransaction } from '../transaction/root-transaction.js';
 import { startedElsewhere } from '../transaction/transaction-errors.js';
 import type { TransactionOwner } from '../transaction/transaction-host.js';
 import type { Transaction } from '../transaction/transaction.js';
-import { controlRefused } from '../statement/transaction-command.js';
+import { beginRefused, controlRefused } from '../statement/transaction-command.js';
 import type { TransactionCommand } from '../statement/transaction-command.js';
 import { printable } from '../util/logger.js';
 
@@ -115,6 +115,7 @@ export class ConnectionCore<Connection>
     if (!this.#isExplicit || !isUnclaimed || (command.kind === 'begin' && root !== undefined)) {
       throw controlRefused(command);
     }
+    if (command.kind === 'begin' && this.options.isAutocommit) throw beginRefused(command);
     if (command.kind === 'begin') this.session.expectOpenable();
     else if (command.kind === 'commit') await root?.commit();
     else await root?.rollback();

@@ -78,4 +78,12 @@ export function controlRefused(command: TransactionCommand): IllegalStateError {
   );
 }
 
+/** The refusal of BEGIN where each statement commits itself: a ROLLBACK behind it would undo nothing. */
+export function beginRefused(command: TransactionCommand): IllegalStateError {
+  return new IllegalStateError(
+    `${command.words} would begin nothing: with AUTOCOMMIT each statement of this connection commits itself. ` +
+      `Use begin({ isolationLevel: 'READ COMMITTED' }), or another connection.`,
+  );
+}
+
 const CHANGES: readonly TransactionCommandKind[] = ['begin', 'commit', 'rollback', 'prepared'];

@@ -56,6 +56,25 @@ describe('with AUTOCOMMIT no BEGIN is sent', () => {
     await connection.close();
   });
 
+  it.each(['BEGIN', 'start transaction', '/* x */ begin work'])(
+    '%s as a statement is refused: a ROLLBACK behind it would undo nothing',
+    async (begin) => {
+      const connection = await connected();
+      for (const sent of [connection.execute(text(begin)), connection.execDriverSql(begin)]) {
+        const failure = await failureOf(sent);
+        expect(failure).toBeInstanceOf(IllegalStateError);
+        expect((failure as Error).message).toMatch(/with AUTOCOMMIT each statement/);
+      }
+      await connection
+        .begin(() => connection.execute(insert('undone')).then(() => Promise.reject(new RangeError())), {
+          isolationLevel: 'READ COMMITTED',
+        })
+        .catch(() => undefined);
+      expect(await items.names()).toEqual([]);
+      await connection.close();
+    },
+  );
+
   it('settings and readOnly hold for each statement', async () => {
     engine = items.engine({ isolationLevel: 'AUTOCOMMIT', settings: { 'app.tenant': 'red' } });
     const tenant = text("SELECT current_setting('app.tenant', TRUE)");
