@@ -3,6 +3,7 @@ import type { Provider } from '@nestjs/common';
 import { ApplicationConfig, REQUEST } from '@nestjs/core';
 import { ArgumentError } from '../engine/index.js';
 import type { AsyncConnection, AsyncEngine } from '../engine/index.js';
+import { describeValue } from '../engine/util/describe-value.js';
 import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
 import { GraphqlOperationPlugin } from './graphql/graphql-operation.plugin.js';
@@ -19,6 +20,7 @@ import type {
   DatabaseOptionsFactory,
 } from './shared/database-options.interface.js';
 import {
+  MODULE_ENGINE,
   getConnectionToken,
   getEngineToken,
   getInterceptorToken,
@@ -27,6 +29,7 @@ import {
   getScopedConnectionToken,
   getSettingsToken,
 } from './shared/database.tokens.js';
+import { isEngine } from './shared/is-engine.js';
 import { DATABASE_OPTIONS } from './shared/module-options.js';
 import { ModuleSettings } from './shared/module-settings.js';
 
@@ -44,11 +47,28 @@ export function engineProvider(name: string): Provider {
   };
 }
 
+/** The same for what the module makes of it: a test may have put something else in its place. */
+export function moduleEngineProvider(name: string): Provider {
+  return {
+    provide: MODULE_ENGINE,
+    inject: [getEngineToken(name), Databases],
+    useFactory: (engine: AsyncEngine, databases: Databases) =>
+      databases.closeOnFailure(() => {
+        if (isEngine(engine)) return engine;
+        throw new ArgumentError(
+          `the engine of the database '${name}' was replaced by ${describeValue(engine)}, which is not an AsyncEngine. ` +
+            'In a test, give an engine of createAsyncEngine(), or import DatabaseTestingModule. A test without a database leaves ' +
+            'DatabaseModule out, and provides what its classes inject.',
+        );
+      }),
+  };
+}
+
 /** The GraphQL operations of a module. */
 export function operationsProvider(name: string): Provider {
   return {
     provide: getOperationsToken(name),
-    inject: [getEngineToken(name), getSettingsToken(name), GraphqlDrivers],
+    inject: [MODULE_ENGINE, getSettingsToken(name), GraphqlDrivers],
     useFactory: (engine: AsyncEngine, { options }: ModuleSettings, drivers: GraphqlDrivers) => {
       const operations = new GraphqlOperations(engine, options.requestScope);
       drivers.add(operations);
@@ -81,7 +101,7 @@ export function connectionProvider(name: string): Provider {
 export function scopedConnectionProvider(name: string): Provider {
   return {
     provide: getScopedConnectionToken(name),
-    inject: [getEngineToken(name)],
+    inject: [MODULE_ENGINE],
     useFactory: (engine: AsyncEngine) => engine.scopedConnection(SCOPE_ADVICE),
   };
 }
@@ -105,7 +125,7 @@ export function interceptorProvider(name: string): Provider {
   return {
     provide: getInterceptorToken(name),
     inject: [
-      getEngineToken(name),
+      MODULE_ENGINE,
       getSettingsToken(name),
       ConnectionConsumers,
       getOperationsToken(name),

@@ -4,6 +4,7 @@ import { ArgumentError, IllegalStateError } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import type { INestApplicationContext } from '@nestjs/common';
 import { getEngineToken } from '../nest/shared/database.tokens.js';
+import { isEngine } from '../nest/shared/is-engine.js';
 import { TestTransaction } from './rollback/test-transaction.js';
 import { findHooks, testName } from './test-hooks.js';
 import type { TestHooks } from './test-hooks.js';
@@ -93,11 +94,6 @@ function engineOf(target: unknown, name: string | undefined): AsyncEngine {
     'rollbackEach() takes an AsyncEngine or a Nest application. One that is made later, in beforeAll(), is given by a ' +
       'function: rollbackEach(() => app).',
   );
-}
-
-// By shape: an engine of a second copy of this package is one, too.
-function isEngine(target: unknown): target is AsyncEngine {
-  return typeof (target as AsyncEngine | undefined)?.replacePool === 'function';
 }
 
 function isApplication(target: unknown): target is Pick<INestApplicationContext, 'get'> {

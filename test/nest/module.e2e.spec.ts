@@ -9,6 +9,7 @@ import {
   AsyncConnection,
   AsyncEngine,
   DatabaseModule,
+  createAsyncEngine,
   InjectEngine,
   OperationalError,
   Transactional,
@@ -72,6 +73,28 @@ describe('two applications in one process', () => {
     expect(await texts(first)).toEqual(['of one', 'one goes on']);
     await one?.close();
     await first.query('TRUNCATE notes');
+  });
+});
+
+describe('an engine that a test replaces', () => {
+  const replaced = (engine: unknown) =>
+    Test.createTestingModule({ imports: [DatabaseModule.forRoot({ url: first.url })] })
+      .overrideProvider(AsyncEngine)
+      .useValue(engine)
+      .compile();
+
+  it('by something else fails the start and says what to give', async () => {
+    await expect(replaced({ execute: vi.fn() })).rejects.toThrow(
+      /replaced by an object, which is not an AsyncEngine/,
+    );
+  });
+
+  it('by another engine is used in its place', async () => {
+    const own = createAsyncEngine(first.url);
+    const testing = await replaced(own);
+    expect(testing.get(AsyncEngine)).toBe(own);
+    await testing.close();
+    await own.aclose();
   });
 });
 

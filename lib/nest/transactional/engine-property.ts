@@ -31,10 +31,11 @@ export function engineOf(self: object, choice: EngineChoice | undefined, label: 
   const engine = Reflect.get(self, propertyOf(choice)) as AsyncEngine | undefined;
   if (engine !== undefined) return choice === undefined ? engine.engineAround : engine;
   const options = choice === undefined ? '' : `{ name: '${choice}' }`;
-  throw new NoActiveScopeError(
-    `${label} needs a transaction and there is no engine for it. ` +
-      `Import DatabaseModule.forRoot(${options}) and let Nest create the class.`,
-  );
+  const advice =
+    typeof self === 'function'
+      ? 'It is static: name its engine by @Transactional({ engine: () => engine }), or make it a method of a provider.'
+      : `Import DatabaseModule.forRoot(${options}) and let Nest create the class.`;
+  throw new NoActiveScopeError(`${label} needs a transaction and there is no engine for it. ${advice}`);
 }
 
 function foundBy(find: (self: never) => AsyncEngine, self: object, label: string): AsyncEngine {

@@ -34,7 +34,9 @@ export interface TransactionalPlan extends Pick<MethodDeclaration, 'form' | 'ret
 
 export function planFor(declaration: MethodDeclaration, prototype: object): TransactionalPlan {
   const { declaring, key, form, returns } = declaration;
-  const label = `${prototype.constructor.name}.${String(key)}`;
+  // A static method stands on its class.
+  const owner = typeof declaring === 'function' ? declaring : prototype.constructor;
+  const label = `${owner.name}.${String(key)}`;
   const { engine, ...options } = resolveOptions(prototype, declaring, declaration.options);
   return { label, engine, form, returns, options: { label, ...options } };
 }

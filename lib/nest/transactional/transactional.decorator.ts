@@ -117,7 +117,7 @@ function wrap(method: Method, declaration: MethodDeclaration): Method {
   const plans = new WeakMap<object, TransactionalPlan>();
   return function (this: object | undefined, ...args: unknown[]): unknown {
     if (this === undefined || this === null) return Promise.reject(calledWithoutObject(declaration));
-    const prototype = Object.getPrototypeOf(this) as object;
+    const prototype = (Object.getPrototypeOf(this) ?? declaration.declaring) as object;
     let plan = plans.get(prototype);
     if (plan === undefined) {
       plan = planFor(declaration, prototype);

@@ -298,4 +298,14 @@ describe('@Transactional without an engine', () => {
     const alone = new Items(undefined as unknown as AsyncEngine);
     await expect(alone.add('a')).rejects.toBeInstanceOf(NoActiveScopeError);
   });
+
+  it('says so on a static method, and on an object without a prototype', async () => {
+    class Static {
+      @Transactional()
+      static async add(): Promise<void> {}
+    }
+    await expect(Static.add()).rejects.toThrow(/^Static\.add .* It is static: name its engine/);
+    const bare = Object.create(null) as Items;
+    await expect(Items.prototype.add.call(bare, 'a')).rejects.toBeInstanceOf(NoActiveScopeError);
+  });
 });
