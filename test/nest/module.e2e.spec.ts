@@ -84,7 +84,7 @@ describe('an engine that a test replaces', () => {
       .compile();
 
   it('by something else fails the start and says what to give', async () => {
-    await expect(replaced({ execute: vi.fn() })).rejects.toThrow(
+    await expect(replaced({ execute: () => 'fake' })).rejects.toThrow(
       /replaced by an object, which is not an AsyncEngine/,
     );
   });

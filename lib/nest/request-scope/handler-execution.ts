@@ -28,6 +28,8 @@ export class HandlerExecution {
   #runs: UnitOfWork[] = [];
   #activeRuns = 0;
   #hasRun = false;
+  #hasSucceeded = false;
+  #undoing: Promise<void> | undefined;
   #orphanTimer: NodeJS.Timeout | undefined;
 
   constructor(unit: HandlerUnit, kind: HandlerKind, out: Subscriber<unknown>) {
@@ -53,16 +55,9 @@ export class HandlerExecution {
     if (this.#state === 'ended') this.#source?.unsubscribe();
   }
 
-  /** True: the handler has ended, and an interceptor between it and its unit runs it again. */
-  get isRepeated(): boolean {
-    return this.#hasRun && this.#activeRuns === 0 && this.#state === 'running';
-  }
-
-  /** What the handler wrote in its former runs must not be stored with the next one. */
-  async undoRuns(): Promise<void> {
-    if (!this.#unit.endsUnit || !(await this.#unit.scope.undoRuns(this.#runs))) return;
-    this.#runs = [];
-    this.#hasRun = false;
+  /** What the former runs wrote must not be stored with the next one. Undefined: there is nothing to undo. */
+  prepareRun(): Promise<void> | undefined {
+    return this.#hasRun && this.#activeRuns === 0 ? this.#undoRuns() : this.#undoing;
   }
 
   /** Opens a run of the handler, inside all interceptors. */
@@ -76,16 +71,44 @@ export class HandlerExecution {
     this.#activeRuns += 1;
   }
 
-  runEnded(): void {
+  runSucceeded(): void {
     this.#activeRuns -= 1;
     this.#hasRun = true;
+    this.#hasSucceeded = true;
+  }
+
+  /**
+   * A run has failed, or was left before it gave a value. It is undone before interceptors go on: they may
+   * answer without it.
+   */
+  async runFailed(): Promise<void> {
+    this.#activeRuns -= 1;
+    this.#hasRun = true;
+    if (this.#activeRuns === 0 && !this.#hasSucceeded) await this.#undoRuns();
+  }
+
+  #undoRuns(): Promise<void> | undefined {
+    if (this.#state === 'ended' || !this.#unit.endsUnit) return undefined;
+    this.#undoing = this.#undo();
+    return this.#undoing;
+  }
+
+  async #undo(): Promise<void> {
+    if (!(await this.#unit.undoRuns(this.#runs))) return;
+    this.#runs = [];
+    this.#hasRun = false;
+    this.#hasSucceeded = false;
+  }
+
+  /** The client of a message has gone: a stream is stopped. */
+  clientLeft(): void {
+    if (this.#mayBePromise) this.#state = 'orphaned';
+    else this.#stop();
   }
 
   /** The response or the message that the handler works for is over. */
   abandon(): void {
-    const mayBePromise = this.#kind.values === 'each' && this.#deferred.isEmpty;
-    if (this.#state !== 'running' || !mayBePromise) return this.#stop();
-    // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
+    if (!this.#mayBePromise) return this.#stop();
     this.#state = 'orphaned';
     const { orphanTimeout } = this.#kind;
     const { scope, logger } = this.#unit;
@@ -99,6 +122,11 @@ export class HandlerExecution {
     }, orphanTimeout).unref();
   }
 
+  // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
+  get #mayBePromise(): boolean {
+    return this.#state === 'running' && this.#kind.values === 'each' && this.#deferred.isEmpty;
+  }
+
   #answer(value: unknown): void {
     // It has answered and goes on: a stream, which can be stopped.
     if (this.#state === 'orphaned') return this.#stop();
@@ -106,10 +134,10 @@ export class HandlerExecution {
   }
 
   #stop(): void {
-    this.#source?.unsubscribe();
-    if (this.#state === 'ended') return;
+    const isFirst = this.#state !== 'ended';
     this.#end();
-    void this.#unit.fail();
+    this.#source?.unsubscribe();
+    if (isFirst) void this.#unit.fail();
   }
 
   #end(): void {
@@ -119,7 +147,11 @@ export class HandlerExecution {
 
   #complete(values: readonly unknown[]): void {
     this.#end();
-    const settling = this.#unit.complete(values);
+    // Nest answers a route that gives no value with an error.
+    const isRefused = this.#kind.values === 'last' && this.#deferred.isEmpty;
+    const complete = (): Promise<void> | undefined =>
+      isRefused ? this.#unit.fail() : this.#unit.complete(values);
+    const settling = this.#undoing === undefined ? complete() : this.#undoing.then(complete);
     const answer = (): void => {
       for (const value of values) this.#out.next(value);
       this.#out.complete();
@@ -137,6 +169,7 @@ export class HandlerExecution {
   // The rollback is over before an exception filter runs: what the filter writes is its own.
   async #fail(error: unknown): Promise<void> {
     this.#end();
+    await this.#undoing;
     await this.#unit.fail();
     this.#reject(this.#unit.exceptionFor(error));
   }

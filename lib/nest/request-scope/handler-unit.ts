@@ -63,6 +63,16 @@ export class HandlerUnit {
     return this.#settleLate('fail');
   }
 
+  /** Undoes `runs` of the handler, while the unit goes on. False where they are undone by something else. */
+  async undoRuns(runs: readonly UnitOfWork[]): Promise<boolean> {
+    try {
+      return await this.#parts.scope.undoRuns(runs);
+    } catch (error) {
+      this.#report(error);
+      return true;
+    }
+  }
+
   /**
    * What exception filters get for `error`. A client that left while its request waited in line is no failure
    * of the application: Nest logs no error for an HTTP exception.

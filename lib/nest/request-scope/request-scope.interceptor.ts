@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+import type { Socket } from 'node:net';
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { AsyncEngine, Scope } from '../../engine/index.js';
@@ -6,12 +8,18 @@ import type { RequestScopeOptions } from '../shared/database-options.interface.j
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import { HandlerCall } from './handler-call.js';
 import type { HandlerCallParts } from './handler-call.js';
+import { SocketEnds } from './response-end.js';
 import type { ResponseEnd } from './response-end.js';
 import { HandlerExecution } from './handler-execution.js';
 import type { HandlerKind } from './handler-execution.js';
 import { followRuns, unfollowRuns } from './handler-runs.js';
 import { HandlerUnit } from './handler-unit.js';
 import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
+
+/** The context of a message over TCP. */
+interface MessageOfSocket {
+  getSocketRef(): { readonly netSocket: Socket };
+}
 
 /** What the interceptor asks about the application around it. */
 export interface RequestScopeSettings {
@@ -30,6 +38,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
   // Asked of each request; metadata are read by many steps.
   private readonly eventStreams = new WeakMap<object, boolean>();
   private readonly callParts: HandlerCallParts;
+  private readonly sockets = new SocketEnds();
 
   constructor(
     private readonly engine: AsyncEngine,
@@ -79,7 +88,9 @@ export class RequestScopeInterceptor implements NestInterceptor {
       followRuns(context, execution);
       // Nest binds the async context when handle() is called, not when it is subscribed to.
       execution.follow(() => next.handle());
+      const stopListening = this.onClientGone(context, () => execution.clientLeft());
       return () => {
+        stopListening?.();
         unfollowRuns(context, execution);
         execution.abandon();
       };
@@ -124,6 +135,15 @@ export class RequestScopeInterceptor implements NestInterceptor {
       orphanTimeout: this.options.orphanTimeout ?? ORPHAN_TIMEOUT,
       hasOwnScope,
     };
+  }
+
+  /** Over TCP, Nest does not stop the stream of a client that has gone. An event's client need not stay. */
+  private onClientGone(context: ExecutionContext, listener: () => void): (() => void) | undefined {
+    if (context.getType() !== 'rpc') return undefined;
+    if (Reflect.getMetadata(NEST_METADATA.messageKind, context.getHandler()) !== 1) return undefined;
+    const message = context.switchToRpc().getContext<Partial<MessageOfSocket> | undefined>();
+    const socket = message?.getSocketRef?.().netSocket;
+    return socket && this.sockets.onEnd(socket, listener);
   }
 
   private isEventStream(handler: object): boolean {

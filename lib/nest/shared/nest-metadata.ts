@@ -13,6 +13,8 @@ export const NEST_METADATA = {
   graphqlPlugin: 'graphql:plugin',
   /** `@MessagePattern()`, `@EventPattern()`. */
   messagePattern: 'microservices:pattern',
+  /** What it answers: `1` a message, `2` an event. */
+  messageKind: 'microservices:handler_type',
   /** `@SubscribeMessage()`. */
   socketMessage: 'websockets:message_mapping',
   /** `@Get()`, `@Post()`, `@All()`, …: the path. */

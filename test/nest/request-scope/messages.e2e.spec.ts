@@ -3,7 +3,7 @@ import type { CanActivate, INestMicroservice, RpcExceptionFilter } from '@nestjs
 import { ClientTCP, EventPattern, MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
-import { Observable, from, lastValueFrom, toArray } from 'rxjs';
+import { Observable, concat, concatMap, from, lastValueFrom, of, take, tap, timer, toArray } from 'rxjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   AsyncConnection,
@@ -26,6 +26,7 @@ class Journal {
   readonly entries: unknown[] = [];
   twoEvents = new Barrier(2);
   ended = new Latch();
+  mayGoOn = new Latch();
 }
 
 @Injectable()
@@ -103,6 +104,34 @@ class Handlers {
     return from(['a', 'b', 'c'].map((name) => name));
   }
 
+  @MessagePattern('ticks')
+  ticks(): Observable<number> {
+    return timer(0, 5).pipe(
+      concatMap(async (tick) => {
+        await this.connection.execute(insert(`tick ${tick}`));
+        return tick;
+      }),
+    );
+  }
+
+  @MessagePattern('waits')
+  async waits(): Promise<string> {
+    await this.connection.execute(insert('before'));
+    this.journal.ended.open();
+    await this.journal.mayGoOn.opened;
+    await this.connection.execute(insert('after'));
+    return 'not heard';
+  }
+
+  @EventPattern('told')
+  told(@Payload() _event: object): Observable<unknown> {
+    return from(this.connection.execute(insert('told'))).pipe(
+      tap(() => this.journal.ended.open()),
+      concatMap(() => concat(of('a value'), this.journal.mayGoOn.opened)),
+      concatMap(() => this.connection.execute(insert('told again'))),
+    );
+  }
+
   @MessagePattern('guarded')
   @UseGuards(Curious)
   guarded(): void {}
@@ -176,6 +205,8 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   journal.entries.length = 0;
+  journal.ended = new Latch();
+  journal.mayGoOn = new Latch();
   await database.query('TRUNCATE items');
 });
 afterEach(() => expectIdle(engine, database));
@@ -222,6 +253,39 @@ describe('a message over TCP whose controller injects the connection', () => {
   it('refuses the connection in a guard, which comes before the unit of work', async () => {
     await expect(send('guarded')).rejects.toBeDefined();
     expect(journal.entries).toEqual([expect.any(NoActiveScopeError)]);
+  });
+});
+
+describe('a client that goes away', () => {
+  let leaving: ClientTCP;
+  beforeEach(() => {
+    const { port } = service.unwrap<{ address(): { port: number } }>().address();
+    leaving = new ClientTCP({ host: '127.0.0.1', port });
+  });
+
+  it('ends the stream that it has read from, which is undone', async () => {
+    await lastValueFrom(leaving.send('ticks', {}).pipe(take(2)));
+    leaving.close();
+    await expectIdle(engine, database);
+    expect(await storedNames(database)).toEqual([]);
+  });
+
+  it('does not end a handler that has answered nothing yet', async () => {
+    leaving.send('waits', {}).subscribe({ error: () => undefined });
+    await journal.ended.opened;
+    leaving.close();
+    journal.mayGoOn.open();
+    await eventually(async () => expect(await storedNames(database)).toEqual(['after', 'before']));
+  });
+
+  it('does not end what it has started by an event', async () => {
+    await lastValueFrom(leaving.emit('told', {}), { defaultValue: undefined });
+    await journal.ended.opened;
+    leaving.close();
+    journal.mayGoOn.open();
+    await eventually(async () =>
+      expect(await storedNames(database)).toEqual(['told', 'told again', 'told again']),
+    );
   });
 });
 

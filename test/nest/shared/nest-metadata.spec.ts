@@ -57,6 +57,20 @@ it('finds @Get() under the key of a route, and @SubscribeMessage() under that of
   expect(markOf(SubscribeMessage('add'), NEST_METADATA.socketMessage)).toBe(true);
 });
 
+it('finds what a handler of messages answers under its key', () => {
+  class Handlers {
+    @MessagePattern('message')
+    message(): void {}
+
+    @EventPattern('event')
+    event(_data: unknown): void {}
+  }
+  const kinds = ['message', 'event'].map((name) =>
+    Reflect.getMetadata(NEST_METADATA.messageKind, Reflect.get(Handlers.prototype, name) as object),
+  );
+  expect(kinds).toEqual([1, 2]);
+});
+
 it('finds the parameters of a route and the filters of a method under their keys', () => {
   class Refusing implements ExceptionFilter {
     catch(): void {}
