@@ -24,7 +24,7 @@ async function main(): Promise<void> {
 }
 
 async function measure(options: Options): Promise<Report> {
-  const { workloads, smoke, rounds, peers } = options;
+  const { workloads, smoke, rounds, peers, before } = options;
   const database = await BenchDatabase.open(process.env['BENCH_DATABASE_URL']);
   const progress = (line: string): void => void process.stderr.write(`… ${line}\n`);
   try {
@@ -35,6 +35,7 @@ async function measure(options: Options): Promise<Report> {
         smoke,
         rounds,
         peers,
+        before,
         progress,
       });
       process.stdout.write(smoke ? `${printSmoke(report)}\n` : `\n${printWorkload(report)}\n\n`);

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BenchmarkError } from './benchmark-error.js';
 import type { Workload } from './workload.js';
@@ -8,6 +11,7 @@ export const HELP = `npm run bench -- [options]
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
   --rounds <n>        measured rounds, after one that warms up (default 5, or what a workload says)
+  --before <folder>   beside each contender that uses the library, the same with the build in that folder
   --smoke             as little of everything as proves that it works; the figures mean nothing
   --json <file>       writes the results there
   --from <file>       takes results written by --json instead of measuring
@@ -23,6 +27,8 @@ export interface Options {
   readonly workloads: readonly Workload[];
   readonly peers: readonly string[] | undefined;
   readonly rounds: number | undefined;
+  /** URL of a folder, with a slash at its end. */
+  readonly before: string | undefined;
   readonly smoke: boolean;
   readonly json: string | undefined;
   readonly from: string | undefined;
@@ -32,8 +38,14 @@ export interface Options {
 
 /** @throws BenchmarkError for what nobody can mean, before anything runs. */
 export function parseOptions(args: readonly string[]): Options {
-  const { workload, peer, rounds, ...rest } = readArguments(args);
-  const options = { workloads: workloadsOf(workload), peers: peer, rounds: roundsOf(rounds), ...rest };
+  const { workload, peer, rounds, before, ...rest } = readArguments(args);
+  const options = {
+    workloads: workloadsOf(workload),
+    peers: peer,
+    rounds: roundsOf(rounds),
+    before: folderOf(before),
+    ...rest,
+  };
   checkPeers(options);
   if (options.write && options.smoke) {
     throw new BenchmarkError('--write with --smoke would publish figures that mean nothing. Leave one out.');
@@ -49,6 +61,7 @@ function readArguments(args: readonly string[]) {
         workload: { type: 'string', multiple: true },
         peer: { type: 'string', multiple: true },
         rounds: { type: 'string' },
+        before: { type: 'string' },
         smoke: { type: 'boolean', default: false },
         json: { type: 'string' },
         from: { type: 'string' },
@@ -56,8 +69,8 @@ function readArguments(args: readonly string[]) {
         help: { type: 'boolean', default: false },
       },
     });
-    const { workload, peer, rounds, smoke, json, from, write, help } = values;
-    return { workload, peer, rounds, smoke, json, from, write, help };
+    const { workload, peer, rounds, before, smoke, json, from, write, help } = values;
+    return { workload, peer, rounds, before, smoke, json, from, write, help };
   } catch (error) {
     throw new BenchmarkError(`${error instanceof Error ? error.message : String(error)}. See --help.`);
   }
@@ -75,6 +88,13 @@ function roundsOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new BenchmarkError(`--rounds got '${text}'; it takes an integer from 1 to 9999.`);
+}
+
+function folderOf(before: string | undefined): string | undefined {
+  if (before === undefined) return undefined;
+  const folder = path.resolve(before);
+  if (existsSync(path.join(folder, 'dist'))) return pathToFileURL(`${folder}/`).href;
+  throw new BenchmarkError(`--before got '${before}', where no dist is. Build the library there first.`);
 }
 
 function checkPeers({ peers, workloads }: Pick<Options, 'peers' | 'workloads'>): void {

@@ -1,9 +1,10 @@
 import { DelayProxy } from './delay-proxy.js';
 import { rotate } from './figures.js';
 import { Observer } from './observer.js';
+import { OURS } from './peers/index.js';
 import type { Round } from './protocol.js';
 import type { ProfileReport, WorkloadReport } from './report/report.js';
-import { reportWorkload } from './report/report-workload.js';
+import { beforeOf, reportWorkload } from './report/report-workload.js';
 import { WorkerProcess } from './worker-process.js';
 import type { Contender, Size, Workload } from './workload.js';
 
@@ -14,6 +15,8 @@ export interface RunSettings {
   readonly rounds: number | undefined;
   /** Contenders that take part beside the base; undefined: all. */
   readonly peers: readonly string[] | undefined;
+  /** URL of the folder of a build that is measured beside this one. */
+  readonly before: string | undefined;
   readonly progress: (line: string) => void;
 }
 
@@ -22,10 +25,15 @@ const DEFAULT_ROUNDS = 5;
 /** A second process of the base: how far it is from 1 is how far the figures can be trusted. */
 const CONTROL = 'the base once more';
 
-/** One who takes part: a contender, or the control. */
-interface Participant {
+/** Who is to take part: a contender, one with another build of the library, or the control. */
+interface Role {
   readonly name: string;
   readonly contender: string;
+  /** URL of the folder of the build; undefined: this one. */
+  readonly library?: string | undefined;
+}
+
+interface Participant extends Role {
   readonly process: WorkerProcess;
   readonly rounds: Round[];
 }
@@ -68,9 +76,7 @@ class WorkloadRun {
 
   async open(url: string): Promise<void> {
     this.#progress('opening');
-    const opened = await Promise.all(
-      this.#cast().map(([name, contender]) => this.#open(name, contender, url)),
-    );
+    const opened = await Promise.all(this.#cast().map((role) => this.#open(role, url)));
     this.#participants = opened.filter((participant) => participant !== undefined);
   }
 
@@ -107,14 +113,18 @@ class WorkloadRun {
     await Promise.all(this.#participants.map(({ process }) => process.close()));
   }
 
-  /** Name in the table and contender of everyone who is to take part. */
-  #cast(): [name: string, contender: string][] {
-    const { contenders, base } = this.#workload;
-    const { smoke } = this.#settings;
+  #cast(): Role[] {
+    const { contenders, base, goals } = this.#workload;
+    const { smoke, before: library } = this.#settings;
     const cast = contenders
       .filter((contender) => this.#isWanted(contender))
-      .map(({ name }): [string, string] => [name, name]);
-    return smoke ? cast : [...cast, [CONTROL, base]];
+      .map(({ name }): Role => ({ name, contender: name }));
+    const ours = cast.filter(({ name }) => name === OURS || goals.some(({ of }) => of === name));
+    const before =
+      library === undefined
+        ? []
+        : ours.map(({ name }) => ({ name: beforeOf(name), contender: name, library }));
+    return smoke ? [...cast, ...before] : [...cast, ...before, { name: CONTROL, contender: base }];
   }
 
   #isWanted({ name }: Contender): boolean {
@@ -127,11 +137,12 @@ class WorkloadRun {
     );
   }
 
-  async #open(name: string, contender: string, url: string): Promise<Participant | undefined> {
+  async #open(role: Role, url: string): Promise<Participant | undefined> {
     const { databaseUrl: directUrl } = this.#settings;
+    const { contender, library } = role;
     try {
       const order = { workload: this.#workload.name, contender, url, directUrl, size: this.#size };
-      return { name, contender, process: await WorkerProcess.open(order), rounds: [] };
+      return { ...role, process: await WorkerProcess.open(order, library), rounds: [] };
     } catch (error) {
       this.#fail(error);
       return undefined;

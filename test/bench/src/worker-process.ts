@@ -8,6 +8,8 @@ import type { Answer, OpenOrder, Order, Round } from './protocol.js';
 /** Milliseconds within which a contender must answer. */
 const DEADLINE = 120_000;
 
+const USE_LIBRARY = new URL('use-library.js', import.meta.url).href;
+
 /** The process of one contender, seen from the runner. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
@@ -18,9 +20,15 @@ export class WorkerProcess {
     this.#name = name;
   }
 
-  /** Resolves when the contender is open and its first result was right. */
-  static async open(order: Omit<OpenOrder, 'kind'>): Promise<WorkerProcess> {
-    const child = fork(fileURLToPath(new URL('worker.js', import.meta.url)), { execArgv: ['--expose-gc'] });
+  /**
+   * Resolves when the contender is open and its first result was right. `library` is the URL of the folder of
+   * another build of the library.
+   */
+  static async open(order: Omit<OpenOrder, 'kind'>, library?: string): Promise<WorkerProcess> {
+    const child = fork(fileURLToPath(new URL('worker.js', import.meta.url)), {
+      execArgv: ['--expose-gc', ...(library === undefined ? [] : ['--import', USE_LIBRARY])],
+      env: { ...process.env, BENCH_LIBRARY: library },
+    });
     const worker = new WorkerProcess(child, `${order.workload}: ${order.contender}`);
     try {
       await worker.#ask({ kind: 'open', ...order });

@@ -6,6 +6,11 @@ import type { ContenderReport, WorkloadReport } from './report.js';
 
 const MEBIBYTE = 2 ** 20;
 
+/** Name of the contender that does the same with the build of before. */
+export function beforeOf(name: string): string {
+  return `${name}, before`;
+}
+
 /** Turns what the processes measured into what people compare. */
 export function reportWorkload(
   workload: Workload,
@@ -17,6 +22,10 @@ export function reportWorkload(
   const compare = comparison(workload.budget, operations);
   const contenders =
     base.length === 0 ? [] : [...measured].map(([name, own]) => summarize(name, own, base, compare));
+  const changes = [...measured].flatMap(([name, own]) => {
+    const before = measured.get(beforeOf(name)) ?? [];
+    return before.length === 0 ? [] : [summarize(name, own, before, comparison(undefined, operations))];
+  });
   return {
     name: workload.name,
     title: workload.title,
@@ -24,6 +33,7 @@ export function reportWorkload(
     rounds: base.length,
     figure: workload.budget === undefined ? 'ratio' : 'share',
     contenders,
+    changes,
     goals: judge(workload, contenders),
     failures,
   };

@@ -19,6 +19,8 @@ export interface WorkloadReport {
   /** `ratio` to the base; or the `share` of a budget by which the base may be exceeded. */
   readonly figure: 'ratio' | 'share';
   readonly contenders: readonly ContenderReport[];
+  /** With `--before`: the ratio of each to itself with the other build. */
+  readonly changes: readonly ContenderReport[];
   readonly goals: readonly GoalReport[];
   /** Of the contender that the goals are about. */
   readonly profile?: ProfileReport | undefined;

@@ -2,7 +2,7 @@ import type { GoalReport, ProfileReport, WorkloadReport } from './report.js';
 import { plainTable, type Table } from './table.js';
 
 /** Who took how much of what the base takes. */
-export function figuresTable({ contenders, figure }: WorkloadReport): Table {
+export function figuresTable({ contenders, figure }: Pick<WorkloadReport, 'contenders' | 'figure'>): Table {
   const wall = figure === 'ratio' ? 'ratio' : 'share';
   return {
     headings: ['', wall, 'spread', 'CPU', 'peak MiB', 'above idle'],
@@ -32,9 +32,14 @@ export function printSmoke({ name, contenders, failures }: WorkloadReport): stri
 
 /** One workload for a terminal. */
 export function printWorkload(report: WorkloadReport): string {
-  const { title, name, base, rounds, goals, profile, failures } = report;
+  const { title, name, base, rounds, changes, goals, profile, failures } = report;
   const head = `${title}  (${name}; base: ${base}; median of ${rounds} round${rounds === 1 ? '' : 's'})`;
   const parts = [head, plainTable(figuresTable(report))];
+  if (changes.length > 0)
+    parts.push(
+      'Beside the build before:',
+      plainTable(figuresTable({ contenders: changes, figure: 'ratio' })),
+    );
   if (profile !== undefined) parts.push(profileLine(profile));
   if (goals.length > 0) parts.push(plainTable(goalsTable(goals)));
   parts.push(...failures.map((failure) => `FAILED ${failure}`));
