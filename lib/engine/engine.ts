@@ -163,10 +163,13 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    */
   connect(): Promise<AsyncConnection>;
   connect<T>(work: (connection: AsyncConnection) => Promise<T>): Promise<T>;
-  async connect<T>(work?: (connection: AsyncConnection) => Promise<T>): Promise<T | AsyncConnection> {
-    if (work !== undefined) expectFunction('engine.connect(work)', work);
+  connect<T>(work?: (connection: AsyncConnection) => Promise<T>): Promise<T | AsyncConnection> {
+    return work === undefined ? makeConnection(this.#runner).start() : this.#connectFor(work);
+  }
+
+  async #connectFor<T>(work: (connection: AsyncConnection) => Promise<T>): Promise<T> {
+    expectFunction('engine.connect(work)', work);
     const connection = await makeConnection(this.#runner).start();
-    if (work === undefined) return connection;
     try {
       const result = await this.#shared.ambient.runHolding(connection, () => work(connection));
       connection.core.warnOfUncommitted();

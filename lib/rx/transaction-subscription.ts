@@ -124,7 +124,7 @@ export class TransactionSubscription<T> {
 
   /** The subscriber may have gone while the COMMIT was under way: then the failure must not be lost. */
   #report(failure: unknown): void {
-    if (this.#subscriber.closed) this.#open.transaction?.report(failure);
+    if (this.#subscriber.closed) this.#open.transaction?.host.report(failure);
     this.#subscriber.error(failure);
   }
 }

@@ -205,9 +205,8 @@ export class AmbientContext implements ScopeContext {
 
   /** `database` has stored rows by itself, which a transaction around the caller here does not undo. */
   noteForeignWrite(database: string): void {
-    let transaction = this.current?.activeOrNone;
-    while (transaction?.parent !== undefined) transaction = transaction.parent;
-    if (transaction?.isUntouched === true) this.#foreignWriters.set(transaction, database);
+    const root = this.current?.activeOrNone?.root;
+    if (root?.isUntouched === true) this.#foreignWriters.set(root, database);
   }
 
   /** The database that has stored rows by itself in `transaction`, before the first statement of that. */

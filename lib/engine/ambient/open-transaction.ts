@@ -9,6 +9,7 @@ import type { Propagation, PropagationAction } from './propagation.js';
 import type { RetryOptions } from './retry.js';
 import type { Lease, Scope } from './scope.js';
 import { checkJoiningOptions } from '../transaction/nested-options.js';
+import { settled } from '../util/promise-try.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
 import { NestedTransaction } from '../transaction/nested-transaction.js';
 
@@ -108,16 +109,27 @@ export class OpenTransaction {
       await this.fail(error);
       throw error;
     }
-    if (this.#lease !== undefined || !this.#commitAtOnce()) await this.commit();
+    const ended = this.#commitNow();
+    if (ended !== undefined) await ended;
     return result;
   }
 
   /** The work has succeeded. Its later statements are refused, those in flight are awaited, then COMMIT. */
-  async commit(): Promise<void> {
+  commit(): Promise<void> {
+    return settled(() => this.#commitNow());
+  }
+
+  #commitNow(): Promise<void> | undefined {
     const { transaction } = this;
-    if (!this.isOwn || transaction === undefined) return this.#frame.close();
-    this.#warnOfForeignWriter(transaction);
-    if (this.#commitAtOnce()) return await this.#lease?.release();
+    if (this.isOwn && transaction !== undefined) {
+      if (transaction.isUntouched) this.#warnOfForeignWriter(transaction);
+      if (this.#lease !== undefined || !transaction.isPlain) return this.#commitInSteps(transaction);
+    }
+    this.#frame.close();
+    return this.isOwn ? transaction?.commitNow() : undefined;
+  }
+
+  async #commitInSteps(transaction: AsyncTransaction): Promise<void> {
     try {
       if (transaction.hooks !== undefined) await this.run(() => transaction.prepareCommit());
       this.#frame.close();
@@ -131,18 +143,10 @@ export class OpenTransaction {
     }
   }
 
-  /** Ends a transaction in which nothing was sent; false where there is more to do. */
-  #commitAtOnce(): boolean {
-    const { transaction } = this;
-    if (!this.isOwn || transaction?.commitUntouched() !== true) return false;
-    this.#frame.close();
-    this.#warnOfForeignWriter(transaction, true);
-    return true;
-  }
-
-  #warnOfForeignWriter(transaction: AsyncTransaction, wasUntouched = transaction.isUntouched): void {
+  /** For a transaction in which nothing was sent. */
+  #warnOfForeignWriter(transaction: AsyncTransaction): void {
     const foreignWriter = this.#ambient.foreignWriterIn(transaction);
-    if (foreignWriter === undefined || !wasUntouched) return;
+    if (foreignWriter === undefined) return;
     this.#ambient.warnings.once(
       this.#source.logger,
       transaction.origin,
@@ -166,7 +170,7 @@ export class OpenTransaction {
     const { transaction } = this;
     if (transaction === undefined) return;
     if (!this.isOwn) return transaction.markRollbackOnly(cause);
-    this.#warnOfForeignWriter(transaction);
+    if (transaction.isUntouched) this.#warnOfForeignWriter(transaction);
     transaction.observation?.undoneFor(cause);
     try {
       await transaction.rollbackQuietly();
@@ -182,7 +186,7 @@ export class OpenTransaction {
       return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
     } catch (failure) {
       // The safe answer; the work's own error is the one that is thrown.
-      this.transaction?.report(failure);
+      this.transaction?.host.report(failure);
       return true;
     }
   }

@@ -28,6 +28,7 @@ import type { Transaction } from '../transaction/transaction.js';
 import { beginRefused, controlRefused } from '../statement/transaction-command.js';
 import type { TransactionCommand } from '../statement/transaction-command.js';
 import { printable } from '../util/logger.js';
+import { settled } from '../util/promise-try.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
 type Dispatched<T> = (
@@ -80,6 +81,14 @@ export class ConnectionCore<Connection>
   }
 
   /** Undefined while nothing observes the engine or this connection. */
+  /** Takes a connection from the pool; undefined where it has one, or one was free. May throw. */
+  start(signal?: AbortSignal): Promise<void> | undefined {
+    const start = (): Promise<void> | undefined =>
+      this.session.start(signal, this.explicitRoot?.options ?? this.options.ofBegin);
+    const settling = this.settle(signal);
+    return settling === undefined ? start() : settling.then(start);
+  }
+
   observer(): ConnectionObserver<Connection> | undefined {
     return this.observers.parts.hub.isObserved ? this.listeners.observer() : undefined;
   }
@@ -158,16 +167,19 @@ export class ConnectionCore<Connection>
   }
 
   /** Rolls back what was not committed and gives the session back. */
-  async close(): Promise<void> {
-    try {
-      await this.transactions.rollbackAll();
-    } catch (error) {
+  close(): Promise<void> {
+    const end = (): Promise<void> | undefined => {
+      const returned = this.session.close();
+      this.#listeners?.clear();
+      return returned;
+    };
+    const undone = this.transactions.rollbackAll();
+    if (undone === undefined) return settled(end);
+    return undone.then(end, (error: unknown) => {
       // The session is condemned already; what was not committed is gone either way.
       this.session.report(error);
-    } finally {
-      await this.session.close();
-      this.#listeners?.clear();
-    }
+      return end();
+    });
   }
 
   /** Warns that what was written will be rolled back, where that is so. */

@@ -1,3 +1,4 @@
+import { Checkout } from './checkout.js';
 import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
 import type {
   Batch,
@@ -9,19 +10,19 @@ import type {
   Portal,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
-import { ServerChoice, type Sender } from './server-choice.js';
-import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
+import type { Sender, ServerChoice } from './server-choice.js';
+import { ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';
-import { SharedWait } from '../util/shared-wait.js';
 import { reportError } from '../util/logger.js';
+import { promiseTry } from '../util/promise-try.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
-import { observedControl, type TransactionObservation } from '../transaction/transaction-observation.js';
+import { observedControl } from '../transaction/transaction-observation.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
-import type { ServerWord, TransactionHost } from '../transaction/transaction-host.js';
+import type { ControlEnds, ServerWord, TransactionHost } from '../transaction/transaction-host.js';
 
 /**
  * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
@@ -35,7 +36,9 @@ const ROLLBACK_DEADLINE = 5_000;
  */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
-type Guarded<T> = (session: DriverConnection) => Promise<T>;
+/** Classifies a failure. */
+type FailureObserver = Pick<CommandObserver, 'failed'>;
+type Work<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
 
 /**
@@ -49,10 +52,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
-  readonly #server: ServerChoice<Connection>;
-  #opening: SharedWait | undefined;
-  readonly #deferred = new DeferredControl();
-  #running = 0;
+  readonly #checkout: Checkout<Connection>;
+  /** Made with the first of it. */
+  #deferred: DeferredControl | undefined;
   #commands = 0;
   #copy: Command['copy'];
   #hasConnected = false;
@@ -67,7 +69,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#transactions = transactions;
     this.#observer = observer;
     this.#settings = settings;
-    this.#server = new ServerChoice(host);
+    this.#checkout = new Checkout(host, this);
   }
 
   get state(): ConnectionState {
@@ -89,7 +91,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   get commandMark(): number | undefined {
-    return this.#running === 0 && this.#opening === undefined ? this.#commands : this.#copy?.mark;
+    const isRunning = this.#pooled?.isValid === true && !this.#pooled.session.isQuiet;
+    return isRunning || this.#checkout.isWaiting ? this.#copy?.mark : this.#commands;
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
@@ -103,17 +106,13 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */
   start(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
     this.expectNotClosed();
-    if (this.#host.router === undefined || this.#opening !== undefined) return this.#start(signal);
-    const choosing = this.#server.choose(options, this.#state === 'open', () => this.#leaveServer());
+    if (this.#checkout.server === undefined || this.#checkout.isWaiting) return this.#start(signal);
+    const choosing = this.#checkout.server.choose(options, this.#state === 'open', () => this.#leaveServer());
     return choosing === undefined ? this.#start(signal) : choosing.then(() => this.#start(signal));
   }
 
   #start(signal: AbortSignal | undefined): Promise<void> | undefined {
-    if (this.#state === 'open') return undefined;
-    const free = this.#opening === undefined ? this.#server.pool.tryConnect() : undefined;
-    if (free !== undefined) return this.#take(free);
-    if (this.#opening?.isEnded !== false) this.#opening = new SharedWait((end) => this.#open(end));
-    return this.#opening.join(signal);
+    return this.#state === 'open' ? undefined : this.#checkout.start(signal);
   }
 
   ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
@@ -132,22 +131,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#start(signal);
   }
 
-  async #open(signal: AbortSignal): Promise<void> {
-    let pooled: PooledConnection;
-    try {
-      pooled = await this.#checkout(signal);
-    } finally {
-      // Where this one was given up, another one may be under way already.
-      if (!signal.aborted || this.#opening?.isEnded === true) this.#opening = undefined;
-    }
-    // Given up, or closed, while it waited: the connection must not stay behind.
-    if (signal.aborted || this.#state === 'closed') await pooled.close();
-    signal.throwIfAborted();
-    this.expectNotClosed();
-    await this.#take(pooled);
-  }
-
-  #take(pooled: PooledConnection): Promise<void> | undefined {
+  /** What was checked out is its session. @internal */
+  take(pooled: PooledConnection): Promise<void> | undefined {
     this.#pooled = pooled;
     this.#state = 'open';
     const isFirst = !this.#hasConnected;
@@ -161,19 +146,6 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     } catch (error) {
       await this.close();
       throw error;
-    }
-  }
-
-  /** Resolves to the next connection that is free, unless `signal` ends the wait. */
-  async #checkout(signal: AbortSignal): Promise<PooledConnection> {
-    const { pool } = this.#server;
-    try {
-      return await this.#server.checkout(signal);
-    } catch (error) {
-      // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
-      if (error instanceof ResourceClosedError && this.#server.pool !== pool)
-        return await this.#checkout(signal);
-      throw signal.aborted ? error : (this.observer?.connectFailed(error) ?? error);
     }
   }
 
@@ -210,26 +182,24 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   #send<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
-    if (this.#server.isAsking) return this.#ask(options, (told) => this.#sendHere(control, told, send));
-    return this.#sendHere(control, options, send);
+    if (this.#checkout.server?.isAsking === true)
+      return this.#ask(this.#checkout.server, options, (told) => this.#send(control, told, send));
+    const observer = options?.observer;
+    if (this.#deferred?.isEmpty !== false)
+      return this.#run((session) => send(session, control, options), observer);
+    return this.#deferred.carry(options, (deferred, told) =>
+      this.#run((session) => send(session, [...deferred, ...control], told), observer),
+    );
   }
 
   /** Sends behind a question of the replica; once more, on the primary, where the answer is no. */
-  #ask<T>(options: TargetOptions | undefined, send: Sender<T>): Promise<T> {
-    return this.#server.ask(this.#session(), options, send, () => this.#changeServer(options?.signal));
-  }
-
-  #sendHere<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
-    const observer = options?.observer;
-    if (this.#deferred.isEmpty) return this.#guard((session) => send(session, control, options), observer);
-    return this.#deferred.carry(options, (deferred, told) =>
-      this.#guard((session) => send(session, [...deferred, ...control], told), observer),
-    );
+  #ask<T>(server: ServerChoice<Connection>, options: TargetOptions | undefined, send: Sender<T>): Promise<T> {
+    return server.ask(this.#session(), options, send, () => this.#changeServer(options?.signal));
   }
 
   /** The first fetch sends `control` in front of the statement. */
   openPortal(control: readonly Control[], command: Command, options?: CommandOptions): Portal {
-    const [deferred, told] = this.#deferred.carried(options);
+    const [deferred, told] = this.#deferred?.carried(options) ?? [[], options];
     return this.#session().openPortal([...deferred, ...control], command, told);
   }
 
@@ -241,12 +211,14 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     observer: CommandObserver | undefined,
   ): Promise<Batch> {
     const fetch: Sender<Batch> = (told) => this.fetch(open(told), count, observer);
-    return this.#server.isAsking ? this.#ask(options, fetch) : fetch(options);
+    return this.#checkout.server?.isAsking === true
+      ? this.#ask(this.#checkout.server, options, fetch)
+      : fetch(options);
   }
 
   /** Fetches from a portal of this session. */
   fetch(portal: Portal, count: number, observer?: CommandObserver): Promise<Batch> {
-    return this.#guard(() => portal.fetch(count), observer);
+    return this.#run(() => portal.fetch(count), observer);
   }
 
   /** Closing has as little to do as ROLLBACK, and as long. */
@@ -257,33 +229,56 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     await portal.close().finally(unwatch);
   }
 
-  command(text: string, observation: TransactionObservation | undefined): Promise<CommandResult> {
+  command(text: string, ends: ControlEnds): Promise<void> {
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
     const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
-    return this.#control(timeout, (session) =>
-      this.#server.end(text, session, (options) =>
-        session.execute([], { text }, observedControl(observation, options)),
-      ),
-    );
+    const send: Work<CommandResult> = (session) => {
+      const execute = (options?: CommandOptions): Promise<CommandResult> =>
+        session.execute([], { text, prepare: false }, observedControl(ends.observation, options));
+      return this.#checkout.server === undefined
+        ? execute()
+        : this.#checkout.server.end(text, session, execute);
+    };
+    return this.#control(timeout, send, ({ command }) => ends.answered(command), ends);
   }
 
-  rollbackTo(savepoint: string, observation: TransactionObservation | undefined): Promise<unknown> {
+  rollbackTo(savepoint: string, ends: ControlEnds): Promise<void> {
     const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
     const commands = texts.map((text) => ({ text, prepare: false }));
-    return this.#control(ROLLBACK_DEADLINE, (session) =>
-      session.executeMany([], commands, observedControl(observation)),
-    );
+    const send: Work<readonly CommandResult[]> = (session) =>
+      session.executeMany([], commands, observedControl(ends.observation));
+    return this.#control(ROLLBACK_DEADLINE, send, () => ends.answered(''), ends);
   }
 
-  #control<T>(timeout: number, send: Guarded<T>): Promise<T> {
+  #control<T>(
+    timeout: number,
+    send: Work<T>,
+    answered: (answer: T) => Promise<void> | undefined,
+    { failed }: ControlEnds,
+  ): Promise<void> {
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
-    this.#deferred.clear();
-    const session = this.#session();
-    const unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
-    return this.#guard(send, undefined, unwatch);
+    this.#deferred?.clear();
+    let unwatch: (() => void) | undefined;
+    const sent = promiseTry(() => {
+      const session = this.#session();
+      unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
+      return this.#run(send);
+    });
+    return sent.then(
+      (answer) => {
+        unwatch?.();
+        return answered(answer);
+      },
+      (error: unknown) => {
+        unwatch?.();
+        this.noteFailure(error);
+        return failed(error);
+      },
+    );
   }
 
   defer(control: Control): void {
+    this.#deferred ??= new DeferredControl();
     this.#deferred.add(control);
   }
 
@@ -313,9 +308,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** Cancels what runs now, or the wait for a connection to run it on. */
   async cancel(): Promise<void> {
-    this.#opening?.end(
-      new QueryCanceledError('the statement was cancelled while it waited for a connection.'),
-    );
+    this.#checkout.cancel();
     if (this.#pooled?.isValid === true) await this.#pooled.session.cancel();
   }
 
@@ -325,7 +318,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     if (this.#state !== 'open' || pooled === undefined) return;
     this.#state = 'invalidated';
     this.#pooled = undefined;
-    this.#deferred.clear();
+    this.#deferred?.clear();
     pooled.invalidate(cause);
     void pooled.close();
     this.#transactions.onConnectionLost(cause);
@@ -338,15 +331,15 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#return();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> | undefined {
     this.#state = 'closed';
-    await this.#return();
+    return this.#return();
   }
 
   #return(): Promise<void> | undefined {
     const pooled = this.#pooled;
     this.#pooled = undefined;
-    this.#deferred.clear();
+    this.#deferred?.clear();
     return pooled?.giveBack();
   }
 
@@ -356,30 +349,31 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     throw new ResourceClosedError('this AsyncConnection lost its session while it was in use.');
   }
 
-  #guard<T>(work: Guarded<T>, observer?: CommandObserver, last?: () => void): Promise<T> {
+  /** A failure that `observer` does not classify is noted by who hears of it: that costs no promise. */
+  #run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
     const session = this.#session();
-    this.#running += 1;
     this.#commands += 1;
-    return work(session).then(
-      (result) => {
-        this.#running -= 1;
-        last?.();
-        return result;
-      },
-      (error: unknown) => {
-        const { isDisconnect, invalidatesPool } = classifyFailure(error, observer ?? this.observer);
-        if (isDisconnect) this.#lose(error, invalidatesPool);
-        this.#running -= 1;
-        last?.();
-        throw error;
-      },
-    );
+    const sent = work(session);
+    if (observer === undefined) return sent;
+    return sent.catch((error: unknown) => {
+      this.#classify(error, observer);
+      throw error;
+    });
+  }
+
+  noteFailure(error: unknown): void {
+    if (!this.#host.observers.parts.replacements.has(error)) this.#classify(error, this.observer);
+  }
+
+  #classify(error: unknown, observer: FailureObserver | undefined): void {
+    const { isDisconnect, invalidatesPool } = classifyFailure(error, observer);
+    if (isDisconnect) this.#lose(error, invalidatesPool);
   }
 
   // One lost connection is a hint that the others of its age are lost too: each is replaced at its next
   // checkout.
   #lose(error: unknown, invalidatesPool: boolean): void {
-    if (this.#pooled !== undefined && invalidatesPool) this.#server.pool.invalidateAll(this.#pooled);
+    if (this.#pooled !== undefined && invalidatesPool) this.#checkout.pool.invalidateAll(this.#pooled);
     this.invalidate(error);
   }
 }

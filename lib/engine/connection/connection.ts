@@ -14,6 +14,7 @@ import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { expectFunction } from '../util/argument.js';
+import { promiseTry, settled } from '../util/promise-try.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;
@@ -67,11 +68,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    *
    * @throws PoolTimeoutError, or why the server could not be reached.
    */
-  async start(signal?: AbortSignal): Promise<this> {
-    const core = this.#core();
-    await core.settle(signal);
-    await core.session.start(signal, core.explicitRoot?.options ?? core.options.ofBegin);
-    return this;
+  start(signal?: AbortSignal): Promise<this> {
+    return promiseTry(() => {
+      const opening = this.#core().start(signal);
+      return opening === undefined ? Promise.resolve(this) : opening.then(() => this);
+    });
   }
 
   /** Whether it has a connection of the pool, and whether that one was lost. */
@@ -110,8 +111,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   }
 
   /** Rolls back what was not committed and gives the connection back. Idempotent. */
-  async close(): Promise<void> {
-    await this.#core().close();
+  close(): Promise<void> {
+    return promiseTry(() => this.#core().close());
   }
 
   /** The same as `close()`. */
@@ -120,8 +121,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   }
 
   /** For `await using`: `close()`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /**
@@ -271,13 +272,13 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   }
 
   /** Commits the transaction in progress; without one it does nothing. */
-  async commit(): Promise<void> {
-    await this.#core().transactions.currentRoot?.commit();
+  commit(): Promise<void> {
+    return settled(() => this.#core().transactions.currentRoot?.commitNow());
   }
 
   /** Rolls the transaction in progress back; without one it does nothing. */
-  async rollback(): Promise<void> {
-    await this.#core().transactions.currentRoot?.rollback();
+  rollback(): Promise<void> {
+    return settled(() => this.#core().transactions.currentRoot?.rollbackNow());
   }
 
   /** What `JSON.stringify()` and the console show: nothing of its inside. */

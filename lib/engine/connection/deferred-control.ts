@@ -1,6 +1,9 @@
 import type { CommandOptions, Control } from '../driver/driver.js';
 import { Mutex } from '../util/mutex.js';
 
+/** Sends a command behind the deferred control. */
+type Carrying<T> = (deferred: readonly Control[], options: CommandOptions) => Promise<T>;
+
 /**
  * Control statements that travel in front of whatever is sent next. They stay queued until they are written:
  * a batch may be refused before. Until then the batches behind it wait, since they would have to carry them.
@@ -31,27 +34,30 @@ export class DeferredControl {
   }
 
   /** Sends a batch, in its turn, with all that waits in front. */
-  async carry<T>(
-    options: CommandOptions | undefined,
-    send: (waiting: readonly Control[], options: CommandOptions) => Promise<T>,
-  ): Promise<T> {
-    if (!this.#carrier.tryAcquire()) await this.#carrier.acquire();
-    let isReleased = false;
-    const release = (): void => {
-      if (!isReleased) this.#carrier.release();
-      isReleased = true;
+  carry<T>(options: CommandOptions | undefined, send: Carrying<T>): Promise<T> {
+    if (this.#carrier.tryAcquire()) return this.#carry(options, send);
+    return this.#carrier.acquire().then(() => this.#carry(options, send));
+  }
+
+  #carry<T>(options: CommandOptions | undefined, send: Carrying<T>): Promise<T> {
+    const carrying = { isOver: false };
+    const end = (): void => {
+      if (!carrying.isOver) this.#carrier.release();
+      carrying.isOver = true;
     };
     const waiting = this.#waiting;
     const written = (): void => {
       this.#forget(waiting);
-      release();
+      end();
     };
     try {
       const sent = send(waiting, { ...options, written });
-      if (waiting.length === 0) release();
-      return await sent;
-    } finally {
-      release();
+      if (waiting.length === 0) end();
+      // Mostly it has left by now.
+      return carrying.isOver ? sent : sent.finally(end);
+    } catch (error) {
+      end();
+      throw error;
     }
   }
 

@@ -89,8 +89,8 @@ export function classifyFailure(
 }
 
 /**
- * Errors that listeners of `handleError` gave in place of others. The original travels through the
- * library, which acts on it; the replacement is what the caller gets.
+ * Errors that listeners of `handleError` were told of, and what they gave in place of them. The original
+ * travels through the library, which acts on it; the replacement is what the caller gets.
  */
 export class ErrorReplacements {
   readonly #replacements = new WeakMap<object, unknown>();
@@ -101,6 +101,11 @@ export class ErrorReplacements {
       replacement.cause = error;
     }
     this.#replacements.set(error, replacement);
+  }
+
+  /** True: listeners were told of it. */
+  has(error: unknown): boolean {
+    return error instanceof Error && this.#replacements.has(error);
   }
 
   get(error: unknown): unknown {
@@ -260,7 +265,7 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
       event.chainedError = thrown;
     }
     if (error instanceof DBAPIError) error.connectionInvalidated = event.isDisconnect;
-    if (event.chainedError !== undefined) this.parts.replacements.set(error, event.chainedError);
+    this.parts.replacements.set(error, event.chainedError ?? error);
     return event;
   }
 

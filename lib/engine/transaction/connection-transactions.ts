@@ -58,10 +58,9 @@ export class ConnectionTransactions<Connection> {
 
   /** The root that the caller is in. */
   get currentRoot(): RootTransaction<Connection> | undefined {
-    let top = this.#context.ambient();
-    if (top === undefined) return this.#own;
-    while (top.parent !== undefined) top = top.parent;
-    return top instanceof RootTransaction ? top : undefined;
+    const ambient = this.#context.ambient();
+    if (ambient === undefined) return this.#own;
+    return ambient.root instanceof RootTransaction ? ambient.root : undefined;
   }
 
   /**
@@ -174,6 +173,7 @@ export class ConnectionTransactions<Connection> {
       promiseTry(statement).then(
         (result) => this.#leave(last)?.then(() => result) ?? result,
         async (error: unknown) => {
+          this.#context.owner.host.noteFailure(error);
           await this.#leave(last);
           throw error;
         },
@@ -211,10 +211,15 @@ export class ConnectionTransactions<Connection> {
     }
   }
 
-  /** Rolls back all that is open: the connection is being closed. */
-  async rollbackAll(): Promise<void> {
-    await this.#stream?.rollbackQuietly();
-    await this.currentRoot?.rollback();
+  /** Rolls back all that is open: the connection is being closed. Undefined where that is done at once. */
+  rollbackAll(): Promise<void> | undefined {
+    const stream = this.#stream?.rollbackQuietly();
+    if (stream !== undefined) return stream.then(() => this.currentRoot?.rollback());
+    try {
+      return this.currentRoot?.rollbackNow();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** The session is gone, and what was in it. Of a root that waits for its turn nothing is. */

@@ -2,9 +2,15 @@ import { startLimit } from '../util/clock.js';
 import { TransactionTimeoutError } from '../errors/errors.js';
 import { onAbort } from '../util/on-abort.js';
 
+/** What has a time, and perhaps less than that around it. */
+interface Timed {
+  readonly origin: string;
+  readonly parent: { readonly deadline: AbortSignal | undefined } | undefined;
+}
+
 /** The end of a transaction's time, whatever its work is waiting for. */
 export class Deadline {
-  /** Aborted, with the error that says so, when the time has passed; also when that of `outer` has. */
+  /** Aborted, with the error that says so, when the time has passed; also when that around it has. */
   readonly signal: AbortSignal;
   readonly #timer: NodeJS.Timeout;
 
@@ -12,13 +18,14 @@ export class Deadline {
    * `timeout` in ms, 0: the signal is aborted from the start; `expire` is called once, when it has passed and
    * the signal is aborted.
    */
-  constructor(timeout: number, origin: () => string, expire: () => void, outer?: AbortSignal) {
+  constructor(timeout: number, timed: Timed, expire: () => void) {
     const controller = new AbortController();
+    const outer = timed.parent?.deadline;
     this.signal = outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]);
     const abort = (): void =>
       controller.abort(
         new TransactionTimeoutError(
-          `the transaction started at ${origin()} took longer than its timeout of ${timeout} ms and is rolled back.`,
+          `the transaction started at ${timed.origin} took longer than its timeout of ${timeout} ms and is rolled back.`,
         ),
       );
     if (timeout === 0) abort();

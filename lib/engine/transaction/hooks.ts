@@ -15,6 +15,11 @@ interface HookHost {
   report(error: unknown): void;
 }
 
+interface HookOwner {
+  readonly host: HookHost;
+  hooks: TransactionHooks | undefined;
+}
+
 /** The hooks of one transaction, in the order in which they were registered. */
 export class TransactionHooks {
   readonly #host: HookHost;
@@ -45,11 +50,12 @@ export class TransactionHooks {
   }
 
   /** A released savepoint hands its hooks to its parent: what it wrote is not committed yet. */
-  moveTo(parent: TransactionHooks): void {
+  moveTo(parent: HookOwner): void {
+    const hooks = (parent.hooks ??= new TransactionHooks(parent.host));
     for (const phase of Object.keys(this.#byPhase) as HookPhase[]) {
-      for (const hook of this.#take(phase)) parent.#byPhase[phase].push(hook);
+      for (const hook of this.#take(phase)) hooks.#byPhase[phase].push(hook);
     }
-    parent.#count += this.#count;
+    hooks.#count += this.#count;
   }
 
   /** They may write and may veto by throwing; one that registers another one runs it too. */

@@ -8,6 +8,9 @@ export interface TransactionLevel {
   expectUsable(): void;
   expectActive(): void;
   expectOnServer(): void;
+  readonly isScoped: boolean;
+  rollbackQuietly(): Promise<void>;
+  cancel(): Promise<void>;
 }
 
 /**
@@ -69,6 +72,16 @@ export class InnerTransactions<Inner extends TransactionLevel> {
     if (this.#child !== child) return;
     this.#child = undefined;
     this.#gate.release();
+  }
+
+  /**
+   * Ends the one inside and waits for the statements that were issued. `keeps`: what belongs to a handle is
+   * kept; a function that was not awaited is undone.
+   */
+  async end(keeps: boolean): Promise<void> {
+    const child = this.#child;
+    if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
+    if (!this.#gate.isQuiet) await this.#gate.drained();
   }
 
   // Siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.

@@ -6,7 +6,7 @@ import type { TransactionOptions } from './isolation.js';
 import { checkNestedOptions, nestedControl, restoringControl } from './nested-options.js';
 import { Transaction } from './transaction.js';
 import { savepointInAutocommit } from './transaction-errors.js';
-import type { Opening } from './transaction-host.js';
+import type { ControlEnds, Opening } from './transaction-host.js';
 
 /** PostgreSQL itself becomes slow long before; each level also costs the call stack. */
 const MAX_DEPTH = 256;
@@ -96,12 +96,12 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     return [...outer, begin, ...nestedControl(this.#own, this.#depth)];
   }
 
-  /**
-   * Releases the savepoint; the outer transaction goes on.
-   *
-   * @throws UnexpectedRollbackError when a statement in it had failed: it is rolled back instead.
-   */
-  async commit(): Promise<void> {
+  /** @internal */
+  commitNow(): Promise<void> | undefined {
+    return this.isPlain ? this.finish(() => this.#release(), true) : this.#commitInSteps();
+  }
+
+  async #commitInSteps(): Promise<void> {
     try {
       await this.finish(() => this.#release(), true);
     } catch (error) {
@@ -113,7 +113,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     }
   }
 
-  #release(): Promise<void> {
+  #release(): Promise<void> | undefined {
     const isKept = this.rollbackReason === undefined && !this.isPastDeadline;
     return isKept && this.isValid ? this.#keep() : this.#undoInstead();
   }
@@ -129,18 +129,22 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     throw new UnexpectedRollbackError(message, { cause });
   }
 
-  async #keep(): Promise<void> {
+  #keep(): Promise<void> | undefined {
     try {
       this.expectOnServer();
       this.host.observer?.releaseSavepoint(this, this.#savepoint);
     } catch (error) {
-      await this.undo().catch((failure: unknown) => this.host.report(failure));
-      throw error;
+      return this.#undoAfter(error);
     }
     if (this.#savepoint !== undefined) this.#deferRelease(this.#savepoint);
-    this.handHooksTo(this.parent);
-    const ended = this.end('committed');
-    if (ended !== undefined) await ended;
+    // What it wrote is the outer one's to commit, and so are its hooks.
+    this.hooks?.moveTo(this.parent);
+    return this.end('committed');
+  }
+
+  async #undoAfter(error: unknown): Promise<never> {
+    await this.undo().catch((failure: unknown) => this.host.report(failure));
+    throw error;
   }
 
   #deferRelease(savepoint: string): void {
@@ -155,10 +159,10 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     if (this.isActive) this.host.observer?.rollbackSavepoint(this, this.#savepoint);
   }
 
-  protected async sendRollback(): Promise<void> {
-    if (this.#savepoint === undefined) return;
+  protected sendRollback(ends: ControlEnds): Promise<void> | undefined {
+    if (this.#savepoint === undefined) return undefined;
     this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`);
-    await this.host.rollbackTo(this.#savepoint, this.observation);
+    return this.host.rollbackTo(this.#savepoint, ends);
   }
 }
 

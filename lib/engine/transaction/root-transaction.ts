@@ -7,7 +7,7 @@ import type { TransactionOptions } from './isolation.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
 import * as refused from './transaction-errors.js';
-import type { Opening, TransactionOwner } from './transaction-host.js';
+import type { ControlEnds, Opening, TransactionOwner } from './transaction-host.js';
 
 /** The roots of one connection, which take turns. */
 export interface RootLine {
@@ -112,15 +112,12 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return control;
   }
 
-  /**
-   * Commits.
-   *
-   * @throws UnexpectedRollbackError when the server rolled back instead: a statement in it had failed.
-   * @throws CommitOutcomeUnknownError when the connection was lost during COMMIT: nothing says how it ended.
-   * @throws CommitLostError when it was lost and the server has said that nothing is stored.
-   * @throws AfterCommitError when the data is stored and an `afterCommit` hook failed.
-   */
-  async commit(): Promise<void> {
+  /** @internal */
+  commitNow(): Promise<void> | undefined {
+    return this.isPlain ? this.finish(() => this.#store(), true) : this.#commitInSteps();
+  }
+
+  async #commitInSteps(): Promise<void> {
     try {
       this.expectActive();
       if (this.state === 'active') this.expectOnServer();
@@ -143,9 +140,10 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     else await this.hooks.runAfterRollback();
   }
 
-  #store(): Promise<void> {
+  #store(): Promise<void> | undefined {
     const isKept = this.rollbackReason === undefined && !this.isPastDeadline;
-    return isKept && this.state === 'active' ? this.#sendCommit() : this.#storeNothing();
+    if (isKept && this.state === 'active') return this.#sendCommit();
+    return isKept && this.state === 'pending' ? this.end('committed') : this.#storeNothing();
   }
 
   async #storeNothing(): Promise<void> {
@@ -155,8 +153,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (rollbackReason !== undefined) {
       await this.#undoQuietly();
       if (!rollbackReason.isExpected) throw this.#unexpectedRollback(rollbackReason.cause);
-    } else if (this.state === 'pending') await this.end('committed');
-    else if (this.#isIdle) await this.#refuseCommit();
+    } else if (this.#isIdle) await this.#refuseCommit();
     else await this.#sendCommit();
   }
 
@@ -169,11 +166,11 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     await this.undo().catch((failure: unknown) => this.host.report(failure));
   }
 
-  protected async sendRollback(): Promise<void> {
+  protected sendRollback(ends: ControlEnds): Promise<void> | undefined {
     // Pending: nothing was sent. Idle: the server refused the BEGIN, or the session is gone.
-    if (this.state === 'pending' || this.#isIdle) return;
+    if (this.state === 'pending' || this.#isIdle) return undefined;
     this.host.observer?.sent('ROLLBACK');
-    await this.host.command('ROLLBACK', this.observation);
+    return this.host.command('ROLLBACK', ends);
   }
 
   async #refuseCommit(): Promise<void> {
@@ -182,24 +179,21 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     throw this.#unexpectedRollback(cause);
   }
 
-  async #sendCommit(): Promise<void> {
+  #sendCommit(): Promise<void> {
     this.expectOnServer();
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
     const isConnected = this.host.server !== undefined;
     const inquiry = this.host.inquiry();
-    let tag: string;
     this.host.observer?.sent('COMMIT');
-    try {
-      tag = (await this.host.command('COMMIT', this.observation)).command;
-    } catch (error) {
-      const failure = await this.#commitFailed(error, isConnected, inquiry);
-      if (failure === undefined) return;
-      throw failure;
-    }
-    // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
-    if (tag === 'ROLLBACK') await this.#refuseCommit();
-    const ended = this.end('committed');
-    if (ended !== undefined) await ended;
+    return this.host.command('COMMIT', {
+      observation: this.observation,
+      // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
+      answered: (tag) => (tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed')),
+      failed: async (error) => {
+        const failure = await this.#commitFailed(error, isConnected, inquiry);
+        if (failure !== undefined) throw failure;
+      },
+    });
   }
 
   /** What is thrown; undefined where the data is stored. */

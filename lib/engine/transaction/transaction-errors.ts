@@ -1,5 +1,6 @@
 import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import {
+  EngineError,
   NotStartedError,
   IllegalStateError,
   InternalError,
@@ -9,6 +10,7 @@ import {
   TransactionEndedError,
 } from '../errors/errors.js';
 import type { DBAPIErrorOptions } from '../errors/errors.js';
+import type { TransactionState } from './transaction-state.js';
 
 /** Work that comes after the end. `how`: how the transaction ended, where that is known. */
 export function transactionEnded(origin: string, how?: string): TransactionEndedError {
@@ -20,13 +22,20 @@ export function transactionEnded(origin: string, how?: string): TransactionEnded
   );
 }
 
+/** A transaction that is no longer there, in `state`, because of `cause`. */
+export function endedError(origin: string, state: TransactionState, cause: unknown): EngineError {
+  if (cause instanceof IllegalStateError) return cause;
+  const isLost = state === 'cancelled' && cause !== undefined;
+  return isLost ? connectionLost(origin, cause) : transactionEnded(origin, state);
+}
+
 /** The connection was closed. */
 export function connectionClosed(): ResourceClosedError {
   return new ResourceClosedError('this AsyncConnection is closed. Take another one from engine.connect().');
 }
 
 /** The connection went away under the transaction. */
-export function connectionLost(origin: string, cause: unknown): PendingRollbackError {
+function connectionLost(origin: string, cause: unknown): PendingRollbackError {
   const message = `the connection was lost in the transaction started at ${origin}. Roll it back, then begin again.`;
   return new PendingRollbackError(message, { cause });
 }

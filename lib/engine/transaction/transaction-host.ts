@@ -1,4 +1,4 @@
-import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
+import type { Control, DriverConnection } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
@@ -26,6 +26,14 @@ export type Opening = Control[] | Promise<Control[]>;
 /** What the server says of a session; see {@link DriverConnection}. */
 export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds'>;
 
+/** What a statement that ends a transaction, or a savepoint, is told to. */
+export interface ControlEnds {
+  readonly observation: TransactionObservation | undefined;
+  /** `tag`: the word of the server, of COMMIT and ROLLBACK. */
+  readonly answered: (tag: string) => Promise<void> | undefined;
+  readonly failed: (error: unknown) => Promise<void>;
+}
+
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
   /** What the server says of the session; undefined before the first statement, and once it is lost. */
@@ -48,10 +56,12 @@ export interface TransactionHost {
   ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined;
   /** Hands the driver's own client to `use`, behind `control`. */
   readonly lend: DriverConnection['lend'];
-  /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. */
-  command(text: string, observation: TransactionObservation | undefined): Promise<CommandResult>;
+  /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. Never throws at once. */
+  command(text: string, ends: ControlEnds): Promise<void>;
   /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */
-  rollbackTo(savepoint: string, observation: TransactionObservation | undefined): Promise<unknown>;
+  rollbackTo(savepoint: string, ends: ControlEnds): Promise<void>;
+  /** A statement has failed: the session is ended where it is lost. Once for each error. */
+  noteFailure(error: unknown): void;
   /** Queues a control statement that travels in front of whatever is sent next. */
   defer(control: Control): void;
   nextSavepoint(): string;

@@ -1,6 +1,7 @@
 import type { Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
 import { CallSite } from '../util/call-site.js';
+import { settled } from '../util/promise-try.js';
 import { isWrite } from './command-tag.js';
 import { Deadline, eitherSignal, untilAborted } from './deadline.js';
 import { TransactionHooks, type HookPhase, type TransactionHook } from './hooks.js';
@@ -8,13 +9,13 @@ import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
-import type { Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
+import type { ControlEnds, Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 import type { TransactionObservation } from './transaction-observation.js';
 import { LIVE, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
 
 /** Sends a statement with what must travel in front of it. */
 type Send<T> = (control: readonly Control[]) => Promise<T>;
-type End = () => Promise<void>;
+type End = () => Promise<void> | undefined;
 
 const NO_CONTROL: readonly Control[] = [];
 
@@ -24,6 +25,8 @@ export abstract class Transaction<Connection = unknown> {
   readonly connection: Connection;
   abstract readonly nested: boolean;
   readonly parent: Transaction<Connection> | undefined;
+  /** The outermost one around it, or itself. @internal */
+  readonly root: Transaction<Connection>;
   /** What holds in it: its own options, and for the rest those of the transaction around it. */
   abstract readonly options: TransactionOptions;
   /** Made with the first of them. @internal */
@@ -58,10 +61,9 @@ export abstract class Transaction<Connection = unknown> {
     this.connection = connection;
     this.host = host;
     this.parent = parent;
+    this.root = parent?.root ?? this;
     this.#label = label ?? new CallSite();
-    const expire = (): void => this.#expire();
-    if (timeout !== undefined)
-      this.#deadline = new Deadline(timeout, () => this.origin, expire, parent?.deadline);
+    if (timeout !== undefined) this.#deadline = new Deadline(timeout, this, () => this.#expire());
     this.deadline = this.#deadline?.signal ?? parent?.deadline;
   }
 
@@ -156,21 +158,38 @@ export abstract class Transaction<Connection = unknown> {
     (this.hooks ??= new TransactionHooks(this.host)).add(phase, hook);
   }
 
-  /** What it wrote is the outer one's to commit, and so are its hooks. */
-  protected handHooksTo(outer: Transaction<Connection>): void {
-    this.hooks?.moveTo((outer.hooks ??= new TransactionHooks(outer.host)));
+  /**
+   * Ends it with what was done in it kept: a root commits; a nested one releases its savepoint, and the outer
+   * transaction goes on.
+   *
+   * @throws UnexpectedRollbackError when a statement in it had failed: it is rolled back instead.
+   * @throws CommitOutcomeUnknownError when the connection was lost during COMMIT: nothing says how it ended.
+   * @throws CommitLostError when it was lost and the server has said that nothing is stored.
+   * @throws AfterCommitError when the data is stored and an `afterCommit` hook failed.
+   */
+  commit(): Promise<void> {
+    return settled(() => this.commitNow());
   }
 
-  /** Ends it with what was done in it kept. */
-  abstract commit(): Promise<void>;
+  /** The same as `commit()`, and undefined where that is done at once; may throw. @internal */
+  abstract commitNow(): Promise<void> | undefined;
   /** The control statements that open it, and those above it that are not open yet. @internal */
   abstract open(signal?: AbortSignal): Opening;
   protected abstract notifyRollback(): void;
-  /** Undoes on the server what was done in it, where anything was. */
-  protected abstract sendRollback(): Promise<void>;
+  /** Undoes on the server what was done in it; undefined where nothing was. */
+  protected abstract sendRollback(ends: ControlEnds): Promise<void> | undefined;
 
   /** Undoes what was done in it; one around it goes on. No effect once it has ended. */
-  async rollback(): Promise<void> {
+  rollback(): Promise<void> {
+    return settled(() => this.rollbackNow());
+  }
+
+  /** The same, and undefined where that is done at once; may throw. @internal */
+  rollbackNow(): Promise<void> | undefined {
+    return this.isPlain ? this.finish(() => this.#undoAndEnd()) : this.#rollBackInSteps();
+  }
+
+  async #rollBackInSteps(): Promise<void> {
     this.isExpired = false;
     try {
       await this.finish(() => this.undo());
@@ -180,11 +199,6 @@ export abstract class Transaction<Connection = unknown> {
       if (this.#firstError instanceof IllegalStateError) await this.hooks?.runAfterUnknown();
       else if (this.state !== 'committed') await this.hooks?.runAfterRollback();
     }
-  }
-
-  /** For an error that cannot be thrown without hiding another one. @internal */
-  report(error: unknown): void {
-    this.host.report(error);
   }
 
   /** For where another error wins: a failure is reported. @internal */
@@ -231,9 +245,8 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
   async prepareCommit(): Promise<void> {
-    const { hooks } = this;
-    if (hooks !== undefined && !this.nested && this.isValid && this.rollbackReason === undefined)
-      await this.untilDeadline(() => hooks.runBeforeCommit());
+    if (!this.nested && this.isValid && this.rollbackReason === undefined)
+      await this.untilDeadline(async () => this.hooks?.runBeforeCommit());
   }
 
   /**
@@ -267,16 +280,30 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.#attempt(() => {
+    const open = (): Promise<T> => {
       (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
       const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
       return control instanceof Promise ? control.then(send) : send(control);
-    }, true);
+    };
+    return this.#gate.run(open, this, true);
   }
 
-  #attempt<T>(send: Send<T>, holdsLock = false): Promise<T> {
-    if (!holdsLock) this.expectOnServer();
-    return this.#gate.run(() => send(NO_CONTROL), this, holdsLock);
+  #attempt<T>(send: Send<T>): Promise<T> {
+    this.expectOnServer();
+    return this.#gate.run(() => send(NO_CONTROL), this);
+  }
+
+  /**
+   * Its end is one step: nothing is on its way, inside it or told of it, and nothing says how it must end.
+   * @internal
+   */
+  get isPlain(): boolean {
+    if (!this.isValid || !this.#isStill || this.#ending !== undefined || this.isPastDeadline) return false;
+    return this.hooks === undefined && this.rollbackReason === undefined && !this.#isEndedElsewhere;
+  }
+
+  get #isStill(): boolean {
+    return this.#gate.isQuiet && this.#inner?.child === undefined && this.host.observer === undefined;
   }
 
   /** @internal */
@@ -292,6 +319,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Keeps the first error; a 25P02 behind it is thrown with that error as its cause. @internal */
   failed(error: unknown): unknown {
+    this.host.noteFailure(error);
     if (this.isPastDeadline) return this.deadline?.reason;
     if (!(error instanceof DBAPIError) || error.connectionInvalidated || this.isAutocommit) return error;
     if (this.#isEndedElsewhere) return this.#endElsewhere(error);
@@ -329,11 +357,8 @@ export abstract class Transaction<Connection = unknown> {
   get #isEndedElsewhere(): boolean {
     const { server } = this.host;
     if (this.#state !== 'active' || server === undefined) return false;
-    if (server.status === 'idle') return true;
     // That of the root has ended, and the session may be in the one that came after it.
-    let endsBefore = this.#endsBefore;
-    for (let outer = this.parent; outer !== undefined; outer = outer.parent) endsBefore = outer.#endsBefore;
-    return (server.transactionEnds ?? 0) !== endsBefore;
+    return server.status === 'idle' || (server.transactionEnds ?? 0) !== this.root.#endsBefore;
   }
 
   /**
@@ -347,43 +372,28 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   #endElsewhere(cause?: unknown): IllegalStateError {
-    if (this.parent !== undefined) return this.parent.#endElsewhere(cause);
-    const error = refused.endedElsewhere(this.origin, cause);
-    this.onConnectionLost(error);
+    const error = refused.endedElsewhere(this.root.origin, cause);
+    this.root.onConnectionLost(error);
     return error;
-  }
-
-  /** Ends it where nothing was sent in it and nothing listens; false where there is more to do. @internal */
-  commitUntouched(): boolean {
-    if (!this.isUntouched || !this.isActive || this.hooks !== undefined) return false;
-    if (this.rollbackReason !== undefined || this.isPastDeadline || this.host.observer !== undefined)
-      return false;
-    this.#gate.close();
-    void this.end('committed');
-    return true;
   }
 
   /**
    * The only way to an end: refuses new work, waits for what was issued before, ends what is nested, then
-   * runs
-   * `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what belongs
-   * to handles inside it is kept; nested functions that were not awaited are undone.
+   * runs `end`. One at a time, so that `end` must look at what the one before it has left. `keeps`: what
+   * belongs to handles inside it is kept; nested functions that were not awaited are undone.
    */
-  protected finish(end: End, keeps = false): Promise<void> {
+  protected finish(end: End, keeps = false): Promise<void> | undefined {
     this.#gate.close();
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isPlain =
-      this.#gate.isQuiet && this.#inner?.child === undefined && this.host.observer === undefined;
-    return (this.#ending = before === undefined && isPlain ? end() : this.#endAfter(before, end, keeps));
+    const isAtOnce = before === undefined && this.#isStill;
+    return (this.#ending = isAtOnce ? end() : this.#endAfter(before, end, keeps));
   }
 
   async #endAfter(before: Promise<void> | undefined, end: End, keeps: boolean): Promise<void> {
     // Also where there is nothing before, so that this end is known before it begins.
     await before?.catch(() => undefined);
-    const child = this.#inner?.child;
-    if (child !== undefined) await (keeps && child.isScoped ? child.rollbackQuietly() : child.cancel());
-    if (!this.#gate.isQuiet) await this.#gate.drained();
+    await this.inner.end(keeps);
     await end();
   }
 
@@ -392,7 +402,7 @@ export abstract class Transaction<Connection = unknown> {
    */
   async cancel(): Promise<void> {
     await this.finish(async () => {
-      if (this.parent !== undefined && this.isActive) this.handHooksTo(this.parent);
+      if (this.parent !== undefined && this.isActive) this.hooks?.moveTo(this.parent);
       await this.end('cancelled');
     });
   }
@@ -408,7 +418,7 @@ export abstract class Transaction<Connection = unknown> {
   // Undone at once, whatever the work is waiting for, and the connection given back.
   #expire(): void {
     this.isExpired = true;
-    this.finish(() => this.#undoAndEnd()).catch((failure: unknown) => this.host.report(failure));
+    this.finish(() => this.#undoAndEnd())?.catch((failure: unknown) => this.host.report(failure));
   }
 
   protected async undo(): Promise<void> {
@@ -419,15 +429,20 @@ export abstract class Transaction<Connection = unknown> {
     }
   }
 
-  async #undoAndEnd(): Promise<void> {
-    try {
-      if (this.isActive) await this.sendRollback();
-    } catch (error) {
+  #undoAndEnd(): Promise<void> | undefined {
+    const end = (): Promise<void> | undefined => this.end('rolled-back');
+    const failed = async (error: unknown): Promise<never> => {
       this.host.invalidate(error);
+      await end();
       throw error;
-    } finally {
-      await this.end('rolled-back');
+    };
+    let sent: Promise<void> | undefined;
+    try {
+      if (this.isActive) sent = this.sendRollback({ observation: this.observation, answered: end, failed });
+    } catch (error) {
+      return failed(error);
     }
+    return sent ?? end();
   }
 
   /** `isKnown`: the server has said so of one that is lost. */
@@ -451,8 +466,6 @@ export abstract class Transaction<Connection = unknown> {
     if (this.isActive) return;
     // It never heard of the end of the outer one, which knows why.
     if (LIVE.has(this.#state)) this.parent?.expectActive();
-    if (this.#firstError instanceof IllegalStateError) throw this.#firstError;
-    if (this.isLost) throw refused.connectionLost(this.origin, this.#firstError);
-    throw refused.transactionEnded(this.origin, this.#state);
+    throw refused.endedError(this.origin, this.#state, this.#firstError);
   }
 }

@@ -6,3 +6,10 @@ export function promiseTry<T>(work: () => Promise<T>): Promise<T> {
     return Promise.reject(error);
   }
 }
+
+const DONE = Promise.resolve();
+
+/** The same for work that answers `undefined` where there is nothing to wait for. */
+export function settled(work: () => Promise<void> | undefined): Promise<void> {
+  return promiseTry(() => work() ?? DONE);
+}

@@ -243,6 +243,7 @@ describe('what the states promise', () => {
       inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
       report: () => undefined,
       inquiry: () => undefined,
+      noteFailure: () => undefined,
     } as const;
     const root = new RootTransaction({ connection: 'none', host });
     const refusal = new InternalError('cannot set transaction read-write mode during recovery', {

@@ -1,0 +1,79 @@
+import { ServerChoice } from './server-choice.js';
+import type { ConnectionHost } from './connection-host.js';
+import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
+import type { ConnectionObserver } from '../execution/connection-observer.js';
+import type { Pool } from '../pool/pool.js';
+import type { PooledConnection } from '../pool/pooled-connection.js';
+import { SharedWait } from '../util/shared-wait.js';
+
+/** The connection that what is checked out is for. */
+interface Taker<Connection> {
+  readonly observer: ConnectionObserver<Connection> | undefined;
+  expectNotClosed(): void;
+  readonly state: string;
+  take(pooled: PooledConnection): Promise<void> | undefined;
+}
+
+/** How a connection comes to a session of the pool: one wait for all of its callers. */
+export class Checkout<Connection> {
+  readonly #host: ConnectionHost<Connection>;
+  readonly #taker: Taker<Connection>;
+  /** Undefined where there are no replicas. */
+  readonly server: ServerChoice<Connection> | undefined;
+  #wait: SharedWait | undefined;
+
+  constructor(host: ConnectionHost<Connection>, taker: Taker<Connection>) {
+    this.#host = host;
+    this.#taker = taker;
+    if (host.router !== undefined) this.server = new ServerChoice(host);
+  }
+
+  get pool(): Pool {
+    return this.server?.pool ?? this.#host.pool;
+  }
+
+  /** A connection of the pool is waited for. */
+  get isWaiting(): boolean {
+    return this.#wait !== undefined;
+  }
+
+  /** Undefined where one was free. `signal` ends the wait of this caller. */
+  start(signal: AbortSignal | undefined): Promise<void> | undefined {
+    const free = this.#wait === undefined ? this.pool.tryConnect() : undefined;
+    if (free !== undefined) return this.#taker.take(free);
+    if (this.#wait?.isEnded !== false) this.#wait = new SharedWait((end) => this.#open(end));
+    return this.#wait.join(signal);
+  }
+
+  /** Ends the wait of all callers. */
+  cancel(): void {
+    this.#wait?.end(new QueryCanceledError('the statement was cancelled while it waited for a connection.'));
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    let pooled: PooledConnection;
+    try {
+      pooled = await this.#checkout(signal);
+    } finally {
+      // Where this one was given up, another one may be under way already.
+      if (!signal.aborted || this.#wait?.isEnded === true) this.#wait = undefined;
+    }
+    // Given up, or closed, while it waited: the connection must not stay behind.
+    if (signal.aborted || this.#taker.state === 'closed') await pooled.close();
+    signal.throwIfAborted();
+    this.#taker.expectNotClosed();
+    await this.#taker.take(pooled);
+  }
+
+  /** Resolves to the next connection that is free, unless `signal` ends the wait. */
+  async #checkout(signal: AbortSignal): Promise<PooledConnection> {
+    const { pool } = this;
+    try {
+      return await (this.server ?? this.#host).checkout(signal);
+    } catch (error) {
+      // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
+      if (error instanceof ResourceClosedError && this.pool !== pool) return await this.#checkout(signal);
+      throw signal.aborted ? error : (this.#taker.observer?.connectFailed(error) ?? error);
+    }
+  }
+}

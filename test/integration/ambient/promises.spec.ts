@@ -1,0 +1,70 @@
+import { createHook } from 'node:async_hooks';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { text } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { ItemDatabase } from '../../support/items.js';
+
+let items: ItemDatabase;
+let engine: AsyncEngine;
+beforeAll(async () => {
+  items = await ItemDatabase.open('promises');
+});
+beforeEach(() => {
+  engine = items.engine();
+});
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
+
+const count = text('SELECT count(*) FROM item');
+const one = (): Promise<unknown> => engine.execute(count).one();
+
+/** How many promises a run makes, its own `async` and `await` included; the fewest of some runs. */
+async function promisesOf(work: () => Promise<unknown>): Promise<number> {
+  let made = 0;
+  const init = (_id: number, type: string): void => {
+    if (type === 'PROMISE') made += 1;
+  };
+  const hook = createHook({ init });
+  let fewest = Infinity;
+  for (let run = 0; run < 10; run += 1) {
+    made = 0;
+    hook.enable();
+    await work();
+    hook.disable();
+    fewest = Math.min(fewest, made);
+  }
+  return fewest;
+}
+
+it('a statement outside of transactions makes 5 promises', async () => {
+  expect(await promisesOf(one)).toBeLessThanOrEqual(5);
+});
+
+it('a transaction of two statements makes 15 promises', async () => {
+  const work = async (): Promise<void> => {
+    await one();
+    await one();
+  };
+  expect(await promisesOf(() => engine.transaction(work))).toBeLessThanOrEqual(15);
+});
+
+it('two nested transactions in one make 19 promises', async () => {
+  const work = async (): Promise<void> => {
+    await engine.transaction(one);
+    await engine.transaction(one);
+  };
+  expect(await promisesOf(() => engine.transaction(work))).toBeLessThanOrEqual(19);
+});
+
+it('a transaction in which nothing is sent makes 4 promises', async () => {
+  expect(await promisesOf(() => engine.transaction(async () => undefined))).toBeLessThanOrEqual(4);
+});
+
+it('a connection that is taken, used and closed makes 12 promises', async () => {
+  const work = async (): Promise<void> => {
+    const connection = await engine.connect();
+    await connection.execute(count).one();
+    await connection.close();
+  };
+  expect(await promisesOf(work)).toBeLessThanOrEqual(12);
+});
