@@ -26,8 +26,8 @@ const CONSUMERS = {
   runtimes,
   serverless,
   // As the CLI of that version makes them: CommonJS with Jest and ts-jest, and ES modules with Vitest.
-  'nest-11': stockProject({ cli: '11.0.16', test: 'jest', extension: '' }),
-  'nest-12': stockProject({ cli: '12.0.8', test: 'vitest run', extension: '.js' }),
+  'nest-11': stockProject({ cli: '11.0.16', extension: '' }),
+  'nest-12': stockProject({ cli: '12.0.8', extension: '.js' }),
 };
 
 if (process.argv.includes('--list')) {

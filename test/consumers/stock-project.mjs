@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -16,7 +16,7 @@ const RESOLUTIONS = [
  * A project as Nest's own CLI makes it, into which a reader of the README puts the package: installed without a flag and
  * without a warning of ours, its first module starts and answers, a unit test passes, and each door has its types.
  */
-export function stockProject({ cli, test, extension }) {
+export function stockProject({ cli, extension }) {
   return async ({ tarball, folder }) => {
     const parent = path.dirname(folder);
     const name = path.basename(folder);
@@ -24,9 +24,10 @@ export function stockProject({ cli, test, extension }) {
     run(parent, 'npx', ['-y', `@nestjs/cli@${cli}`, ...create]);
     installWithoutWarning(folder, tarball);
     overlay(folder, extension);
-    run(folder, 'npx', test.split(' '), { inherit: true });
-    run(folder, 'npx', ['nest', 'build']);
+    npm(folder, ['test'], { inherit: true });
+    npm(folder, ['run', 'build']);
     await answers(folder);
+    runReadme(folder);
     checkTypes(folder);
   };
 }
@@ -41,15 +42,39 @@ function installWithoutWarning(folder, tarball) {
   npm(folder, ['install', '--save-dev', ...QUIET, '--loglevel=error', embedded, '@types/pg']);
 }
 
-/** The README's first module, and a test of its service. The CLI's projects differ in how they name a file of their own. */
+/** A small application, and the README's. The CLI's projects differ in how they name a file of their own. */
 function overlay(folder, extension) {
-  mkdirSync(path.join(folder, 'src'), { recursive: true });
-  cpSync(path.join(here, 'stock/src'), path.join(folder, 'src'), { recursive: true });
-  for (const file of ['main.ts', 'products.service.spec.ts', 'app.module.ts']) {
-    const target = path.join(folder, 'src', file);
+  const source = path.join(folder, 'src');
+  cpSync(path.join(here, 'stock/src'), source, { recursive: true });
+  cpSync(path.join(here, 'stock/readme'), path.join(source, 'readme'), { recursive: true });
+  for (const [title, code] of readmeExamples())
+    writeFileSync(path.join(source, 'readme', `${title.toLowerCase()}.ts`), code);
+  for (const file of [
+    'main.ts',
+    'products.service.spec.ts',
+    'app.module.ts',
+    'readme/main.ts',
+    'readme/products.spec.ts',
+  ]) {
+    const target = path.join(source, file);
     const text = readFileSync(target, 'utf8');
     writeFileSync(target, text.replaceAll(/(from '\.\/[\w.-]+?)(?:\.js)?'/g, `$1${extension}'`));
   }
+}
+
+/** The code of the README, as it stands there, by the title above it. */
+function readmeExamples() {
+  const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
+  return ['Inject', 'Decorate', 'Stream'].map((title) => {
+    const code = readme.split(`\n## ${title}\n`)[1]?.match(/```ts\n([^]*?)```/)?.[1];
+    if (code === undefined) throw new Error(`the README has no code below "${title}"`);
+    return [title, code];
+  });
+}
+
+function runReadme(folder) {
+  const { stdout } = run(folder, process.execPath, ['dist/readme/main.js']);
+  if (!stdout.includes('{"id":1,"name":"lamp"}')) throw new Error(`the README's module prints ${stdout}`);
 }
 
 async function answers(folder) {
