@@ -32,6 +32,7 @@ import {
   type OptionRule,
 } from './util/option-rule.js';
 import { OptionTable, tableRule } from './util/option-table.js';
+import { FOREIGN_OPTIONS } from './foreign-options.js';
 
 /** Pools that keep a number of connections of their own. */
 const FIXED_POOLS: readonly PoolClass[] = [AssertionPool, NullPool, StaticPool];
@@ -57,7 +58,8 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
       coerce: asItIs,
     },
     pool: {
-      expected: 'a pool: QueuePool, NullPool, StaticPool, AssertionPool or a class made of them',
+      expected:
+        'a pool: QueuePool, NullPool, StaticPool, AssertionPool or a class made of them (its size is poolSize and maxOverflow)',
       accepts: (value) => value instanceof Pool,
       coerce: asItIs,
     },
@@ -105,6 +107,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     replicas: replicasRule,
   },
   'refused',
+  FOREIGN_OPTIONS,
 );
 
 /** The options with their defaults, checked. */

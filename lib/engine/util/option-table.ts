@@ -19,8 +19,8 @@ export class OptionTable<Options extends object> {
   readonly owner: string;
   readonly rules: OptionRules<Options>;
   readonly #unknown: UnknownNames;
-  /** Known names that belong somewhere else, with the sentence that says where. */
-  readonly #misplaced: Readonly<Record<string, string>>;
+  /** Known names that belong somewhere else or to another library, with the sentence that says what to do. */
+  readonly misplaced: Readonly<Record<string, string>>;
   readonly #names: readonly string[];
   readonly #ownNames = new LruCache<string, true>(REMEMBERED_NAMES);
 
@@ -33,7 +33,7 @@ export class OptionTable<Options extends object> {
     this.owner = owner;
     this.rules = rules;
     this.#unknown = unknown;
-    this.#misplaced = misplaced;
+    this.misplaced = misplaced;
     this.#names = [...Object.keys(rules), ...Object.keys(misplaced)];
   }
 
@@ -78,15 +78,31 @@ export class OptionTable<Options extends object> {
     );
   }
 
-  /** All unknown names in one error, each as it was written, with the option that it resembles. */
+  /**
+   * All unknown names in one error, each as it was written, with what to write instead or the option that it
+   * resembles.
+   */
   unknownNames(names: readonly string[], written = names): ArgumentError {
     const known = this.names;
+    const advice = new Map<string, string[]>();
     const shown = names.map((name, index) => {
-      const meant = nearMiss(name, known);
       const own = describeValue(written[index]);
+      const place = this.#placeOf(name);
+      if (place !== undefined) {
+        advice.set(place, [...(advice.get(place) ?? []), own]);
+        return own;
+      }
+      const meant = nearMiss(name, known);
       return meant === undefined ? own : `${own} (did you mean '${meant}'?)`;
     });
-    return new ArgumentError(`unknown ${this.owner} option ${shown.join(', ')}. Known: ${known.join(', ')}.`);
+    const sentences = [...advice].map(([sentence, of]) => `${of.join(', ')}: ${sentence}.`);
+    if (advice.size === 0 || names.some((name) => this.#placeOf(name) === undefined))
+      sentences.push(`Known: ${known.join(', ')}.`);
+    return new ArgumentError(`unknown ${this.owner} option ${shown.join(', ')}. ${sentences.join(' ')}`);
+  }
+
+  #placeOf(name: string): string | undefined {
+    return Object.hasOwn(this.misplaced, name) ? this.misplaced[name] : undefined;
   }
 
   #expectObject(options: unknown): asserts options is Readonly<Record<string, unknown>> {
@@ -106,13 +122,13 @@ export class OptionTable<Options extends object> {
   }
 
   #expectOwnName(name: string, options: Readonly<Record<string, unknown>>): void {
-    const place = Object.hasOwn(this.#misplaced, name) ? this.#misplaced[name] : undefined;
+    if (this.#unknown === 'refused') {
+      throw this.unknownNames(Object.keys(options).filter((each) => !this.has(each)));
+    }
+    const place = this.#placeOf(name);
     if (place !== undefined) {
       if (options[name] === undefined) return;
       throw new ArgumentError(`'${name}' is not a ${this.owner} option. ${place}`);
-    }
-    if (this.#unknown === 'refused') {
-      throw this.unknownNames(Object.keys(options).filter((each) => !this.has(each)));
     }
     if (this.#ownNames.get(name) === true) return;
     const meant = nearMiss(name, this.#names);

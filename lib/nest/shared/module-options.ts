@@ -52,8 +52,8 @@ const listRule: OptionRule = { expected: 'an array', accepts: Array.isArray, coe
 export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
   'DatabaseModule',
   {
-    ...ENGINE_OPTIONS.rules,
     url: urlRule,
+    ...ENGINE_OPTIONS.rules,
     name: wordRule,
     isGlobal: flagRule,
     embedded: eitherRule(flagRule, tableRule(EMBEDDED_OPTIONS)),
@@ -67,6 +67,7 @@ export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
     shutdownTimeout: timeRule,
   },
   'refused',
+  ENGINE_OPTIONS.misplaced,
 );
 
 /** What each option of `DatabaseModule.forRootAsync()` may be. */

@@ -207,7 +207,10 @@ export class DatabaseUrl {
 export function makeUrl(url: string | DatabaseUrl): DatabaseUrl {
   if (url instanceof DatabaseUrl) return url;
   if (typeof url === 'string') return DatabaseUrl.create(parseUrl(url));
-  throw new ArgumentError(`a database URL must be a string or a DatabaseUrl; got ${describeKind(url)}.`);
+  throw new ArgumentError(
+    `a database URL must be a string or a DatabaseUrl; got ${describeKind(url)}. Its parts are made one by ` +
+      `DatabaseUrl.create({ drivername: 'postgresql', host, username, password, database }).`,
+  );
 }
 
 const queryRule: OptionRule = {
@@ -273,5 +276,8 @@ function checkedPort(value: unknown): number | undefined {
 }
 
 function noSuchDriver(kind: string, name: string, known: readonly string[]): NoSuchDriverError {
-  return new NoSuchDriverError(`there is no ${kind} '${name}'. Known are: ${known.join(', ')}.`);
+  return new NoSuchDriverError(
+    `there is no ${kind} '${name}'. Known are: ${known.join(', ')}. Write postgresql:// for a server, ` +
+      `postgresql+pglite:// for PGlite.`,
+  );
 }
