@@ -257,7 +257,8 @@ export abstract class Pool implements AsyncDisposable {
       loan.invalidate(error);
       return;
     }
-    if (loan.isValid) return waiter.resolve(loan);
+    // A listener may have ended the wait: it has disposed of the pool, or aborted the waiter's signal.
+    if (loan.isValid) return waiter.resolve(loan) ? undefined : void loan.close();
     // The waiter stays in line: the slot that becomes free has another connection for it.
     if (waiter.countRefusal() >= MAX_REFUSALS) waiter.reject(refusedByListener());
     this.#end(loan);

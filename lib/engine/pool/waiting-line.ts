@@ -56,8 +56,11 @@ export class Waiter {
     return this.#state === 'waiting';
   }
 
-  resolve(connection: PooledConnection): void {
-    if (this.#settle()) this.#resolve(connection);
+  /** False: the wait was over already, and the connection is still the pool's. */
+  resolve(connection: PooledConnection): boolean {
+    const isFirst = this.#settle();
+    if (isFirst) this.#resolve(connection);
+    return isFirst;
   }
 
   reject(reason: unknown): void {
