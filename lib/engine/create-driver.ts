@@ -4,7 +4,7 @@ import { PgliteDriver } from './driver/pglite/pglite-driver.js';
 import type { OptionsInUrl, ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
-import { StatementRegistry } from './driver/pg/session/statement-registry.js';
+import { StatementRegistry } from './driver/pg/prepared/statement-registry.js';
 import { resolveTypes } from './driver/types/types.js';
 import type { ResolvedTypes } from './driver/types/types.js';
 import type { DatabaseUrl } from './driver/url/url.js';

@@ -22,6 +22,8 @@ export const DRIVER_OPTIONS = [
   'socketTimeout',
   'deadHostMemory',
   'commitOutcome',
+  'executemany',
+  'settingsAs',
   'preparedStatementCacheSize',
   'preparedStatementMaxAge',
   'statementTimeout',
@@ -157,6 +159,18 @@ export interface AsyncEngineOptions extends PoolOptions {
    * each transaction that writes. Default `'report'`. Without effect over PGlite.
    */
   readonly commitOutcome?: 'resolve' | 'report' | undefined;
+  /**
+   * How an executemany of a one-row INSERT is sent. `'arrays'`: one INSERT of arrays for each page. `'rows'`:
+   * an INSERT for each row, in one flight. Default `'auto'`: arrays; on Citus rows where the list is shorter
+   * than 50 or the statement has RETURNING, so that rows come back in the order of the list.
+   */
+  readonly executemany?: 'auto' | 'arrays' | 'rows' | undefined;
+  /**
+   * How `settings` and time-outs of transactions and statements are set. `'set_config'`: by that function,
+   * with bound values. `'set local'`: by SET LOCAL with quoted values, which Citus hands on to its workers.
+   * Default `'set_config'`; `'set local'` where `settings` has `citus.propagate_set_commands: 'local'`.
+   */
+  readonly settingsAs?: 'set_config' | 'set local' | undefined;
   /**
    * Standbys for work with `readOnly: true`. Not together with `pool` or `asyncCreator`, nor for PGlite.
    * Default: none, and nothing is paid.

@@ -88,6 +88,8 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     socketTimeout: limitRule,
     deadHostMemory: timeRule,
     commitOutcome: oneOf('resolve', 'report'),
+    executemany: oneOf('auto', 'arrays', 'rows'),
+    settingsAs: oneOf('set_config', 'set local'),
     queryCacheSize: count,
     preparedStatementCacheSize: count,
     preparedStatementMaxAge: limitRule,
@@ -122,6 +124,8 @@ export interface ResolvedEngineOptions {
   readonly socketTimeout: number | undefined;
   readonly deadHostMemory: number | undefined;
   readonly commitOutcome: 'resolve' | 'report';
+  readonly executemany: NonNullable<AsyncEngineOptions['executemany']>;
+  readonly settingsAs: NonNullable<AsyncEngineOptions['settingsAs']>;
   readonly queryCacheSize: number;
   readonly preparedStatementCacheSize: number;
   readonly preparedStatementMaxAge: number;
@@ -175,6 +179,8 @@ export function resolveEngineOptions(
     socketTimeout: options.socketTimeout,
     deadHostMemory: options.deadHostMemory,
     commitOutcome: options.commitOutcome ?? 'report',
+    executemany: options.executemany ?? 'auto',
+    settingsAs: options.settingsAs ?? settingsAsOf(options),
     queryCacheSize: options.queryCacheSize ?? 500,
     preparedStatementCacheSize: options.preparedStatementCacheSize ?? (options.pgbouncer === true ? 0 : 100),
     preparedStatementMaxAge: options.preparedStatementMaxAge ?? 300_000,
@@ -206,6 +212,15 @@ export function resolveDriverOptions(given: DriverOptions, fromUrl: OptionsInUrl
   throw new ArgumentError(
     `${others.map(([name]) => name).join(', ')} has no effect on a driver. Pass it to the pool or to the engine.`,
   );
+}
+
+/** Where Citus is asked to hand settings on, it does so with SET LOCAL alone. */
+function settingsAsOf({
+  settings,
+  executionOptions,
+}: AsyncEngineOptions): ResolvedEngineOptions['settingsAs'] {
+  const all = { ...settings, ...executionOptions?.settings };
+  return all['citus.propagate_set_commands'] === 'local' ? 'set local' : 'set_config';
 }
 
 function executionOptionsOf({

@@ -27,7 +27,8 @@ export interface RetryOptions {
   readonly onRetry?: (error: unknown, attempt: number) => void;
 }
 
-const RETRYABLE = new Set(['40001', '40P01']);
+/** The last two are Aurora DSQL's for 40001. */
+const RETRYABLE = new Set(['40001', '40P01', 'OC000', 'OC001']);
 /** A statement prepared before a migration: in the next run it is prepared anew. */
 const STALE_PLAN = 'cached plan must not change result type';
 /** A type or a function that it was parsed against is gone. */

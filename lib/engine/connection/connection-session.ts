@@ -14,7 +14,7 @@ import type { Sender, ServerChoice } from './server-choice.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';
-import { reportError } from '../util/logger.js';
+import { printable, reportError } from '../util/logger.js';
 import { promiseTry } from '../util/promise-try.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
@@ -239,7 +239,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
         ? execute()
         : this.#checkout.server.end(text, session, execute);
     };
-    return this.#control(timeout, send, ({ command }) => ends.answered(command), ends);
+    return this.#control(timeout, send, (answer) => ends.answered(answer.command, answer), ends);
   }
 
   rollbackTo(savepoint: string, ends: ControlEnds): Promise<void> {
@@ -304,6 +304,10 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   report(error: unknown): void {
     reportError(this.#host.logger, error);
+  }
+
+  warn(message: string): void {
+    this.#host.logger.warn(printable(message));
   }
 
   /** Cancels what runs now, or the wait for a connection to run it on. */

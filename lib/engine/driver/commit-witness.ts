@@ -3,6 +3,7 @@ import { isPlainRead } from '../statement/plain-read.js';
 import { transactionCommand } from '../statement/transaction-command.js';
 import { LruCache } from '../util/lru-cache.js';
 import type { Command, CommandResult } from './driver.js';
+import { IS_DISTRIBUTED } from './distributed.js';
 import { SERVER_COLUMNS, STARTED_AT } from './transaction-mark.js';
 import type { SessionOrigin, TransactionMark } from './transaction-mark.js';
 
@@ -11,11 +12,10 @@ const ORIGIN_COLUMNS = `pg_catalog.pg_backend_pid() AS pid, (SELECT ${STARTED_AT
 
 const ID = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()::text AS id';
 
-/** A coordinator knows the end of its own part of a transaction, and not of the others. */
-const IS_DISTRIBUTED = `(pg_catalog.version() ~ '-YB-|CockroachDB|Greenplum|Cloudberry'
-  OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')) AS "isDistributed"`;
-
-const ORIGIN_QUESTION: Command = { text: `SELECT ${ORIGIN_COLUMNS}, ${IS_DISTRIBUTED}`, prepare: false };
+const ORIGIN_QUESTION: Command = {
+  text: `SELECT ${ORIGIN_COLUMNS}, ${IS_DISTRIBUTED} AS "isDistributed"`,
+  prepare: false,
+};
 const ID_QUESTION: Command = { text: ID };
 const WHOLE_QUESTION: Command = { text: `${ID}, ${ORIGIN_COLUMNS}` };
 

@@ -35,6 +35,9 @@ export interface CopySink {
   write(bytes: Buffer, rows: number, resume: () => void): boolean;
 }
 
+/** A setting and its value; undefined: what the session has. */
+export type Assignment = readonly [name: string, value: string | undefined];
+
 /** `modes`: SET TRANSACTION, for a savepoint. */
 export type ControlKind = 'begin' | 'savepoint' | 'release' | 'modes' | 'settings';
 
@@ -51,6 +54,11 @@ export interface Control {
   readonly prepare?: boolean;
   /** The names of the settings that it changes. */
   readonly settings?: readonly string[];
+  /**
+   * The same as names and values, undefined for the session's own, where settings are set by SET LOCAL; of
+   * what only keeps values for later, none.
+   */
+  readonly assignments?: readonly Assignment[];
   /** Called when the server has confirmed this statement, whatever becomes of those behind it. */
   acknowledged?(): void;
 }
@@ -81,6 +89,8 @@ export interface CommandResult {
   /** Undefined for a statement that returns no rows. */
   readonly shape: RowShape | undefined;
   readonly rows: DriverRow[];
+  /** What the server warned of while it stored; only with COMMIT, and absent where there was nothing. */
+  readonly warnings?: readonly SessionNotice[];
 }
 
 /** What one fetch of a cursor gave. */

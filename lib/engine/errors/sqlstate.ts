@@ -19,6 +19,7 @@ import {
   SerializationFailureError,
   UniqueViolationError,
 } from './errors.js';
+import { constraintNames } from './constraint-names.js';
 import type { DBAPIErrorOptions } from './errors.js';
 
 export type DBAPIErrorClass = typeof DBAPIError;
@@ -40,6 +41,9 @@ const BY_STATE: Readonly<Record<string, DBAPIErrorClass>> = {
   '40P01': DeadlockDetectedError,
   '55P03': LockNotAvailableError,
   '57014': QueryCanceledError,
+  // Aurora DSQL: rows, or the schema, were changed by another transaction.
+  OC000: SerializationFailureError,
+  OC001: SerializationFailureError,
 };
 
 // The map of psycopg 3, SQLAlchemy's default driver for PostgreSQL.
@@ -88,8 +92,8 @@ export function serverErrorOf(
 ): DBAPIError | undefined {
   if (!isServerError(error)) return undefined;
   const type = errorClassOf(error.code);
-  const { constraint, schema, table, column, detail, hint } = error as ServerError & DBAPIErrorOptions;
-  const facts = { constraint, schema, table, column, detail, hint };
+  const { schema, detail, hint } = error as ServerError & DBAPIErrorOptions;
+  const facts = { ...constraintNames(error), schema, detail, hint };
   return new type(error.message, { ...facts, sqlState: error.code, cause: error, statement, parameters });
 }
 

@@ -181,7 +181,8 @@ export function settingsControl(options: TransactionOptions): Control[] {
   if (settings.length === 0) return [];
   const calls = settings.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, TRUE)`);
   const names = settings.map(([name]) => name);
-  return [{ kind: 'settings', text: `SELECT ${calls.join(', ')}`, values: settings.flat(), settings: names }];
+  const text = `SELECT ${calls.join(', ')}`;
+  return [{ kind: 'settings', text, values: settings.flat(), settings: names, assignments: settings }];
 }
 
 /** What a statement that commits itself has in front of it: it lasts as long as that statement. */

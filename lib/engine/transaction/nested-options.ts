@@ -1,4 +1,4 @@
-import type { Control } from '../driver/driver.js';
+import type { Assignment, Control } from '../driver/driver.js';
 import { IllegalStateError } from '../errors/errors.js';
 import { settingsControl, settingsOf } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
@@ -60,13 +60,21 @@ export function nestedControl(options: TransactionOptions, depth: number): Contr
   const control: Control[] =
     modes.length === 0 ? [] : [{ kind: 'modes', text: `SET TRANSACTION ${modes.join(', ')}` }];
   const kept = copies(options, (name) => [name, keptName(name, depth)]);
-  if (kept !== undefined) control.push(kept);
+  if (kept !== undefined) control.push({ ...kept, assignments: [] });
   return [...control, ...settingsControl(options)];
 }
 
 /** Brings the outer values back, once the savepoint is released: its end leaves them as they are. */
-export function restoringControl(options: TransactionOptions, depth: number): Control | undefined {
-  return copies(options, (name) => [keptName(name, depth), name]);
+export function restoringControl(
+  options: TransactionOptions,
+  depth: number,
+  outer: TransactionOptions,
+): Control | undefined {
+  const restoring = copies(options, (name) => [keptName(name, depth), name]);
+  if (restoring === undefined) return undefined;
+  const known = new Map(settingsOf(outer));
+  const assignments = settingsOf(options).map(([name]): Assignment => [name, known.get(name)]);
+  return { ...restoring, assignments };
 }
 
 /** Copies each setting of the options `from` one name `to` another. */

@@ -1,5 +1,5 @@
 import type { Control } from '../driver/driver.js';
-import { IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
+import { DBAPIError, IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
@@ -151,8 +151,21 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     const text = `RELEASE SAVEPOINT ${savepoint}`;
     this.host.observer?.sent(text);
     this.host.defer({ kind: 'release', text, prepare: false });
-    const restoring = restoringControl(this.#own, this.#depth);
+    const restoring = restoringControl(this.#own, this.#depth, this.parent.options);
     if (restoring !== undefined) this.host.defer(restoring);
+  }
+
+  /** @internal */
+  override markFailed(error: unknown): void {
+    // The BEGIN or the SAVEPOINT in front of its first statement was refused: there is nothing to go back to.
+    if (this.state === 'pending') this.#failOuter(error);
+    super.markFailed(error);
+  }
+
+  /** The server can't undo this one alone. */
+  #failOuter(error: unknown): void {
+    if (this.parent.state === 'pending' || this.host.server?.status === 'failed')
+      this.parent.markFailed(error);
   }
 
   protected notifyRollback(): void {
@@ -162,7 +175,13 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   protected sendRollback(ends: ControlEnds): Promise<void> | undefined {
     if (this.#savepoint === undefined) return undefined;
     this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`);
-    return this.host.rollbackTo(this.#savepoint, ends);
+    const failed = async (error: unknown): Promise<void> => {
+      // CockroachDB refuses it behind a 40001: the whole transaction is to be rolled back.
+      if (!(error instanceof DBAPIError) || this.host.server?.status !== 'failed') return ends.failed(error);
+      this.#failOuter(this.firstError ?? error);
+      await ends.answered('');
+    };
+    return this.host.rollbackTo(this.#savepoint, { ...ends, failed });
   }
 }
 

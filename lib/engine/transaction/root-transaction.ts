@@ -1,4 +1,5 @@
-import type { Control } from '../driver/driver.js';
+import { COORDINATOR_QUESTION } from '../driver/distributed.js';
+import type { Control, SessionNotice } from '../driver/driver.js';
 import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
@@ -28,6 +29,7 @@ export interface RootPlace {
 // The server reports these where it can't tell how a COMMIT ended.
 const OUTCOME_UNKNOWN = new Set(['08007', '40003']);
 const READ_ONLY_TRANSACTION = '25006';
+const INTERNAL_ERROR = 'XX000';
 const ENDS = { committed: 'committed', aborted: 'rolled-back', unknown: 'cancelled' } as const;
 
 /** A transaction of the server. BEGIN travels with its first statement; without one, nothing is ever sent. */
@@ -188,7 +190,10 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     return this.host.command('COMMIT', {
       observation: this.observation,
       // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
-      answered: (tag) => (tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed')),
+      answered: (tag, answer) => {
+        this.#noteWarnings(answer?.warnings);
+        return tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed');
+      },
       failed: async (error) => {
         const failure = await this.#commitFailed(error, isConnected, inquiry);
         if (failure !== undefined) throw failure;
@@ -202,7 +207,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     wasSent: boolean,
     inquiry: OutcomeInquiry | undefined,
   ): Promise<unknown> {
-    if (isRefusal(error)) {
+    if (isRefusal(error) && (sqlStateOf(error) !== INTERNAL_ERROR || (await this.#isOneServer()))) {
       // Mostly the server has rolled back by itself; it has not where COMMIT was not even understood.
       await this.#undoQuietly();
       return error;
@@ -214,6 +219,24 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (!isKnown) this.observation?.ended('unknown', error);
     await this.end('cancelled');
     return isKnown ? error : refused.outcomeUnknown(this.origin, error);
+  }
+
+  #noteWarnings(warnings: readonly SessionNotice[] | undefined): void {
+    if (warnings !== undefined) this.host.warn(refused.storedWithWarnings(this.origin, warnings));
+  }
+
+  /** A coordinator may have stored a part of what it could not store as a whole. */
+  async #isOneServer(): Promise<boolean> {
+    let isDistributed: unknown;
+    await this.host.command(COORDINATOR_QUESTION, {
+      observation: undefined,
+      answered: (_, answer) => {
+        ({ isDistributed } = (answer?.rows[0] ?? {}) as { readonly isDistributed?: unknown });
+        return undefined;
+      },
+      failed: async () => undefined,
+    });
+    return isDistributed === false;
   }
 
   async #resolve(inquiry: OutcomeInquiry, cause: unknown): Promise<unknown> {

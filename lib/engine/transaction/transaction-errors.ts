@@ -1,5 +1,6 @@
 import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import {
+  DBAPIError,
   EngineError,
   NotStartedError,
   IllegalStateError,
@@ -9,6 +10,7 @@ import {
   ResourceClosedError,
   TransactionEndedError,
 } from '../errors/errors.js';
+import type { SessionNotice } from '../driver/driver.js';
 import type { DBAPIErrorOptions } from '../errors/errors.js';
 import type { TransactionState } from './transaction-state.js';
 
@@ -46,10 +48,20 @@ export function outcomeUnknown(
   cause: unknown,
   transactionId?: string,
 ): CommitOutcomeUnknownError {
+  const isAnswered = cause instanceof DBAPIError && cause.sqlState === 'XX000';
+  const what = isAnswered
+    ? 'a coordinator answered with an internal error to'
+    : 'the connection was lost during';
   const message =
-    `the connection was lost during COMMIT of the transaction started at ${origin}: the data is stored or it is not. ` +
+    `${what} COMMIT of the transaction started at ${origin}: the data is stored or it is not. ` +
     `Read it back before you repeat the work.`;
   return Object.assign(new CommitOutcomeUnknownError(message, { cause }), { transactionId });
+}
+
+/** The server has stored it, and has said more than that. */
+export function storedWithWarnings(origin: string, warnings: readonly SessionNotice[]): string {
+  const said = warnings.map(({ message, sqlState }) => `${message} (${sqlState})`).join('; ');
+  return `the COMMIT of the transaction started at ${origin} came with a warning of the server: ${said}`;
 }
 
 /** The same, and the server has said that nothing is stored. */

@@ -1,4 +1,4 @@
-import type { Control, DriverConnection } from '../driver/driver.js';
+import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
@@ -29,8 +29,8 @@ export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds'>;
 /** What a statement that ends a transaction, or a savepoint, is told to. */
 export interface ControlEnds {
   readonly observation: TransactionObservation | undefined;
-  /** `tag`: the word of the server, of COMMIT and ROLLBACK. */
-  readonly answered: (tag: string) => Promise<void> | undefined;
+  /** `tag`: the word of the server, of COMMIT and ROLLBACK; `answer`: all that it said. */
+  readonly answered: (tag: string, answer?: CommandResult) => Promise<void> | undefined;
   readonly failed: (error: unknown) => Promise<void>;
 }
 
@@ -56,7 +56,9 @@ export interface TransactionHost {
   ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined;
   /** Hands the driver's own client to `use`, behind `control`. */
   readonly lend: DriverConnection['lend'];
-  /** Sends COMMIT or ROLLBACK alone. Drops what was deferred. Never throws at once. */
+  /**
+   * Sends COMMIT or ROLLBACK alone, or a question behind them. Drops what was deferred. Never throws at once.
+   */
   command(text: string, ends: ControlEnds): Promise<void>;
   /** Undoes all since `savepoint` and forgets that one, in one flight. Drops what was deferred. */
   rollbackTo(savepoint: string, ends: ControlEnds): Promise<void>;
@@ -74,6 +76,8 @@ export interface TransactionHost {
   inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
   /** An error that cannot be thrown without hiding another one. */
   report(error: unknown): void;
+  /** What worked and should be looked at. */
+  warn(message: string): void;
 }
 
 /** A connection, and the side of it that transactions talk to. */

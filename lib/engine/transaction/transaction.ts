@@ -326,7 +326,7 @@ export abstract class Transaction<Connection = unknown> {
     const first = error.sqlState === '25P02' ? this.firstFailure : undefined;
     const thrown = first === undefined ? error : refused.transactionAborted(error, first);
     const isRefused = this.#state === 'pending' && error.sqlState !== undefined;
-    if (isRefused || this.host.server?.status === 'failed') this.#markFailed(thrown);
+    if (isRefused || this.host.server?.status === 'failed') this.markFailed(thrown);
     return thrown;
   }
 
@@ -335,12 +335,11 @@ export abstract class Transaction<Connection = unknown> {
     return this.#firstError ?? this.parent?.firstFailure;
   }
 
-  #markFailed(error: unknown): void {
+  /** What it may still do is to roll back. @internal */
+  markFailed(error: unknown): void {
     if (!this.isValid) return;
     this.#state = 'failed';
     this.#firstError = error;
-    // It was the BEGIN, in front of a nested transaction's first statement, that was refused.
-    if (this.parent?.state === 'pending') this.parent.#markFailed(error);
   }
 
   /** BEGIN or SAVEPOINT has reached the server. */

@@ -242,6 +242,7 @@ describe('what the states promise', () => {
       outside: <T>(work: () => T): T => work(),
       inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
       report: () => undefined,
+      warn: () => undefined,
       inquiry: () => undefined,
       noteFailure: () => undefined,
     } as const;

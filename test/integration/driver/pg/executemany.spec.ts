@@ -32,9 +32,13 @@ beforeEach(async () => {
     DROP TABLE IF EXISTS item;
     DROP SEQUENCE IF EXISTS place;
     CREATE SEQUENCE place;
+    CREATE TABLE IF NOT EXISTS first (id int);
     CREATE TABLE item (id int, name text, place int DEFAULT nextval('place'))`);
   proxy = await startFaultyProxy(database.url);
   engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0 });
+  // The first list of a session asks whether the server is distributed.
+  await engine.execute(text('INSERT INTO first VALUES (:id)'), [{ id: 1 }, { id: 2 }]);
+  proxy.reset();
 });
 
 afterEach(async () => {

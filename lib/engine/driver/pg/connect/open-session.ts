@@ -8,12 +8,14 @@ import type { Command, CommandResult, DriverConnection } from '../../driver.js';
 import { SessionChanges, settingsCommand } from '../../session-changes.js';
 import { PgConnection } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
+import type { SettingsAs } from '../session/set-local.js';
+import type { ExecutemanyForm } from '../session/executemany.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import { arrayLiteral } from '../wire/arrays.js';
 import { READ_STYLES } from '../wire/styles.js';
-import { PreparedStatements } from '../session/prepared-statements.js';
+import { PreparedStatements } from '../prepared/prepared-statements.js';
 import type { SessionTraits } from '../session/pg-connection.js';
-import { StatementRegistry } from '../session/statement-registry.js';
+import { StatementRegistry } from '../prepared/statement-registry.js';
 import type { Deadline } from './deadline.js';
 import { connectClient } from './traced-connect.js';
 
@@ -43,6 +45,10 @@ export interface SessionOptions {
   readonly onRefusedWrite?: (() => void) | undefined;
   /** How objects are sent. Default `JSON.stringify`. */
   readonly jsonSerializer?: JsonSerializer | undefined;
+  /** Default `set_config`. */
+  readonly settingsAs?: SettingsAs | undefined;
+  /** Default `auto`. */
+  readonly executemany?: ExecutemanyForm | undefined;
   /** Set: the ids of transactions are asked for; told why the server can't say what it takes. */
   readonly commits?: { unknown(error: Error): void } | undefined;
 }
@@ -65,11 +71,12 @@ export async function openSession(
   const settings = { ...options.settings };
   const changes = new SessionChanges(settings, traits.isConnected === true);
   // The look-up reads what it asks for by the built-in rules.
-  const { hideParameters, onRefusedWrite, jsonSerializer: serializeJson } = options;
+  const { hideParameters, onRefusedWrite, jsonSerializer: serializeJson, settingsAs, executemany } = options;
   const witness =
     options.commits && new CommitWitness(() => (client as Client & { processID?: number }).processID);
   const types = resolveTypes();
-  const context = { prepared, changes, types, hideParameters, onRefusedWrite, serializeJson, witness };
+  const forms = { hideParameters, onRefusedWrite, serializeJson, settingsAs, executemany };
+  const context = { prepared, changes, types, witness, ...forms };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) await connectClient(client);

@@ -3,28 +3,18 @@ import type { CommitWitness } from '../../commit-witness.js';
 import type { CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
-import type { JsonSerializer } from '../wire/json-text.js';
-import type { RowLayout } from '../wire/row-builder.js';
-import type { Executemany } from './executemany.js';
+import type { Executemany, ExecutemanyContext } from './executemany.js';
 import type { Step } from './pg-step.js';
-import type { PreparedStatements } from './prepared-statements.js';
+import type { SettingsAs } from './set-local.js';
+import type { PreparedStatements } from '../prepared/prepared-statements.js';
 
 /** The columns of what comes, as pg's parser gives them. */
 export interface RowDescription {
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
 }
 
-export interface StepResult extends CommandResult {
-  /** The portal has more rows. */
-  readonly isSuspended: boolean;
-  layout: RowLayout | undefined;
-  shape: RowLayout | undefined;
-  /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
-  readonly unread: Buffer[];
-}
-
 /** What a session knows that outlives a batch. */
-export interface WireContext {
+export interface WireContext extends ExecutemanyContext {
   readonly prepared: PreparedStatements;
   readonly changes: SessionChanges;
   readonly types: ResolvedTypes;
@@ -32,10 +22,10 @@ export interface WireContext {
   readonly hideParameters?: boolean | undefined;
   /** Set where a session whose server has become read-only is of no use: called when it is. */
   readonly onRefusedWrite?: (() => void) | undefined;
-  /** Default: `JSON.stringify`. */
-  readonly serializeJson?: JsonSerializer | undefined;
   /** Set where the ids of transactions are asked for. */
   readonly witness?: CommitWitness | undefined;
+  /** How settings are set in front of statements. Default `set_config`. */
+  readonly settingsAs?: SettingsAs | undefined;
 }
 
 /** What is sent; once more where it has to be repeated. */

@@ -4,7 +4,7 @@ import type { WireContext } from './batch-parts.js';
 import type { Executemany } from './executemany.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
-import type { PreparedStatement } from './prepared-statements.js';
+import type { PreparedStatement } from '../prepared/prepared-statements.js';
 
 /** One runs on the server while the next one is made. */
 const IN_FLIGHT = 2;

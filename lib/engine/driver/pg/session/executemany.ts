@@ -5,46 +5,74 @@ import { dependsOnType, encodeValue } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
 import type { WireCommand } from './pg-step.js';
-import type { ArrayInsert, PreparedStatement } from './prepared-statements.js';
+import type { ArrayInsert, PreparedStatement } from '../prepared/prepared-statements.js';
 
 const BYTEA_OID = 17;
+/** Shorter lists are quicker row by row where a coordinator plans the array form for each of its servers. */
+const SHORT_LIST = 50;
+/** A coordinator gathers rows in the order of its servers. */
+const RETURNS_ROWS = /\bRETURNING\b/i;
 const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
+
+/** One INSERT of arrays, or one INSERT for each row; `auto`: as the server is better at. */
+export type ExecutemanyForm = 'auto' | 'arrays' | 'rows';
+
+/** What of a session decides how it is sent. */
+export interface ExecutemanyContext {
+  /** Default: `JSON.stringify`. */
+  readonly serializeJson?: JsonSerializer | undefined;
+  /** Default `auto`. */
+  readonly executemany?: ExecutemanyForm | undefined;
+  /** Whether the server spreads tables over others; undefined until it was asked. */
+  isDistributed?: boolean | undefined;
+}
 
 /**
  * One text with many sets of values. An INSERT of a row is sent as one INSERT of arrays, for a list of any
- * length and on every session alike: row by row, foreign keys and triggers would see other things.
+ * length and on every session alike: row by row, foreign keys and triggers would see other things. Where the
+ * server spreads its tables over others, lists that are short or return rows go row by row.
  */
 export class Executemany {
   readonly commands: readonly Command[];
-  readonly #serializeJson: JsonSerializer | undefined;
+  readonly #context: ExecutemanyContext;
   readonly #insert: InsertMany | undefined;
   /** Positions at which some value is written by its type. */
   readonly #dependent = new Set<number>();
 
-  private constructor(commands: readonly Command[], serializeJson: JsonSerializer | undefined) {
+  private constructor(commands: readonly Command[], context: ExecutemanyContext) {
     this.commands = commands;
-    this.#serializeJson = serializeJson;
-    this.#insert = InsertMany.of(commands[0]?.text ?? '');
+    this.#context = context;
+    if (context.executemany !== 'rows') this.#insert = InsertMany.of(commands[0]?.text ?? '');
     for (const { values = [] } of commands)
       for (let index = 0; index < values.length; index += 1)
         if (dependsOnType(values[index])) this.#dependent.add(index);
   }
 
   /** Undefined for commands of different texts. */
-  static of(
-    commands: readonly Command[],
-    serializeJson: JsonSerializer | undefined,
-  ): Executemany | undefined {
+  static of(commands: readonly Command[], context: ExecutemanyContext): Executemany | undefined {
     const [first] = commands;
     if (first === undefined || commands.length === 1) return undefined;
-    return commands.every(({ text }) => text === first.text)
-      ? new Executemany(commands, serializeJson)
-      : undefined;
+    return commands.every(({ text }) => text === first.text) ? new Executemany(commands, context) : undefined;
   }
 
   /** True: the types of its values decide how it is sent. */
   get needsTypes(): boolean {
     return this.#insert !== undefined || this.#dependent.size > 0;
+  }
+
+  /** True: whether the server spreads its tables over others decides how it is sent. */
+  get asksServer(): boolean {
+    return this.#isQuestionable && this.#context.isDistributed === undefined;
+  }
+
+  get #isRowByRow(): boolean {
+    return this.#context.isDistributed === true && this.#isQuestionable;
+  }
+
+  get #isQuestionable(): boolean {
+    const { executemany = 'auto' } = this.#context;
+    if (this.#insert === undefined || executemany !== 'auto') return false;
+    return this.commands.length < SHORT_LIST || RETURNS_ROWS.test(this.commands[0]?.text ?? '');
   }
 
   /** True: some value at `index` is written by its type. */
@@ -54,7 +82,7 @@ export class Executemany {
 
   /** What is sent for the commands of one page; `known` is what the server said of the text. */
   page(commands: readonly Command[], known: PreparedStatement | undefined): readonly WireCommand[] {
-    const insert = known === undefined ? 'none' : this.#arrayInsert(known);
+    const insert = known === undefined || this.#isRowByRow ? 'none' : this.#arrayInsert(known);
     const arrays = insert === 'none' ? undefined : this.#arraysOf(commands, insert.typeOids);
     const [first] = commands;
     if (insert === 'none' || arrays === undefined || first === undefined) return commands;
@@ -89,7 +117,7 @@ export class Executemany {
       commands.map(({ values }) => values?.[index]),
     );
     if (fixed !== undefined) return fixed;
-    const serializeJson = this.#serializeJson;
+    const { serializeJson } = this.#context;
     const type = { isJson: JSON_OIDS.has(typeOid), elementOid: undefined, hasJsonElements: false };
     const encoded = commands.map(({ text, values = [] }) =>
       encodeValue({ text, values, serializeJson }, values[index], index, type),

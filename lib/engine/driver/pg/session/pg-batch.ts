@@ -1,24 +1,24 @@
 import type { Submittable } from 'pg';
 import { DBAPIError } from '../../../errors/errors.js';
-import type { DriverRow } from '../../driver.js';
+import type { DriverRow, SessionNotice } from '../../driver.js';
 import { changesOf, SESSION_TAGS } from '../../session-changes.js';
 import { copyError, rowError, unskippedError } from '../wire/answer-errors.js';
 import { CopyTransfer } from '../wire/copy-transfer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
-import type { BatchListener, PgBatchParts, RowDescription, StepResult, WireContext } from './batch-parts.js';
+import type { BatchListener, PgBatchParts, Question, RowDescription, WireContext } from './batch-parts.js';
+import { readUnread, stepResult, unreadTypes } from './step-result.js';
+import type { StepResult } from './step-result.js';
 import { ExecutemanyPages } from './executemany-pages.js';
+import { commitFailure, isWarning } from './commit-answer.js';
+import { BEGIN, COMMIT, distributionQuestion } from './own-steps.js';
 import { toEngineError } from './pg-error.js';
-import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
-import type { PreparedStatement } from './prepared-statements.js';
+import type { PreparedStatement } from '../prepared/prepared-statements.js';
 import { TypeQuestions } from './type-questions.js';
-
-const BEGIN = toStep({ text: 'BEGIN' }, undefined, true);
-const COMMIT = toStep({ text: 'COMMIT' }, undefined, true);
 
 /**
  * Statements that leave in one write and share one Sync, given to the client as pg's documented
@@ -54,7 +54,8 @@ export class PgBatch implements Submittable, MessageTarget {
   /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
   readonly #isSimple: boolean;
   /** What was sent behind the steps, and has no answer yet: COMMIT, or a question of ours. */
-  #last: Step | undefined;
+  #last: Question | undefined;
+  #warnings: SessionNotice[] | undefined;
   #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
   /** The rows of its last step, which is a COPY; its Sync is sent when they have passed. */
   readonly copy: CopyTransfer | undefined;
@@ -93,10 +94,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** The statement that failed was parsed for an earlier task, and has not run in this one. */
   get isOutdated(): boolean {
-    const { length } = this.results;
-    const statement = this.#writer.statements[length];
-    if (statement?.hasStableRows !== true || this.#writer.statements[length - 1] === statement) return false;
-    return this.#writer.wasParsedBefore(statement);
+    return this.#writer.isOutdated(this.results.length);
   }
 
   /** Its answer is what the server says of types; the commands are still to be sent. */
@@ -106,10 +104,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** Types that the database has to be asked about before the batch can go on, or its rows can be read. */
   get unknownTypes(): readonly number[] {
-    const unread = this.results.flatMap(({ unread: rows, layout }) =>
-      rows.length === 0 ? [] : (layout?.unknownTypes ?? []),
-    );
-    return [...this.#writer.unknownTypes, ...unread];
+    return [...this.#writer.unknownTypes, ...unreadTypes(this.results)];
   }
 
   /**
@@ -132,9 +127,24 @@ export class PgBatch implements Submittable, MessageTarget {
   get error(): Error | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
     if (this.failure === undefined) return this.#pages?.failure;
-    const error = toEngineError(this.failure, this.current);
-    if (this.#context.hideParameters === true) error.showParameters('hidden');
+    const { isDistributed } = this.#context;
+    const told = this.#storing
+      ? commitFailure(this.failure, this.#warnings ?? [], this.isWrapped && isDistributed)
+      : undefined;
+    const error = told ?? toEngineError(this.failure, this.current);
+    if (this.#context.hideParameters === true && error instanceof DBAPIError) error.showParameters('hidden');
     return error;
+  }
+
+  /** COMMIT is what is being answered, or comes next. */
+  get #storing(): boolean {
+    const left = this.#steps[this.results.length - this.#done];
+    return left === undefined ? this.#last === COMMIT : left.text === COMMIT.step.text;
+  }
+
+  /** What the server says beside its answers. */
+  handleNotice(notice: SessionNotice): void {
+    if (this.#storing && isWarning(notice)) (this.#warnings ??= []).push(notice);
   }
 
   /**
@@ -178,6 +188,8 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#steps = this.#steps.filter(({ isControl }) => isControl);
     this.#questions.ask(questions);
     this.#progress = 'asking';
+    if (this.#parts.many?.executemany.asksServer === true)
+      this.#writeLast(distributionQuestion(this.#context));
     this.#wire.writer.sync();
     return true;
   }
@@ -223,13 +235,15 @@ export class PgBatch implements Submittable, MessageTarget {
   #sync(): void {
     this.#progress = 'written';
     // Behind a page that can't be made, COMMIT would store the pages before it.
-    const last = this.isWrapped ? COMMIT : this.#parts.question?.step;
-    if (last !== undefined && this.failure === undefined && this.error === undefined) {
-      this.#last = last;
-      if (last !== COMMIT) this.#parts.question?.sent();
-      this.#writer.write(last);
-    }
+    const last = this.isWrapped ? COMMIT : this.#parts.question;
+    if (last !== undefined && this.failure === undefined && this.error === undefined) this.#writeLast(last);
     this.#wire.writer.sync();
+  }
+
+  #writeLast(last: Question): void {
+    this.#last = last;
+    last.sent();
+    this.#writer.write(last.step);
   }
 
   /** Sets the stage for the answers of the current step. */
@@ -271,19 +285,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   /** Reads the rows that had to wait until their types were known. */
   readRest(): void {
-    for (const [index, result] of this.results.entries()) {
-      if (result.unread.length === 0 || result.layout === undefined) continue;
-      const layout = result.layout.renewed();
-      result.layout = layout;
-      result.shape = layout;
-      const statement = this.#writer.statements[index];
-      if (statement?.layout !== undefined) statement.layout = layout;
-      try {
-        for (const row of result.unread) result.rows.push(layout.build(row, 0, row.length));
-      } catch (cause) {
-        this.#refuseRow(cause);
-      }
-    }
+    readUnread(this.results, this.#writer.statements, (cause) => this.#refuseRow(cause));
   }
 
   handleTag(bytes: Buffer, start: number, end: number): void {
@@ -321,22 +323,18 @@ export class PgBatch implements Submittable, MessageTarget {
       statement.isDescribed = true;
       statement.layout = this.#layout;
     }
-    const space = tag.lastIndexOf(' ');
-    const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
-    const result: StepResult = {
-      command: Number.isNaN(count) ? tag : tag.slice(0, tag.indexOf(' ')),
-      rowCount: Number.isNaN(count) ? -1 : count,
-      shape: this.#layout,
+    const result = stepResult(tag, {
       layout: this.#layout,
       rows: this.#rows,
       unread: this.#unread,
       isSuspended,
-    };
+    });
     if (this.#last !== undefined && index - this.#done === this.#steps.length) {
-      if (this.#last !== COMMIT) this.#parts.question?.answered(result);
+      this.#last.answered(result);
       this.#last = undefined;
       return;
     }
+    if (this.#warnings !== undefined) Object.assign(result, { warnings: this.#warnings });
     this.results.push(result);
     this.#hasUnread ||= this.#unread.length > 0;
     this.#steps[index - this.#done]?.acknowledged?.();

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/errors.js';
 import type {
   Command,
   CommandOptions,
@@ -16,9 +16,12 @@ import type { TransactionMark } from '../../transaction-mark.js';
 import type { SessionChanges } from '../../session-changes.js';
 import { isPatched, tellPatch } from '../wire/patched-client.js';
 import { PgWire } from '../wire/pg-wire.js';
+import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
-import type { PgBatchParts, Question, StepResult, WireContext } from './batch-parts.js';
+import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
+import type { StepResult } from './step-result.js';
 import { PgPortal } from './pg-portal.js';
+import { writtenAs } from './set-local.js';
 import { toStep } from './pg-step.js';
 import type { WireCommand } from './pg-step.js';
 import { TaskQueue } from './task-queue.js';
@@ -103,9 +106,11 @@ export class PgConnection implements DriverConnection {
     if (traits.isConnected === true) wire.tap();
     if (traits.isConnected === true) this.#listen();
     else client.once('connect', () => this.#listen());
-    client.on('notice', ({ severity = 'NOTICE', message = '', code, detail, hint }) =>
-      this.onNotice?.({ severity, message, sqlState: code, detail, hint }),
-    );
+    client.on('notice', ({ severity = 'NOTICE', message = '', code, detail, hint }) => {
+      const notice = { severity, message, sqlState: code, detail, hint };
+      this.#queue.batch?.handleNotice(notice);
+      this.onNotice?.(notice);
+    });
     client.on('error', (error: unknown) => this.#queue.lose(error));
     client.on('end', () => this.#queue.lose(new Error('the server closed the connection')));
   }
@@ -174,8 +179,7 @@ export class PgConnection implements DriverConnection {
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
-    // Settings that end with the Sync are lost to the command where a pooler takes the flight apart.
-    const isAtomic = this.#traits.isPooled === true && control.length > 0 && this.#isOutside(control);
+    const isAtomic = this.#needsBlock(control) && this.#isOutside(control);
     return this.#run(
       { control, commands: [command], options, isAtomic },
       (results) => results[0] as CommandResult,
@@ -189,15 +193,22 @@ export class PgConnection implements DriverConnection {
   ): Promise<CommandResult[]> {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
-    const executemany =
-      options?.isBatch === true ? undefined : Executemany.of(commands, this.#context.serializeJson);
-    const isAtomic = options?.isAtomic === true && this.#isOutside(control);
+    const executemany = options?.isBatch === true ? undefined : Executemany.of(commands, this.#context);
+    const isAtomic = (options?.isAtomic === true || this.#needsBlock(control)) && this.#isOutside(control);
     const pageSize = options?.pageSize ?? commands.length;
     const many = executemany && { executemany, pageSize };
     return await this.#run(
       { control, commands: many === undefined ? commands : [], many, options, isAtomic },
       (results) => [...results],
     );
+  }
+
+  /**
+   * True: settings that end with the Sync would be lost to the command, where a pooler takes the flight apart
+   * or SET LOCAL looks for a transaction.
+   */
+  #needsBlock(control: readonly Control[]): boolean {
+    return control.length > 0 && (this.#traits.isPooled === true || this.#context.settingsAs === 'set local');
   }
 
   /** No transaction is open, and `control` opens none. */
@@ -317,10 +328,12 @@ export class PgConnection implements DriverConnection {
     const answered = new Promise<T>((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
       const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
-      const encoding = this.#reported.get('client_encoding') ?? 'UTF8';
-      if (encoding !== 'UTF8' && encoding !== 'SQL_ASCII') expectUtf8(encoding, flight);
+      expectUtf8(this.#reported.get('client_encoding'), control, commands);
       const { serializeJson } = this.#context;
-      const steps = control.map((one) => toStep(one, serializeJson, true));
+      const steps = writtenAs(this.#context.settingsAs, control).map((one) =>
+        toStep(one, serializeJson, true),
+      );
+      const before = steps.length;
       for (const command of commands) steps.push(toStep(command, serializeJson));
       const question =
         flight.question ??
@@ -328,13 +341,13 @@ export class PgConnection implements DriverConnection {
           ? undefined
           : this.#questionBehind(control, many?.executemany.commands ?? commands));
       const parts = { steps, many, isAtomic, closePortals, refusal, question };
-      this.#queue.run(parts, options, (failure, batch, before) => {
+      this.#queue.run(parts, options, (failure, batch, asked) => {
         if (failure !== undefined) {
           failed?.(failure);
           return reject(failure);
         }
-        const results = before.length === 0 ? batch.results : [...before, ...batch.results];
-        resolve(answer(results.slice(control.length + (batch.isWrapped ? 1 : 0))));
+        const results = asked.length === 0 ? batch.results : [...asked, ...batch.results];
+        resolve(answer(results.slice(before + (batch.isWrapped ? 1 : 0))));
       });
     });
     if (isPatched(this.#client)) tellPatch(this.#client, textOf(flight), answered);
@@ -346,17 +359,6 @@ export class PgConnection implements DriverConnection {
 function textOf({ commands: [first], many }: Flight): string | undefined {
   if (first === undefined) return many?.executemany.commands[0]?.text;
   return first.bound === undefined ? first.text : undefined;
-}
-
-/** Refuses, in a session of another encoding, all but what ends that or a transaction. */
-function expectUtf8(encoding: string, { control, commands }: Flight): void {
-  if (control.length + commands.length === 0) return;
-  if (commands.every(({ text }) => /^\s*(?:SET|RESET|DISCARD|COMMIT|ROLLBACK|RELEASE)\b/i.test(text))) return;
-  throw new InterfaceError(
-    `the session's client_encoding is ${encoding} and values are read and written in UTF8. ` +
-      `Run RESET client_encoding, or leave that setting out.`,
-    { statement: commands[0]?.text },
-  );
 }
 
 /** What was given to the client itself and runs now. */

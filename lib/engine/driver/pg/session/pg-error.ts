@@ -6,10 +6,15 @@ import {
   InternalError,
   QueryCanceledError,
 } from '../../../errors/errors.js';
+import { constraintNames } from '../../../errors/constraint-names.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
 import { errorClassOf, sqlStateOf } from '../../../errors/sqlstate.js';
 import type { Step } from './pg-step.js';
-import { NAME_PREFIX } from './prepared-statements.js';
+import { NAME_PREFIX } from '../prepared/prepared-statements.js';
+
+/** Not supported, and not even understood. */
+const NOT_THERE: ReadonlySet<string> = new Set(['0A000', '42601']);
+const MANY_PORTALS = /multiple active portals/i;
 
 /** What the server said of `step`, in the class that its SQLSTATE stands for. */
 export function toEngineError(error: unknown, step: Step | undefined): DBAPIError {
@@ -23,7 +28,7 @@ export function toEngineError(error: unknown, step: Step | undefined): DBAPIErro
   // It counts in what the server got.
   const isOfText = step !== undefined && step.sql === undefined && error.position !== undefined;
   const position = isOfText ? Number(error.position) : undefined;
-  const hint = (step?.simple === true ? scriptHint(error, step.text) : undefined) ?? facts.hint;
+  const hint = hintFor(error, step) ?? facts.hint;
   const advice = hint === facts.hint ? '' : `. ${hint}`;
   const place = step?.simple === true && position !== undefined ? ` (${lineOf(step.text, position)})` : '';
   return new type(`${error.message}${place}${advice}`, { ...facts, position, hint, statement, parameters });
@@ -31,6 +36,17 @@ export function toEngineError(error: unknown, step: Step | undefined): DBAPIErro
 
 function lineOf(script: string, position: number): string {
   return `line ${script.slice(0, position - 1).split('\n').length} of the script`;
+}
+
+/** What to do where the server's own words do not say it. */
+function hintFor(error: pg.DatabaseError, step: Step | undefined): string | undefined {
+  if (step?.simple === true) return scriptHint(error, step.text);
+  if (step?.isControl === true && step.text.startsWith('SAVEPOINT') && NOT_THERE.has(error.code ?? ''))
+    return "This server has no savepoints: let nested work join the outer one, transactional: { propagation: 'required' }";
+  return error.code === '0A000' && MANY_PORTALS.test(error.message)
+    ? 'This server has one active portal: read a stream to its end before the next statement of its transaction, or use ' +
+        "execute(). CockroachDB takes more with settings: { multiple_active_portals_enabled: 'true' }"
+    : undefined;
 }
 
 /** What a script can't have, although its statements work one by one. */
@@ -116,10 +132,8 @@ function factsOf(error: pg.DatabaseError): DBAPIErrorOptions {
   return {
     cause: error,
     sqlState: error.code,
-    constraint: error.constraint,
+    ...constraintNames(error),
     schema: error.schema,
-    table: error.table,
-    column: error.column,
     detail: error.detail,
     hint: error.hint,
     severity: error.severity,

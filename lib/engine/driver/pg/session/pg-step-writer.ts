@@ -5,8 +5,8 @@ import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
-import { mayConfigure } from './parse-settings.js';
-import type { PreparedStatement } from './prepared-statements.js';
+import { mayConfigure } from '../prepared/parse-settings.js';
+import type { PreparedStatement } from '../prepared/prepared-statements.js';
 import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
@@ -44,9 +44,11 @@ export class PgStepWriter {
     this.#task = task;
   }
 
-  /** True: it was parsed for an earlier task, and may be outdated. */
-  wasParsedBefore(statement: PreparedStatement | undefined): boolean {
-    return statement !== undefined && statement.parsedIn < this.#task.number;
+  /** True: the statement at `index` was parsed for an earlier task, and has not run in this one. */
+  isOutdated(index: number): boolean {
+    const statement = this.statements[index];
+    if (statement?.hasStableRows !== true || this.statements[index - 1] === statement) return false;
+    return statement.parsedIn < this.#task.number;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { staleness } from './pg-error.js';
 import type { PgTask } from './pg-task.js';
 import { sqlOf } from './pg-step.js';
-import type { PreparedStatements } from './prepared-statements.js';
+import type { PreparedStatements } from '../prepared/prepared-statements.js';
 
 /** Parsed anew, and where that was of no use, without a name. */
 const MOST_REPETITIONS = 2;

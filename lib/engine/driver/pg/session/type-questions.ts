@@ -4,7 +4,7 @@ import type { Executemany } from './executemany.js';
 import { toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import type { PgStepWriter } from './pg-step-writer.js';
-import type { PreparedStatement } from './prepared-statements.js';
+import type { PreparedStatement } from '../prepared/prepared-statements.js';
 
 /**
  * What a batch has to ask the server before it can write its values: the types of the parameters of texts.

@@ -1,0 +1,46 @@
+import { quoteIdentifier } from '../../../statement/identifier.js';
+import type { Assignment, Control } from '../../driver.js';
+
+/** Settings whose values are lists of names: a list in one literal would be one name. */
+const NAME_LISTS: ReadonlySet<string> = new Set(['search_path', 'temp_tablespaces']);
+/** A name in quotes, or one without. */
+const LISTED = /"((?:[^"]|"")*)"|([^\s,"]+)/g;
+
+/** By the function, whose values are bound, or by the command, which a coordinator hands on. */
+export type SettingsAs = 'set_config' | 'set local';
+
+/** `control` as it is sent: where it is to be so, each setting by a SET LOCAL of its own. */
+export function writtenAs(
+  settingsAs: SettingsAs | undefined,
+  control: readonly Control[],
+): readonly Control[] {
+  if (settingsAs !== 'set local') return control;
+  return control.flatMap((one) => (one.assignments === undefined ? one : setLocal(one.assignments)));
+}
+
+function setLocal(assignments: readonly Assignment[]): Control[] {
+  return assignments.map(([name, value]) => ({
+    kind: 'settings',
+    text: `SET LOCAL ${quotedName(name)} TO ${value === undefined ? 'DEFAULT' : valueOf(name, value)}`,
+    prepare: false,
+    settings: [name],
+  }));
+}
+
+function quotedName(name: string): string {
+  return name.split('.').map(quoteIdentifier).join('.');
+}
+
+function valueOf(name: string, value: string): string {
+  if (!NAME_LISTS.has(name.toLowerCase())) return literal(value);
+  const names = [...value.matchAll(LISTED)].map(([, quoted, plain = '']) =>
+    quoted === undefined ? plain.toLowerCase() : quoted.replaceAll('""', '"'),
+  );
+  return names.length === 0 ? literal('') : names.map(literal).join(', ');
+}
+
+/** Right whatever `standard_conforming_strings` is. */
+function literal(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+}
