@@ -71,16 +71,16 @@ export class ConnectAttempts {
     return next;
   }
 
-  /** Runs `open`; rejects with its error. */
-  async run<T>(open: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `open`, and gives what it has opened to `take` in the moment in which it promises nothing more.
+   * Rejects with the error of `open`.
+   */
+  async run<T>(open: () => Promise<T>, take: (opened: T) => void): Promise<void> {
     const attempt = { startedAt: performance.now() };
     this.#open.add(attempt);
+    let opened: T;
     try {
-      const opened = await open();
-      this.#allowed *= 2;
-      this.#pausedUntil = 0;
-      this.#lastFailure = undefined;
-      return opened;
+      opened = await open();
     } catch (error) {
       this.#allowed = 1;
       this.#lastFailure = error;
@@ -88,6 +88,10 @@ export class ConnectAttempts {
     } finally {
       this.#open.delete(attempt);
     }
+    this.#allowed += 1;
+    this.#pausedUntil = 0;
+    this.#lastFailure = undefined;
+    take(opened);
   }
 
   /** Leaves a full server alone for a while. False: it is being left alone already. */

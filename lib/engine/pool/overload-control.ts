@@ -19,6 +19,8 @@ export class OverloadControl {
   readonly #line: WaitingLine;
   readonly #options: OverloadOptions;
   #shortest = Infinity;
+  /** In this interval. A line from which callers were taken looks short, and would not be without that. */
+  #hasRefused = false;
   #intervalEnd = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
@@ -51,11 +53,12 @@ export class OverloadControl {
     if (now < this.#intervalEnd) return;
     // Where nothing was lent, the caller that waits tells; an interval long ago tells nothing.
     const shortest = this.#shortest === Infinity ? (this.#waitOfOldest(now) ?? 0) : this.#shortest;
-    const isOver = now < this.#intervalEnd + interval && shortest > target;
+    const isOver = now < this.#intervalEnd + interval && (shortest > target || this.#hasRefused);
     if (isOver && !this.#line.servesNewest)
       this.#options.warn(this.#describe('callers who wait twice as long are refused.'));
     this.#line.servesNewest = isOver;
     this.#shortest = Infinity;
+    this.#hasRefused = false;
     this.#intervalEnd = now + interval;
     clearTimeout(this.#timer);
     this.#lookLater(now);
@@ -66,6 +69,7 @@ export class OverloadControl {
     const limit = 2 * this.#options.target;
     for (let oldest = this.#line.first; oldest !== undefined; oldest = this.#line.first) {
       if (now - oldest.joinedAt <= limit) return;
+      this.#hasRefused = true;
       oldest.reject(
         new PoolOverloadError(this.#describe('this one was refused. Nothing was sent: try again later.')),
       );

@@ -257,18 +257,23 @@ export class QueuePool extends Pool {
 
   async #open(): Promise<void> {
     this.#slots += 1;
-    let record: ConnectionRecord;
-    try {
-      record = await this.#attempts.run(() => this.openRecord());
-    } catch (error) {
+    const opening = this.#attempts.run(
+      () => this.openRecord(),
+      (record) => this.#opened(record),
+    );
+    await opening.catch((error: unknown) => {
       this.#slots -= 1;
       this.#rejectAfter(error);
       this.#pump();
-      return;
-    }
+    });
+  }
+
+  #opened(record: ConnectionRecord): void {
     // An attempt that was no longer counted on has succeeded, and its place is taken.
     if (this.#used() > this.#limit) void this.#end(record);
     else this.#deliver(record);
+    // Behind a server that was down, more attempts are allowed now.
+    if (this.#line.size > 0) this.#openMore();
   }
 
   /**

@@ -118,6 +118,23 @@ describe('overload control', () => {
     await giveBack();
   });
 
+  it('goes on while callers are refused, although the line is empty then', async () => {
+    await interval(TARGET + 10);
+    await interval(TARGET + 10);
+    for (const number of [101, 102, 103]) call(number);
+    await vi.advanceTimersByTimeAsync(2 * TARGET + 10);
+    expect(refused).toEqual([101, 102, 103]);
+    await giveBack();
+    call(104);
+    await vi.advanceTimersByTimeAsync(INTERVAL);
+    await giveBack();
+    for (const number of [105, 201, 202]) call(number);
+    await vi.advanceTimersByTimeAsync(0);
+    await giveBack();
+    expect(served.at(-1)).toBe(202);
+    await giveBack();
+  });
+
   it('sees an overload in which no connection comes back at all', async () => {
     call(101);
     await vi.advanceTimersByTimeAsync(2 * INTERVAL + 2 * TARGET + 10);
@@ -129,5 +146,51 @@ describe('overload control', () => {
     expect(resolvePoolOptions({ poolQueueInterval: 500 })).toMatchObject({ poolQueueTarget: 50 });
     expect(resolvePoolOptions({ poolQueueTarget: 20 })).toMatchObject({ poolQueueTarget: 20 });
     expect(() => resolvePoolOptions({ poolQueueTarget: 0 })).toThrow(ArgumentError);
+  });
+});
+
+describe('an open loop of callers, who do not wait for each other', () => {
+  const SESSIONS = 10;
+  /** Milliseconds that a caller keeps its connection. */
+  const SERVICE = 20;
+  const CAPACITY = SESSIONS / SERVICE;
+  const WARM_UP = 3 * INTERVAL;
+  const DURATION = 6 * INTERVAL;
+
+  /** Runs `load` times of what the pool can serve; what came of it behind the start. */
+  async function run(load: number): Promise<{ goodput: number; p99: number }> {
+    const busy = new QueuePool(new FakeDriver(), {
+      poolSize: SESSIONS,
+      maxOverflow: 0,
+      poolQueueTarget: TARGET,
+      poolQueueInterval: INTERVAL,
+    });
+    busy.observer.logTo((tally) => new EchoLog(logger, 'QueuePool', false, tally));
+    const times: number[] = [];
+    const ask = async (): Promise<void> => {
+      const start = performance.now();
+      const loan = await busy.connect();
+      await new Promise((resolve) => setTimeout(resolve, SERVICE));
+      await loan.close();
+      if (start - begun > WARM_UP) times.push(performance.now() - start);
+    };
+    const begun = performance.now();
+    const asked: Promise<unknown>[] = [];
+    for (let now = 0, due = 0; now < DURATION; now += 1) {
+      for (; due <= now; due += 1 / (load * CAPACITY)) asked.push(ask().catch(() => undefined));
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    await vi.advanceTimersByTimeAsync(4 * TARGET);
+    await Promise.all(asked);
+    await busy.dispose();
+    times.sort((one, other) => one - other);
+    const p99 = times[Math.floor(times.length * 0.99)] ?? Infinity;
+    return { goodput: times.length / ((DURATION - WARM_UP) * CAPACITY), p99 };
+  }
+
+  it.each([1.2, 2])('gets the full work of the pool at %f times of it, and no answer late', async (load) => {
+    const { goodput, p99 } = await run(load);
+    expect(goodput).toBeGreaterThan(0.9);
+    expect(p99).toBeLessThanOrEqual(2 * TARGET);
   });
 });
