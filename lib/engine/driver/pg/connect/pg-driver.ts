@@ -20,6 +20,7 @@ import { CONNECT_TIMEOUT, openSession } from './open-session.js';
 import type { SessionOptions } from './open-session.js';
 import { isOfKind, SessionTarget } from './session-target.js';
 import type { Candidate, SessionKind } from './session-target.js';
+import { expectStartupValues } from './startup-values.js';
 import { sealed, TlsRules } from './tls.js';
 import type { TlsAttempt } from './tls.js';
 
@@ -66,8 +67,8 @@ export class PgDriver implements Driver {
   constructor(url: DatabaseUrl, options: PgDriverOptions) {
     const parameters = new ConnectParameters(url);
     this.#url = url;
-    this.#connectTimeout =
-      options.connectTimeout ?? parameters.milliseconds('connect_timeout') ?? CONNECT_TIMEOUT;
+    const timeout = parameters.milliseconds('connect_timeout');
+    this.#connectTimeout = options.connectTimeout ?? timeout ?? CONNECT_TIMEOUT;
     this.#hosts = hostsOf(url);
     this.#config = {
       user: url.username,
@@ -77,6 +78,8 @@ export class PgDriver implements Driver {
       ...parameters.clientConfig(),
     };
     this.#password = parameters.get('password');
+    const password = this.#password ?? url.password;
+    expectStartupValues({ ...this.#config, password, ...options.connectArgs });
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
     this.#options = options;
@@ -102,6 +105,7 @@ export class PgDriver implements Driver {
       if (client !== undefined) expectOneSource('doConnect', this.#options.startupSettings);
       return await openSession(created, this.#optionsOn(), deadline, { traits: { isConnected: true } });
     }
+    expectStartupValues(connectArgs);
     const given = { ...this.#options.connectArgs, ...connectArgs };
     const failures: Error[] = [];
     const hosts = this.#memory.inOrder(this.#target.order(this.#hosts));
@@ -253,6 +257,8 @@ function expectOneSource(source: ClientSource, startupSettings: PgDriverOptions[
 /** Those of the URL; else of PGHOST and PGPORT, which may be lists, as with libpq. */
 function hostsOf(url: DatabaseUrl): readonly Candidate[] {
   const { hosts } = url;
+  if (hosts.some(({ port }) => port === 0))
+    throw new ArgumentError('the database URL has the port 0, at which no server listens. Give its port.');
   if (hosts.length > 0) return hosts;
   const { PGHOST: host, PGPORT: port } = process.env;
   const found =
