@@ -121,6 +121,22 @@ describe('inside rollbackEach', () => {
     expect(seen).toEqual(['a']);
   });
 
+  it('a batch is stored whole or undone alone, in a transaction or without one', async () => {
+    const seen = await run.test(async () => {
+      await engine.batch([insert('a'), insert('b')]);
+      expect(await failureOf(engine.batch([insert('lost'), insert('a')]))).toBeInstanceOf(
+        UniqueViolationError,
+      );
+      await engine.transaction(async () => {
+        await engine.batch([insert('c'), insert('d')]);
+        const nested = engine.transaction(() => engine.batch([insert('lost'), insert('a')]));
+        expect(await failureOf(nested)).toBeInstanceOf(UniqueViolationError);
+      });
+      return await names();
+    });
+    expect(seen).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('nested transactions are undone alone', async () => {
     const seen = await run.test(async () => {
       await engine.transaction(async () => {

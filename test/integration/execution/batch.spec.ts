@@ -128,3 +128,23 @@ describe('a batch', () => {
     expect([await engine.batch([]), proxy.roundTrips]).toEqual([[], 0]);
   });
 });
+
+describe('a batch on PGlite', () => {
+  it('gives a result for each statement, and is undone whole where one fails', async () => {
+    const pglite = createAsyncEngine('postgresql+pglite://');
+    try {
+      await pglite.execute(sql`CREATE TABLE item (id int PRIMARY KEY)`);
+      const [first, second] = await pglite.batch([save(1), sql<{ n: number }>`SELECT 2 AS n`]);
+      expect([first.one(), second.one()]).toEqual([{ id: 1 }, { n: 2 }]);
+      expect(await failureOf(pglite.batch([save(2), save(1)]))).toBeInstanceOf(UniqueViolationError);
+      await pglite.transaction(async () => {
+        await pglite.batch([save(3), save(4)]);
+        await failureOf(pglite.transaction(() => pglite.batch([save(5), save(1)])));
+      });
+      expect((await pglite.scalars(sql`SELECT id FROM item ORDER BY id`)).all()).toEqual([1, 3, 4]);
+      expect(pglite.pool.checkedOut()).toBe(0);
+    } finally {
+      await pglite.aclose();
+    }
+  });
+});
