@@ -118,6 +118,7 @@ export type {
   CopyInput,
   CopyProgress,
   CopyProgressEvent,
+  ExecutemanyProgressEvent,
   CopyToOptions,
   DBAPIErrorOptions,
   Dialect,

@@ -12,7 +12,7 @@ import type { EngineShared } from './engine-runner.js';
 import { NotificationHub } from './execution/notification-hub.js';
 import { Multiplexer } from './execution/sharing/multiplexer.js';
 import { OpenScopes } from './ambient/open-scopes.js';
-import { QueuePool } from './pool/queue-pool.js';
+import { QueuePool } from './pool/kinds/queue-pool.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import type { Pool } from './pool/pool.js';
 import { Replica } from './pool/replicas/replica.js';

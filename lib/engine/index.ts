@@ -41,6 +41,7 @@ export type {
   CommitResolvedEvent,
   ConnectionEvents,
   CopyProgressEvent,
+  ExecutemanyProgressEvent,
   HandleErrorEvent,
   OptionsEvent,
   SavepointEvent,
@@ -104,12 +105,12 @@ export type { ColumnReference } from './result/projection.js';
 export type { StreamOptions } from './result/stream-source.js';
 export type { RowReadableOptions } from './result/streamed-result.js';
 export type { RowTextOptions } from './result/text/row-format.js';
-export { AssertionPool } from './pool/assertion-pool.js';
-export { NullPool } from './pool/null-pool.js';
+export { AssertionPool } from './pool/kinds/assertion-pool.js';
+export { NullPool } from './pool/kinds/null-pool.js';
 export { Pool } from './pool/pool.js';
 export { PooledConnection } from './pool/pooled-connection.js';
-export { QueuePool } from './pool/queue-pool.js';
-export { StaticPool } from './pool/static-pool.js';
+export { QueuePool } from './pool/kinds/queue-pool.js';
+export { StaticPool } from './pool/kinds/static-pool.js';
 export type {
   CheckinEvent,
   CheckoutEvent,

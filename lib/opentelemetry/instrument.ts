@@ -135,15 +135,13 @@ function follow<Event extends object>(
   { start, asyncEnd }: Record<'start' | 'asyncEnd', (event: Event) => unknown>,
 ): () => void {
   const channel = tracingChannel<unknown, Event>(`${NAME}:${name}`);
-  const handlers = {
-    start: (event: Event) => void (isOurs(event) && start(event)),
-    end: nothing,
-    asyncStart: nothing,
-    asyncEnd: (event: Event) => void (isOurs(event) && asyncEnd(event)),
-    error: nothing,
-  };
-  channel.subscribe(handlers as never);
+  // Each channel that has a subscriber is one more call for each event.
+  const started = (event: unknown): void => void (isOurs(event as Event) && start(event as Event));
+  const ended = (event: unknown): void => void (isOurs(event as Event) && asyncEnd(event as Event));
+  channel.start.subscribe(started);
+  channel.asyncEnd.subscribe(ended);
   return () => {
-    channel.unsubscribe(handlers as never);
+    channel.start.unsubscribe(started);
+    channel.asyncEnd.unsubscribe(ended);
   };
 }

@@ -1,5 +1,5 @@
 import { ValueType } from '@opentelemetry/api';
-import type { Attributes, Counter, Histogram, Meter, ObservableResult } from '@opentelemetry/api';
+import type { Attributes, Histogram, Meter, ObservableResult } from '@opentelemetry/api';
 import { PoolTimeoutError } from '../engine/index.js';
 import type {
   AcquireEvent,
@@ -14,6 +14,19 @@ import type {
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 const seconds = (milliseconds: number): number => milliseconds / 1_000;
 
+/** The present loan of a connection; kept for the next one, since entries of a WeakMap are dear. */
+interface Loan {
+  since: number | undefined;
+  roundTrips: number;
+  readonly pool: PoolFigures;
+}
+
+/** Of the engine's own pool, or of a replica's. */
+interface PoolFigures {
+  readonly attributes: Attributes;
+  roundTrips: number;
+}
+
 /** The metrics of one engine, by the semantic conventions for databases. */
 export class EngineMetrics {
   readonly #engine: AsyncEngine;
@@ -23,15 +36,14 @@ export class EngineMetrics {
   readonly #waits: Histogram;
   readonly #uses: Histogram;
   readonly #openings: Histogram;
-  readonly #timeouts: Counter;
-  readonly #transactions: Counter;
-  readonly #roundTrips: Counter;
+  /** Sums, which are read when they are collected: each call of a counter costs more than the rest of it. */
+  #timeouts = 0;
+  /** By the host of a replica; the engine's own is that of ''. */
+  readonly #pools = new Map<string, PoolFigures>();
+  readonly #transactions = new Map<string, number>();
   readonly #stops: (() => void)[] = [];
   /** When each connection was lent, by `performance.now()`, and its round trips until then. */
-  readonly #loans = new WeakMap<
-    object,
-    { readonly since: number; readonly roundTrips: number; readonly pool: Attributes }
-  >();
+  readonly #loans = new WeakMap<object, Loan>();
 
   constructor(meter: Meter, engine: AsyncEngine) {
     this.#engine = engine;
@@ -44,24 +56,8 @@ export class EngineMetrics {
     this.#waits = duration('db.client.connection.wait_time', 'Time to get a connection from the pool.');
     this.#uses = duration('db.client.connection.use_time', 'Time between a checkout and its return.');
     this.#openings = duration('db.client.connection.create_time', 'Time to open a connection.');
-    const counter = (name: string, description: string, unit: string): Counter =>
-      meter.createCounter(name, { description, unit, valueType: ValueType.INT });
-    this.#timeouts = counter(
-      'db.client.connection.timeouts',
-      'Callers that got no connection in time.',
-      '{timeout}',
-    );
-    this.#transactions = counter(
-      'nest_async_engine.transactions',
-      'Transactions by outcome.',
-      '{transaction}',
-    );
-    this.#roundTrips = counter(
-      'nest_async_engine.round_trips',
-      'Flights to the server and back.',
-      '{round_trip}',
-    );
     this.#observePool(meter);
+    this.#observeSums(meter);
     this.#listen();
   }
 
@@ -91,6 +87,39 @@ export class EngineMetrics {
     return { 'db.client.connection.pool.name': `${host}/${this.#database}` };
   }
 
+  #figuresAt(host: string): PoolFigures {
+    const known = this.#pools.get(host);
+    if (known !== undefined) return known;
+    const figures = { attributes: host === '' ? this.#pool : this.#poolAt(host), roundTrips: 0 };
+    this.#pools.set(host, figures);
+    return figures;
+  }
+
+  #observeSums(meter: Meter): void {
+    const count = (
+      name: string,
+      description: string,
+      unit: string,
+      read: (result: ObservableResult) => void,
+    ): void => {
+      const counter = meter.createObservableCounter(name, { description, unit, valueType: ValueType.INT });
+      counter.addCallback(read);
+      this.#stops.push(() => counter.removeCallback(read));
+    };
+    const timeouts = 'db.client.connection.timeouts';
+    count(timeouts, 'Callers that got no connection in time.', '{timeout}', (result) => {
+      if (this.#timeouts > 0) result.observe(this.#timeouts, this.#pool);
+    });
+    const transactions = 'nest_async_engine.transactions';
+    count(transactions, 'Transactions by outcome.', '{transaction}', (result) => {
+      for (const [outcome, sum] of this.#transactions) result.observe(sum, { ...this.#pool, outcome });
+    });
+    const roundTrips = 'nest_async_engine.round_trips';
+    count(roundTrips, 'Flights to the server and back.', '{round_trip}', (result) => {
+      for (const { roundTrips: sum, attributes } of this.#pools.values()) result.observe(sum, attributes);
+    });
+  }
+
   stop(): void {
     for (const stop of this.#stops) stop();
   }
@@ -103,15 +132,15 @@ export class EngineMetrics {
     // Which of the replicas it was for is not known.
     if (pool !== this.#engine.pool) return;
     if (error === undefined) this.#waits.record(seconds(duration), this.#pool);
-    else if (error instanceof PoolTimeoutError) this.#timeouts.add(1, this.#pool);
+    else if (error instanceof PoolTimeoutError) this.#timeouts += 1;
   }
 
   opened(duration: number): void {
     this.#openings.record(seconds(duration), this.#pool);
   }
 
-  ended({ nested, outcome }: TransactionEvent<AsyncConnection>): void {
-    if (!nested) this.#transactions.add(1, { ...this.#pool, outcome });
+  ended({ nested, outcome = 'unknown' }: TransactionEvent<AsyncConnection>): void {
+    if (!nested) this.#transactions.set(outcome, (this.#transactions.get(outcome) ?? 0) + 1);
   }
 
   #observe(meter: Meter, name: string, description: string, read: (result: ObservableResult) => void): void {
@@ -124,15 +153,18 @@ export class EngineMetrics {
   #listen(): void {
     const replicas = new Set(this.#engine.replicas.status().map(({ host }) => host));
     const lent = ({ info, roundTrips, host = '' }: CheckoutEvent): void => {
-      const pool = replicas.has(host) ? this.#poolAt(host) : this.#pool;
-      this.#loans.set(info, { since: performance.now(), roundTrips, pool });
+      const loan = this.#loans.get(info);
+      const since = performance.now();
+      if (loan !== undefined) Object.assign(loan, { since, roundTrips });
+      else
+        this.#loans.set(info, { since, roundTrips, pool: this.#figuresAt(replicas.has(host) ? host : '') });
     };
     const returned = ({ info, roundTrips }: CheckinEvent): void => {
       const loan = this.#loans.get(info);
-      if (loan === undefined) return;
-      this.#loans.delete(info);
-      this.#uses.record(seconds(performance.now() - loan.since), loan.pool);
-      this.#roundTrips.add(roundTrips - loan.roundTrips, loan.pool);
+      if (loan?.since === undefined) return;
+      this.#uses.record(seconds(performance.now() - loan.since), loan.pool.attributes);
+      loan.pool.roundTrips += roundTrips - loan.roundTrips;
+      loan.since = undefined;
     };
     this.#engine.on('checkout', lent).on('checkin', returned);
     this.#stops.push(() => void this.#engine.off('checkout', lent).off('checkin', returned));

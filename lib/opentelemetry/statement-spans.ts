@@ -9,44 +9,57 @@ import type { TransactionContexts } from './span-context.js';
 
 type Statement = StatementEvent<AsyncConnection>;
 
-/** Texts whose summary is kept. */
+/** Texts whose attributes are kept. */
 const MOST_TEXTS = 500;
 
-/** A statement on its way. */
+/** A statement on its way, on its event: a WeakMap costs more. */
+const PENDING = Symbol('nest-async-engine: the span of a statement');
+
 interface Pending {
   /** The context of the caller. */
   readonly caller: Context;
   readonly startTime: number;
   span?: Span;
+  /** What its duration is counted by. */
   attributes?: Attributes;
+}
+
+type Followed = Statement & { [PENDING]?: Pending | undefined };
+
+/** What is said of each statement of one text on one server. */
+interface TextFacts extends QuerySummary {
+  readonly server: Statement['server'];
+  readonly engine: Statement['engine'];
+  readonly attributes: Attributes;
+  readonly spanAttributes: Attributes;
 }
 
 /** The spans of statements: begun with the call, named when the statement leaves. */
 export class StatementSpans {
   readonly #tracer: Tracer;
   readonly #transactions: TransactionContexts;
-  readonly #pending = new WeakMap<Statement, Pending>();
-  readonly #summaries = new LruCache<string, QuerySummary>(MOST_TEXTS);
+  readonly #texts = new LruCache<string, TextFacts>(MOST_TEXTS);
 
   constructor(tracer: Tracer, transactions: TransactionContexts) {
     this.#tracer = tracer;
     this.#transactions = transactions;
   }
 
-  started(event: Statement): void {
-    this.#pending.set(event, { caller: context.active(), startTime: Date.now() });
+  started(event: Followed): void {
+    event[PENDING] = { caller: context.active(), startTime: Date.now() };
   }
 
   /** It is about to leave, in the transaction that it says. */
-  sent(event: Statement): Span {
-    const pending = this.#pending.get(event) ?? { caller: context.active(), startTime: Date.now() };
-    this.#pending.set(event, pending);
-    const query = this.#summaryOf(event.sql ?? (typeof event.statement === 'string' ? event.statement : ''));
+  sent(event: Followed): Span {
+    const pending = (event[PENDING] ??= { caller: context.active(), startTime: Date.now() });
+    const facts = this.#factsOf(event);
+    const size = event.isMany && Array.isArray(event.parameters) ? event.parameters.length : 0;
+    const batch = size > 1 ? batchOf(facts, size) : undefined;
+    pending.attributes = batch === undefined ? facts.attributes : { ...facts.attributes, ...batch };
     const { startTime, caller } = pending;
-    pending.attributes = attributesOf(event, query);
-    const attributes = { ...pending.attributes, 'db.query.text': query.text };
+    const attributes = batch === undefined ? facts.spanAttributes : { ...facts.spanAttributes, ...batch };
     pending.span = this.#tracer.startSpan(
-      query.summary || 'postgresql',
+      facts.summary || 'postgresql',
       { kind: SpanKind.CLIENT, startTime, attributes },
       this.#transactions.parentIn(event.transactionEvent, caller),
     );
@@ -54,36 +67,57 @@ export class StatementSpans {
   }
 
   /** Gives what its duration is counted by. */
-  ended(event: Statement): Attributes {
+  ended(event: Followed): Attributes {
     // What was refused before it left has a span, too.
-    const span = this.#pending.get(event)?.span ?? this.sent(event);
+    const span = event[PENDING]?.span ?? this.sent(event);
+    const { attributes = {} } = event[PENDING] ?? {};
+    event[PENDING] = undefined;
+    if (event.error === undefined) {
+      span.end();
+      return attributes;
+    }
     const failure = failureOf(event.error);
-    const attributes = { ...this.#pending.get(event)?.attributes, ...failure };
-    this.#pending.delete(event);
     endSpan(span, event.error, failure);
-    return attributes;
+    return { ...attributes, ...failure };
   }
 
-  #summaryOf(sql: string): QuerySummary {
-    const known = this.#summaries.get(sql);
-    if (known !== undefined) return known;
-    const summary = summarize(sql);
-    this.#summaries.set(sql, summary);
-    return summary;
+  #factsOf({ sql, statement, server, engine }: Statement): TextFacts {
+    const text = sql ?? (typeof statement === 'string' ? statement : '');
+    const known = this.#texts.get(text);
+    if (known !== undefined && known.engine === engine && isSame(known.server, server)) return known;
+    const query = known ?? summarize(text);
+    const attributes = attributesOf(query, server, engine);
+    const spanAttributes = { ...attributes, 'db.query.text': query.text };
+    const facts = { ...query, server, engine, attributes, spanAttributes };
+    this.#texts.set(text, facts);
+    return facts;
   }
 }
 
-function attributesOf(event: Statement, query: QuerySummary | undefined): Attributes {
-  const { server, engine, isMany, parameters } = event;
-  const size = isMany && Array.isArray(parameters) ? parameters.length : 0;
-  const operation = query?.operation ?? '';
-  return {
+function isSame(one: Statement['server'], other: Statement['server']): boolean {
+  return (
+    one === other ||
+    (one?.host === other?.host && one?.port === other?.port && one?.database === other?.database)
+  );
+}
+
+function batchOf({ operation }: QuerySummary, size: number): Attributes {
+  return { 'db.operation.name': `BATCH ${operation}`, 'db.operation.batch.size': size };
+}
+
+/** Without those that are not known: the SDK looks at each key. */
+function attributesOf(
+  { operation, summary }: QuerySummary,
+  server: Statement['server'],
+  engine: Statement['engine'],
+): Attributes {
+  const attributes = {
     'db.system.name': 'postgresql',
     'db.namespace': server?.database ?? engine.url.database,
-    'db.operation.name': size > 1 ? `BATCH ${operation}` : operation || undefined,
-    'db.query.summary': query?.summary || undefined,
-    'db.operation.batch.size': size > 1 ? size : undefined,
+    'db.operation.name': operation || undefined,
+    'db.query.summary': summary || undefined,
     'server.address': server?.host,
     'server.port': server?.port,
   };
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined));
 }

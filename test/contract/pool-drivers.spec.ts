@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Driver, DriverConnection } from '../../lib/engine/driver/driver.js';
 import { PgDriver } from '../../lib/engine/driver/pg/connect/pg-driver.js';
 import { ResourceClosedError } from '../../lib/engine/errors/errors.js';
-import { AssertionPool } from '../../lib/engine/pool/assertion-pool.js';
-import { NullPool } from '../../lib/engine/pool/null-pool.js';
+import { AssertionPool } from '../../lib/engine/pool/kinds/assertion-pool.js';
+import { NullPool } from '../../lib/engine/pool/kinds/null-pool.js';
 import type { Pool } from '../../lib/engine/pool/pool.js';
-import { QueuePool } from '../../lib/engine/pool/queue-pool.js';
-import { StaticPool } from '../../lib/engine/pool/static-pool.js';
+import { QueuePool } from '../../lib/engine/pool/kinds/queue-pool.js';
+import { StaticPool } from '../../lib/engine/pool/kinds/static-pool.js';
 import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { makeUrl } from '../../lib/engine/driver/url/url.js';
 import { eventually } from '../support/process/barrier.js';

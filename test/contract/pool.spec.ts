@@ -2,13 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from 'vitest';
 import type { Driver } from '../../lib/engine/driver/driver.js';
 import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../../lib/engine/errors/errors.js';
-import { AssertionPool } from '../../lib/engine/pool/assertion-pool.js';
-import { NullPool } from '../../lib/engine/pool/null-pool.js';
+import { AssertionPool } from '../../lib/engine/pool/kinds/assertion-pool.js';
+import { NullPool } from '../../lib/engine/pool/kinds/null-pool.js';
 import type { PoolOptions } from '../../lib/engine/pool/pool-options.js';
 import type { Pool } from '../../lib/engine/pool/pool.js';
 import type { PooledConnection } from '../../lib/engine/pool/pooled-connection.js';
-import { QueuePool } from '../../lib/engine/pool/queue-pool.js';
-import { StaticPool } from '../../lib/engine/pool/static-pool.js';
+import { QueuePool } from '../../lib/engine/pool/kinds/queue-pool.js';
+import { StaticPool } from '../../lib/engine/pool/kinds/static-pool.js';
 import {
   FakeDriver,
   seededRandom,

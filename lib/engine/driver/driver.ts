@@ -162,6 +162,11 @@ export interface CommandOptions {
    * are stored together or not at all, whatever is between here and the server. Default false.
    */
   readonly isAtomic?: boolean | undefined;
+  /**
+   * Called when the server has answered a page of `executeMany()`, with the number of commands that have run;
+   * not for commands of different texts. Must not throw.
+   */
+  readonly onProgress?: ((done: number) => void) | undefined;
   /** True: `executeMany()` runs each command as it is and gives a result for each. Default false. */
   readonly isBatch?: boolean | undefined;
 }

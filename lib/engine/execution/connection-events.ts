@@ -2,6 +2,7 @@ import type { CopyProgress } from './copy/copy-progress.js';
 import { EXECUTION_CHANNELS } from './event-place.js';
 import type { ConnectionEvent } from './event-place.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { StatementEvent } from './statement-event.js';
 import type { TransactionEvent } from './transaction-event.js';
 import type { SessionServer } from '../driver/driver.js';
 import { EventChannels } from '../util/event-hub.js';
@@ -133,6 +134,14 @@ export interface SavepointEvent<Connection> extends ConnectionEvent<Connection> 
 /** How far a COPY has come, and where it runs. */
 export interface CopyProgressEvent<Connection> extends ConnectionEvent<Connection>, CopyProgress {}
 
+/** How many sets of an executemany have run. */
+export interface ExecutemanyProgressEvent<Connection> extends ConnectionEvent<Connection> {
+  /** The event of the statement. */
+  readonly statement: StatementEvent<Connection>;
+  readonly done: number;
+  readonly total: number;
+}
+
 /** Options that are added to a connection. */
 export interface OptionsEvent<Connection> extends ConnectionEvent<Connection> {
   /** Those that are added; a listener may change them. */
@@ -173,6 +182,8 @@ export interface ConnectionEvents<Connection> {
   setConnectionExecutionOptions: (event: OptionsEvent<Connection>) => void;
   /** A COPY has passed another MiB, or has succeeded. A listener that throws fails it. */
   copyProgress: (event: CopyProgressEvent<Connection>) => void;
+  /** A page of an executemany has run; `done` is `total` at its end. What a listener throws is logged. */
+  executemanyProgress: (event: ExecutemanyProgressEvent<Connection>) => void;
   /** An AsyncConnection has got its first session. */
   engineConnect: (event: ConnectionEvent<Connection>) => void;
 }
@@ -195,6 +206,7 @@ export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'h
     releaseSavepoint: 'sync',
     setConnectionExecutionOptions: 'sync',
     copyProgress: 'sync',
+    executemanyProgress: 'sync',
     engineConnect: 'sync',
   };
 

@@ -5,7 +5,7 @@ import { TransactionEvent } from './transaction-event.js';
 import { DBAPIError } from '../errors/errors.js';
 import type { CopyProgress } from './copy/copy-progress.js';
 import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
-import type { ExecutionOptions, StatementOptions } from './execution-options.js';
+import type { ExecutionOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
 import type { CommitOutcome } from '../transaction/outcome.js';
 import type { TransactionObserver } from '../transaction/transaction-host.js';
@@ -162,8 +162,9 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
   }
 
   /** Where a statement is about to be run. */
-  statementPlace(options: StatementOptions): StatementPlace<Connection> {
-    return { ...this.place, options, id: this.parts.ids.next(), scope: this.#subject.scope };
+  statementPlace(): StatementPlace<Connection> {
+    const { connection, scope } = this.#subject;
+    return { engine: this.parts.owner.engine, connection, id: this.parts.ids.next(), scope };
   }
 
   begin(transaction: ObservedTransaction): void {

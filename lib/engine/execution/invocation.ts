@@ -60,6 +60,8 @@ export interface CommandObserver {
   ): Promise<T>;
   /** Something of it leaves for the server; see {@link CommandOptions.onFlight}. */
   left(flight: number): void;
+  /** So many sets of an executemany have run. */
+  progressed(done: number, total: number): void;
   /** The transaction that it is about to be sent in. */
   runsIn(transaction: ObservedTransaction): void;
   /** Tells of the whole, from the call to the answer. */
@@ -82,7 +84,8 @@ export interface CommandObserver {
 
 /** The same options with what `observer` hears of. */
 export function observedOptions(observer: CommandObserver, options?: CommandOptions): TargetOptions {
-  return { ...options, observer, onFlight: (flight) => observer.left(flight) };
+  const onFlight = (flight: number): void => observer.left(flight);
+  return options === undefined ? { observer, onFlight } : { ...options, observer, onFlight };
 }
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
@@ -202,6 +205,7 @@ export class Invocation {
       pageSize: this.pageSize,
       isAtomic: this.isAtomic,
       isBatch: this.#isBatch,
+      onProgress: options?.observer && ((done) => options.observer?.progressed(done, commands.length)),
     });
     return this.#isBatch ? { ...merge(results), each: results } : merge(results);
   }

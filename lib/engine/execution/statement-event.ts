@@ -9,7 +9,6 @@ import type { TracedEvent } from '../util/channels.js';
 /** Where and when a statement is run. */
 export interface StatementPlace<Connection> extends ConnectionEvent<Connection> {
   readonly id: string;
-  readonly options: StatementOptions;
   readonly scope: Labeled | undefined;
 }
 
@@ -47,9 +46,10 @@ export class StatementEvent<Connection> implements TracedEvent {
   readonly #scope: Labeled | undefined;
 
   constructor(
-    { engine, connection, id, options, scope }: StatementPlace<Connection>,
+    { engine, connection, id, scope }: StatementPlace<Connection>,
     statement: Executable<unknown>,
     parameters: unknown,
+    options: StatementOptions,
   ) {
     this.engine = engine;
     this.connection = connection;

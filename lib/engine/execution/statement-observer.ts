@@ -18,6 +18,7 @@ import { serverErrorOf } from '../errors/sqlstate.js';
 import { cachedSince } from '../statement/executable.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
+import { reportError } from '../util/logger.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type { ConnectionObserver, FailureClass } from './connection-observer.js';
 
@@ -49,7 +50,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const { statement, parameters, isRaw = false } = call;
     this.#observer = observer;
     this.#isRaw = isRaw;
-    this.#event = new StatementEvent(observer.statementPlace(options), statement, parameters);
+    this.#event = new StatementEvent(observer.statementPlace(), statement, parameters, options);
     this.#trace = new StatementTrace(this.#event);
     this.#site = observer.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
   }
@@ -75,6 +76,20 @@ export class StatementObserver<Connection> implements CommandObserver {
   left(flight: number): void {
     this.#event.roundTrips += 1;
     this.#event.flight = flight;
+  }
+
+  // It is told from within the reading of answers, which a listener must not break.
+  progressed(done: number, total: number): void {
+    try {
+      this.#observer.emit('executemanyProgress', {
+        ...this.#observer.place,
+        statement: this.#event,
+        done,
+        total,
+      });
+    } catch (error) {
+      reportError(this.#observer.parts.log.logger, error);
+    }
   }
 
   runsIn(transaction: ObservedTransaction): void {
@@ -142,13 +157,19 @@ export class StatementObserver<Connection> implements CommandObserver {
     const sent = commandsOf(event, commands);
     const result = await this.#trace.send(session, () => send(sent), answerOf);
     const duration = performance.now() - start;
+    // The last page ends with the whole.
+    if (event.isMany) this.progressed(sent.length, sent.length);
     this.#warnIfSlow(event, duration);
-    const answered = Object.assign(this.#event, answerOf(result), { duration });
+    const answer = answerOf(result);
+    this.#event.rowCount = answer.rowCount;
+    this.#event.command = answer.command;
+    this.#event.duration = duration;
     this.#tellOfCursor(event, () =>
-      this.#observer.emit('afterCursorExecute', answered as AfterCursorExecuteEvent<Connection>),
+      this.#observer.emit('afterCursorExecute', this.#event as AfterCursorExecuteEvent<Connection>),
     );
     // Around the cursor, the parameters are those of the call.
-    Object.assign(this.#event, { statement, parameters });
+    this.#event.statement = statement;
+    this.#event.parameters = parameters;
     return result;
   }
 
@@ -169,21 +190,23 @@ export class StatementObserver<Connection> implements CommandObserver {
   finished(rowCount: number, shape: RowShape | undefined): void {
     if (shape !== undefined && this.#observer.parts.log.isDebug) this.#logColumns(shape);
     if (this.#isRaw) return;
-    const duration = performance.now() - this.#event.startedAt;
-    const event = Object.assign(this.#event, { rowCount, duration });
-    this.#observer.emit('afterExecute', event as AfterExecuteEvent<Connection>);
+    this.#event.duration = performance.now() - this.#event.startedAt;
+    this.#event.rowCount = rowCount;
+    this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
   }
 
   #cursorEvent(
     commands: readonly Command[],
     session: SessionFacts | undefined,
   ): Changeable<BeforeCursorExecuteEvent<Connection>> {
-    const isMany = commands.length > 1;
-    const sets = commands.map(({ values }) => values ?? []);
-    const sql = commands[0]?.text ?? '';
-    const sent = { sql, parameters: isMany ? sets : (sets[0] ?? []), isMany };
-    const { server, processId } = session ?? {};
-    return Object.assign(this.#event, sent, { server, processId });
+    const event = this.#event;
+    const [first] = commands;
+    event.isMany = commands.length > 1;
+    event.sql = first?.text ?? '';
+    event.parameters = event.isMany ? commands.map(({ values }) => values ?? []) : (first?.values ?? []);
+    event.server = session?.server;
+    event.processId = session?.processId;
+    return event as Changeable<BeforeCursorExecuteEvent<Connection>>;
   }
 
   #logStatement({ sql, parameters, isMany, host }: BeforeCursorExecuteEvent<Connection>): void {

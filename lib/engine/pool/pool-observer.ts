@@ -79,7 +79,7 @@ export class PoolObserver {
   async opened(record: ConnectionRecord): Promise<void> {
     const event = this.#eventOf(record);
     while (this.#first !== 'emitted') await (this.#first === 'to come' ? this.#beFirst(event) : this.#first);
-    this.#log.debug('connect', 'created a connection', fieldsOf(record));
+    this.#debug('connect', 'created a connection', record);
     await this.hub.emitAwaited('connect', event);
   }
 
@@ -100,15 +100,27 @@ export class PoolObserver {
 
   /** Throws what a listener throws. */
   checkedOut(record: ConnectionRecord, pooled: PooledConnection): void {
-    const event = { ...this.#eventOf(record), pooled };
-    this.#log.debug('checkout', 'lent a connection', fieldsOf(record));
+    const { session, info } = record;
+    const { driverConnection, roundTrips = 0, server } = session;
+    const { engine } = this;
+    // Written out, as below: a spread of an object would take longer than all the rest of it.
+    const event = { engine, driverConnection, info, roundTrips, host: hostOf(server), pooled };
+    this.#debug('checkout', 'lent a connection', record);
     this.hub.emit('checkout', event);
   }
 
   resetting(record: ConnectionRecord, what: string): void {
-    this.#log.debug('return', 'a connection is being returned', fieldsOf(record));
-    this.#emitSafely('reset', { ...this.#eventOf(record), isClean: record.isIdle });
-    this.#log.debug('reset', what, fieldsOf(record));
+    this.#debug('return', 'a connection is being returned', record);
+    const { session, info, isIdle: isClean } = record;
+    const { driverConnection, roundTrips = 0, server } = session;
+    const { engine } = this;
+    const host = hostOf(server);
+    this.#emitSafely('reset', { engine, driverConnection, info, roundTrips, host, isClean });
+    this.#debug('reset', what, record);
+  }
+
+  #debug(event: string, message: string, record: ConnectionRecord): void {
+    if (this.#log.isDebug) this.#log.debug(event, message, fieldsOf(record));
   }
 
   /** A warning of the pool itself. */
@@ -118,9 +130,12 @@ export class PoolObserver {
 
   /** `cause`: why the connection did not come back. */
   checkedIn(record: ConnectionRecord, isBack: boolean, cause?: unknown): void {
-    const driverConnection = isBack ? record.session.driverConnection : undefined;
+    const { session, info } = record;
+    const driverConnection = isBack ? session.driverConnection : undefined;
+    const { roundTrips = 0, server } = session;
+    const { engine } = this;
     publishRelease(record, cause);
-    this.#emitSafely('checkin', { ...this.#eventOf(record), driverConnection });
+    this.#emitSafely('checkin', { engine, driverConnection, info, roundTrips, host: hostOf(server) });
   }
 
   /** Lends to a caller that has not waited; throws what a listener throws, and ends the loan then. */
@@ -165,7 +180,7 @@ export class PoolObserver {
   }
 
   closing(record: ConnectionRecord, way: 'closes' | 'drops'): void {
-    this.#log.debug('close', `${way} a connection`, fieldsOf(record));
+    this.#debug('close', `${way} a connection`, record);
     publishRemove(record);
     this.#emitSafely('close', this.#eventOf(record));
   }

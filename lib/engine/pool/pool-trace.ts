@@ -64,7 +64,8 @@ export function isAcquireObserved(): boolean {
 /** A checkout on its way; ends with the connection, or with why there is none. */
 export class AcquireTrace {
   readonly #event: AcquireEvent;
-  readonly #pg: PgPoolConnect;
+  /** Undefined unless its channel has subscribers. */
+  readonly #pg: PgPoolConnect | undefined;
 
   constructor(
     engine: PoolEngine | undefined,
@@ -73,35 +74,41 @@ export class AcquireTrace {
   ) {
     const startedAt = performance.now();
     this.#event = { engine, pool, startedAt, hasWaited, duration: undefined, error: undefined };
-    const { poolSize, maxOverflow } = pool.options;
-    this.#pg = {
-      pool: {
-        totalCount: pool.checkedIn() + pool.checkedOut(),
-        idleCount: pool.checkedIn(),
-        waitingCount: pool.waiting(),
-        maxSize: maxOverflow === -1 ? Number.POSITIVE_INFINITY : poolSize + maxOverflow,
-      },
-    };
-    ACQUIRE.begin(this.#event, () => undefined);
-    PG_ACQUIRE.begin(this.#pg, () => undefined);
+    if (ACQUIRE.isObserved) ACQUIRE.begin(this.#event, nothing);
+    if (!PG_ACQUIRE.isObserved) return;
+    this.#pg = { pool: figuresOf(pool) };
+    PG_ACQUIRE.begin(this.#pg, nothing);
   }
 
   given(loan: PooledConnection): void {
-    this.#pg.client = { processID: loan.session.processId, reused: loan.isReused };
+    const { processId: processID } = loan.session;
+    if (this.#pg !== undefined) this.#pg.client = { processID, reused: loan.isReused };
     this.#end();
   }
 
   failed(error: unknown): void {
     this.#event.error = error;
-    this.#pg.error = error;
+    if (this.#pg !== undefined) this.#pg.error = error;
     this.#end();
   }
 
   #end(): void {
     this.#event.duration = performance.now() - this.#event.startedAt;
     ACQUIRE.finish(this.#event);
-    PG_ACQUIRE.finish(this.#pg);
+    if (this.#pg !== undefined) PG_ACQUIRE.finish(this.#pg);
   }
+}
+
+const nothing = (): void => undefined;
+
+function figuresOf(pool: PoolFigures): PgPoolConnect['pool'] {
+  const { poolSize, maxOverflow } = pool.options;
+  return {
+    totalCount: pool.checkedIn() + pool.checkedOut(),
+    idleCount: pool.checkedIn(),
+    waitingCount: pool.waiting(),
+    maxSize: maxOverflow === -1 ? Number.POSITIVE_INFINITY : poolSize + maxOverflow,
+  };
 }
 
 /** Tells of the opening of a connection. */

@@ -29,7 +29,7 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
   ],
   'lib/engine/driver': [[''], ['url', 'types'], ['pg'], ['pglite']],
   'lib/engine/driver/pg': [['wire'], ['prepared'], ['session'], ['connect']],
-  'lib/engine/pool': [[''], ['replicas']],
+  'lib/engine/pool': [[''], ['kinds'], ['replicas']],
   'lib/engine/result': [[''], ['text']],
   'lib/pg': [[''], ['kysely']],
   'lib/nest': [

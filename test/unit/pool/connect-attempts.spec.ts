@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { QueuePool } from '../../../lib/engine/pool/queue-pool.js';
+import { QueuePool } from '../../../lib/engine/pool/kinds/queue-pool.js';
 import { FakeDriver, unreachable } from '../../support/doubles/fake-driver.js';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

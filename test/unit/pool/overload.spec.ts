@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ArgumentError, PoolOverloadError } from '../../../lib/engine/errors/errors.js';
 import { resolvePoolOptions } from '../../../lib/engine/pool/pool-options.js';
 import type { PooledConnection } from '../../../lib/engine/pool/pooled-connection.js';
-import { QueuePool } from '../../../lib/engine/pool/queue-pool.js';
+import { QueuePool } from '../../../lib/engine/pool/kinds/queue-pool.js';
 import { EchoLog } from '../../../lib/engine/util/logger.js';
 import { FakeDriver } from '../../support/doubles/fake-driver.js';
 import { MemoryLogger } from '../../support/items.js';

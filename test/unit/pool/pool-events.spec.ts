@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { QueuePool } from '../../../lib/engine/pool/queue-pool.js';
+import { QueuePool } from '../../../lib/engine/pool/kinds/queue-pool.js';
 import { FakeDriver } from '../../support/doubles/fake-driver.js';
 
 it('tells once of the end of a connection whose reset has failed', async () => {

@@ -6,11 +6,11 @@ import {
   ResourceClosedError,
 } from '../../../lib/engine/errors/errors.js';
 import { IllegalStateError } from '../../../lib/engine/errors/errors.js';
-import { AssertionPool } from '../../../lib/engine/pool/assertion-pool.js';
+import { AssertionPool } from '../../../lib/engine/pool/kinds/assertion-pool.js';
 import { resolvePoolOptions, type PoolOptions } from '../../../lib/engine/pool/pool-options.js';
 import type { PooledConnection } from '../../../lib/engine/pool/pooled-connection.js';
-import { QueuePool } from '../../../lib/engine/pool/queue-pool.js';
-import { StaticPool } from '../../../lib/engine/pool/static-pool.js';
+import { QueuePool } from '../../../lib/engine/pool/kinds/queue-pool.js';
+import { StaticPool } from '../../../lib/engine/pool/kinds/static-pool.js';
 import { FakeDriver, settle, unreachable, type FakeSession } from '../../support/doubles/fake-driver.js';
 
 const sessionOf = (loan: PooledConnection): FakeSession => loan.session as FakeSession;

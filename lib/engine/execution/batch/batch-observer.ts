@@ -31,6 +31,9 @@ export class BatchObserver implements CommandObserver {
     for (const observer of this.#observers) observer.left(flight);
   }
 
+  // Its statements are no sets of values.
+  progressed(): void {}
+
   runsIn(transaction: ObservedTransaction): void {
     for (const observer of this.#observers) observer.runsIn(transaction);
   }

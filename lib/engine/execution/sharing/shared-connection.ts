@@ -3,7 +3,6 @@ import { runAutocommitted } from '../autocommit.js';
 import type { Command, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
 import { DBAPIError } from '../../errors/errors.js';
 import { classifyFailure } from '../connection-observer.js';
-import { observedOptions } from '../invocation.js';
 import type { CommandObserver, Invocation } from '../invocation.js';
 import type { Pool } from '../../pool/pool.js';
 import type { PooledConnection } from '../../pool/pooled-connection.js';
@@ -97,10 +96,7 @@ export class SharedConnection {
     const { command, observer } = invocation;
     return observer === undefined
       ? this.#send({ host, command, options: PIPELINED, observer, stats })
-      : this.#sendObserved(
-          { host, command, options: observedOptions(observer, PIPELINED), observer, stats },
-          observer,
-        );
+      : this.#sendObserved({ host, command, options: pipelinedFor(observer), observer, stats }, observer);
   }
 
   /** Tells of the read once, however often it is sent. */
@@ -122,11 +118,16 @@ export class SharedConnection {
   }
 
   #send(read: Read): Promise<CommandResult> {
+    const { host, command, options, observer, stats } = read;
     return new Promise((resolve, reject) => {
       const isBehind = this.#pending.size > 0;
       const sentAt = timeWaited();
       const pending: PendingRead = {
-        ...read,
+        host,
+        command,
+        options,
+        observer,
+        stats,
         sentAt,
         isBehind,
         resolve,
@@ -240,6 +241,11 @@ const UNOBSERVED: NonNullable<Autocommitted['observer']> = {
   failed: (error) => classifyFailure(error, undefined),
   isInterrupted: false,
 };
+
+/** As {@link PIPELINED}. */
+function pipelinedFor(observer: CommandObserver): CommandOptions {
+  return { isPipelined: true, onFlight: (flight) => observer.left(flight) };
+}
 
 /** One run of a read on a connection of its own. */
 function alone({ command, options }: Read, observer: Autocommitted['observer']): Autocommitted {

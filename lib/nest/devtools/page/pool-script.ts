@@ -56,6 +56,11 @@ function showLocks(panel) {
   panel.tree.replaceChildren(...lockForest(state.locks));
 }
 
+function nameOf(locks, pid) {
+  const label = (locks.find((lock) => lock.pid === pid) || {}).label;
+  return label ? label + ' (' + pid + ')' : 'session ' + pid;
+}
+
 /** A root waits for no other session; in a ring the first session is taken for one. */
 function lockForest(locks) {
   const drawn = new Set();
@@ -64,7 +69,7 @@ function lockForest(locks) {
     const waiting = locks.filter((other) => other.blockedBy.includes(lock.pid) && !drawn.has(other.pid));
     return h('li', {}, h('strong', {}, lock.label || 'another program'), ' · session ' + lock.pid + ' · ',
       lock.blockedBy.length === 0 ? h('span', { class: 'warn' }, 'blocks ' + many(locks.filter((other) => other.blockedBy.includes(lock.pid)).length, 'session'))
-        : h('span', { class: 'undone' }, 'waits ' + (lock.waiting === undefined ? '' : ms(lock.waiting)) + ' for ' + lock.blockedBy.join(', ')),
+        : h('span', { class: 'undone' }, 'waits ' + (lock.waiting === undefined ? '' : ms(lock.waiting)) + ' for ' + lock.blockedBy.map((pid) => nameOf(locks, pid)).join(', ')),
       lock.site ? h('div', { class: 'sql' }, lock.site) : '',
       h('div', { class: 'sql' }, short(oneLine(lock.sql), 300)),
       waiting.length === 0 ? '' : h('ul', {}, waiting.map(node)));

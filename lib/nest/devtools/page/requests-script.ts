@@ -31,7 +31,7 @@ function unitRow({ unit, isCurrent }) {
     h('span', { class: 'name' }, unit.label), h('span', { class: 'time' }, ms(unit.duration)),
     h('span', { class: 'facts' }, many(unit.statements, 'statement') + ', ' + many(unit.roundTrips, 'round trip') + ' · ',
       h('span', { class: OUTCOMES[unit.outcome] }, unit.outcome),
-      repeats > 0 ? h('span', { class: 'warn' }, ' · N + 1: ×' + repeats) : '')));
+      repeats > 0 ? h('span', { class: 'warn whole' }, ' · N + 1: ×' + repeats) : '')));
 }
 
 const textKey = (step) => step.parent + ' ' + step.site + ' ' + step.text;

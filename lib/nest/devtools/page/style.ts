@@ -73,6 +73,7 @@ button, select { font: inherit; color: inherit; }
 .kept { color: var(--kept); }
 .undone { color: var(--undone); }
 .warn { color: var(--warn); }
+.whole { white-space: nowrap; }
 .badge { padding: 0 .45em; border: 1px solid currentColor; border-radius: 1em; font-size: .8rem; white-space: nowrap; }
 .steps { margin: 0; padding: 0; list-style: none; }
 .step { display: grid; grid-template-columns: minmax(0, 1fr) minmax(5rem, 34%) 4.5rem; gap: 0 .75rem; align-items: center; padding: .2rem 0; }

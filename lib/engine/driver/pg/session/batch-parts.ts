@@ -1,6 +1,6 @@
 import type { DBAPIError } from '../../../errors/errors.js';
 import type { CommitWitness } from '../../commit-witness.js';
-import type { CommandResult } from '../../driver.js';
+import type { CommandOptions, CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
 import type { Executemany, ExecutemanyContext } from './executemany.js';
@@ -33,7 +33,9 @@ export interface PgBatchParts {
   /** Control first, then the commands. */
   readonly steps: readonly Step[];
   /** More steps, made and written while those before them run, under the same Sync. */
-  readonly many: { readonly executemany: Executemany; readonly pageSize: number } | undefined;
+  readonly many:
+    | ({ readonly executemany: Executemany; readonly pageSize: number } & Pick<CommandOptions, 'onProgress'>)
+    | undefined;
   /** True: more than one statement has BEGIN and COMMIT around it, in its flight. */
   readonly isAtomic: boolean;
   readonly closePortals: readonly string[];

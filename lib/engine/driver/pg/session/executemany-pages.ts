@@ -20,6 +20,8 @@ export class ExecutemanyPages {
   #next = 0;
   /** How many results there are when each page in flight is done. */
   readonly #ends: number[] = [];
+  /** Pages that have run. */
+  #done = 0;
   #failure: EngineError | undefined;
 
   /** `known` is what the server said of the text, where it was asked. */
@@ -37,6 +39,11 @@ export class ExecutemanyPages {
   /** The next page can be made and sent. */
   get hasRoom(): boolean {
     return this.hasMore && this.#ends.length < IN_FLIGHT;
+  }
+
+  /** How many commands have run. */
+  get done(): number {
+    return Math.min(this.#done * this.#size, this.#many.commands.length);
   }
 
   /** Why a page could not be made. The pages before it have run then, as if they had been sent alone. */
@@ -71,6 +78,7 @@ export class ExecutemanyPages {
   isDone(count: number): boolean {
     if (this.#ends[0] !== count) return false;
     this.#ends.shift();
+    this.#done += 1;
     return true;
   }
 }

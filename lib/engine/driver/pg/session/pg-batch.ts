@@ -342,6 +342,7 @@ export class PgBatch implements Submittable, MessageTarget {
     if (this.#pages?.isDone(this.results.length) === true) {
       this.#writePages();
       this.#wire.send();
+      this.#parts.many?.onProgress?.(this.#pages.done);
     }
     this.#begin();
   }

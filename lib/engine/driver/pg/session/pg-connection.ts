@@ -196,7 +196,7 @@ export class PgConnection implements DriverConnection {
     const executemany = options?.isBatch === true ? undefined : Executemany.of(commands, this.#context);
     const isAtomic = (options?.isAtomic === true || this.#needsBlock(control)) && this.#isOutside(control);
     const pageSize = options?.pageSize ?? commands.length;
-    const many = executemany && { executemany, pageSize };
+    const many = executemany && { executemany, pageSize, onProgress: options?.onProgress };
     return await this.#run(
       { control, commands: many === undefined ? commands : [], many, options, isAtomic },
       (results) => [...results],

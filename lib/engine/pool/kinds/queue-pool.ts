@@ -1,15 +1,15 @@
-import { startLimit } from '../util/clock.js';
-import type { Driver } from '../driver/driver.js';
-import { PoolDeadlockError } from '../errors/errors.js';
-import { ConnectAttempts, isServerFull } from './connect-attempts.js';
-import type { ConnectionRecord } from './connection-record.js';
-import { HolderActivity, type Holding } from './holder-activity.js';
-import { IdleSweeper } from './idle-sweeper.js';
-import { OverloadControl } from './overload-control.js';
-import { Pool } from './pool.js';
-import type { PoolOptions } from './pool-options.js';
-import type { PooledConnection } from './pooled-connection.js';
-import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
+import { startLimit } from '../../util/clock.js';
+import type { Driver } from '../../driver/driver.js';
+import { PoolDeadlockError } from '../../errors/errors.js';
+import { ConnectAttempts, isServerFull } from '../connect-attempts.js';
+import type { ConnectionRecord } from '../connection-record.js';
+import { HolderActivity, type Holding } from '../holder-activity.js';
+import { IdleSweeper } from '../idle-sweeper.js';
+import { OverloadControl } from '../overload-control.js';
+import { Pool } from '../pool.js';
+import type { PoolOptions } from '../pool-options.js';
+import type { PooledConnection } from '../pooled-connection.js';
+import { WaitingLine, type CheckoutOptions, type Waiter } from '../waiting-line.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;

@@ -1,9 +1,9 @@
-import type { ConnectionRecord } from './connection-record.js';
-import { Pool } from './pool.js';
-import type { PooledConnection } from './pooled-connection.js';
-import type { ResetOnReturn } from './pool-options.js';
-import { WaitingLine } from './waiting-line.js';
-import type { CheckoutOptions, Waiter } from './waiting-line.js';
+import type { ConnectionRecord } from '../connection-record.js';
+import { Pool } from '../pool.js';
+import type { PooledConnection } from '../pooled-connection.js';
+import type { ResetOnReturn } from '../pool-options.js';
+import { WaitingLine } from '../waiting-line.js';
+import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /**
  * One connection, shared by all borrowers at the same time, opened at the first checkout and again when it

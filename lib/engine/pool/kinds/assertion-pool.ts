@@ -1,10 +1,10 @@
-import type { Driver } from '../driver/driver.js';
-import { IllegalStateError } from '../errors/errors.js';
-import type { ConnectionRecord } from './connection-record.js';
-import { Pool } from './pool.js';
-import type { PoolOptions } from './pool-options.js';
-import type { PooledConnection } from './pooled-connection.js';
-import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
+import type { Driver } from '../../driver/driver.js';
+import { IllegalStateError } from '../../errors/errors.js';
+import type { ConnectionRecord } from '../connection-record.js';
+import { Pool } from '../pool.js';
+import type { PoolOptions } from '../pool-options.js';
+import type { PooledConnection } from '../pooled-connection.js';
+import { WaitingLine, type CheckoutOptions, type Waiter } from '../waiting-line.js';
 
 /**
  * Lends one connection at a time and refuses the second, naming where the first was taken: a tool for finding

@@ -1,8 +1,8 @@
-import type { ConnectionRecord } from './connection-record.js';
-import { Pool } from './pool.js';
-import type { PooledConnection } from './pooled-connection.js';
-import { WaitingLine } from './waiting-line.js';
-import type { CheckoutOptions, Waiter } from './waiting-line.js';
+import type { ConnectionRecord } from '../connection-record.js';
+import { Pool } from '../pool.js';
+import type { PooledConnection } from '../pooled-connection.js';
+import { WaitingLine } from '../waiting-line.js';
+import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /** Keeps nothing: every checkout opens a connection and every return closes it. Their number has no limit. */
 export class NullPool extends Pool {
