@@ -315,7 +315,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
     this.logger.warn(
-      printable(`ended ${ended} session(s) that were in use ${timeout} ms after the shutdown began.${names}`),
+      printable(`the time of the shutdown is over: ended ${ended} session(s) that were in use.${names}`),
     );
   }
 

@@ -1,6 +1,7 @@
-import { ArgumentError } from '../engine/index.js';
+import { ArgumentError, Scope } from '../engine/index.js';
 import type { AsyncEngine } from '../engine/index.js';
 import { printable } from '../engine/util/logger.js';
+import { HttpRequestScope } from './request-scope/http-request-scope.js';
 
 /** One database of the application and what ends with it. */
 export class Database {
@@ -44,6 +45,7 @@ export class Database {
     const left = Math.max(0, (this.#deadline ?? 0) - performance.now());
     this.#end ??= this.#runSteps([
       () => this.engine.drain(left),
+      async () => this.#cutAnswers(),
       () => this.engine.aclose(),
       () => this.#stopServer(),
     ]);
@@ -54,6 +56,13 @@ export class Database {
   abort(): Promise<void> {
     this.#deadline = 0;
     return this.close();
+  }
+
+  /** A client that does not read would keep the HTTP server open, for rows that no longer come. */
+  #cutAnswers(): void {
+    for (const work of this.engine.ambient.openScopes.all) {
+      if (work instanceof Scope && work.owner instanceof HttpRequestScope) work.owner.cutAnswer();
+    }
   }
 
   /** No step is left out because one before it failed. */

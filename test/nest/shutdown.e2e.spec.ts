@@ -2,6 +2,7 @@ import { Agent, get } from 'node:http';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Controller, Get, Module } from '@nestjs/common';
+import type { StreamableFile } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -11,6 +12,7 @@ import {
   ResourceClosedError,
   getEngineToken,
   sql,
+  streamRows,
 } from 'nest-async-engine';
 import { LogLines } from '../support/doubles/log-lines.js';
 import { Latch, eventually } from '../support/process/barrier.js';
@@ -120,6 +122,38 @@ describe.each(ADAPTERS)('the time of a shutdown on %s', (_adapter, createAdapter
     expect((await request.response).statusCode).toBe(500);
     request.hangUp();
     await closing;
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+});
+
+describe.each(ADAPTERS)('a download on %s whose client does not read', (_adapter, createAdapter) => {
+  it('is cut when the time of the shutdown is over, so that the server can close', async () => {
+    @Controller()
+    class Downloads {
+      constructor(private readonly engine: AsyncEngine) {}
+
+      @Get()
+      rows(): StreamableFile {
+        const rows = this.engine.stream(sql`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`);
+        return streamRows(rows, { format: 'ndjson' });
+      }
+    }
+    const logger = new LogLines();
+    const running = await startApp(
+      {
+        imports: [DatabaseModule.forRoot({ url: database.url, shutdownTimeout: 100, logger })],
+        controllers: [Downloads],
+      },
+      createAdapter(),
+    );
+    const response = await openRequest(running.url).response;
+    const cut = once(response, 'error');
+    await running.close();
+    response.resume();
+    expect(await cut).toEqual([expect.objectContaining({ code: 'ECONNRESET' })]);
+    expect(logger.lines.map(({ message }) => message)).toContain(
+      'the time of the shutdown is over: ended 1 session(s) that were in use. Still open: GET /.',
+    );
     await eventually(async () => expect(await database.sessions()).toEqual([]));
   });
 });

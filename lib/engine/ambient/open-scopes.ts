@@ -14,6 +14,11 @@ export class OpenScopes {
     return this.#scopes.size;
   }
 
+  /** Those that are open now. */
+  get all(): readonly OpenWork[] {
+    return [...this.#scopes];
+  }
+
   add(scope: OpenWork): void {
     this.#scopes.add(scope);
   }

@@ -127,6 +127,12 @@ export class HttpRequestScope {
     if (this.#state === 'handled') this.#state = 'answered';
   }
 
+  /** Cuts an answer of which a part is on its way, so that no client takes the part for the whole. */
+  cutAnswer(): void {
+    const { response } = this.#opened ?? {};
+    if (response?.isStarted === true && !response.isAnswered) this.#response.destroy();
+  }
+
   #responseClosed(): void {
     if (this.#opened === undefined) return;
     const { scope, response } = this.#opened;
