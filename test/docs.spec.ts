@@ -59,6 +59,29 @@ describe('the guides whose code needs packages that are not installed here', () 
   });
 });
 
+describe('the table of the tools that take a pool', () => {
+  it('names for each tool a test that runs it', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/guide/aspool.md'), 'utf8');
+    const rows = page.split('\n').filter((line) => line.startsWith('| ') && line.includes('.test.ts`'));
+    const untested = rows.filter((row) => {
+      const [, tools = '', , tests = ''] = row.split('|');
+      const code = [...tests.matchAll(/`(?:orms\/…\/)?([\w-]+\.test\.ts)`/g)].map(([whole, file = '']) => {
+        const consumer = whole.startsWith('`orms/') ? 'orms' : 'tools';
+        return readFileSync(path.join(ROOT, 'test/consumers', consumer, 'test', file), 'utf8').toLowerCase();
+      });
+      const names = tools.split(',').map((tool) =>
+        tool
+          .replaceAll(/`| \d+ *$/g, '')
+          .trim()
+          .toLowerCase(),
+      );
+      return code.length === 0 || !code.every((text) => names.every((name) => text.includes(name)));
+    });
+    expect(rows.length).toBeGreaterThan(17);
+    expect(untested).toEqual([]);
+  });
+});
+
 describe('the examples in the doc comments', () => {
   it('compile against the public doors', { timeout: 60_000 }, () => {
     const examples = sources().flatMap((page) =>

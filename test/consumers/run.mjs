@@ -16,6 +16,9 @@ const CONSUMERS = {
   jest: testKit,
   // Everything that takes a pool of pg, in one install.
   tools: ownProject,
+  // What cannot stand beside them: another version, or code that is generated.
+  orms: (consumer) =>
+    ownProject(consumer, 'tools', ['vitest.config.ts', 'test/tool.ts', 'test/global-setup.ts']),
   // GraphQL Yoga, which is for Nest 11.
   yoga: ownProject,
   // An application of TypeORM in CommonJS, one service of which is moved to the engine.

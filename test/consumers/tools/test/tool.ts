@@ -1,6 +1,10 @@
+import 'reflect-metadata';
+import { Injectable } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createAsyncEngine, sql, type AsyncEngine } from 'nest-async-engine/engine';
+import { AsyncEngine as Engine, Transactional } from 'nest-async-engine';
 import { asPool } from 'nest-async-engine/pg';
 import { createTestDatabase } from 'nest-async-engine/testing';
 
@@ -24,12 +28,22 @@ export interface Parts {
 
 export const CALLERS = 300;
 
+@Injectable()
+class Unit {
+  @Transactional()
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    return await work();
+  }
+}
+
 /** What each tool shows: it is a part of our transactions, real outside of them, and leaves nothing behind. */
 export function describeTool(name: string, open: (parts: Parts) => Promise<Tool>, callers = CALLERS): void {
   describe(name, () => {
     let drop: () => Promise<void>;
     let parts: Parts;
     let tool: Tool;
+    let app: TestingModule;
+    let unit: Unit;
     /** A session that the engine knows nothing of. */
     let witness: pg.Client;
     beforeAll(async () => {
@@ -41,12 +55,17 @@ export function describeTool(name: string, open: (parts: Parts) => Promise<Tool>
       witness = new pg.Client(database.url);
       await witness.connect();
       tool = await open(parts);
+      app = await Test.createTestingModule({
+        providers: [Unit, { provide: Engine, useValue: engine }],
+      }).compile();
+      unit = app.get(Unit);
     });
     beforeEach(async () => {
       for (const stored of await names()) await forget(stored);
     });
     afterAll(async () => {
       await tool?.close?.();
+      await app?.close();
       await witness?.end();
       await parts?.engine.aclose();
       await drop?.();
@@ -69,7 +88,7 @@ export function describeTool(name: string, open: (parts: Parts) => Promise<Tool>
 
     it('is undone with our transaction', async () => {
       const before = await names();
-      const work = parts.engine.transaction(async () => {
+      const work = unit.run(async () => {
         await tool.store('undone 1');
         await tool.store('undone 2');
         throw new RangeError('mine');
@@ -81,7 +100,7 @@ export function describeTool(name: string, open: (parts: Parts) => Promise<Tool>
 
     it('is committed with our transaction, and not before', async () => {
       const before = await names();
-      await parts.engine.transaction(async () => {
+      await unit.run(async () => {
         await tool.store('kept 1');
         await tool.undo?.('undone 3');
         if (tool.names === undefined) expect(await table()).toEqual(before);
@@ -107,8 +126,8 @@ export function describeTool(name: string, open: (parts: Parts) => Promise<Tool>
           return [own];
         }
         const isUndone = index % 4 === 1;
-        await parts.engine
-          .transaction(async () => {
+        await unit
+          .run(async () => {
             await tool.store(own);
             if (index % 4 === 2) await tool.undo?.(`undone ${index}`);
             if (isUndone) throw new RangeError('mine');
