@@ -1,12 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
-
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const ENTRY = fileURLToPath(new URL('../fixtures/memory-subject.ts', import.meta.url));
+import { buildFixture } from './build-fixture.js';
 
 /** What a process of its own found out about itself. */
 export interface MemoryReport {
@@ -20,19 +14,10 @@ export async function buildMemorySubject(): Promise<{
   run(way: string, databaseUrl: string, rows: number): Promise<MemoryReport>;
   remove(): Promise<void>;
 }> {
-  // Below node_modules, so that it finds its packages.
-  const outDir = await mkdtemp(join(ROOT, 'node_modules', '.memory-child-'));
-  await build({
-    root: ROOT,
-    configFile: false,
-    logLevel: 'error',
-    resolve: { tsconfigPaths: true },
-    build: { ssr: ENTRY, outDir, emptyOutDir: false, minify: false, target: 'node20' },
-  });
+  const { script, remove } = await buildFixture('memory-subject');
   return {
-    run: (way, databaseUrl, rows) =>
-      runChild(join(outDir, 'memory-subject.js'), [way, databaseUrl, `${rows}`]),
-    remove: () => rm(outDir, { recursive: true, force: true }),
+    run: (way, databaseUrl, rows) => runChild(script, [way, databaseUrl, `${rows}`]),
+    remove,
   };
 }
 

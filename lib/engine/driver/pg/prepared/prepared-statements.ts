@@ -160,8 +160,10 @@ export class PreparedStatements {
 
   /** The server confirmed the Parse. */
   keep(key: string | undefined, statement: PreparedStatement): void {
+    // Names may have been turned off, or refused to the text, while it was on its way.
+    if (key === undefined || !this.#registry.allows(statement.text))
+      return void this.evicted.push(statement.name);
     // Of two batches that parse one text side by side, the later name stays.
-    if (key === undefined) return void this.evicted.push(statement.name);
     this.#drop(this.#named, key);
     const oldest = this.#named.set(key, statement);
     if (oldest !== undefined) this.evicted.push(oldest.name);
