@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Builds `fixtures/NAME.ts` as a program of its own; gives its path, and what removes it. */
 export async function buildFixture(
   name: string,
-): Promise<{ readonly script: string; remove(): Promise<void> }> {
+): Promise<{ readonly script: string; readonly remove: () => Promise<void> }> {
   // Below node_modules, so that it finds its packages.
   const outDir = await mkdtemp(join(ROOT, 'node_modules', `.${name}-`));
   await build({
