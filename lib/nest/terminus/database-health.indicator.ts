@@ -22,6 +22,8 @@ const HEALTH_OPTIONS = new OptionTable<DatabasePingOptions>(
   'refused',
 );
 
+type Indicator<Key extends string> = ReturnType<typeof HealthIndicatorService.prototype.check<Key>>;
+
 /** How a pool is used at this moment, in connections and callers. */
 export interface PoolFigures {
   readonly size: number;
@@ -40,7 +42,8 @@ export type DatabaseHealth = PoolFigures & {
 /**
  * Tells Terminus whether the database answers, with the figures of its pool: `up`; `degraded` (still HTTP
  * 200) when it answers and callers wait for a connection, when every connection is in use, or when no replica
- * takes work; `down` when it does not answer.
+ * takes work; `down` when it does not answer. With Terminus 11, which has no `degraded`, that is `up` with
+ * `degraded: true` in its data.
  */
 @Injectable()
 export class DatabaseHealthIndicator {
@@ -69,14 +72,22 @@ export class DatabaseHealthIndicator {
       const data: DatabaseHealth = { ...figuresOf(engine.pool), message };
       // A busy pool is not a dead database: restarting the application for it makes things worse.
       return error instanceof PoolTimeoutError && isExhausted(engine.pool)
-        ? indicator.degraded({ ...data })
+        ? degraded(indicator, data)
         : indicator.down({ ...data });
     }
     const replicas = engine.replicas.status();
     const data: DatabaseHealth = replicas.length === 0 ? figures : { ...figures, replicas };
     const isDegraded = figures.waiting > 0 || isWithoutReplicas(replicas);
-    return isDegraded ? indicator.degraded({ ...data }) : indicator.up({ ...data });
+    return isDegraded ? degraded(indicator, data) : indicator.up({ ...data });
   }
+}
+
+/** Terminus 11 has no such status: there it is `up`, and the data say it. */
+function degraded<Key extends string>(
+  indicator: Pick<Indicator<Key>, 'up'> & Partial<Pick<Indicator<Key>, 'degraded'>>,
+  data: DatabaseHealth,
+): HealthIndicatorResult<Key> {
+  return indicator.degraded?.({ ...data }) ?? indicator.up({ ...data, degraded: true });
 }
 
 function figuresOf(pool: Pool): PoolFigures {

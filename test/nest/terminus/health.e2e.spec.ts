@@ -1,10 +1,12 @@
 import 'reflect-metadata';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, type Type } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
-import type { HealthCheckResult } from '@nestjs/terminus';
+import type { HealthCheckResult, HealthIndicatorService } from '@nestjs/terminus';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AsyncEngine, DatabaseModule } from 'nest-async-engine';
+import { AsyncEngine, DatabaseModule, text } from 'nest-async-engine';
 import { DatabaseHealthIndicator } from 'nest-async-engine/terminus';
+import { freePort } from '../../../lib/embedded/free-port.js';
 import { eventually } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import type { FaultyProxy } from '../../support/server/faulty-proxy.js';
@@ -56,8 +58,10 @@ describe.each(ADAPTERS)('DatabaseHealthIndicator on %s', (_name, adapter) => {
     await database.drop();
   });
 
-  async function ask(): Promise<{ readonly status: number; readonly database: Record<string, unknown> }> {
-    const response = await fetch(`${running.url}/health`);
+  async function ask(
+    url = running.url,
+  ): Promise<{ readonly status: number; readonly database: Record<string, unknown> }> {
+    const response = await fetch(`${url}/health`);
     const body = (await response.json()) as HealthCheckResult;
     return { status: response.status, database: body.details['database'] as Record<string, unknown> };
   }
@@ -84,6 +88,45 @@ describe.each(ADAPTERS)('DatabaseHealthIndicator on %s', (_name, adapter) => {
     await holder.close();
     expect(await asked).toMatchObject({ status: 200, database: { status: 'degraded', waiting: 1 } });
     await waiting;
+  });
+
+  it('is degraded when no replica takes work, with why', async () => {
+    const dead = `127.0.0.1:${await freePort()}`;
+    const other = await startApp(
+      {
+        imports: [
+          DatabaseModule.forRoot({ url: proxy.url, replicas: { url: `postgresql://${dead}/health` } }),
+          TerminusModule.forRoot({ logger: false }),
+        ],
+        controllers: [HealthController],
+        providers: [DatabaseHealthIndicator],
+      },
+      adapter(),
+    );
+    await other.get(AsyncEngine).scalar(text('SELECT 1'), undefined, { readOnly: true });
+    expect(await ask(other.url)).toMatchObject({
+      status: 200,
+      database: { status: 'degraded', replicas: [{ host: dead, usable: false, problem: 'unreachable' }] },
+    });
+    await other.close();
+  });
+
+  it('with Terminus 11, which knows up and down alone, is up and says that it is degraded', async () => {
+    const said =
+      (status: 'up' | 'down') =>
+      (data: object): object => ({ database: { ...data, status } });
+    const eleven = { check: () => ({ up: said('up'), down: said('down') }) };
+    const indicator = new DatabaseHealthIndicator(
+      eleven as unknown as HealthIndicatorService,
+      running.get(ModuleRef as unknown as Type<ModuleRef>),
+    );
+    expect(await indicator.pingCheck('database')).toEqual({
+      database: { status: 'up', size: 1, idle: 1, onLoan: 0, waiting: 0 },
+    });
+    await using _connection = await engine.connect();
+    expect(await indicator.pingCheck('database', { timeout: 50 })).toMatchObject({
+      database: { status: 'up', degraded: true, onLoan: 1 },
+    });
   });
 
   it('is down, without a password in its message, when the server cannot be reached', async () => {
