@@ -51,6 +51,38 @@ describe('the hooks of a transaction', () => {
     expect(journal.ran).toEqual(['beforeCommit', 'afterCommit', 'afterCompletion']);
   });
 
+  it.each(['afterCommit', 'afterRollback', 'afterCompletion'] as const)(
+    'hold nobody else where one hangs: %s',
+    async (event) => {
+      const hung = new Latch();
+      const reached = new Latch();
+      const held = engine
+        .transaction(async () => {
+          engine[event](async () => {
+            reached.open();
+            await hung.opened;
+          });
+          await engine.execute(insert('one'));
+          if (event !== 'afterCommit') throw new RangeError('undo');
+        })
+        .catch(() => undefined);
+      await reached.opened;
+      expect(engine.pool.checkedOut()).toBe(0);
+      await engine.transaction(() => engine.execute(insert('two')));
+      expect(await items.names()).toContain('two');
+      hung.open();
+      await held;
+    },
+  );
+
+  it('may be many: each is kept until its transaction ends, and called once', async () => {
+    let calls = 0;
+    await engine.transaction(() => {
+      for (let count = 0; count < 50_000; count += 1) engine.afterCommit(() => void (calls += 1));
+    });
+    expect(calls).toBe(50_000);
+  });
+
   it('run once, whatever is called afterwards', async () => {
     await using connection = await engine.connect();
     const transaction = await connection.begin();

@@ -231,6 +231,30 @@ describe('DDL that changes what a statement returns', () => {
     expect(await work()).toEqual([{ a: 1, b: 'x', c: 5 }]);
   });
 
+  it.each([
+    ['a transaction', (work: () => Promise<unknown>) => engine.transaction(work, { retry: 1 })],
+    [
+      'a nested one, whose root is run again',
+      (work: () => Promise<unknown>) => engine.transaction(() => engine.transaction(work), { retry: 1 }),
+    ],
+  ])('behind another statement, %s with `retry` is run again as a whole', async (_name, transact) => {
+    await run(all);
+    await alter('c');
+    let runs = 0;
+    const hooks: string[] = [];
+    const rows = await transact(async () => {
+      runs += 1;
+      engine.afterCommit(() => void hooks.push(`stored ${runs}`));
+      engine.afterRollback(() => void hooks.push('undone'));
+      await run(`INSERT INTO item VALUES (${10 + runs})`);
+      return await rowsOf(all);
+    });
+    expect(runs).toBe(2);
+    expect(hooks).toEqual(['undone', 'stored 2']);
+    expect(rows).toEqual([{ a: 1, b: 'x', c: 5 }, expect.objectContaining({ a: 12, c: 5 })]);
+    expect(await rowsOf('SELECT a FROM item ORDER BY a')).toEqual([{ a: 1 }, { a: 12 }]);
+  });
+
   it('is healed in the first fetch of a stream', async () => {
     const stream = () => engine.stream(text(all)).all();
     await stream();
