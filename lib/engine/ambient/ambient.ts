@@ -69,7 +69,7 @@ export class Ambient {
    */
   transaction<T>(work: () => Promise<T> | T, options?: TransactionalOptions): Promise<T> {
     try {
-      expectFunction('engine.transaction()', work);
+      if (typeof work !== 'function') expectFunction('engine.transaction()', work);
       const isPlain = options === undefined && this.#parts.defaults === undefined;
       const given = options === undefined ? NO_OPTIONS : options;
       const parsed = isPlain ? NO_OPTIONS : this.transactionalOptions(given);

@@ -1,5 +1,5 @@
 import { IllegalStateError } from '../errors/errors.js';
-import { parseExecutionOptions, transactionOptionsOf } from '../execution/execution-options.js';
+import { parseExecutionOptions } from '../execution/execution-options.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { isAutocommit } from '../transaction/isolation.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
@@ -88,7 +88,9 @@ export class ConnectionOptions {
 
   /** What they say about BEGIN; undefined: nothing. */
   get ofBegin(): TransactionOptions | undefined {
-    return transactionOptionsOf(this.current);
+    const { isolationLevel, readOnly, deferrable, settings } = this.isLate ? this.current : this.#options;
+    if ((isolationLevel ?? readOnly ?? deferrable ?? settings) === undefined) return undefined;
+    return { isolationLevel, readOnly, deferrable, settings };
   }
 
   add(options: ExecutionOptions): void {

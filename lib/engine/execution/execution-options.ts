@@ -3,7 +3,7 @@ import { CompiledCache } from '../statement/compiled-cache.js';
 import { quoteIdentifier } from '../statement/identifier.js';
 import type { SchemaTranslateMap } from '../statement/sql-fragment.js';
 import { isolationLevelRule, transactionOptionRules } from '../transaction/isolation.js';
-import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
+import type { IsolationLevel } from '../transaction/isolation.js';
 import {
   asItIs,
   deadlineRule,
@@ -69,13 +69,6 @@ export interface ExecutionOptions extends StatementOptions {
   readonly settings?: Readonly<Record<string, string>> | undefined;
   /** True: listeners of `handleError` are not called. */
   readonly skipUserErrorEvents?: boolean | undefined;
-}
-
-/** What the options say about BEGIN; undefined: nothing. */
-export function transactionOptionsOf(options: ExecutionOptions): TransactionOptions | undefined {
-  const { isolationLevel, readOnly, deferrable, settings } = options;
-  if ((isolationLevel ?? readOnly ?? deferrable ?? settings) === undefined) return undefined;
-  return { isolationLevel, readOnly, deferrable, settings };
 }
 
 /** Parameter sets of an executemany that travel under one Sync, where nothing else is said. */

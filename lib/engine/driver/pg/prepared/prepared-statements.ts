@@ -76,6 +76,11 @@ export class PreparedStatement {
   }
 }
 
+/** They leave nothing behind and have no rows: one object of each is for all sessions. */
+export const PLAIN_CONTROL: ReadonlyMap<string, PreparedStatement> = new Map(
+  ['BEGIN', 'COMMIT', 'ROLLBACK'].map((text) => [text, new PreparedStatement('', text, 0)]),
+);
+
 /**
  * The named statements of one session: the least recently used one makes room. No name is ever used twice, in
  * no session, so that a name can't stand for two texts, also behind a pooler; what was evicted is closed on

@@ -75,7 +75,8 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#steps = parts.steps;
     this.#isSimple = parts.steps[0]?.simple === true;
     this.#parts = parts;
-    this.copy = CopyTransfer.of(wire, parts.steps.at(-1)?.copy, () => this.#sync());
+    const copy = parts.steps.at(-1)?.copy;
+    if (copy !== undefined) this.copy = new CopyTransfer(wire, copy, () => this.#sync());
     this.#listener = listener;
   }
 

@@ -14,7 +14,7 @@ import type {
 import { changesOf } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
 import type { SessionChanges } from '../../session-changes.js';
-import { isPatched, tellPatch } from '../wire/patched-client.js';
+import { OWN_QUERY, tellPatch } from '../wire/patched-client.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
@@ -350,7 +350,7 @@ export class PgConnection implements DriverConnection {
         resolve(answer(results.slice(before + (batch.isWrapped ? 1 : 0))));
       });
     });
-    if (isPatched(this.#client)) tellPatch(this.#client, textOf(flight), answered);
+    if (this.#client.query !== OWN_QUERY) tellPatch(this.#client, textOf(flight), answered);
     return answered;
   }
 }

@@ -6,7 +6,7 @@ import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { mayConfigure } from '../prepared/parse-settings.js';
-import type { PreparedStatement } from '../prepared/prepared-statements.js';
+import { PLAIN_CONTROL, type PreparedStatement } from '../prepared/prepared-statements.js';
 import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
@@ -77,7 +77,8 @@ export class PgStepWriter {
     const { settings } = this.#context.prepared;
     if (step.settings !== undefined)
       settings.setLocally(step.settings, step.parameters, this.#task.startedIn);
-    else if (step.isControl && mayConfigure(step.text)) settings.changeLocally();
+    else if (step.isControl && !PLAIN_CONTROL.has(step.text) && mayConfigure(step.text))
+      settings.changeLocally();
   }
 
   /**
@@ -139,7 +140,7 @@ export class PgStepWriter {
 
   #statementFor(step: Step): PreparedStatement {
     const sql = step.sql ?? step.text;
-    const text = withoutTrailingComment(sql);
+    const text = sql.endsWith('*/') ? withoutTrailingComment(sql) : sql;
     const { prepared } = this.#context;
     const last = this.#last;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
@@ -155,9 +156,10 @@ export class PgStepWriter {
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
     const named = this.#canRepeat ? step : { ...step, prepare: false };
-    const statement = prepared.create(named, text, this.#task.number);
+    const statement = PLAIN_CONTROL.get(sql) ?? prepared.create(named, text, this.#task.number);
     this.#writer.parse(statement.name, sql);
-    this.#parses.push({ key: prepared.keyOf(text, step.isControl), statement });
+    const key = statement.isNamed ? prepared.keyOf(text, step.isControl) : undefined;
+    this.#parses.push({ key, statement });
     return statement;
   }
 

@@ -5,7 +5,6 @@ import { CATALOG_QUERY } from '../../types/type-catalog.js';
 import type { CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { submit } from '../wire/submit.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
@@ -163,7 +162,7 @@ export class TaskQueue implements BatchListener {
       task.onFlight?.(this.roundTrips);
     }
     try {
-      submit(this.#client, task.batch);
+      this.#wire.submit(task.batch);
       if (task.isInterrupted) void this.cancel();
     } catch (error) {
       this.lose(error);

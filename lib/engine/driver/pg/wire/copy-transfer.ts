@@ -17,28 +17,19 @@ export class CopyTransfer {
   #pieces: Buffer[] = [];
   #size = 0;
 
-  /** `end` writes what ends the flight. */
-  private constructor(wire: PgWire, rows: CopySource | CopySink, end: () => void) {
+  /** `end` writes what ends the flight. @throws NotSupportedError where the server can't wait for rows. */
+  constructor(wire: PgWire, rows: CopySource | CopySink, end: () => void) {
+    if (rows.direction === 'from' && !wire.takesRows) {
+      throw new NotSupportedError(
+        "PGlite can't wait for the rows of COPY FROM STDIN. Use an executemany, or COPY … FROM '/dev/blob' of its own client.",
+      );
+    }
     this.#wire = wire;
     this.#rows = rows;
     this.#end = () => {
       end();
       wire.send();
     };
-  }
-
-  /** Undefined where there are no rows. @throws NotSupportedError where the server can't wait for them. */
-  static of(
-    wire: PgWire,
-    rows: CopySource | CopySink | undefined,
-    end: () => void,
-  ): CopyTransfer | undefined {
-    if (rows?.direction === 'from' && !wire.takesRows) {
-      throw new NotSupportedError(
-        "PGlite can't wait for the rows of COPY FROM STDIN. Use an executemany, or COPY … FROM '/dev/blob' of its own client.",
-      );
-    }
-    return rows && new CopyTransfer(wire, rows, end);
   }
 
   get direction(): 'from' | 'to' {

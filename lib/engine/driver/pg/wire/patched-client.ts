@@ -11,13 +11,8 @@ interface Queryable {
 }
 
 const PROTOTYPE = pg.Client.prototype as unknown as Queryable;
-/** Of pg itself, whenever this file is loaded. */
-const OWN_QUERY = PROTOTYPE[REPLACED] ?? PROTOTYPE.query;
-
-/** True: a tool has replaced the client's method. */
-export function isPatched(client: Client): boolean {
-  return (client as unknown as Queryable).query !== OWN_QUERY;
-}
+/** Of pg itself, whenever this file is loaded; a client has another one where a tool has replaced it. */
+export const OWN_QUERY: unknown = PROTOTYPE[REPLACED] ?? PROTOTYPE.query;
 
 /**
  * Tells `@nestjs/observe` of a statement on its way. It sees what is given to `query()` of a client, and no

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Client } from 'pg';
+import type { Client, Submittable } from 'pg';
 import type { ServerStatus } from '../../driver.js';
 import { runNextTurn } from '../../../util/clock.js';
 import { HEADER } from './message-form.js';
@@ -23,6 +23,16 @@ interface TappedConnection extends EventEmitter {
     destroy(): unknown;
   };
   attachListeners(stream: EventEmitter): void;
+}
+
+/** What the types of pg leave out of its Client. */
+interface QueueingClient {
+  readonly _queryQueue?: Submittable[];
+  readonly _queryable?: boolean;
+  readonly _ending?: boolean;
+  readonly pipeline?: boolean;
+  readonly connectionParameters?: { readonly query_timeout?: unknown };
+  _pulseQueryQueue?(): void;
 }
 
 /** The server's word for its state, by the byte of ReadyForQuery. */
@@ -92,6 +102,23 @@ export class PgWire {
     const { stream } = this.#connection;
     stream.removeAllListeners('data');
     this.#connection.attachListeners(stream);
+  }
+
+  /**
+   * Gives a batch to its client, around `client.query()`: tools patch that, and a coming pg tells of queries
+   * there. A batch is not a query of the application, and has neither a text nor an end for them.
+   */
+  submit(batch: Submittable): void {
+    const client = this.#client as QueueingClient;
+    const { _queryQueue: queue, _queryable, _ending, pipeline, connectionParameters } = client;
+    const isReady = _queryable === true && _ending !== true && pipeline !== true;
+    // Where `query()` would do nothing but put it in the queue.
+    if (queue === undefined || !isReady || connectionParameters?.query_timeout || !client._pulseQueryQueue) {
+      this.#client.query(batch);
+      return;
+    }
+    queue.push(batch);
+    client._pulseQueryQueue();
   }
 
   /** Sends what the writer holds. The answers until the next ReadyForQuery are those of `target`. */
