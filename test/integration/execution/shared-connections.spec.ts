@@ -464,4 +464,22 @@ describe('reads that share a connection while they are observed', () => {
     );
     expect(engine.pool.checkedOut()).toBe(0);
   });
+
+  it.each(['beforeCursorExecute', 'afterCursorExecute'] as const)(
+    'end their session where a listener of %s is aborted for one of them, and the others have their answers',
+    async (name) => {
+      const ended: unknown[] = [];
+      engine.on('invalidate', ({ cause }) => void ended.push(cause));
+      const abort = new DOMException('stopped', 'AbortError');
+      engine.once(name, () => {
+        throw abort;
+      });
+      const answers = await Promise.allSettled(times(5, () => engine.execute(other).scalar()));
+      expect(answers.filter(({ status }) => status === 'rejected')).toEqual([
+        { status: 'rejected', reason: abort },
+      ]);
+      expect(ended).toEqual([abort]);
+      expect(engine.pool.checkedOut()).toBe(0);
+    },
+  );
 });

@@ -38,18 +38,21 @@ export class Program implements AsyncDisposable {
     files: (place: ProgramPlace) => Readonly<Record<string, string>>,
     words: (place: ProgramPlace) => readonly string[],
   ): Promise<Program> {
-    const user = await serverUser();
     const folder = await mkdtemp(join(tmpdir(), `${name}-`));
-    const place = { port: await freePort(), folder };
-    for (const [file, text] of Object.entries(files(place))) {
-      await writeFile(join(folder, file), text);
-      await chmod(join(folder, file), 0o644);
-    }
+    const user = await serverUser();
     await chmod(folder, 0o755);
     if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
-    const child = spawn(name, words(place), { ...user, cwd: folder, stdio: 'ignore' });
-    await eventually(() => reach(place.port));
-    return new Program(place, child);
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      const place = { port: await freePort(), folder };
+      for (const [file, text] of Object.entries(files(place))) {
+        await writeFile(join(folder, file), text);
+        await chmod(join(folder, file), 0o644);
+      }
+      const child = spawn(name, words(place), { ...user, cwd: folder, stdio: 'ignore' });
+      // Another process may have taken the port meanwhile.
+      if (await isReached(place.port, child)) return new Program(place, child);
+    }
+    throw new Error(`${name} ended five times without taking a client. Look into ${folder}.`);
   }
 
   /** Ends it at once, with the processes that it has started where it is given the time. */
@@ -63,6 +66,13 @@ export class Program implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.end('SIGKILL');
   }
+}
+
+/** False: it has ended without taking a client. */
+async function isReached(port: number, child: ChildProcess): Promise<boolean> {
+  const ended = once(child, 'exit').then(() => false);
+  const reached = eventually(() => reach(port)).then(() => child.exitCode === null);
+  return await Promise.race([ended, reached]);
 }
 
 async function reach(port: number): Promise<void> {

@@ -60,8 +60,10 @@ export class SharedConnection {
   readonly #onReleased: () => void;
   /** In the order in which they were sent: the first one runs. */
   readonly #pending = new Set<PendingRead>();
+  /** Those that a listener may still end the connection for. */
+  readonly #observed = new Set<Read>();
   readonly #since = now();
-  #state: 'open' | 'draining' | 'lost' | 'released' = 'open';
+  #state: 'open' | 'draining' | 'lost' = 'open';
   #lastAnswer = 0;
   #answers = 0;
   #watchdog: NodeJS.Timeout | undefined;
@@ -102,18 +104,20 @@ export class SharedConnection {
   /** Tells of the read once, however often it is sent. */
   async #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
     const { host, command } = read;
-    const send = ([sent = command]: readonly Command[]): Promise<CommandResult> =>
-      this.#state !== 'released' && isStillRead(sent.text, command.text)
-        ? this.#send({ ...read, command: sent })
-        : runAutocommitted(host, alone({ ...read, command: sent }, observer), NO_CONTROL);
+    const send = ([sent = command]: readonly Command[]): Promise<CommandResult> => {
+      if (isStillRead(sent.text, command.text)) return this.#send({ ...read, command: sent });
+      this.#endObserved(read);
+      return runAutocommitted(host, alone({ ...read, command: sent }, observer), NO_CONTROL);
+    };
+    this.#observed.add(read);
     try {
-      const answer = observer.run([command], send, this.#pooled.session);
-      // A listener has refused the read or changed it: it is not sent here.
-      if (this.#pending.size === 0) this.#release();
-      return await answer;
+      return await observer.run([command], send, this.#pooled.session);
     } catch (error) {
       observer.failed(error);
+      if (observer.isInterrupted && this.#observed.has(read)) this.#lose(error, false);
       throw error;
+    } finally {
+      this.#endObserved(read);
     }
   }
 
@@ -169,7 +173,7 @@ export class SharedConnection {
       read.loss = error;
       if (isLast) read.reject(error);
       else if (read.secondRun === undefined) this.#runAgain(read);
-      if (!wasLost) this.#lose(error, invalidatesPool);
+      this.#lose(error, invalidatesPool);
     } else {
       read.reject(error);
       read.secondRun?.abort();
@@ -178,6 +182,7 @@ export class SharedConnection {
   }
 
   #lose(error: unknown, invalidatesPool: boolean): void {
+    if (this.#state === 'lost') return;
     this.#state = 'lost';
     if (invalidatesPool) this.#pool.invalidateAll(this.#pooled);
     this.#pooled.invalidate(error);
@@ -186,12 +191,15 @@ export class SharedConnection {
   #remove(read: PendingRead): void {
     this.#answers += 1;
     this.#pending.delete(read);
-    if (this.#pending.size === 0) this.#release();
+    this.#releaseWhenDone();
   }
 
-  #release(): void {
-    if (this.#state === 'released') return;
-    this.#state = 'released';
+  #endObserved(read: Read): void {
+    if (this.#observed.delete(read)) this.#releaseWhenDone();
+  }
+
+  #releaseWhenDone(): void {
+    if (this.#pending.size > 0 || this.#observed.size > 0) return;
     stopTimer(this.#watchdog);
     this.#onReleased();
     void this.#pooled.giveBack();
