@@ -42,6 +42,7 @@ export {
   InternalError,
   InvalidRequestError,
   isRetryable,
+  isTransient,
   LockNotAvailableError,
   makeUrl,
   MappingResult,

@@ -58,7 +58,7 @@ export type { ExclusiveOptions } from './ambient/exclusive-options.js';
 export { OpenTransaction } from './ambient/open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './ambient/open-transaction.js';
 export type { Propagation } from './ambient/propagation.js';
-export { isRetryable, RetryPolicy } from './ambient/retry.js';
+export { isRetryable, isTransient, RetryPolicy } from './ambient/retry.js';
 export type { RetryOptions } from './ambient/retry.js';
 export { Scope } from './ambient/scope.js';
 export { UnitOfWork } from './ambient/unit-of-work.js';

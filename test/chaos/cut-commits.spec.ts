@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { createAsyncEngine, DBAPIError, isRetryable, sql, type AsyncEngine } from 'nest-async-engine/engine';
+import { createAsyncEngine, isTransient, sql, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { randomOf, type Random } from '../support/random.js';
 import type { Fate, WireMessage } from '../support/server/faulty-proxy.js';
@@ -136,12 +136,13 @@ describe(`COMMITs that are cut, by a server that dies (seed ${SEED})`, () => {
   it(
     'are stored once, each of them, where retry repeats what is lost',
     async () => {
-      const retryOn = (error: unknown): boolean => isRetryable(error) || error instanceof DBAPIError;
       const outcomes = await underCuts(
         (operations) => operations < CUTS,
         (id, random) =>
           engine
-            .transaction(() => transfer(id, random), { retry: { retries: 1_000, maxDelay: 100, retryOn } })
+            .transaction(() => transfer(id, random), {
+              retry: { retries: 1_000, maxDelay: 100, retryOn: isTransient },
+            })
             .then((): Outcome => 'stored', transactionOutcome),
       );
       report('transfers', outcomes);

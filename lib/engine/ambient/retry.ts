@@ -1,7 +1,7 @@
 import { expectArgument } from '../util/argument.js';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
-import { AfterCommitError } from '../errors/errors.js';
+import { AfterCommitError, ConnectError, DBAPIError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
 import {
   functionRule,
@@ -49,6 +49,34 @@ export function isRetryable(error: unknown): boolean {
     if (state === 'XX000') return String(each).includes(STALE_NAME);
     return state !== undefined && RETRYABLE.has(state);
   });
+}
+
+/** A server that ends, starts, or takes no more connections. */
+const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '53300', '53400']);
+/** A wrong password, user or database: another attempt finds the same. */
+const REFUSED = /^(28|3D)/;
+
+/**
+ * Whether a transaction may succeed a little later, on this server or on the one that takes over: all of
+ * `isRetryable`, a connection that was lost before COMMIT or could not be opened, a server that ends, starts,
+ * is full, or has become read-only. Never where the transaction may be stored. Of a statement outside of
+ * transactions a lost connection says nothing: it may have been stored.
+ *
+ * @example
+ * ```ts
+ * await engine.transaction(placeOrder, { retry: { retries: 5, retryOn: isTransient } });
+ * ```
+ */
+export function isTransient(error: unknown): boolean {
+  if (mayBeStored(error)) return false;
+  return isRetryable(error) || withCauses(error).some(isUnavailable);
+}
+
+function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof DBAPIError)) return false;
+  const { sqlState = '' } = error;
+  if (error.connectionInvalidated || UNAVAILABLE.has(sqlState)) return true;
+  return error instanceof ConnectError && !REFUSED.test(sqlState);
 }
 
 function withCauses(error: unknown): unknown[] {
