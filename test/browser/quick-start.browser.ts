@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium } from './chromium.js';
 import { StartedSample } from './started-sample.js';
@@ -63,5 +63,33 @@ describe('the page of the quick start', () => {
     expect(await page.locator('#story .undone').count()).toBeGreaterThan(2);
     expect(await page.locator('#outcome').innerText()).not.toBe('Nothing has happened yet.');
     expect(await page.locator('#stock').innerText()).toBe(stock);
+  });
+
+  it.each([
+    [
+      'the shop does not answer',
+      /The shop does not answer\. Is it still running\?/,
+      (route: Route) => route.abort(),
+    ],
+    [
+      'the database is gone',
+      /The shop cannot reach its database just now\./,
+      (route: Route) => route.fulfill({ status: 503, body: 'Service Unavailable' }),
+    ],
+  ])('says what to do when %s, in the language of a person', async (_, message, answer) => {
+    await page.route('**/orders', (route) =>
+      route.request().method() === 'POST' ? answer(route) : route.continue(),
+    );
+    await page.getByRole('button', { name: 'Place the order', exact: true }).click();
+    await expect.poll(() => page.locator('#outcome').innerText()).toMatch(message);
+  });
+
+  it('fits into 375 pixels, light and dark', async () => {
+    await page.setViewportSize({ width: 375, height: 760 });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.locator('#stock tr').first().waitFor();
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(375);
+    }
   });
 });

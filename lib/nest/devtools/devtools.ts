@@ -32,6 +32,11 @@ const MAX_UNITS = 200;
 
 /** Milliseconds between two updates of an open page. */
 const INTERVAL = 250;
+/**
+ * Units that an update brings at most, the newest first; the others follow. Under load their texts and call
+ * sites would cost more than the requests.
+ */
+const MAX_CHANGES = 25;
 /** Updates between two questions for locks. */
 const LOCK_INTERVAL = 4;
 
@@ -159,8 +164,7 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
 
   async #tick(): Promise<void> {
     this.#ticks += 1;
-    const changed = [...this.#changed].filter(({ id }) => this.#units.has(id));
-    this.#changed.clear();
+    const changed = this.#takeChanged();
     const isLockTurn = this.#ticks % LOCK_INTERVAL === 0;
     const locks = isLockTurn
       ? (await Promise.all(this.#engines.map((engine) => engine.locks()))).flat()
@@ -172,6 +176,13 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
       ...(this.#ticks % 2 === 0 && { pools: this.#engines.map((engine) => engine.sample()) }),
       ...(locks !== undefined && { locks }),
     });
+  }
+
+  #takeChanged(): Unit[] {
+    for (const unit of this.#changed) if (!this.#units.has(unit.id)) this.#changed.delete(unit);
+    const newest = [...this.#changed].toSorted((one, other) => other.id - one.id).slice(0, MAX_CHANGES);
+    for (const unit of newest) this.#changed.delete(unit);
+    return newest.toReversed();
   }
 
   #engine(name: string): AsyncEngine {
