@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { expectFunction } from '../util/argument.js';
+import { expectArgument } from '../util/argument.js';
+import { synchronousRule } from '../util/option-rule.js';
 import type { CommandResult, DriverRow, Field, RowShape } from '../driver/driver.js';
 import type { ColumnReference } from './projection.js';
 import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './result-errors.js';
@@ -96,7 +97,7 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
    * value. Views made later leave out repetitions too: by the same key, or by the columns that they have.
    */
   unique(key?: (element: T) => unknown): this {
-    if (key !== undefined) expectFunction('unique(key)', key);
+    if (key !== undefined) expectArgument('unique(key)', synchronousRule, key);
     this.reader = this.reader.unique(key, () => this.cursor.shape);
     return this;
   }

@@ -2,6 +2,7 @@ import type { BufferedResult } from './cursor-result.js';
 import { CursorResult } from './cursor-result.js';
 import type { FrozenResult, MappingResult, ScalarResult, TupleResult } from './cursor-result.js';
 import type { ColumnReference } from './projection.js';
+import { pendingIsNoJson } from './result-errors.js';
 import type { CommandResult, Field } from '../driver/driver.js';
 
 /**
@@ -104,6 +105,11 @@ export class PendingView<T, Result extends BufferedResult<T>> implements Promise
   /** Drops the remaining elements. */
   close(): Promise<void> {
     return this.ask((result) => result.close());
+  }
+
+  /** @throws AsyncMethodRequiredError: what was not awaited has no rows yet. */
+  toJSON(): never {
+    throw pendingIsNoJson();
   }
 
   /** The remaining elements, one by one. */

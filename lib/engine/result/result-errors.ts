@@ -77,6 +77,13 @@ export function streamIsNoJson(): AsyncMethodRequiredError {
   );
 }
 
+/** A result that was not awaited is asked for its JSON, which would show none of its rows. */
+export function pendingIsNoJson(): AsyncMethodRequiredError {
+  return new AsyncMethodRequiredError(
+    'a result that is on its way cannot be written as JSON. Await it first, or one of its questions, such as .all().',
+  );
+}
+
 /** A stream that was never opened, or has failed before its first row, is asked about its columns. */
 export function streamIsNotOpen(): IllegalStateError {
   return new IllegalStateError(

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { expectFunction } from '../util/argument.js';
+import { expectArgument } from '../util/argument.js';
+import { synchronousRule } from '../util/option-rule.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
 import type { DriverRow, Field } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
@@ -131,7 +132,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
    * value. Views made later leave out repetitions too: by the same key, or by the columns that they have.
    */
   unique(key?: (element: T) => unknown): this {
-    if (key !== undefined) expectFunction('unique(key)', key);
+    if (key !== undefined) expectArgument('unique(key)', synchronousRule, key);
     this.reader = this.reader.unique(key, () => this.stream.shape);
     return this;
   }

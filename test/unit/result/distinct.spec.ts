@@ -32,6 +32,10 @@ const distinct = (...items: readonly unknown[]): number =>
     .unique()
     .all().length;
 
+it('refuses a key of unique() that is async: each of its promises would be a value of its own', () => {
+  expect(() => standard().unique(async (row) => Promise.resolve(row.a))).toThrow(/unique\(key\).*not async/);
+});
+
 describe('unique()', () => {
   it('RS-12: keeps the first row of each key, whatever the way of reading', () => {
     const unique = (): CursorResult<Abc> => standard().unique((row) => row.a);

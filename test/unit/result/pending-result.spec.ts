@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandResult } from '../../../lib/engine/driver/driver.js';
-import { NoResultFoundError } from '../../../lib/engine/errors/errors.js';
+import { AsyncMethodRequiredError, NoResultFoundError } from '../../../lib/engine/errors/errors.js';
 import { CursorResult } from '../../../lib/engine/result/cursor-result.js';
 import { pendingResult, type PendingResult } from '../../../lib/engine/result/pending-result.js';
 
@@ -35,6 +35,13 @@ describe('PendingResult', () => {
     expect(await asked).toBe(result);
     expect(await asked.finally(() => undefined)).toBe(result);
     expect(await asked.catch(() => undefined)).toBe(result);
+  });
+
+  it('is not written as JSON before it is awaited: it would show nothing', async () => {
+    const asked = pending(apple);
+    for (const result of [asked, asked.scalars(), asked.mappings()])
+      expect(() => JSON.stringify({ items: result })).toThrow(AsyncMethodRequiredError);
+    expect(JSON.stringify({ items: await asked })).toBe('{"items":[{"id":1,"name":"apple"}]}');
   });
 
   it("answers the result's own questions", async () => {

@@ -1,4 +1,6 @@
 import { ArgumentError } from '../../errors/errors.js';
+import { describeValue } from '../../util/describe-value.js';
+import { synchronousRule } from '../../util/option-rule.js';
 import { builtinType } from './builtin-types.js';
 import { TypeCatalog } from './type-catalog.js';
 
@@ -136,15 +138,18 @@ function parserOf(
   oid: number | undefined,
   choice: TypeOptions[string],
 ): TypeParser | undefined {
-  if (typeof choice === 'function') return choice;
+  if (typeof choice === 'function' && synchronousRule.accepts(choice)) return choice;
   if (choice === 'text') return (text) => text;
   const isInt8 = oid === INT8_OID;
   if (isInt8 && choice === 'string') return undefined;
-  const parser = isInt8 && Object.hasOwn(INT8_PARSERS, choice) ? INT8_PARSERS[choice] : undefined;
+  const parser =
+    isInt8 && typeof choice === 'string' && Object.hasOwn(INT8_PARSERS, choice)
+      ? INT8_PARSERS[choice]
+      : undefined;
   if (parser === undefined) {
     throw new ArgumentError(
-      `option types.${name} must be a function from text to value, or 'text'` +
-        `${isInt8 ? ", 'string', 'number' or 'bigint'" : ''}; got ${JSON.stringify(choice)}.`,
+      `option types.${name} must be a function from text to value that is not async, or 'text'` +
+        `${isInt8 ? ", 'string', 'number' or 'bigint'" : ''}; got ${describeValue(choice)}.`,
     );
   }
   return parser;

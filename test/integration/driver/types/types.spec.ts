@@ -158,3 +158,13 @@ describe('two spellings of one type are refused, and both are named', () => {
     });
   });
 });
+
+it.each(['numeric', '1700', 'mood'])(
+  'an async parser of %s is refused: a promise would be the value',
+  (name) => {
+    const types = { [name]: async (value: string) => Promise.resolve(value) };
+    const make = (): unknown => createAsyncEngine(database.url, { types });
+    expect(make).toThrow(ArgumentError);
+    expect(make).toThrow(/not async/);
+  },
+);
