@@ -46,6 +46,8 @@ export async function startFakeDatabase(
 /** One session of it. */
 export class FakeSession {
   status: 'I' | 'T' | 'E' = 'I';
+  /** True: what comes behind a statement that has failed is run, as where a flight is taken apart. */
+  isTakenApart = false;
   /** Portals that rows are still to be fetched from. */
   readonly suspended = new Set<string>();
   readonly #socket: Socket;
@@ -146,7 +148,7 @@ export class FakeSession {
   }
 
   #fail(error: Said): void {
-    this.#isSkipping = true;
+    this.#isSkipping = !this.isTakenApart;
     if (this.status === 'T') this.status = 'E';
     this.#socket.write(say('E', 'ERROR', error));
   }

@@ -265,6 +265,51 @@ describe('CockroachDB', () => {
   });
 });
 
+describe('ProxySQL', () => {
+  /** Takes a flight apart, and knows no transaction that is not begun by a statement. */
+  const proxysql: Dialect = (statement, session) => {
+    session.isTakenApart = true;
+    return statement.includes('wrong') ? { error: { C: '23505', M: 'duplicate key value' } } : undefined;
+  };
+
+  it('has BEGIN and COMMIT in the flight of a list and of settings', async () => {
+    const { engine, server } = await meet(proxysql, { pgbouncer: true });
+    await engine.execute(update, sets(2));
+    await engine.executionOptions({ settings: { 'app.tenant': 'red' } }).execute(sql`SELECT 1`);
+    const words = server.statements.map((statement) => statement.split(' ')[0]);
+    expect(words).toEqual(['BEGIN', 'UPDATE', 'UPDATE', 'COMMIT', 'BEGIN', 'SELECT', 'SELECT', 'COMMIT']);
+    expect(server.syncs).toBe(2);
+  });
+
+  it('commits nothing of a list that has failed, and its session is given up', async () => {
+    const { engine, server } = await meet(proxysql, { pgbouncer: true });
+    const wrong = text('UPDATE item SET name = :name WHERE wrong');
+    const failure = await failureOf(engine.execute(wrong, sets(2)));
+    expect(failure).toBeInstanceOf(InternalError);
+    expect(failure).toMatchObject({ connectionInvalidated: true, cause: { cause: { code: '23505' } } });
+    expect(String(failure)).toContain('behind one that had failed (current transaction is aborted)');
+    // In the transaction that had failed: its answer was ROLLBACK.
+    expect(server.statements.at(-1)).toBe('COMMIT');
+    expect(await engine.execute(update, sets(2))).toMatchObject({ rowCount: 0 });
+  });
+});
+
+describe('RDS Proxy', () => {
+  it('is sent nothing that pins a session: no name, no SET, no option of the start', async () => {
+    const { engine, server } = await meet(() => undefined, { pgbouncer: true, applicationName: 'shop' });
+    await engine.transaction(() => engine.execute(insert, { name: 'a' }), {
+      settings: { 'app.tenant': 'red' },
+    });
+    await engine.execute(insert, { name: 'b' });
+    const heard = Buffer.concat(server.heard).toString('latin1');
+    expect(heard).toContain('application_name\0shop');
+    expect(heard).not.toMatch(/nae_|options\0/);
+    expect(
+      server.statements.filter((statement) => /^(?:SET|RESET|DISCARD|DEALLOCATE)/.test(statement)),
+    ).toEqual([]);
+  });
+});
+
 describe('YugabyteDB', () => {
   it("can't be asked how a COMMIT ended, and says so once", async () => {
     const { engine, logger } = await meet(asked(true), { commitOutcome: 'resolve' });

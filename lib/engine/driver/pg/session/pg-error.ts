@@ -9,6 +9,7 @@ import {
 import { constraintNames } from '../../../errors/constraint-names.js';
 import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
 import { errorClassOf, sqlStateOf } from '../../../errors/sqlstate.js';
+import { unskippedError } from '../wire/answer-errors.js';
 import type { Step } from './pg-step.js';
 import { NAME_PREFIX } from '../prepared/prepared-statements.js';
 
@@ -75,6 +76,12 @@ export function lostError(cause: unknown, statement?: string): DBAPIError {
       `a statement that ran outside of one may have been stored.`,
     { ...facts, ...said },
   );
+}
+
+/** An error behind one that the server should have skipped to the end of: a flight was taken apart. */
+export function secondError(cause: unknown, failure: unknown): InternalError | undefined {
+  const isSecond = cause instanceof pg.DatabaseError && !isEndOfSession(cause) && failure !== undefined;
+  return isSecond ? unskippedError(cause.message, failure) : undefined;
 }
 
 /** True for the server's last words: after an ordinary error it goes on with the next statement. */

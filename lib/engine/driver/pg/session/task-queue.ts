@@ -8,7 +8,7 @@ import type { PgWire } from '../wire/pg-wire.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
-import { cancelledUnsent, isEndOfSession, lostError, toEngineError } from './pg-error.js';
+import { cancelledUnsent, isEndOfSession, lostError, secondError, toEngineError } from './pg-error.js';
 import { isReadOnlyControl, toStep } from './pg-step.js';
 import { tellWritten, unanswered, watchTask } from './pg-task.js';
 import type { PgTask } from './pg-task.js';
@@ -353,7 +353,7 @@ export class TaskQueue implements BatchListener {
     this.#context.prepared.end();
     // What the server said last (57P01, for instance) tells more than the end of the stream.
     const farewell = this.#running?.batch.failure;
-    this.#lossCause = isEndOfSession(farewell) ? farewell : cause;
+    this.#lossCause = isEndOfSession(farewell) ? farewell : (secondError(cause, farewell) ?? cause);
     const tasks = [this.#running, this.#turn, ...this.#written.splice(0), ...this.#waiting.splice(0)];
     this.#running = undefined;
     this.#turn = undefined;

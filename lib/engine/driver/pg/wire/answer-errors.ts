@@ -24,9 +24,9 @@ export function rowError(cause: unknown, step: AnsweredStatement | undefined): S
 }
 
 /** A statement has run behind one that had failed: what is stored can't be known. */
-export function unskippedError(tag: string, failure: unknown): InternalError {
+export function unskippedError(answer: string, failure: unknown): InternalError {
   return new InternalError(
-    `a statement was run behind one that had failed (${tag}), so that nothing says what is stored. A pooler that ` +
+    `a statement was run behind one that had failed (${answer}), so that nothing says what is stored. A pooler that ` +
       `breaks a flight into its statements does that: set pgbouncer: true. The connection was closed.`,
     { connectionInvalidated: true, cause: failure },
   );
