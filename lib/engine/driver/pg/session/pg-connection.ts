@@ -19,11 +19,10 @@ import { PgWire } from '../wire/pg-wire.js';
 import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
 import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
-import type { StepResult } from './step-result.js';
-import { PgPortal } from './pg-portal.js';
-import { writtenAs } from './set-local.js';
 import { toStep } from './pg-step.js';
-import type { WireCommand } from './pg-step.js';
+import type { StepResult, WireCommand } from './pg-step.js';
+import { PgPortal } from './pg-portal.js';
+import { withSetLocal } from './set-local.js';
 import { TaskQueue } from './task-queue.js';
 import { TransactionEnds } from '../../transaction-ends.js';
 
@@ -328,11 +327,11 @@ export class PgConnection implements DriverConnection {
     const answered = new Promise<T>((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
       const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
-      expectUtf8(this.#reported.get('client_encoding'), control, commands);
-      const { serializeJson } = this.#context;
-      const steps = writtenAs(this.#context.settingsAs, control).map((one) =>
-        toStep(one, serializeJson, true),
-      );
+      const encoding = this.#reported.get('client_encoding');
+      if (encoding !== 'UTF8') expectUtf8(encoding, control, commands);
+      const { serializeJson, settingsAs } = this.#context;
+      const sent = settingsAs === 'set local' ? withSetLocal(control) : control;
+      const steps = sent.map((one) => toStep(one, serializeJson, true));
       const before = steps.length;
       for (const command of commands) steps.push(toStep(command, serializeJson));
       const question =

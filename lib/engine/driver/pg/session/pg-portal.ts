@@ -1,7 +1,6 @@
 import { ArgumentError, DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
 import type { Batch, Command, Control, Portal, RowShape } from '../../driver.js';
-import type { StepResult } from './step-result.js';
-import type { WireCommand } from './pg-step.js';
+import type { StepResult, WireCommand } from './pg-step.js';
 
 /** What a portal needs of its connection. */
 export interface PortalHost {

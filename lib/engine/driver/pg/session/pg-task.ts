@@ -4,7 +4,7 @@ import { LONGEST_TIMER } from '../../../util/option-rule.js';
 import type { CommandOptions, ServerStatus } from '../../driver.js';
 import type { PgBatch } from './pg-batch.js';
 import type { PgBatchParts } from './batch-parts.js';
-import type { StepResult } from './step-result.js';
+import type { StepResult } from './pg-step.js';
 import type { WriterTask } from './pg-step-writer.js';
 
 /** A batch on its way: written at once or when those before it have been answered to the end. */

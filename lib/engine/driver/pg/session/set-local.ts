@@ -9,12 +9,8 @@ const LISTED = /"((?:[^"]|"")*)"|([^\s,"]+)/g;
 /** By the function, whose values are bound, or by the command, which a coordinator hands on. */
 export type SettingsAs = 'set_config' | 'set local';
 
-/** `control` as it is sent: where it is to be so, each setting by a SET LOCAL of its own. */
-export function writtenAs(
-  settingsAs: SettingsAs | undefined,
-  control: readonly Control[],
-): readonly Control[] {
-  if (settingsAs !== 'set local') return control;
+/** `control` with each setting by a SET LOCAL of its own. */
+export function withSetLocal(control: readonly Control[]): readonly Control[] {
   return control.flatMap((one) => (one.assignments === undefined ? one : setLocal(one.assignments)));
 }
 
