@@ -64,7 +64,10 @@ const REFUSED = /^(28|3D)/;
  *
  * @example
  * ```ts
- * await engine.transaction(placeOrder, { retry: { retries: 5, retryOn: isTransient } });
+ * import { isTransient } from 'nest-async-engine';
+ *
+ * const retry = { retries: 5, retryOn: isTransient };
+ * await engine.transaction(() => engine.execute(sql`UPDATE items SET price = price + 1`), { retry });
  * ```
  */
 export function isTransient(error: unknown): boolean {

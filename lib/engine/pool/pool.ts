@@ -5,8 +5,8 @@ import type { ConnectAttempt, Driver, DriverConnection } from '../driver/driver.
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
 import {
+  ConnectError,
   IllegalStateError,
-  OperationalError,
   PoolOverloadError,
   PoolTimeoutError,
   ResourceClosedError,
@@ -419,7 +419,7 @@ export abstract class Pool implements AsyncDisposable {
 function expectOpen(session: DriverConnection): void {
   // Opened again and again, it would be dropped again and again.
   if (session.isOpen) return;
-  throw new OperationalError(
+  throw new ConnectError(
     'the server dropped the session as soon as it was open, or did not end a transaction that was open on it. ' +
       'The log of the server may say why.',
   );

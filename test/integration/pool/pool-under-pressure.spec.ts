@@ -1,7 +1,15 @@
-import { createAsyncEngine, PoolOverloadError, QueuePool, sql } from 'nest-async-engine/engine';
+import {
+  ConnectError,
+  createAsyncEngine,
+  isTransient,
+  PoolOverloadError,
+  QueuePool,
+  sql,
+} from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { failureOf } from '../../support/items.js';
 import { eventually, Latch } from '../../support/process/barrier.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
 
@@ -120,6 +128,22 @@ describe('a connection that the pool must not lend', () => {
     });
     expect(await Promise.all([1, 2].map(() => engine.execute(one).one()))).toEqual([{ one: 1 }, { one: 1 }]);
     expect(checkouts).toBe(4);
+  });
+
+  it('that the server drops as soon as it is open is a failed connect, worth another attempt', async () => {
+    const engine = engineWith();
+    let drops = 1;
+    engine.on('connect', async ({ driverConnection }) => {
+      if ((drops -= 1) < 0) return;
+      const client = driverConnection as pg.Client;
+      const ended = new Promise((resolve) => client.once('end', resolve));
+      await client.query('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+      await ended;
+    });
+    const failure = await failureOf(engine.execute(one));
+    expect(failure).toBeInstanceOf(ConnectError);
+    expect(isTransient(failure)).toBe(true);
+    expect(await engine.execute(one).one()).toEqual({ one: 1 });
   });
 
   it('is not asked for without an end', async () => {
