@@ -13,11 +13,20 @@ interface Client {
  * be a part of the first one's unit.
  */
 export function connectOutsideScopes(wrappers: readonly Wrapper[]): void {
-  for (const { instance } of wrappers) {
-    if (isClient(instance)) {
-      instance.connect = AsyncResource.bind(instance.connect.bind(instance), 'ClientProxy');
+  for (const candidate of wrappers.flatMap((wrapper) => candidatesOf(wrapper))) {
+    if (isClient(candidate)) {
+      candidate.connect = AsyncResource.bind(candidate.connect.bind(candidate), 'ClientProxy');
     }
   }
+}
+
+/** What Nest has made, and what stands on it: a `@Client()`, or a client that its class makes. */
+function candidatesOf({ instance, isNotMetatype }: Wrapper): unknown[] {
+  if (isNotMetatype || typeof instance !== 'object' || instance === null || types.isProxy(instance)) {
+    return [instance];
+  }
+  const own = Object.values(Object.getOwnPropertyDescriptors(instance));
+  return [instance, ...own.map(({ value }) => value as unknown)];
 }
 
 function isClient(instance: unknown): instance is Client {
