@@ -3,7 +3,7 @@ import type { AsyncTransaction, TransactionCommand } from '../engine/index.js';
 import { controlRefused } from '../engine/statement/transaction-command.js';
 import type { CallSite } from '../engine/util/call-site.js';
 import { ClientTransactions } from './client-transactions.js';
-import type { ClientSession, ControlAnswer, ControlStatement } from './client-session.js';
+import type { ClientSession, ControlAnswer, ControlStatement, PacedCommand } from './client-session.js';
 import { modesIn, nameIn } from './control-text.js';
 
 /**
@@ -39,8 +39,8 @@ export class AmbientSession implements ClientSession {
     return this.client.getTransactionStatus() === 'E' ? 'E' : 'T';
   }
 
-  lend(use: (client: Client) => void): Promise<unknown> {
-    return lendIn(this.#own.innermost ?? this.#base, use);
+  lend(use: (client: Client) => void, paced?: PacedCommand): Promise<unknown> {
+    return lendIn(this.#own.innermost ?? this.#base, use, paced);
   }
 
   /** True: the transaction has begun to end, and waits for what still runs in it. */
@@ -106,9 +106,15 @@ export class AmbientSession implements ClientSession {
 }
 
 /** As one statement of `transaction`; what opens that is sent before. */
-function lendIn(transaction: AsyncTransaction, use: (client: Client) => void): Promise<unknown> {
+function lendIn(
+  transaction: AsyncTransaction,
+  use: (client: Client) => void,
+  paced?: PacedCommand,
+): Promise<unknown> {
   const { host, deadline } = transaction;
-  return transaction.execute((control) =>
-    host.lend(control, (client) => use(client as Client), { signal: deadline }),
+  return transaction.execute(
+    (control) => host.lend(control, (client) => use(client as Client), { signal: deadline }, paced),
+    undefined,
+    paced !== undefined,
   );
 }

@@ -66,20 +66,24 @@ export class ClientQueries {
 
   /** Resolves when the session is free again; rejects where `query` was never submitted. */
   async submit(query: ForeignQuery, rest: readonly unknown[]): Promise<void> {
-    let isSubmitted = false;
+    let open: OpenQuery | undefined;
+    const paced = {
+      get mark() {
+        return open?.mark;
+      },
+    };
     const use = (client: Client): void => {
-      isSubmitted = true;
-      this.#open = new OpenQuery(client, this.#session);
+      this.#open = open = new OpenQuery(client, this.#session);
       (client.query as (...args: readonly unknown[]) => unknown)(query, ...rest);
     };
     try {
       await this.#inLine(async () => {
         if (this.#session.isPart && controlIn(String(query.text ?? '')) !== undefined) throw foreignControl();
-        await this.#session.lend(use);
+        await this.#session.lend(use, paced);
       });
     } catch (error) {
       // Otherwise the server's error, which has reached the query.
-      if (!isSubmitted) throw error;
+      if (open === undefined) throw error;
     } finally {
       this.#open?.end();
       this.#open = undefined;

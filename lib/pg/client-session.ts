@@ -8,6 +8,12 @@ export interface ControlStatement {
   readonly text: string;
 }
 
+/** Something that has the session to itself and waits for its reader now and then. */
+export interface PacedCommand {
+  /** Changes with each step of its reader; undefined while it does not wait for that. */
+  readonly mark: number | undefined;
+}
+
 /** Where the statements of a lent client run. */
 export interface ClientSession {
   readonly client: Client;
@@ -17,8 +23,8 @@ export interface ClientSession {
   readonly isEnding?: boolean;
   /** As `pg` says it: `I`, `T` or `E`. */
   readonly transactionStatus: 'I' | 'T' | 'E';
-  /** Hands the client to `use` when it is its turn. */
-  lend(use: (client: Client) => void): Promise<unknown>;
+  /** Hands the client to `use` in its turn; `paced`: it has the session to itself until it has ended. */
+  lend(use: (client: Client) => void, paced?: PacedCommand): Promise<unknown>;
   /** Does what `statement` stands for; gives the command tag and, where `pg` would warn, a notice. */
   control(statement: ControlStatement): Promise<ControlAnswer>;
   /** Gives it back; `failure`: it is not to be used again. What is open in it is rolled back. */

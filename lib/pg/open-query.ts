@@ -7,12 +7,16 @@ type CopyConnection = Connection & { sendCopyFail(reason: string): void };
 /** How often it is asked whether the transaction around a cursor is about to end, in milliseconds. */
 const CHECK = 50;
 
+/** What the server says last before it waits for our next message. */
+const SUSPENDED = ['rowDescription', 'noData', 'portalSuspended'] as const;
+
 /** A cursor, a stream or a COPY that has the session to itself until it has come to its end. */
 export class OpenQuery {
   readonly #connection: CopyConnection;
   readonly #timer: NodeJS.Timeout | undefined;
-  /** What it waits for: the server's answer, our next message, or the rows of a COPY. */
-  #state: 'answer' | 'portal' | 'copy' | 'ended' = 'answer';
+  /** What it waits for: the server's answer, some rows of a portal, our next message, the rows of a COPY. */
+  #state: 'answer' | 'portal' | 'suspended' | 'copy' | 'ended' = 'answer';
+  #reads = 0;
 
   constructor({ connection }: Client, session: ClientSession) {
     this.#connection = connection as CopyConnection;
@@ -21,6 +25,7 @@ export class OpenQuery {
     // A portal is held by Flush and ended by Sync, each of which must be sent once.
     Object.assign(connection, { flush: this.#noting('portal', flush), sync: this.#noting('answer', sync) });
     connection.on('copyInResponse', this.#noteCopy);
+    for (const event of SUSPENDED) connection.on(event, this.#suspend);
     connection.once('readyForQuery', this.#end);
     // The end of a transaction waits for what runs in it, and nothing reads this any more.
     const check = (): void => {
@@ -29,12 +34,17 @@ export class OpenQuery {
     this.#timer = session.isPart ? setInterval(check, CHECK).unref() : undefined;
   }
 
+  /** Changes with each read; undefined while it does not wait for its reader. */
+  get mark(): number | undefined {
+    return this.#state === 'suspended' ? this.#reads : undefined;
+  }
+
   /** Has the server end it, where that waits for us. */
   finish(): void {
     const waits = this.#state;
     if (waits === 'ended') return;
     this.#state = 'answer';
-    if (waits === 'portal') this.#connection.sync();
+    if (waits === 'portal' || waits === 'suspended') this.#connection.sync();
     else if (waits === 'copy') this.#connection.sendCopyFail('it was left open');
   }
 
@@ -42,9 +52,14 @@ export class OpenQuery {
     this.#state = 'copy';
   };
 
+  readonly #suspend = (): void => {
+    if (this.#state === 'portal') this.#state = 'suspended';
+  };
+
   #noting(state: 'portal' | 'answer', send: () => void): () => void {
     return () => {
       this.#state = state;
+      this.#reads++;
       send();
     };
   }
@@ -55,6 +70,7 @@ export class OpenQuery {
     this.#state = 'ended';
     clearInterval(this.#timer);
     this.#connection.off('copyInResponse', this.#noteCopy);
+    for (const event of SUSPENDED) this.#connection.off(event, this.#suspend);
     this.#connection.off('readyForQuery', this.#end);
     // Those of the class are there again.
     for (const name of ['flush', 'sync']) Reflect.deleteProperty(this.#connection, name);

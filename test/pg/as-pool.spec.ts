@@ -624,6 +624,24 @@ describe('in a transaction of the engine', () => {
     expect(await items.names()).toEqual([]);
   });
 
+  it('a statement in the read loop of a cursor is refused once nothing moves, and the loop goes on', async () => {
+    start({ nestedWaitTimeout: 200 });
+    const seen: unknown[] = [];
+    await engine.transaction(async () => {
+      await withClient(async (client) => {
+        const cursor = client.query(new Cursor('SELECT n FROM generate_series(1, 3) n'));
+        for (let rows = await cursor.read(1); rows.length > 0; rows = await cursor.read(1)) {
+          seen.push(rows[0].n);
+          expect(await failureOf(pool.query(ADD_ONE))).toBeInstanceOf(NestedScopeBusyError);
+          expect(await failureOf(engine.execute(insert('two')))).toBeInstanceOf(NestedScopeBusyError);
+        }
+      });
+      await engine.execute(insert('three'));
+    });
+    expect(seen).toEqual([1, 2, 3]);
+    expect(await items.names()).toEqual(['three']);
+  });
+
   it('reads by a cursor and a stream', async () => {
     start();
     await engine.transaction(async () => {

@@ -22,7 +22,12 @@ import type { TransactionOptions } from '../transaction/isolation.js';
 import { observedControl } from '../transaction/transaction-observation.js';
 import { connectionClosed, notStarted } from '../transaction/transaction-errors.js';
 import { OutcomeInquiry } from '../transaction/outcome-inquiry.js';
-import type { ControlEnds, ServerWord, TransactionHost } from '../transaction/transaction-host.js';
+import type {
+  ControlEnds,
+  PacedCommand,
+  ServerWord,
+  TransactionHost,
+} from '../transaction/transaction-host.js';
 
 /**
  * How long a ROLLBACK may take: it has nothing to do but to arrive. A server out of reach must not hold its
@@ -56,7 +61,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   /** Made with the first of it. */
   #deferred: DeferredControl | undefined;
   #commands = 0;
-  #copy: Command['copy'];
+  #paced: PacedCommand | undefined;
   #hasConnected = false;
 
   constructor(
@@ -92,7 +97,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   get commandMark(): number | undefined {
     const isRunning = this.#pooled?.isValid === true && !this.#pooled.session.isQuiet;
-    return isRunning || this.#checkout.isWaiting ? this.#copy?.mark : this.#commands;
+    return isRunning || this.#checkout.isWaiting ? this.#paced?.mark : this.#commands;
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
@@ -166,18 +171,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult> {
-    this.#copy = command.copy;
+    this.#paced = command.copy;
     return this.#send(control, options, (session, all, told) => session.execute(all, command, told));
   }
 
-  executeMany(
-    ...[control, commands, options]: Parameters<CommandTarget['executeMany']>
-  ): Promise<CommandResult[]> {
+  executeMany(...[control, commands, options]: Parameters<CommandTarget['executeMany']>) {
     return this.#send(control, options, (session, all, told) => session.executeMany(all, commands, told));
   }
 
   /** Hands the driver's own client to `use`, behind `control`, which is confirmed before. */
-  lend(...[control, use, options]: Parameters<DriverConnection['lend']>): Promise<CommandResult> {
+  lend(...[control, use, options, paced]: Parameters<TransactionHost['lend']>): Promise<CommandResult> {
+    this.#paced = paced;
     return this.#send(control, options, (session, all, told) => session.lend(all, use, told));
   }
 

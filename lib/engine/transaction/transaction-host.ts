@@ -34,6 +34,12 @@ export interface ControlEnds {
   readonly failed: (error: unknown) => Promise<void>;
 }
 
+/** A command that waits for its application now and then. */
+export interface PacedCommand {
+  /** Changes with each step of the application; undefined while the command does not wait for that. */
+  readonly mark: number | undefined;
+}
+
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
   /** What the server says of the session; undefined before the first statement, and once it is lost. */
@@ -54,8 +60,10 @@ export interface TransactionHost {
    * for one, and it rejects with its reason. `options`, those of the root that begins, say to which server.
    */
   ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined;
-  /** Hands the driver's own client to `use`, behind `control`. */
-  readonly lend: DriverConnection['lend'];
+  /** Hands the driver's own client to `use`, behind `control`; `paced`: what it does with that. */
+  lend(
+    ...args: [...Parameters<DriverConnection['lend']>, paced?: PacedCommand]
+  ): ReturnType<DriverConnection['lend']>;
   /**
    * Sends COMMIT or ROLLBACK alone, or a question behind them. Drops what was deferred. Never throws at once.
    */
