@@ -1,5 +1,6 @@
 import type { Control } from '../driver/driver.js';
-import { DBAPIError, IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
+import { IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
+import { sqlStateOf } from '../errors/sqlstate.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
@@ -177,7 +178,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     this.host.observer?.sent(`ROLLBACK TO SAVEPOINT ${this.#savepoint}`);
     const failed = async (error: unknown): Promise<void> => {
       // CockroachDB refuses it behind a 40001: the whole transaction is to be rolled back.
-      if (!(error instanceof DBAPIError) || this.host.server?.status !== 'failed') return ends.failed(error);
+      if (sqlStateOf(error) !== '40001' || this.host.server?.status !== 'failed') return ends.failed(error);
       this.#failOuter(this.firstError ?? error);
       await ends.answered('');
     };
