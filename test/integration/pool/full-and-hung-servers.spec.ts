@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { createAsyncEngine, EngineError, text, type AsyncEngine } from 'nest-async-engine/engine';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { eventually } from '../../support/process/barrier.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
 
 const ONE = text('SELECT 1');
@@ -61,6 +62,11 @@ describe('on a server that accepts and says nothing', () => {
 });
 
 describe('on a server that takes no more connections', () => {
+  const connect = async (): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    return client;
+  };
   const role = `full_${randomUUID().slice(0, 8)}`;
   let database: TestDatabase;
   let url: string;
@@ -75,9 +81,8 @@ describe('on a server that takes no more connections', () => {
     url = address.href;
   });
   beforeEach(async () => {
-    const other = new pg.Client({ connectionString: url });
-    await other.connect();
-    others = [other];
+    // The server counts the session of the test before until its process has ended.
+    others = [await eventually(connect)];
   });
   afterEach(() => Promise.all(others.map((other) => other.end())));
   afterAll(async () => {

@@ -24,7 +24,9 @@ export class PgBouncer implements AsyncDisposable {
   static async start(targetUrl: string, settings: Readonly<Record<string, string>> = {}): Promise<PgBouncer> {
     const target = new URL(targetUrl);
     const database = target.pathname.slice(1);
-    const server = `host=${target.hostname} port=${target.port} user=${target.username} password=${target.password}`;
+    // It takes no empty word.
+    const password = target.password === '' ? '' : ` password=${target.password}`;
+    const server = `host=${target.hostname} port=${target.port} user=${target.username}${password}`;
     const ini = (port: number): string => {
       const all = {
         listen_addr: '127.0.0.1',
