@@ -11,8 +11,9 @@ export interface QuerySummary {
 /** The semantic conventions allow no longer one. */
 const LONGEST_SUMMARY = 255;
 
+/** What is not closed goes to the end of the text: looked for from each place, it would cost a square. */
 const TOKEN =
-  /(?<space>\s+|--[^\n]*|\/\*[\s\S]*?\*\/)|(?<string>\b[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\$(?<tag>[A-Za-z_]*)\$[\s\S]*?\$\k<tag>\$)|(?<bind>\$\d+)|(?<number>\b\d[\w.]*)|(?<word>(?:"(?:""|[^"])*"|[\p{L}_][\p{L}\p{N}_$]*)(?:\.(?:"(?:""|[^"])*"|[\p{L}_][\p{L}\p{N}_$]*))*)|(?<other>[\s\S])/gu;
+  /(?<space>\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<string>\b[eE]'(?:\\[\s\S]|''|[^'\\])*(?:'|$)|'(?:''|[^'])*(?:'|$)|\$(?<tag>[A-Za-z_]*)\$[\s\S]*?(?:\$\k<tag>\$|$))|(?<bind>\$\d+)|(?<number>\b\d[\w.]*)|(?<word>(?:"(?:""|[^"])*(?:"|$)|[\p{L}_][\p{L}\p{N}_$]*)(?:\.(?:"(?:""|[^"])*(?:"|$)|[\p{L}_][\p{L}\p{N}_$]*))*)|(?<other>[\s\S])/gu;
 
 /** Words in front of the name of a table. */
 const BEFORE_TABLE = /^(?:FROM|JOIN|INTO|UPDATE|TABLE|ONLY)$/i;
