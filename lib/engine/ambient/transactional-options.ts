@@ -1,4 +1,4 @@
-import { transactionOptionRules } from '../transaction/isolation.js';
+import { OF_STATEMENTS, transactionOptionRules } from '../transaction/isolation.js';
 import { asItIs, flagRule, oneOf, synchronousRule, type OptionRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
 import type { TransactionalOptions } from './open-transaction.js';
@@ -24,4 +24,5 @@ export const TRANSACTIONAL_OPTIONS = new OptionTable<TransactionalOptions>(
     noRollbackFor: matchersRule,
   },
   'taken',
+  OF_STATEMENTS,
 );

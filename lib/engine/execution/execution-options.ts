@@ -118,14 +118,27 @@ export const STATEMENT_RULES = {
   streamResults: flagRule,
 } as const satisfies Readonly<Record<keyof StatementOptions, OptionRule>>;
 
-const OF_TRANSACTIONS = 'Set it on the transaction, the connection or the engine.';
+const OF_A_TRANSACTION = 'Set it on the transaction.';
 
-const STATEMENT_OPTIONS = new OptionTable<StatementOptions>(
-  'statement',
-  STATEMENT_RULES,
-  'taken',
-  Object.fromEntries(OF_BEGIN.flatMap((name) => (name === 'readOnly' ? [] : [[name, OF_TRANSACTIONS]]))),
-);
+/** Options of transactions alone, by name, with what to do instead. */
+const OF_TRANSACTIONS: Readonly<Record<string, string>> = {
+  lockTimeout: OF_A_TRANSACTION,
+  statementTimeout: "Set it on the transaction or the engine; a statement has 'timeout'.",
+  propagation: OF_A_TRANSACTION,
+  durable: OF_A_TRANSACTION,
+  rollbackFor: OF_A_TRANSACTION,
+  noRollbackFor: OF_A_TRANSACTION,
+  retry: 'A transaction is repeated: engine.transaction(work, { retry }), also around one statement.',
+};
+
+const WITH_BEGIN = 'Set it on the transaction, the connection or the engine.';
+
+const STATEMENT_OPTIONS = new OptionTable<StatementOptions>('statement', STATEMENT_RULES, 'taken', {
+  ...OF_TRANSACTIONS,
+  isolationLevel: WITH_BEGIN,
+  deferrable: WITH_BEGIN,
+  settings: WITH_BEGIN,
+});
 
 const { deferrable, settings } = transactionOptionRules;
 
@@ -140,6 +153,7 @@ export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
     skipUserErrorEvents: flagRule,
   },
   'taken',
+  OF_TRANSACTIONS,
 );
 
 /**

@@ -156,11 +156,30 @@ export const transactionOptionRules = {
   label: labelRule,
 } as const satisfies Readonly<Record<keyof TransactionOptions, OptionRule>>;
 
+const OF_A_STATEMENT = 'Set it on the statement, the connection or the engine.';
+
+/** Options of statements, by name, with what to do instead. */
+export const OF_STATEMENTS: Readonly<Record<string, string>> = {
+  signal: "It ends one statement: set it there. For a whole transaction there is 'timeout'.",
+  prepare: OF_A_STATEMENT,
+  yieldPer: OF_A_STATEMENT,
+  maxRowBuffer: OF_A_STATEMENT,
+  noParameters: OF_A_STATEMENT,
+  loggingToken: OF_A_STATEMENT,
+  compiledCache: OF_A_STATEMENT,
+  schemaTranslateMap: OF_A_STATEMENT,
+  insertmanyvaluesPageSize: OF_A_STATEMENT,
+  preserveRowcount: OF_A_STATEMENT,
+  streamResults: OF_A_STATEMENT,
+  skipUserErrorEvents: 'Set it on the connection or the engine.',
+};
+
 /** The options of a transaction are checked by it where they enter. */
 export const TRANSACTION_OPTIONS = new OptionTable<TransactionOptions>(
   'transaction',
   transactionOptionRules,
   'taken',
+  OF_STATEMENTS,
 );
 
 /** BEGIN with all that the options say, and the settings behind it, as one flight. */

@@ -19,6 +19,7 @@ const USE_TRANSACTION_OPTIONS = new OptionTable<UseTransactionOptions>(
   '@UseTransaction',
   { ...TRANSACTIONAL_OPTIONS.rules, engine: wordRule },
   'taken',
+  TRANSACTIONAL_OPTIONS.misplaced,
 );
 
 /**
