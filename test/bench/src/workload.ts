@@ -39,6 +39,7 @@ export interface Contender {
 export type Goal =
   | { readonly of: string; readonly atMost: number }
   | { readonly of: string; readonly over: string; readonly atLeast: number }
+  | { readonly of: string; readonly over: string; readonly cpuAtMost: number }
   | { readonly of: string; readonly within: number }
   | { readonly of: string; readonly mebibytesAboveIdle: number };
 

@@ -4,9 +4,12 @@ export type { Capability, PartialPeer, Peer, PeerSettings } from './peer.js';
 
 /** Who takes part, by the name that tables print. Each is loaded only in the processes that measure it. */
 const LOADERS = {
+  floor: () => import('./floor.js'),
   pg: () => import('./pg.js'),
   'pg.Pool': () => import('./pg-pool.js'),
+  'pg, pipeline: true': () => import('./pg-pipeline.js'),
   'nest-async-engine': () => import('./ours.js'),
+  'nest-async-engine, multiplex: false': () => import('./ours-alone.js'),
   'postgres.js': () => import('./postgres-js.js'),
   'pg-query-stream': () => import('./pg-query-stream.js'),
   Kysely: () => import('./kysely.js'),
@@ -19,6 +22,11 @@ const LOADERS = {
 export type PeerName = keyof typeof LOADERS;
 
 export const OURS = 'nest-async-engine' satisfies PeerName;
+/** The same without `multiplex`. */
+export const OURS_ALONE = 'nest-async-engine, multiplex: false' satisfies PeerName;
+/** What the wire allows. */
+export const FLOOR = 'floor' satisfies PeerName;
+export const PIPELINE = 'pg, pipeline: true' satisfies PeerName;
 
 export async function loadPeer(name: PeerName): Promise<OpenPeer> {
   const { open } = await LOADERS[name]();

@@ -1,4 +1,4 @@
-import { createAsyncEngine, text, type AsyncEngine } from 'nest-async-engine/engine';
+import { createAsyncEngine, text, type AsyncEngine, type AsyncEngineOptions } from 'nest-async-engine/engine';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
 
@@ -59,5 +59,9 @@ class EnginePeer implements Peer {
   }
 }
 
-export const open: OpenPeer = async ({ url, connections }) =>
-  new EnginePeer(createAsyncEngine(url, { poolSize: connections, maxOverflow: 0 }));
+export function openOurs(options: AsyncEngineOptions = {}): OpenPeer {
+  return async ({ url, connections }) =>
+    new EnginePeer(createAsyncEngine(url, { poolSize: connections, maxOverflow: 0, ...options }));
+}
+
+export const open = openOurs();

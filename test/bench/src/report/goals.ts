@@ -9,6 +9,11 @@ export function judge(workload: Workload, contenders: readonly ContenderReport[]
     if (!('over' in goal)) return [judgeAlone(goal, own, workload)];
     const other = contenders.find(({ name }) => name === goal.over);
     if (other === undefined) return [];
+    if ('cpuAtMost' in goal) {
+      const value = own.cpu / other.cpu;
+      const text = `${goal.of} at most ${goal.cpuAtMost.toFixed(2)} × the CPU of ${goal.over}`;
+      return [{ text, value, isMet: value <= goal.cpuAtMost }];
+    }
     const value = own.wall / other.wall;
     return [
       { text: `${goal.of} at least ${goal.atLeast} × ${goal.over}`, value, isMet: value >= goal.atLeast },
