@@ -156,6 +156,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.runInside(transaction as AsyncTransaction, work);
   }
 
+  commitsAlone(): boolean {
+    return this.#shared.ambient.current?.active === undefined;
+  }
+
   observer(): ConnectionObserver<AsyncConnection> | undefined {
     if (!this.observers.parts.hub.isObserved) return undefined;
     return this.#shared.ambient.current?.active?.connection.core.observer() ?? this.engineObserver();

@@ -16,7 +16,7 @@ export type {
   DriverQueryResult,
 } from './connection/driver-client.js';
 export type { ConnectionState } from './connection/connection-session.js';
-export type { ExecutionOptions, StatementOptions } from './execution/execution-options.js';
+export type { ExecuteOptions, ExecutionOptions, StatementOptions } from './execution/execution-options.js';
 export type { CopyChunk, CopyInput } from './execution/copy/copy-from.js';
 export type { CopyProgress } from './execution/copy/copy-progress.js';
 export { CopyToStream } from './execution/copy/copy-to-stream.js';
@@ -58,8 +58,8 @@ export type { ExclusiveOptions } from './ambient/exclusive-options.js';
 export { OpenTransaction } from './ambient/open-transaction.js';
 export type { ErrorMatcher, TransactionalOptions } from './ambient/open-transaction.js';
 export type { Propagation } from './ambient/propagation.js';
-export { isRetryable, isTransient, RetryPolicy } from './ambient/retry.js';
-export type { RetryOptions } from './ambient/retry.js';
+export { isRetryable, isTransient, RetryPolicy } from './transaction/retry.js';
+export type { RetryOptions } from './transaction/retry.js';
 export { Scope } from './ambient/scope.js';
 export { UnitOfWork } from './ambient/unit-of-work.js';
 export type { Lease, ScopeCommit, ScopeOptions } from './ambient/scope.js';

@@ -6,7 +6,7 @@ import { ContextFrame } from './async-context.js';
 import type { AmbientContext } from './async-context.js';
 import { PROPAGATION } from './propagation.js';
 import type { Propagation, PropagationAction } from './propagation.js';
-import type { RetryOptions } from './retry.js';
+import type { RetryOptions } from '../transaction/retry.js';
 import type { Lease, Scope } from './scope.js';
 import { checkJoiningOptions } from '../transaction/nested-options.js';
 import { settled } from '../util/promise-try.js';

@@ -3,7 +3,7 @@ import { asItIs, flagRule, oneOf, synchronousRule, type OptionRule } from '../ut
 import { OptionTable } from '../util/option-table.js';
 import type { TransactionalOptions } from './open-transaction.js';
 import { PROPAGATION } from './propagation.js';
-import { retryRule } from './retry.js';
+import { retryRule } from '../transaction/retry.js';
 
 const matchersRule: OptionRule = {
   expected:

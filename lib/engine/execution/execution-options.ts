@@ -2,6 +2,7 @@ import { IllegalStateError } from '../errors/errors.js';
 import { CompiledCache } from '../statement/compiled-cache.js';
 import { quoteIdentifier } from '../statement/identifier.js';
 import type { SchemaTranslateMap } from '../statement/sql-fragment.js';
+import type { RetryOptions } from '../transaction/retry.js';
 import { isolationLevelRule, transactionOptionRules } from '../transaction/isolation.js';
 import type { IsolationLevel } from '../transaction/isolation.js';
 import {
@@ -55,6 +56,15 @@ export interface StatementOptions {
   readonly readOnly?: boolean | undefined;
   /** True: rows are wanted over a cursor, so that `execute()` and its like refuse and point to `stream()`. */
   readonly streamResults?: boolean | undefined;
+}
+
+/** The options of one `execute()`. */
+export interface ExecuteOptions extends StatementOptions {
+  /**
+   * Outside of transactions: how often the statement is run again when the server has refused it with 40001
+   * or the like, as distributed servers do; by default never. See `isRetryable`.
+   */
+  readonly retry?: number | RetryOptions | undefined;
 }
 
 /** What an engine or a connection gives to each of its transactions and statements; the nearest wins. */
@@ -128,7 +138,7 @@ const OF_TRANSACTIONS: Readonly<Record<string, string>> = {
   durable: OF_A_TRANSACTION,
   rollbackFor: OF_A_TRANSACTION,
   noRollbackFor: OF_A_TRANSACTION,
-  retry: 'A transaction is repeated: engine.transaction(work, { retry }), also around one statement.',
+  retry: 'Set it on the transaction, or on one execute() outside of transactions.',
 };
 
 const WITH_BEGIN = 'Set it on the transaction, the connection or the engine.';

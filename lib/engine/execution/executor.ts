@@ -5,8 +5,9 @@ import type { CopyInput } from './copy/copy-from.js';
 import { CopyToStream } from './copy/copy-to-stream.js';
 import type { CopyToOptions } from './copy/copy-to-stream.js';
 import { checkStatementOptions } from './execution-options.js';
-import type { StatementOptions } from './execution-options.js';
+import type { ExecuteOptions, StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
+import { sendRepeatedly } from './repeated-statement.js';
 import { BatchObserver, resultsOf } from './batch/batch-observer.js';
 import { StatementBatch } from './batch/statement-batch.js';
 import type { StatementParameters } from './invocation.js';
@@ -40,6 +41,8 @@ export interface StatementRunner {
   statementDefaults(): StatementOptions;
   /** Asks for options that are not known yet; undefined where there is nothing to wait for. */
   settle?(signal?: AbortSignal): Promise<void> | undefined;
+  /** True: what is sent now commits itself. */
+  commitsAlone?(): boolean;
   /** Told of a statement of this caller; undefined while nothing observes it. */
   observer(): ConnectionObserver<unknown> | undefined;
   /** May throw at once what it refuses. */
@@ -73,9 +76,16 @@ export abstract class Executor {
   execute<R = Row>(
     statement: Executable<R>,
     parameters?: StatementParameters,
-    options?: StatementOptions,
+    options?: ExecuteOptions,
   ): PendingResult<R> {
-    return pendingResult<R>(sendStatement(this.#runner, { statement, parameters, options }));
+    const call = { statement, parameters, options };
+    return pendingResult<R>(
+      options?.retry === undefined
+        ? sendStatement(this.#runner, call)
+        : sendRepeatedly(options, this.#runner, (own) =>
+            sendStatement(this.#runner, { ...call, options: own }),
+          ),
+    );
   }
 
   /**
@@ -89,7 +99,7 @@ export abstract class Executor {
   scalar<T = unknown>(
     statement: Executable<unknown>,
     parameters?: StatementParameters,
-    options?: StatementOptions,
+    options?: ExecuteOptions,
   ): Promise<T | undefined> {
     return this.execute<Record<string, T>>(
       statement as Executable<Record<string, T>>,
@@ -102,7 +112,7 @@ export abstract class Executor {
   scalars<T = unknown>(
     statement: Executable<unknown>,
     parameters?: StatementParameters,
-    options?: StatementOptions,
+    options?: ExecuteOptions,
   ): PendingView<T, ScalarResult<T>> {
     return this.execute<Record<string, T>>(
       statement as Executable<Record<string, T>>,
@@ -185,11 +195,18 @@ export abstract class Executor {
   execDriverSql<R = Row>(
     sql: string,
     parameters: readonly unknown[] | null = [],
-    options?: StatementOptions,
+    options?: ExecuteOptions,
   ): PendingResult<R> {
     try {
       const statement = driverStatement(sql, parameters ?? []);
-      return pendingResult<R>(sendStatement(this.#runner, { statement, options, isRaw: true }));
+      const call = { statement, options, isRaw: true };
+      return pendingResult<R>(
+        options?.retry === undefined
+          ? sendStatement(this.#runner, call)
+          : sendRepeatedly(options, this.#runner, (own) =>
+              sendStatement(this.#runner, { ...call, options: own }),
+            ),
+      );
     } catch (error) {
       return pendingResult<R>(Promise.reject(error));
     }

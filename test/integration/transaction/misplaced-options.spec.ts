@@ -39,7 +39,7 @@ describe.each(Object.keys(STATEMENT_RULES).filter((name) => !Object.hasOwn(trans
 
 describe.each(
   Object.keys(TRANSACTIONAL_OPTIONS.rules).filter(
-    (name) => !Object.hasOwn(STATEMENT_RULES, name) && name !== 'label' && name !== 'server',
+    (name) => !Object.hasOwn(STATEMENT_RULES, name) && !['label', 'server', 'retry'].includes(name),
   ),
 )('an option of transactions, %s, is not taken in silence by', (name) => {
   it.each<[string, (engine: AsyncEngine) => Promise<unknown>]>([
