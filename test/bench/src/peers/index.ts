@@ -28,6 +28,16 @@ export const OURS_ALONE = 'nest-async-engine, multiplex: false' satisfies PeerNa
 export const FLOOR = 'floor' satisfies PeerName;
 export const PIPELINE = 'pg, pipeline: true' satisfies PeerName;
 
+/** Those that people choose between, beside `pg` itself. */
+export const CLIENTS = [
+  'postgres.js',
+  'Kysely',
+  'Drizzle',
+  'Knex',
+  'TypeORM',
+  'pg-promise',
+] as const satisfies readonly PeerName[];
+
 export async function loadPeer(name: PeerName): Promise<OpenPeer> {
   const { open } = await LOADERS[name]();
   return open;

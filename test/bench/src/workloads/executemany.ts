@@ -2,19 +2,10 @@ import { BenchmarkError } from '../benchmark-error.js';
 import { measurementsOf } from '../fixtures.js';
 import { Observer } from '../observer.js';
 import { peerContenders } from '../peer-contenders.js';
-import { OURS, type PeerName } from '../peers/index.js';
+import { CLIENTS, OURS, type PeerName } from '../peers/index.js';
 import type { Workload } from '../workload.js';
 
-const PEERS: readonly PeerName[] = [
-  'pg',
-  OURS,
-  'postgres.js',
-  'Kysely',
-  'Drizzle',
-  'Knex',
-  'TypeORM',
-  'pg-promise',
-];
+const PEERS: readonly PeerName[] = ['pg', OURS, ...CLIENTS];
 
 const STORED = 'SELECT count(*) FROM (SELECT DISTINCT id, sensor, label, value FROM measurements) AS rows';
 

@@ -1,21 +1,11 @@
-import { FLOOR, OURS } from '../peers/index.js';
+import { CLIENTS, FLOOR, OURS } from '../peers/index.js';
 import type { Workload } from '../workload.js';
 import { nesting } from './nesting.js';
 
 export const nested: Workload = {
   name: 'nested',
   title: 'Transaction with 2 nested ones of 1 statement',
-  contenders: nesting([
-    FLOOR,
-    'pg',
-    OURS,
-    'postgres.js',
-    'Kysely',
-    'Drizzle',
-    'Knex',
-    'TypeORM',
-    'pg-promise',
-  ]),
+  contenders: nesting([FLOOR, 'pg', OURS, ...CLIENTS]),
   base: 'pg',
   goals: [
     { of: OURS, atMost: 0.5 },

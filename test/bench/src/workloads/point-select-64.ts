@@ -1,26 +1,11 @@
-import { FLOOR, OURS, OURS_ALONE, PIPELINE } from '../peers/index.js';
+import { CLIENTS, FLOOR, OURS, OURS_ALONE, PIPELINE } from '../peers/index.js';
 import type { Workload } from '../workload.js';
 import { selecting } from './selecting.js';
 
 export const pointSelect64: Workload = {
   name: 'point-select-64',
   title: 'Point select, 64 callers',
-  contenders: selecting(
-    [
-      FLOOR,
-      'pg.Pool',
-      PIPELINE,
-      OURS,
-      OURS_ALONE,
-      'postgres.js',
-      'Kysely',
-      'Drizzle',
-      'Knex',
-      'TypeORM',
-      'pg-promise',
-    ],
-    64,
-  ),
+  contenders: selecting([FLOOR, 'pg.Pool', PIPELINE, OURS, OURS_ALONE, ...CLIENTS], 64),
   base: 'pg.Pool',
   goals: [
     { of: OURS, atMost: 0.35 },

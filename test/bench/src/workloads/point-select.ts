@@ -1,27 +1,11 @@
-import { FLOOR, OURS, OURS_ALONE, PIPELINE } from '../peers/index.js';
+import { CLIENTS, FLOOR, OURS, OURS_ALONE, PIPELINE } from '../peers/index.js';
 import type { Workload } from '../workload.js';
 import { selecting } from './selecting.js';
 
 export const pointSelect: Workload = {
   name: 'point-select',
   title: 'Point select, one caller',
-  contenders: selecting(
-    [
-      FLOOR,
-      'pg',
-      'pg.Pool',
-      PIPELINE,
-      OURS,
-      OURS_ALONE,
-      'postgres.js',
-      'Kysely',
-      'Drizzle',
-      'Knex',
-      'TypeORM',
-      'pg-promise',
-    ],
-    1,
-  ),
+  contenders: selecting([FLOOR, 'pg', 'pg.Pool', PIPELINE, OURS, OURS_ALONE, ...CLIENTS], 1),
   base: 'pg',
   goals: [
     { of: OURS, atMost: 0.8 },

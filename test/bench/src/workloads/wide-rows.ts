@@ -2,20 +2,10 @@ import { deepStrictEqual } from 'node:assert/strict';
 import { runCallers } from '../callers.js';
 import { canonicalWideRow, WIDE_ROWS, wideRowOf } from '../fixtures.js';
 import { peerContenders } from '../peer-contenders.js';
-import { OURS, type PeerName } from '../peers/index.js';
+import { CLIENTS, OURS, type PeerName } from '../peers/index.js';
 import type { Workload } from '../workload.js';
 
-const PEERS: readonly PeerName[] = [
-  'pg',
-  'pg.Pool',
-  OURS,
-  'postgres.js',
-  'Kysely',
-  'Drizzle',
-  'Knex',
-  'TypeORM',
-  'pg-promise',
-];
+const PEERS: readonly PeerName[] = ['pg', 'pg.Pool', OURS, ...CLIENTS];
 
 const SUM_OF_IDS = (WIDE_ROWS * (WIDE_ROWS + 1)) / 2;
 
