@@ -80,8 +80,9 @@ function choose(tab, focus) {
     each.tabIndex = isChosen ? 0 : -1;
     byId('panel-' + each.id.slice(4)).hidden = !isChosen;
   }
+  // At once: the next key may go to what is on it.
+  drawNow();
   if (focus) tab.focus();
-  draw();
 }
 for (const tab of tabs) {
   tab.addEventListener('click', () => choose(tab, false));
@@ -112,13 +113,16 @@ function draw() {
   isDue = true;
   requestAnimationFrame(() => {
     isDue = false;
-    count('requests', state.units.size, false);
-    count('statements', state.statements.size, false);
-    count('locks', state.locks.length, true);
-    count('findings', state.findings.size, true);
-    byId('gauges').replaceChildren(...gauges());
-    views[active](byId('panel-' + active));
+    drawNow();
   });
+}
+function drawNow() {
+  count('requests', state.units.size, false);
+  count('statements', state.statements.size, false);
+  count('locks', state.locks.length, true);
+  count('findings', state.findings.size, true);
+  byId('gauges').replaceChildren(...gauges());
+  views[active](byId('panel-' + active));
 }
 
 let limits;

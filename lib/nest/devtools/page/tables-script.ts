@@ -56,14 +56,16 @@ function showFindings(panel) {
     panel.none = empty('Nothing to complain about.');
     panel.append(panel.none, panel.list);
   }
-  const findings = [...state.findings.values()].sort((a, b) => b.at - a.at);
+  // The request that it is about may come after it.
+  const findings = [...state.findings.values()].sort((a, b) => b.at - a.at)
+    .map((finding) => ({ ...finding, isShown: state.units.has(finding.unit) }));
   panel.none.hidden = findings.length > 0;
   panel.list.hidden = findings.length === 0;
   keyed(panel.list, findings, (finding) => finding.id, (finding) => h('li', { class: 'finding' },
     h('strong', {}, finding.title), finding.count > 1 ? h('span', { class: 'badge' }, '× ' + finding.count) : '',
     finding.site ? h('div', { class: 'sql' }, finding.site) : '',
     h('p', {}, finding.advice),
-    finding.unit !== undefined && state.units.has(finding.unit)
+    finding.isShown
       ? h('button', { type: 'button', class: 'action', onclick: () => { state.selected = finding.unit; choose(byId('tab-requests'), true); } }, 'Show the request')
       : ''));
 }
