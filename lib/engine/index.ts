@@ -147,6 +147,7 @@ export type {
   RowShape,
   SessionNotice,
   SessionServer,
+  SettingAssignment,
   ServerStatus,
 } from './driver/driver.js';
 export {

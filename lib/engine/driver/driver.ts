@@ -36,7 +36,7 @@ export interface CopySink {
 }
 
 /** A setting and its value; undefined: what the session has. */
-export type Assignment = readonly [name: string, value: string | undefined];
+export type SettingAssignment = readonly [name: string, value: string | undefined];
 
 /** `modes`: SET TRANSACTION, for a savepoint. */
 export type ControlKind = 'begin' | 'savepoint' | 'release' | 'modes' | 'settings';
@@ -58,7 +58,7 @@ export interface Control {
    * The same as names and values, undefined for the session's own, where settings are set by SET LOCAL; of
    * what only keeps values for later, none.
    */
-  readonly assignments?: readonly Assignment[];
+  readonly assignments?: readonly SettingAssignment[];
   /** Called when the server has confirmed this statement, whatever becomes of those behind it. */
   acknowledged?(): void;
 }

@@ -1,4 +1,4 @@
-import type { Assignment, Control } from '../driver/driver.js';
+import type { SettingAssignment, Control } from '../driver/driver.js';
 import { IllegalStateError } from '../errors/errors.js';
 import { settingsControl, settingsOf } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
@@ -73,7 +73,7 @@ export function restoringControl(
   const restoring = copies(options, (name) => [keptName(name, depth), name]);
   if (restoring === undefined) return undefined;
   const known = new Map(settingsOf(outer));
-  const assignments = settingsOf(options).map(([name]): Assignment => [name, known.get(name)]);
+  const assignments = settingsOf(options).map(([name]): SettingAssignment => [name, known.get(name)]);
   return { ...restoring, assignments };
 }
 

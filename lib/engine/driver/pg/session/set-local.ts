@@ -1,5 +1,5 @@
 import { quoteIdentifier } from '../../../statement/identifier.js';
-import type { Assignment, Control } from '../../driver.js';
+import type { SettingAssignment, Control } from '../../driver.js';
 
 /** Settings whose values are lists of names: a list in one literal would be one name. */
 const NAME_LISTS: ReadonlySet<string> = new Set(['search_path', 'temp_tablespaces']);
@@ -14,7 +14,7 @@ export function withSetLocal(control: readonly Control[]): readonly Control[] {
   return control.flatMap((one) => (one.assignments === undefined ? one : setLocal(one.assignments)));
 }
 
-function setLocal(assignments: readonly Assignment[]): Control[] {
+function setLocal(assignments: readonly SettingAssignment[]): Control[] {
   return assignments.map(([name, value]) => ({
     kind: 'settings',
     text: `SET LOCAL ${quotedName(name)} TO ${value === undefined ? 'DEFAULT' : valueOf(name, value)}`,
