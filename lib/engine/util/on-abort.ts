@@ -17,8 +17,16 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   };
 }
 
-// 0: there is none.
 function raiseLimit(signal: AbortSignal, by: 1 | -1): void {
-  const limit = getMaxListeners(signal);
+  const limit = limitOf(signal);
   if (limit > 0) setMaxListeners(limit + by, signal);
+}
+
+/** 0: there is none, of which Node 20 says that the signal is no target of events. */
+function limitOf(signal: AbortSignal): number {
+  try {
+    return getMaxListeners(signal);
+  } catch {
+    return 0;
+  }
 }
