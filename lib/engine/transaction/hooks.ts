@@ -38,7 +38,7 @@ export class TransactionHooks {
 
   /** @throws ArgumentError for what is not a function. IllegalStateError for one too many. */
   add(phase: HookPhase, hook: TransactionHook): void {
-    expectFunction(`${phase}()`, hook);
+    if (typeof hook !== 'function') expectFunction(`${phase}()`, hook);
     if (this.#count >= MOST_HOOKS) {
       throw new IllegalStateError(
         `${phase}(): ${MOST_HOOKS} hooks were registered in this transaction. Collect what they do in one hook; ` +
@@ -102,15 +102,22 @@ export class TransactionHooks {
     return this.#byPhase[phase].splice(0);
   }
 
+  /** In one context, whatever their number: to enter one costs more than most hooks. */
   async #runAll(phase: HookPhase): Promise<unknown[]> {
-    const failures: unknown[] = [];
-    for (const hook of this.#take(phase)) {
-      try {
-        await this.#host.outside(hook);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    return failures;
+    const hooks = this.#take(phase);
+    return hooks.length === 0 ? [] : await this.#host.outside(() => runEach(hooks));
   }
+}
+
+/** What those that failed have thrown. */
+async function runEach(hooks: readonly TransactionHook[]): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  for (const hook of hooks) {
+    try {
+      await hook();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return failures;
 }

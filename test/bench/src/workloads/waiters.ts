@@ -40,7 +40,12 @@ async function openEngine({ url }: Setting): Promise<Waiting> {
     import('nest-async-engine/engine'),
     import('../peers/ours.js'),
   ]);
-  const engine = createAsyncEngine(url, { poolSize: CONNECTIONS, maxOverflow: 0, poolTimeout: 60_000 });
+  const engine = createAsyncEngine(url, {
+    poolSize: CONNECTIONS,
+    maxOverflow: 0,
+    poolTimeout: 60_000,
+    poolMaxWaiting: 10_000,
+  });
   const autocommit = engine.executionOptions({ isolationLevel: 'AUTOCOMMIT' });
   return {
     select: (id) =>
