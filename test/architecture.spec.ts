@@ -10,6 +10,7 @@ import { parseSource, readSources, ROOT } from './support/architecture/source-fi
 import {
   drawStairs,
   fullRooms,
+  HALL,
   importRings,
   unplacedFiles,
   upwardImports,
@@ -43,6 +44,10 @@ describe('the house', () => {
 
   it('has rooms of at most 20 files and 2,000 lines of code', () => {
     expect(fullRooms(lib)).toEqual([]);
+  });
+
+  it('has a hall of at most ten files', () => {
+    expect(HALL.length).toBeLessThanOrEqual(10);
   });
 
   it('calls only its doors index.ts', () => {

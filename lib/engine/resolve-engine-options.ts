@@ -32,7 +32,7 @@ import {
   type OptionRule,
 } from './util/option-rule.js';
 import { OptionTable, tableRule } from './util/option-table.js';
-import { FOREIGN_OPTIONS } from './foreign-options.js';
+import { FOREIGN_OPTIONS } from './driver/url/foreign-options.js';
 
 /** Pools that keep a number of connections of their own. */
 const FIXED_POOLS: readonly PoolClass[] = [AssertionPool, NullPool, StaticPool];

@@ -51,7 +51,6 @@ export const HALL: readonly string[] = [
   'create-driver.ts',
   'engine-from-config.ts',
   'engine-options.ts',
-  'foreign-options.ts',
   'resolve-engine-options.ts',
   'engine-events.ts',
   'engine-listeners.ts',

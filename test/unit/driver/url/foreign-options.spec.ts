@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { asyncEngineFromConfig, createAsyncEngine } from 'nest-async-engine/engine';
-import { DATABASE_OPTIONS } from '../../lib/nest/shared/module-options.js';
+import { DATABASE_OPTIONS } from '../../../../lib/nest/shared/module-options.js';
 
 const URL = 'postgresql://u:secret@h/d';
 
