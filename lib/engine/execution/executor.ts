@@ -78,14 +78,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: ExecuteOptions,
   ): PendingResult<R> {
-    const call = { statement, parameters, options };
-    return pendingResult<R>(
-      options?.retry === undefined
-        ? sendStatement(this.#runner, call)
-        : sendRepeatedly(options, this.#runner, (own) =>
-            sendStatement(this.#runner, { ...call, options: own }),
-          ),
-    );
+    return pendingResult<R>(sendExecuted(this.#runner, { statement, parameters, options }, options));
   }
 
   /**
@@ -199,14 +192,7 @@ export abstract class Executor {
   ): PendingResult<R> {
     try {
       const statement = driverStatement(sql, parameters ?? []);
-      const call = { statement, options, isRaw: true };
-      return pendingResult<R>(
-        options?.retry === undefined
-          ? sendStatement(this.#runner, call)
-          : sendRepeatedly(options, this.#runner, (own) =>
-              sendStatement(this.#runner, { ...call, options: own }),
-            ),
-      );
+      return pendingResult<R>(sendExecuted(this.#runner, { statement, options, isRaw: true }, options));
     } catch (error) {
       return pendingResult<R>(Promise.reject(error));
     }
@@ -267,6 +253,15 @@ function driverStatement(sql: string, parameters: readonly unknown[]): Executabl
     );
   }
   return isListOfSets(parameters) ? new ParameterBatch(sql, parameters) : { text: sql, values: parameters };
+}
+
+function sendExecuted(
+  find: () => StatementRunner,
+  call: StatementCall,
+  options: ExecuteOptions | undefined,
+): Promise<ObservedAnswer> {
+  if (options?.retry === undefined) return sendStatement(find, call);
+  return sendRepeatedly(options, find, (own) => sendStatement(find, { ...call, options: own }));
 }
 
 /** Runs a statement where the runner of `find` says. Rejects with whatever fails; nothing is thrown. */
