@@ -54,7 +54,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     ...POOL_OPTIONS.rules,
     poolClass: {
       expected: 'a class: QueuePool, NullPool, StaticPool or AssertionPool',
-      accepts: (value) => typeof value === 'function',
+      accepts: (value) => typeof value === 'function' && value.prototype instanceof Pool,
       coerce: asItIs,
     },
     pool: {

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -13,6 +14,7 @@ import {
 } from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine, Executable, HandleErrorEvent } from 'nest-async-engine/engine';
 import { failureOf, insert, ItemDatabase } from '../support/items.js';
+import { startFaultyProxy } from '../support/server/faulty-proxy.js';
 
 let items: ItemDatabase;
 let engine: AsyncEngine;
@@ -62,14 +64,9 @@ describe('what can be executed', () => {
   });
 
   it('EX-09: with noParameters a text without values is sent as it was written', async () => {
-    const value = await engine.scalar(
-      text("SELECT '{\"a\": 1}'::json ->> 'a' || ':x' WHERE 5 % 3 = 2"),
-      undefined,
-      {
-        noParameters: true,
-      },
-    );
-    expect(value).toBe('1:x');
+    const slice = text('SELECT (ARRAY[1, 2, 3])[1 :n] FROM (VALUES (2)) AS v(n) WHERE 5 % 3 = 2');
+    expect(await engine.scalar(slice, undefined, { noParameters: true })).toEqual([1, 2]);
+    expect(await failureOf(engine.scalar(slice))).toBeInstanceOf(StatementError);
     const failure = await failureOf(engine.execute(text('SELECT :x'), undefined, { noParameters: true }));
     expect(failure).toBeInstanceOf(ProgrammingError);
   });
@@ -169,6 +166,8 @@ describe('execution options', () => {
     await connection.executionOptions({ timeout: 5 });
     expect(connection.getExecutionOptions()).toEqual({ timeout: 5, loggingToken: 'added' });
     await connection.close();
+    const listen = () => engine.on('setEngineExecutionOptions' as 'begin', () => undefined);
+    expect(listen).toThrow(InvalidRequestError);
   });
 
   it('X-29: a level that does not exist is an ArgumentError and changes nothing', async () => {
@@ -211,6 +210,16 @@ describe('events', () => {
       await connection.execute(one);
     });
     expect(seen).toEqual(['connection', 'engine']);
+  });
+
+  it('EX-27: a channel of node:diagnostics_channel hears of all engines', async () => {
+    const heard: unknown[] = [];
+    const note = (event: unknown): void => void heard.push((event as { engine: unknown }).engine);
+    const engines = [engine, items.engine()];
+    subscribe('nest-async-engine:beforeExecute', note);
+    for (const each of engines) await each.execute(one);
+    unsubscribe('nest-async-engine:beforeExecute', note);
+    expect(heard).toEqual(engines);
   });
 
   it('EX-30: execDriverSql has no beforeExecute and no afterExecute', async () => {
@@ -423,6 +432,28 @@ describe('connecting', () => {
     expect(new Set(told).size).toBe(told.length);
     expect(await connections[0]?.scalar(text('SHOW application_name'))).toBe('prepared');
     await Promise.all(connections.map((connection) => connection.close()));
+  });
+
+  it('EX-51: nothing is asked of a server that was connected to', async () => {
+    await using proxy = await startFaultyProxy(items.database.url);
+    const far = items.engine({}, proxy.url);
+    await far.connect(async (connection) => expect(connection.inTransaction()).toBe(false));
+    expect(proxy.statements).toEqual([]);
+    await far.dispose();
+  });
+
+  it('EX-51: firstConnect is awaited, runs statements, and is told before connect', async () => {
+    const order: string[] = [];
+    engine.on('firstConnect', async ({ driverConnection }) => {
+      await (driverConnection as pg.Client).query('SELECT 1');
+      order.push('firstConnect');
+    });
+    engine.on('connect', async ({ driverConnection }) => {
+      await (driverConnection as pg.Client).query('SELECT 1');
+      order.push('connect');
+    });
+    await engine.connect(async () => void order.push('work'));
+    expect(order).toEqual(['firstConnect', 'connect', 'work']);
   });
 
   it('EX-52: asyncCreator supplies the connection', async () => {

@@ -87,10 +87,13 @@ describe('a pool that is given as it is', () => {
     await over.aclose();
   });
 
-  it('AE-30 AE-32: and is no pool is refused', () => {
-    const options: AsyncEngineOptions = { pool: { connect: () => undefined } as never };
-    expect(() => createAsyncEngine(url, options)).toThrow(ArgumentError);
-  });
+  it.each([{ connect: () => undefined }, QueuePool, 'QueuePool'])(
+    'AE-30 AE-32: and is no pool is refused: %o',
+    (pool) => {
+      const options: AsyncEngineOptions = { pool: pool as never };
+      expect(() => createAsyncEngine(url, options)).toThrow(ArgumentError);
+    },
+  );
 });
 
 describe('asyncCreator', () => {
@@ -100,9 +103,10 @@ describe('asyncCreator', () => {
     return client;
   };
 
-  it('AE-52: is refused together with creator', () => {
-    const options = { creator: connected, asyncCreator: connected } as AsyncEngineOptions;
+  it.each([{ asyncCreator: connected }, {}])('AE-52: creator is refused, beside %o', (beside) => {
+    const options = { creator: connected, ...beside } as object;
     expect(() => createAsyncEngine(url, options)).toThrow(ArgumentError);
+    expect(() => createAsyncEngine(url, options)).toThrow(/asyncCreator/);
   });
 
   it('AE-53: is called by the first checkout, once and without arguments', async () => {

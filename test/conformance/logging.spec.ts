@@ -1,8 +1,10 @@
+import { Logger } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { inspect } from 'node:util';
+import { format, inspect } from 'node:util';
 import { IllegalStateError, StatementError, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
 import { parameterSetsText, parametersText, valueText } from '../../lib/engine/errors/parameter-text.js';
+import { NestLogger } from '../../lib/nest/shared/nest-logger.js';
 import { LogLines } from '../support/doubles/log-lines.js';
 import { failureOf, insert, ItemDatabase } from '../support/items.js';
 
@@ -89,6 +91,15 @@ describe('parameters in errors', () => {
     expect((error as StatementError).parameters).toEqual([0]);
   });
 
+  it('LG-08: no logger prints the values of an error without an echo', async () => {
+    const silent = engineWith({});
+    const values = { n: 0, s: 'secret' };
+    const error = await failureOf(silent.execute(text('SELECT 1 / :n::int, :s::text'), values));
+    expect((error as StatementError).parameters).toEqual([0, 'secret']);
+    const printed = [inspect(error, { depth: 9 }), JSON.stringify(error), format('%s %o', error, error)];
+    expect(printed.filter((line) => line.includes('secret'))).toEqual([]);
+  });
+
   it('LG-09: hideParameters hides them in an error of the server and of a missing bind', async () => {
     const hiding = engineWith({ echo: true, hideParameters: true });
     const server = await failureOf(
@@ -108,6 +119,11 @@ describe('parameters in errors', () => {
       engine.execDriverSql(`SELECT 1 / 0, ${values.map((n) => `$${n + 1}::int`).join()}`, values),
     );
     expect(String(error)).toContain('49, … 100 values left out …, 150');
+    const sets = numbers(3).map((n) => ({ n: n - 1, s: 'x'.repeat(5_000) }));
+    const statement = text('UPDATE item SET name = :s WHERE place = 1 / :n::int');
+    const many = (await failureOf(engine.execute(statement, sets))) as StatementError;
+    expect(many.parameters).toEqual([sets[1]?.s, 0]);
+    expect(String(many)).toContain(`[parameters: ['${'x'.repeat(149)} … (4702 characters left out) … `);
     expect(parameterSetsText(numbers(100).map((n) => [n]))).toContain('… 10 of 100 sets shown …');
   });
 });
@@ -133,6 +149,11 @@ describe('the lines of the pool', () => {
       'close',
     ]);
     expect(logger.lines[0]?.fields?.logger).toBe('QueuePool');
+    const resets = logger.lines.filter(({ fields }) => fields?.event === 'reset');
+    expect(resets.map(({ message }) => message)).toEqual([
+      'nothing to reset on return',
+      'nothing to reset on return',
+    ]);
   });
 
   it('LG-12: a transaction that is open at the return is rolled back, and that is said', async () => {
@@ -152,6 +173,16 @@ describe('names', () => {
     await named.execute(text('SELECT 1'));
     const names = new Set(logger.lines.map(({ fields }) => fields?.logger));
     expect(names).toEqual(new Set(['AsyncEngine.orders', 'QueuePool.small']));
+  });
+
+  it('LG-13: Nest shows the name as the context of its lines', async () => {
+    const shown: unknown[][] = [];
+    const note = (...line: unknown[]): void => void shown.push(line);
+    Logger.overrideLogger({ log: note, warn: note, error: note });
+    const named = items.engine({ logger: new NestLogger(), echo: true, loggingName: 'orders' });
+    await named.execDriverSql('SELECT 1');
+    Logger.overrideLogger(false);
+    expect(shown.map((line) => [line[0], line.at(-1)])).toContainEqual(['SELECT 1', 'AsyncEngine.orders']);
   });
 
   it('LG-13: without them the lines have the plain names', async () => {

@@ -46,8 +46,8 @@ describe('pool classes', () => {
     await engine.aclose();
   });
 
-  it('AE-30 AE-32: what is no pool class is refused', () => {
-    const refused = () => createAsyncEngine(users.database.url, { poolClass: 'QueuePool' as never });
+  it.each(['QueuePool', Map, {}])('AE-30 AE-32: what is no pool class is refused: %o', (poolClass) => {
+    const refused = () => createAsyncEngine(users.database.url, { poolClass: poolClass as never });
     expect(refused).toThrow(ArgumentError);
     expect(refused).toThrow(/poolClass.*QueuePool, NullPool/s);
   });

@@ -12,6 +12,8 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LogLines } from '../support/doubles/log-lines.js';
+import { eventually } from '../support/process/barrier.js';
 import { startFaultyProxy } from '../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 import { failureOf } from '../support/items.js';
@@ -49,8 +51,11 @@ describe('the dialect', () => {
     const engine = createAsyncEngine(proxy.url);
     await engine.execDriverSql('SELECT 1');
     proxy.stall();
+    expect(proxy.connections).toBe(1);
     await engine.aclose();
     expect(engine.pool.checkedIn()).toBe(0);
+    proxy.resume();
+    await eventually(async () => expect(proxy.connections).toBe(0));
     await proxy.close();
   });
 
@@ -100,6 +105,20 @@ describe('the dialect', () => {
     expect([await storedNames(), result.rowCount]).toEqual([['n1a', 'n2', 'n3c'], 2]);
   });
 
+  it('PG-14: its sets travel in a batch under one Sync', async () => {
+    await using proxy = await startFaultyProxy(database.url);
+    const engine = engineWith({}, proxy.url);
+    const mark = text('UPDATE item SET name = name || :mark WHERE id = :id');
+    const sets = [1, 2, 3].map((id) => ({ id, mark: `m${id}` }));
+    await engine.execute(mark, sets);
+    proxy.reset();
+    await engine.execute(mark, sets);
+    const sent = proxy.messages.filter(({ from }) => from === 'client').map(({ type }) => type);
+    expect(sent.filter((type) => type === 'Sync')).toHaveLength(1);
+    expect(sent.filter((type) => type === 'Bind').length).toBeGreaterThanOrEqual(3);
+    await engine.dispose();
+  });
+
   it('PG-15: an empty statement returns no rows', async () => {
     expect((await engineWith().execDriverSql('')).returnsRows).toBe(false);
   });
@@ -121,14 +140,15 @@ describe('the dialect', () => {
   });
 
   it("PG-19: notices arrive at the driver's connection", async () => {
-    const connection = await engineWith().connect();
+    const logger = new LogLines();
+    const connection = await engineWith({ logger }).connect();
     const { driverConnection } = await connection.getRawConnection();
     const notices: unknown[] = [];
     (driverConnection as EventEmitter).on('notice', ({ message }: { message: string }) =>
       notices.push(message),
     );
     await connection.execDriverSql(`DO $$ BEGIN RAISE NOTICE 'hello'; END $$`);
-    expect(notices).toEqual(['hello']);
+    expect([notices, logger.lines]).toEqual([['hello'], []]);
     await connection.close();
   });
 
@@ -160,6 +180,15 @@ describe('what upstream knows of asyncpg', () => {
     await engine.execDriverSql('SELECT * FROM plan');
     await recreate('id bigint');
     expect(await engine.execDriverSql('SELECT * FROM plan').scalar()).toBe('1');
+  });
+
+  it('AP-01: as the first statement of a transaction it is healed, too', async () => {
+    const engine = engineWith();
+    await recreate('id int');
+    const select = () => engine.transaction(() => engine.execDriverSql('SELECT * FROM plan').scalar());
+    await select();
+    await recreate('id bigint');
+    expect(await select()).toBe('1');
   });
 
   it('AP-01: behind another statement of its transaction it is a NotSupportedError once', async () => {

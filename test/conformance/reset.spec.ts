@@ -101,12 +101,14 @@ describe('what is sent until a connection is back in its pool', () => {
 describe('a session that goes away in a transaction', () => {
   // ≠ SQLAlchemy, whose failed ROLLBACK leaves the block as an error: nothing was lost that was promised.
   it('X-27: leaving the block is quiet, and the pool has nothing on loan', async () => {
-    const engine = users.engine({ logger: new MemoryLogger() });
+    const log = new MemoryLogger();
+    const engine = users.engine({ logger: log });
     const left = engine.connect(async (connection) => {
       await connection.execute(insertUser(1));
       await users.kill(await connection.scalar(text('SELECT pg_backend_pid()')));
     });
     await expect(left).resolves.toBeUndefined();
+    expect(log.warnings.join()).toContain('with a transaction that was not committed');
     expect(engine.pool.checkedOut()).toBe(0);
     await engine.begin((connection) => connection.execute(insertUser(2)));
     expect(await users.ids()).toEqual([2]);
@@ -120,5 +122,6 @@ describe('a session that goes away in a transaction', () => {
     await raw.close();
     expect([log.warnings, log.errors]).toEqual([[], []]);
     expect(engine.pool.checkedIn()).toBe(1);
+    expect(await users.database.sessions()).toMatchObject([{ state: 'idle' }]);
   });
 });

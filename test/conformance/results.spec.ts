@@ -69,7 +69,11 @@ describe('a row', () => {
     expect([row['a'], row['c'], row['nope']]).toEqual([1, 1, undefined]);
   });
 
-  // ≠: any other row is its reader's own and may be changed.
+  it('RS-08: of a result that is not frozen is its reader’s own', () => {
+    const row = resultOf([[1, 2, 3]]).one();
+    expect(Object.assign(row, { a: 9 })).toEqual({ a: 9, b: 2, c: 3 });
+  });
+
   it('RS-08: of a frozen result takes no assignment, for others will read it', () => {
     const frozen = resultOf([[1, 2, 3]]).freeze();
     expect(() => Object.assign(frozen().one(), { a: 9 })).toThrow(TypeError);

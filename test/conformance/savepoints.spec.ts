@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { DBAPIError, text, TransactionEndedError } from 'nest-async-engine/engine';
+import { DBAPIError, PendingRollbackError, text, TransactionEndedError } from 'nest-async-engine/engine';
 import type { AsyncConnection } from 'nest-async-engine/engine';
 import { failureOf, MemoryLogger } from '../support/items.js';
 import { countUsers, deleteUsers, insertUser, UsersTable } from './support/users.js';
@@ -168,12 +168,14 @@ describe('a savepoint without a block', () => {
   });
 
   it('TX-07: a second rollback is silent', async () => {
-    await users.engine().begin(async (connection) => {
+    const log = new MemoryLogger();
+    await users.engine({ logger: log }).begin(async (connection) => {
       const savepoint = await connection.beginNested();
       await connection.execute(insertUser(1));
       await savepoint.rollback();
       await expect(savepoint.rollback()).resolves.toBeUndefined();
     });
+    expect([log.warnings, log.errors]).toEqual([[], []]);
   });
 });
 
@@ -192,8 +194,9 @@ describe('a savepoint that is gone on the server', () => {
       const failure = await failureOf(savepoint.rollback());
       expect(failure).toBeInstanceOf(DBAPIError);
       expect((failure as DBAPIError).statement).toContain('ROLLBACK TO SAVEPOINT');
-      expect(savepoint.isActive).toBe(false);
+      expect([savepoint.isActive, connection.invalidated]).toEqual([false, true]);
       await savepoint.rollback();
+      expect(await failureOf(connection.execute(insertUser(2)))).toBeInstanceOf(PendingRollbackError);
       await root.rollback();
       await connection.execute(insertUser(2));
       await connection.commit();

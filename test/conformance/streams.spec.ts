@@ -6,7 +6,7 @@ import {
   ResourceClosedError,
   text,
 } from 'nest-async-engine/engine';
-import type { AsyncConnection, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine, AsyncResult, StatementOptions } from 'nest-async-engine/engine';
 import { startFaultyProxy } from '../support/server/faulty-proxy.js';
 import { failureOf } from '../support/items.js';
 import { nameOf, selectUsers, USERS, UsersTable } from './support/users.js';
@@ -33,6 +33,20 @@ const hundred = text<{ n: number }>('SELECT generate_series(1, 100)::int4 AS n')
 
 const streamed = (options?: StatementOptions): AsyncResult<User> =>
   connection.stream(selectUsers, undefined, options);
+
+/** The numbers of rows in the answers to the fetches that `work` makes. */
+async function fetches(work: (engine: AsyncEngine) => Promise<unknown>): Promise<number[]> {
+  await using proxy = await startFaultyProxy(users.database.url);
+  const far = users.engine({}, proxy.url);
+  await work(far);
+  await far.dispose();
+  const sizes = [0];
+  for (const { type } of proxy.messages) {
+    if (type === 'DataRow') sizes.push((sizes.pop() ?? 0) + 1);
+    if (type === 'PortalSuspended') sizes.push(0);
+  }
+  return sizes.filter((size) => size > 0);
+}
 
 async function gathered<T>(rows: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -94,6 +108,7 @@ describe('a stream', () => {
   // The names are the server's answer to a statement that was not sent before the question.
   it('AE-83: mappings().keys() are the names of the columns', async () => {
     const rows = streamed().mappings();
+    expect(connection.inTransaction()).toBe(false);
     expect(await rows.keys()).toEqual(['user_id', 'user_name']);
     await rows.close();
   });
@@ -160,6 +175,25 @@ describe('partitions of a stream', () => {
     }
   }
 
+  // SQLAlchemy's tests look at the size of a buffer. The rows of each fetch are seen on the wire.
+  it.each<[string, StatementOptions, (rows: AsyncResult) => AsyncIterable<unknown>, number[]]>([
+    ['AE-87', {}, (rows) => rows.yieldPer(2).partitions(), [2, 2, 2, 2, 2, 2, 2, 2, 2, 1]],
+    ['AE-88', {}, (rows) => rows.yieldPer(5).partitions(), [5, 5, 5, 4]],
+    ['AE-91', { yieldPer: 2 }, (rows) => rows.partitions(), [2, 2, 2, 2, 2, 2, 2, 2, 2, 1]],
+    ['AE-92', { yieldPer: 5 }, (rows) => rows.scalars(1), [5, 5, 5, 4]],
+    ['AE-93', { yieldPer: 10 }, (rows) => rows.mappings().partitions(), [10, 9]],
+  ])('%s: %o is the number of rows of a fetch', async (_, options, read, fetched) => {
+    const rows = text('SELECT user_id, user_name FROM users');
+    const seen = await fetches((engine) => gathered(read(engine.stream(rows, undefined, options))));
+    expect(seen).toEqual(fetched);
+  });
+
+  it('AE-90: without a number a fetch has 1,000 rows, the first one too', async () => {
+    const many = text('SELECT generate_series(1, 2500)::int4');
+    const read = (engine: AsyncEngine): Promise<unknown[]> => gathered(engine.stream(many).partitions(5));
+    expect(await fetches(read)).toEqual([1_000, 1_000, 500]);
+  });
+
   it('X-05: the option yieldPer 7 over 100 rows gives 14 lists of 7 and one of 2 (9.4)', async () => {
     const lists = await gathered(connection.stream(hundred, undefined, { yieldPer: 7 }).partitions());
     expect(lists.map(({ length }) => length)).toEqual([...Array.from({ length: 14 }, () => 7), 2]);
@@ -212,12 +246,9 @@ describe('a stream that is read in parts', () => {
 
   // SQLAlchemy fills a growing buffer: 1, 5, 25, 125. Here each fetch has the size asked for; one is made ahead.
   it('X-06: is fetched maxRowBuffer rows at a time', async () => {
-    await using proxy = await startFaultyProxy(users.database.url);
-    const far = users.engine({}, proxy.url);
-    expect(await gathered(far.stream(hundred, undefined, { maxRowBuffer: 10 }))).toHaveLength(100);
-    const fetches = proxy.messages.filter(({ type }) => type === 'PortalSuspended').length;
-    expect([9, 10]).toContain(fetches);
-    await far.dispose();
+    const read = (engine: AsyncEngine): Promise<unknown[]> =>
+      gathered(engine.stream(hundred, undefined, { maxRowBuffer: 10 }));
+    expect(await fetches(read)).toEqual(Array.from({ length: 10 }, () => 10));
   });
 });
 

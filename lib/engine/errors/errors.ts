@@ -203,8 +203,7 @@ export class StatementError extends EngineError {
   readonly statement: string | undefined;
   /** Where in `statement` the server saw the error, in characters from 1; undefined where it did not say. */
   readonly position: number | undefined;
-  /** Its values; not enumerable, so that loggers which serialize errors do not spread them. */
-  readonly parameters: unknown;
+  readonly #parameters: unknown;
   #shown: 'not yet' | 'shown' = 'not yet';
 
   constructor(message: string, options: StatementErrorOptions = {}) {
@@ -214,8 +213,12 @@ export class StatementError extends EngineError {
     );
     this.statement = options.statement;
     this.position = options.position;
-    // Not enumerable: a logger that serializes the error must not spread what users typed.
-    Object.defineProperty(this, 'parameters', { value: options.parameters, enumerable: false });
+    this.#parameters = options.parameters;
+  }
+
+  /** Its values. No own property, so that no logger prints what users typed, nor `console.log('%o')`. */
+  get parameters(): unknown {
+    return #parameters in this ? this.#parameters : undefined;
   }
 
   /** The line of `position`, from 1. */

@@ -611,6 +611,8 @@ describe('dispose', () => {
     driver.sessions[0]!.goodbye.open();
     await disposal;
     expect(driver.sessions.map((session) => session.isOpen)).toEqual([false, true]);
+    await two!.close();
+    expect([driver.sessions.map((session) => session.isOpen), pool.checkedIn()]).toEqual([[false, false], 0]);
   });
 
   it('waits for a reset under way and closes that connection', async () => {

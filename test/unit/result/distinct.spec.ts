@@ -101,7 +101,10 @@ describe('unique()', () => {
   });
 
   it('RS-26: takes NULL for a value', () => {
-    expect(values(null, 4, null, null, 4).scalars().unique().all()).toEqual([null, 4]);
+    const scalars = () => values(null, 4, null, null, 4).scalars();
+    const all = [null, 4, null, null, 4];
+    expect([scalars().all(), scalars().fetchMany(9), [...scalars()]]).toEqual([all, all, all]);
+    expect(scalars().unique().all()).toEqual([null, 4]);
   });
 
   it('one() reads on until a different row appears', () => {

@@ -228,7 +228,7 @@ describe('what an encrypted session does', () => {
     expect((error as Error).message).toMatch(/without channel binding/);
   });
 
-  it('asks a password function for each connection, so that passwords can rotate', async () => {
+  it('PU-04: asks a password function for each connection, so that passwords can rotate', async () => {
     const passwords = [new URL(server.url).password, 'rotated'];
     const asked: string[] = [];
     const engine = createAsyncEngine(urlOf('sslmode=require', { password: 'outdated' }), {

@@ -72,7 +72,7 @@ describe('a URL', () => {
   });
 });
 
-describe('is refused when the engine is made', () => {
+describe('PU-12: is refused when the engine is made', () => {
   const long = 'n'.repeat(64);
   it.each([
     ['NUL in the user', 'postgresql://a%00b@h/d', /user must not contain NUL/],
