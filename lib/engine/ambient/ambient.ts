@@ -85,30 +85,39 @@ export class Ambient {
 
   /**
    * Ends a transaction whose work was called already: it has given or thrown what `result` does. As its
-   * `retry` says, it calls
-   * `work` in new ones. For code that has to see what comes back before it knows how to end it.
+   * `retry` says, it calls `work` in new ones. For code that has to see what comes back before it knows how
+   * to end it.
    */
-  async completeTransaction<T>(
+  completeTransaction<T>(
     first: OpenTransaction,
     result: () => Promise<T> | T,
     work: () => Promise<T> | T,
   ): Promise<T> {
-    const { options } = first;
-    if (options.retry === undefined) return await first.complete(result);
+    const { retry } = first.options;
+    return retry === undefined ? first.complete(result) : this.#completeWithRetry(first, retry, result, work);
+  }
+
+  async #completeWithRetry<T>(
+    first: OpenTransaction,
+    retry: number | RetryOptions,
+    result: () => Promise<T> | T,
+    work: () => Promise<T> | T,
+  ): Promise<T> {
     let open = first;
     let run = (): Promise<T> => first.complete(result);
     const again = (): Promise<T> => {
       const failed = open;
-      open = new OpenTransaction(this.#parts.host, this.#parts.context, options);
+      open = new OpenTransaction(this.#parts.host, this.#parts.context, first.options);
       open.repeats(failed);
-      return open.complete(work);
+      // Awaited inside: a lazy thenable, such as a query builder, runs then.
+      return open.complete(async () => await work());
     };
     const attempt = async (): Promise<T> => {
       const now = run;
       run = again;
       return await now();
     };
-    return await withRetry(attempt, options.retry, () => open.isRoot);
+    return await withRetry(attempt, retry, () => open.isRoot);
   }
 
   /**

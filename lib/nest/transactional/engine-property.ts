@@ -6,6 +6,9 @@ import { getEngineToken } from '../shared/database.tokens.js';
 import type { EngineChoice } from './transactional-options.js';
 
 const ENGINES = Symbol.for('nest-async-engine:engines');
+const PREFIX = 'nest-async-engine:engine-of:';
+// Looked up in each call of a method.
+const UNNAMED = Symbol.for(PREFIX);
 
 /**
  * Registers the engine as a dependency of the class, so that each container gives its own. Optional, for unit
@@ -49,5 +52,5 @@ function foundBy(find: (self: never) => AsyncEngine, self: object, label: string
 }
 
 function propertyOf(name: string | undefined): symbol {
-  return Symbol.for(`nest-async-engine:engine-of:${name ?? ''}`);
+  return name === undefined ? UNNAMED : Symbol.for(`${PREFIX}${name}`);
 }

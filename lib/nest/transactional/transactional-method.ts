@@ -85,14 +85,14 @@ function runUndeclared(plan: TransactionalPlan, engine: AsyncEngine, call: () =>
   } catch (error) {
     return Promise.reject(error as Error);
   }
-  // A lazy thenable, such as a query builder, runs when it is awaited: that must be inside, too.
-  const again = async (): Promise<unknown> => await call();
   try {
     returned = open.run(call);
   } catch (error) {
-    return engine.completeTransaction(open, () => Promise.reject(error as Error), again);
+    return engine.completeTransaction(open, () => Promise.reject(error as Error), call);
   }
-  if (isThenable(returned)) return engine.completeTransaction(open, async () => await returned, again);
+  if (isPlainPromise(returned)) return engine.completeTransaction(open, () => returned, call);
+  // A lazy thenable, such as a query builder, runs when it is awaited: that must be inside, too.
+  if (isThenable(returned)) return engine.completeTransaction(open, async () => await returned, call);
   if (isObservable(returned)) return observed(plan, engine, open, returned, call);
   if (isAsyncGenerator(returned)) return generated(plan, engine, open, returned);
   return settlePlainValue(plan, engine, open, returned);
@@ -157,6 +157,11 @@ function settlePlainValue(
 
 function endLater(engine: AsyncEngine, end: Promise<void>, subject = 'a transaction did not end'): void {
   end.catch((error: unknown) => engine.logger.error(printable(`${subject}: ${String(error)}`)));
+}
+
+/** A promise whose `then()` runs no code of a subclass. */
+function isPlainPromise(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise && value.constructor === Promise;
 }
 
 function isAsyncGenerator(value: unknown): value is AnyAsyncGenerator {

@@ -1,8 +1,8 @@
-import { createHook } from 'node:async_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { ItemDatabase } from '../../support/items.js';
+import { promisesOf } from '../../support/process/promises.js';
 
 let items: ItemDatabase;
 let engine: AsyncEngine;
@@ -17,24 +17,6 @@ afterAll(() => items.close());
 
 const count = text('SELECT count(*) FROM item');
 const one = (): Promise<unknown> => engine.execute(count).one();
-
-/** How many promises a run makes, its own `async` and `await` included; the fewest of some runs. */
-async function promisesOf(work: () => Promise<unknown>): Promise<number> {
-  let made = 0;
-  const init = (_id: number, type: string): void => {
-    if (type === 'PROMISE') made += 1;
-  };
-  const hook = createHook({ init });
-  let fewest = Infinity;
-  for (let run = 0; run < 10; run += 1) {
-    made = 0;
-    hook.enable();
-    await work();
-    hook.disable();
-    fewest = Math.min(fewest, made);
-  }
-  return fewest;
-}
 
 it('a statement outside of transactions makes 5 promises', async () => {
   expect(await promisesOf(one)).toBeLessThanOrEqual(5);

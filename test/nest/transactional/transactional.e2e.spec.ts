@@ -16,10 +16,30 @@ import {
   sql,
 } from 'nest-async-engine';
 import { eventually } from '../../support/process/barrier.js';
+import { promisesOf } from '../../support/process/promises.js';
 import { createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
 
 class Refused extends Error {}
+
+/** Begins its work when it is awaited, and fails after it. */
+class LatePromise extends Promise<void> {
+  #work: () => Promise<unknown> = () => Promise.resolve();
+
+  static of(work: () => Promise<unknown>): LatePromise {
+    const promise = new LatePromise(() => undefined);
+    promise.#work = work;
+    return promise;
+  }
+
+  override then<A, B>(
+    _resolved?: ((value: void) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    const failing = this.#work().then(() => Promise.reject(new Refused('late')));
+    return failing.then(undefined, rejected) as Promise<A | B>;
+  }
+}
 
 @Injectable()
 class Items {
@@ -91,6 +111,14 @@ class Items {
   @Transactional()
   delegated(...names: string[]): AsyncGenerator<string> {
     return this.each(...names);
+  }
+
+  @Transactional()
+  async nothing(): Promise<void> {}
+
+  @Transactional()
+  addLate(name: string): Promise<void> {
+    return LatePromise.of(() => this.add(name));
   }
 
   @Transactional()
@@ -188,6 +216,15 @@ describe('@Transactional on a method that returns a promise', () => {
   it('commits before an error of noRollbackFor passes', async () => {
     await expect(items.addAnyway('kept')).rejects.toBeInstanceOf(Refused);
     expect(await stored()).toEqual(['kept']);
+  });
+
+  it('undoes what a promise that begins when it is awaited has written', async () => {
+    await expect(items.addLate('late')).rejects.toBeInstanceOf(Refused);
+    expect(await stored()).toEqual([]);
+  });
+
+  it('makes 4 promises where nothing is sent', async () => {
+    expect(await promisesOf(() => items.nothing())).toBeLessThanOrEqual(4);
   });
 
   it('turns a throw before the promise into a rejection', async () => {
