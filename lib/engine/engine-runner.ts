@@ -19,6 +19,7 @@ import type { ErrorReplacements } from './execution/connection-observer.js';
 import type { ObserverFactory, ConnectionObserver } from './execution/connection-observer.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
+import { EngineCheckout } from './pool/waiting-line.js';
 import type { StreamSource } from './result/stream-source.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
 import { controlRefused } from './statement/transaction-command.js';
@@ -29,6 +30,7 @@ import type { WriteMark } from './pool/replicas/write-mark.js';
 import { autocommitControl, settingsControl } from './transaction/isolation.js';
 import type { EngineLogger } from './util/logger.js';
 import type { IdSequence } from './execution/event-place.js';
+import type { WaitSignal } from './util/wait-end.js';
 import type { Watchdog } from './util/watchdog.js';
 
 /** What an engine and the engines made of it by `executionOptions()` share. Times in ms. */
@@ -132,16 +134,14 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   readonly holdingNow = (): readonly PooledConnection[] => this.holding();
 
-  checkout(signal?: AbortSignal): Promise<PooledConnection> {
+  checkout(signal?: WaitSignal): Promise<PooledConnection> {
     return this.connectTo(this.pool, signal);
   }
 
-  connectTo(pool: Pool, signal?: AbortSignal): Promise<PooledConnection> {
-    const holding = this.holding();
-    const { holdingNow } = this;
-    const { scope } = this;
-    if (scope === undefined) return pool.connect({ holding, holdingNow, signal });
-    return scope.waitInLine((ending) => pool.connect({ holding, holdingNow, signal: ending }), signal);
+  connectTo(pool: Pool, signal?: WaitSignal): Promise<PooledConnection> {
+    const connect = (end: WaitSignal | undefined): Promise<PooledConnection> =>
+      pool.connect(new EngineCheckout(this.holding(), this.holdingNow, end));
+    return this.scope === undefined ? connect(signal) : this.scope.waitInLine(connect, signal);
   }
 
   writeMarks(): readonly WriteMark[] {

@@ -1,7 +1,8 @@
 import { CallSite } from '../util/call-site.js';
 import { asItIs, functionRule, objectRule, oneOf, wordRule, type OptionRule } from '../util/option-rule.js';
 import { printable } from '../util/logger.js';
-import { onAbort } from '../util/on-abort.js';
+import { WaitEnd } from '../util/wait-end.js';
+import type { WaitSignal } from '../util/wait-end.js';
 import { OptionTable } from '../util/option-table.js';
 import { makeConnection } from '../connection/connection.js';
 import type { AsyncConnection } from '../connection/connection.js';
@@ -101,7 +102,7 @@ export class Scope {
   readonly #onClose: (scope: Scope) => void;
   #state: 'open' | 'settled' | 'closed' = 'open';
   #leases = 0;
-  #waits: Set<AbortController> | undefined;
+  #waits: Set<WaitEnd> | undefined;
   #connection: AsyncConnection | undefined;
   #unit: UnitOfWork | undefined;
   #writes: WriteMark | undefined;
@@ -232,18 +233,11 @@ export class Scope {
   }
 
   /** A wait of the scope's work for a connection, which {@link leaveLine} ends. @internal */
-  async waitInLine<T>(wait: (signal: AbortSignal) => Promise<T>, given?: AbortSignal): Promise<T> {
-    const end = new AbortController();
-    if (given?.aborted === true) end.abort(given.reason);
-    const stopListening = given && onAbort(given, () => end.abort(given.reason));
-    this.#waits ??= new Set();
-    this.#waits.add(end);
-    try {
-      return await wait(end.signal);
-    } finally {
-      this.#waits.delete(end);
-      stopListening?.();
-    }
+  waitInLine<T>(wait: (end: WaitEnd) => Promise<T>, given?: WaitSignal): Promise<T> {
+    const end = new WaitEnd();
+    const waits = (this.#waits ??= new Set());
+    waits.add(end);
+    return end.follow([given], () => wait(end)).finally(() => waits.delete(end));
   }
 
   /** Nothing takes the scope's answer any more: work that has not begun does not wait for a connection. */

@@ -4,7 +4,8 @@ import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { SharedWait } from '../util/shared-wait.js';
+import { SharedWait } from './shared-wait.js';
+import type { WaitEnd } from '../util/wait-end.js';
 
 /** The connection that what is checked out is for. */
 interface Taker<Connection> {
@@ -50,30 +51,33 @@ export class Checkout<Connection> {
     this.#wait?.end(new QueryCanceledError('the statement was cancelled while it waited for a connection.'));
   }
 
-  async #open(signal: AbortSignal): Promise<void> {
-    let pooled: PooledConnection;
-    try {
-      pooled = await this.#checkout(signal);
-    } finally {
-      // Where this one was given up, another one may be under way already.
-      if (!signal.aborted || this.#wait?.isEnded === true) this.#wait = undefined;
-    }
-    // Given up, or closed, while it waited: the connection must not stay behind.
-    if (signal.aborted || this.#taker.state === 'closed') await pooled.close();
-    signal.throwIfAborted();
-    this.#taker.expectNotClosed();
-    await this.#taker.take(pooled);
+  /** Waits for the next connection that is free, unless `end` ends the wait. */
+  #open(end: WaitEnd): Promise<void> {
+    const { pool } = this;
+    return (this.server ?? this.#host).checkout(end).then(
+      (pooled) => {
+        this.#waited(end);
+        // Given up, or closed, while it waited: the connection must not stay behind.
+        if (end.aborted || this.#taker.state === 'closed') return this.#giveBack(pooled, end);
+        return this.#taker.take(pooled);
+      },
+      (error: unknown) => {
+        // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
+        if (error instanceof ResourceClosedError && this.pool !== pool) return this.#open(end);
+        this.#waited(end);
+        throw end.aborted ? error : (this.#taker.observer?.connectFailed(error) ?? error);
+      },
+    );
   }
 
-  /** Resolves to the next connection that is free, unless `signal` ends the wait. */
-  async #checkout(signal: AbortSignal): Promise<PooledConnection> {
-    const { pool } = this;
-    try {
-      return await (this.server ?? this.#host).checkout(signal);
-    } catch (error) {
-      // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
-      if (error instanceof ResourceClosedError && this.pool !== pool) return await this.#checkout(signal);
-      throw signal.aborted ? error : (this.#taker.observer?.connectFailed(error) ?? error);
-    }
+  #waited(end: WaitEnd): void {
+    // Where this one was given up, another one may be under way already.
+    if (!end.aborted || this.#wait?.isEnded === true) this.#wait = undefined;
+  }
+
+  async #giveBack(pooled: PooledConnection, end: WaitEnd): Promise<void> {
+    await pooled.close();
+    if (end.aborted) throw end.reason;
+    this.#taker.expectNotClosed();
   }
 }

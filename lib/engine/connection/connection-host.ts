@@ -8,6 +8,7 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Transaction } from '../transaction/transaction.js';
 import type { EngineLogger } from '../util/logger.js';
+import type { WaitSignal } from '../util/wait-end.js';
 import type { Watchdog } from '../util/watchdog.js';
 
 /** The database system and the driver of an engine, by name. */
@@ -41,7 +42,7 @@ export interface ConnectionHost<Connection> {
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
-  checkout(signal?: AbortSignal): Promise<PooledConnection>;
+  checkout(signal?: WaitSignal): Promise<PooledConnection>;
   /** Runs `work` with no active transaction. */
   outside<T>(work: () => T): T;
   /** Runs `work` with this transaction, of a connection of this host, as the active one. */

@@ -3,7 +3,7 @@ import { parseExecutionOptions } from '../execution/execution-options.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { isAutocommit } from '../transaction/isolation.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
-import { SharedWait } from '../util/shared-wait.js';
+import { SharedWait } from './shared-wait.js';
 import { isThenable } from '../util/option-rule.js';
 import { mergeOptions } from '../util/merge-options.js';
 

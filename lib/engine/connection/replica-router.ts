@@ -9,8 +9,9 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { Replica } from '../pool/replicas/replica.js';
 import type { ReplicaSet } from '../pool/replicas/replica-set.js';
 import { WriteMark } from '../pool/replicas/write-mark.js';
-import { eitherSignal } from '../transaction/deadline.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import { WaitEnd } from '../util/wait-end.js';
+import type { WaitSignal } from '../util/wait-end.js';
 
 const IS_THERE = 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS "isThere"';
 
@@ -24,7 +25,7 @@ export interface RouterHost {
   /** Undefined while nothing observes the engine. */
   engineObserver(): ConnectionObserver<unknown> | undefined;
   /** Waits for a connection of `pool` on behalf of the caller and of the scope that it works in. */
-  connectTo(pool: Pool, signal?: AbortSignal): Promise<PooledConnection>;
+  connectTo(pool: Pool, signal?: WaitSignal): Promise<PooledConnection>;
   /** Those of the scopes that the caller is in. */
   writeMarks(): readonly WriteMark[];
 }
@@ -191,12 +192,13 @@ export class Route implements AutocommitHost {
     return undefined;
   }
 
-  async checkout(signal?: AbortSignal): Promise<PooledConnection> {
+  async checkout(signal?: WaitSignal): Promise<PooledConnection> {
     for (;;) {
       const { pool, replica } = this;
       if (replica === undefined) return await this.#host.connectTo(pool, signal);
       try {
-        return await this.#host.connectTo(pool, eitherSignal(signal, replica.unreachable));
+        const end = new WaitEnd();
+        return await end.follow([signal, replica.unreachable], () => this.#host.connectTo(pool, end));
       } catch (error) {
         if (signal?.aborted === true || !this.#set.isUnreachable(error)) throw error;
         if (replica.isUsable) this.#set.lose(replica, error);

@@ -6,6 +6,7 @@ import type { TargetOptions } from '../execution/invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
+import type { WaitEnd } from '../util/wait-end.js';
 
 /** The server that a connection is on: the engine's own, or a replica while its work is read-only. */
 export class ServerChoice<Connection> {
@@ -23,8 +24,8 @@ export class ServerChoice<Connection> {
     return (this.#route ?? this.#host).pool;
   }
 
-  checkout(signal: AbortSignal): Promise<PooledConnection> {
-    return (this.#route ?? this.#host).checkout(signal);
+  checkout(end: WaitEnd): Promise<PooledConnection> {
+    return (this.#route ?? this.#host).checkout(end);
   }
 
   /**

@@ -7,6 +7,7 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import { timeWaited } from './sharing/statement-stats.js';
 import type { StatementStats } from './sharing/statement-stats.js';
 import type { ConnectionObserver } from './connection-observer.js';
+import type { WaitSignal } from '../util/wait-end.js';
 
 /** What an engine's statement outside of transactions needs. */
 export interface AutocommitHost {
@@ -14,7 +15,7 @@ export interface AutocommitHost {
   /** Undefined while nothing observes the engine. */
   engineObserver(): ConnectionObserver<unknown> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
-  checkout(signal?: AbortSignal): Promise<PooledConnection>;
+  checkout(signal?: WaitSignal): Promise<PooledConnection>;
   /** What a statement is sent to in place of the session. */
   targetFor?(session: DriverConnection): CommandTarget;
 }

@@ -20,6 +20,7 @@ import { resolvePoolOptions } from './pool-options.js';
 import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
 import type { LoanOwner } from './pooled-connection.js';
+import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
 import type { CheckoutOptions, Waiter, WaitingLine } from './waiting-line.js';
 
@@ -364,7 +365,7 @@ export abstract class Pool implements AsyncDisposable {
   }
 
   /** Why a checkout is refused before anything is tried. */
-  protected refusal(signal: AbortSignal | undefined): { readonly reason: unknown } | undefined {
+  protected refusal(signal: WaitSignal | undefined): { readonly reason: unknown } | undefined {
     const reason = this.isDisposed ? this.disposedError() : this.driver.refusal?.();
     if (reason !== undefined) return { reason };
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
@@ -375,7 +376,7 @@ export abstract class Pool implements AsyncDisposable {
     if (line.size >= this.maxWaiting) throw this.#overloadError();
     const waiter = line.join({
       timeout,
-      signal: options.signal,
+      signal: options.end ?? options.signal,
       trace: this.checkoutTrace(),
       holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
       expired: () => this.timeoutError(timeout),

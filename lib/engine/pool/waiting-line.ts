@@ -1,6 +1,7 @@
 import { startLimit } from '../util/clock.js';
-import { onAbort } from '../util/on-abort.js';
 import { LinkedList } from '../util/linked-list.js';
+import { WaitEnd, whenAborted } from '../util/wait-end.js';
+import type { WaitSignal } from '../util/wait-end.js';
 import type { Holding } from './holder-activity.js';
 import type { PooledConnection } from './pooled-connection.js';
 
@@ -14,10 +15,30 @@ export interface CheckoutOptions {
   readonly holding?: readonly PooledConnection[] | undefined;
   /** Gives the connections that the code which calls it holds, whichever that is. */
   readonly holdingNow?: Holding | undefined;
+  /** The same as `signal`, which it stands for where both are there. @internal */
+  readonly end?: WaitSignal | undefined;
+}
+
+/** A checkout of an engine. It has an AbortSignal for pools that know of nothing else. */
+export class EngineCheckout implements CheckoutOptions {
+  readonly holding: readonly PooledConnection[];
+  readonly holdingNow: Holding;
+  readonly end: WaitSignal | undefined;
+
+  constructor(holding: readonly PooledConnection[], holdingNow: Holding, end: WaitSignal | undefined) {
+    this.holding = holding;
+    this.holdingNow = holdingNow;
+    this.end = end;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.end instanceof WaitEnd ? this.end.signal : this.end;
+  }
 }
 
 /** How one caller waits. */
-export interface Wait extends Pick<CheckoutOptions, 'signal'> {
+export interface Wait {
+  readonly signal?: WaitSignal | undefined;
   /** Milliseconds; 0: no limit. */
   readonly timeout: number;
   /** Connections on loan from this pool that the caller holds while it waits. */
@@ -42,14 +63,14 @@ export class Waiter {
   #refused = 0;
 
   /** `settled` is called when the wait is over, in whatever way. */
-  constructor(signal: AbortSignal | undefined, trace: string | undefined, settled: () => void) {
+  constructor(signal: WaitSignal | undefined, trace: string | undefined, settled: () => void) {
     this.trace = trace;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     this.#settled = settled;
-    this.#ignoreSignal = signal && onAbort(signal, () => this.reject(signal.reason));
+    this.#ignoreSignal = signal && whenAborted(signal, () => this.reject(signal.reason));
   }
 
   get isWaiting(): boolean {

@@ -24,7 +24,7 @@ export class AssertionPool extends Pool {
   /** @throws IllegalStateError when the connection is on loan, besides what other pools throw. */
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     try {
-      const refusal = this.refusal(options.signal);
+      const refusal = this.refusal(options.end ?? options.signal);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       const loan = this.tryConnect();
       if (loan !== undefined) return Promise.resolve(loan);

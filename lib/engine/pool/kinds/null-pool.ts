@@ -11,7 +11,7 @@ export class NullPool extends Pool {
 
   /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
   async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.signal);
+    const refusal = this.refusal(options.end ?? options.signal);
     if (refusal !== undefined) throw refusal.reason;
     const waiter = this.wait(this.#line, options, options.timeout ?? 0);
     void this.#openFor(waiter);

@@ -69,7 +69,7 @@ export class QueuePool extends Pool {
 
   connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     try {
-      const refusal = this.refusal(options.signal);
+      const refusal = this.refusal(options.end ?? options.signal);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       const loan = this.tryConnect();
       return loan === undefined ? this.#wait(options) : Promise.resolve(loan);

@@ -26,7 +26,7 @@ export class StaticPool extends Pool {
 
   /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
   async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.signal);
+    const refusal = this.refusal(options.end ?? options.signal);
     if (refusal !== undefined) throw refusal.reason;
     const loan = this.tryConnect();
     if (loan !== undefined) return loan;

@@ -1,0 +1,60 @@
+import { onAbort } from './on-abort.js';
+
+/** Says that a wait has ended, and why, to whoever asks or listens. */
+export type WaitSignal = AbortSignal | WaitEnd;
+
+/**
+ * Ends a wait. An AbortController does the same and takes several times as long to make, to hear of and to
+ * leave: this is for waits that begin and end with each statement.
+ */
+export class WaitEnd {
+  /** Changed here alone. */
+  aborted = false;
+  reason: unknown;
+  #listeners: Set<() => void> | undefined;
+  #controller: AbortController | undefined;
+
+  /** The same for those who take nothing else; made when it is first asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.aborted) this.#controller.abort(this.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** The first reason counts. */
+  abort(reason: unknown): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    for (const listener of this.#listeners ?? []) listener();
+    this.#controller?.abort(reason);
+  }
+
+  /** Calls `listener` when it is aborted, until the function that you get is called. */
+  listen(listener: () => void): () => void {
+    const listeners = (this.#listeners ??= new Set());
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** Runs `work`, during which it is aborted when one of `signals` is. */
+  async follow<T>(signals: readonly (WaitSignal | undefined)[], work: () => Promise<T>): Promise<T> {
+    const forgets: (() => void)[] = [];
+    for (const signal of signals) {
+      if (signal?.aborted === true) this.abort(signal.reason);
+      else if (signal !== undefined) forgets.push(whenAborted(signal, () => this.abort(signal.reason)));
+    }
+    try {
+      return await work();
+    } finally {
+      for (const forget of forgets) forget();
+    }
+  }
+}
+
+/** Calls `listener` when `signal` is aborted, until the function that you get is called. */
+export function whenAborted(signal: WaitSignal, listener: () => void): () => void {
+  return signal instanceof WaitEnd ? signal.listen(listener) : onAbort(signal, listener);
+}
