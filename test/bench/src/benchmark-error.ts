@@ -2,3 +2,8 @@
 export class BenchmarkError extends Error {
   override readonly name = 'BenchmarkError';
 }
+
+/** Something cannot take part on this machine; the sentence says what is missing. */
+export class AbsentError extends Error {
+  override readonly name = 'AbsentError';
+}

@@ -23,7 +23,8 @@ interface Manifest {
 const FROM_ROOT = ['@nestjs/core', '@nestjs/platform-fastify', 'rxjs'];
 const UNINTERESTING = ['reflect-metadata'];
 
-export function describeEnvironment(postgresql: string): Environment {
+/** `node` is the version that runs the contenders. */
+export function describeEnvironment(postgresql: string, node: string): Environment {
   const [first] = cpus();
   const root = readManifest('../../../package.json');
   const peers = Object.entries(readManifest('../package.json').dependencies ?? {});
@@ -33,7 +34,7 @@ export function describeEnvironment(postgresql: string): Environment {
     processors: `${cpus().length} × ${first?.model.trim() ?? 'unknown'}`,
     memory: Math.round(totalmem() / 2 ** 30),
     platform: `${process.platform} ${process.arch}`,
-    node: process.versions.node,
+    node,
     postgresql,
     versions: { 'nest-async-engine': root.version, ...Object.fromEntries(others) },
   };

@@ -56,6 +56,7 @@ export const SCHEMA = `
            timestamptz '2026-01-01 00:00:00.123+00' + n * interval '1 minute', n * 0.5,
            jsonb_build_object('tags', jsonb_build_array('a', n), 'note', 'row ' || n)
     FROM generate_series(1, ${WIDE_ROWS}) n;
+  CREATE TYPE mood AS ENUM ('calm', 'glad');
   CREATE UNLOGGED TABLE measurements (id int NOT NULL, sensor int NOT NULL, label text NOT NULL, value double precision NOT NULL);
   CREATE UNLOGGED TABLE happenings (id int NOT NULL, kind text NOT NULL, amount int NOT NULL, note text NOT NULL);
 `;
@@ -95,7 +96,10 @@ export function wideRowOf(id: number): WideRow {
   };
 }
 
-/** Evens out what clients are free to choose: int8 and numeric as string, number or bigint, a time as string or Date. */
+/**
+ * Evens out what clients are free to choose: int8 and numeric as string, number or bigint, a time as string or Date,
+ * jsonb as it came.
+ */
 export function canonicalWideRow(row: WideRow): WideRow {
   const { id, rank, title, code, active, score, details } = row;
   const created = new Date(row.created as string | Date).toISOString();
@@ -109,7 +113,7 @@ export function canonicalWideRow(row: WideRow): WideRow {
     active,
     created,
     score,
-    details,
+    details: typeof details === 'string' ? (JSON.parse(details) as unknown) : details,
   };
 }
 

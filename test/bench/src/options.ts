@@ -3,19 +3,23 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BenchmarkError } from './benchmark-error.js';
+import { nodeProgram, OWN_NODE, type NodeProgram } from './node-program.js';
 import type { Workload } from './workload.js';
 import { WORKLOADS } from './workloads/index.js';
+import { longRunOf } from './workloads/long-run.js';
 
 export const HELP = `npm run bench -- [options]
 
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
   --rounds <n>        measured rounds, after one that warms up (default 5, or what a workload says)
+  --node <majors>     a table for each of these versions of Node.js: --node 20,22,24,26 (default: the one that runs this)
   --before <folder>   beside each contender that uses the library, the same with the build in that folder
   --smoke             as little of everything as proves that it works; the figures mean nothing
+  --long <minutes>    500 requests a second for so long, instead of the workloads that --workload does not name
   --json <file>       writes the results there
-  --from <file>       takes results written by --json instead of measuring
-  --write             writes docs/benchmarks.md and docs/benchmarks.svg
+  --from <file> …     takes results written by --json instead of measuring, and puts those of several files together
+  --write             writes docs/benchmarks.md and its pictures
   --help              this
 
 BENCH_DATABASE_URL names a server whose user may create databases; else one is started.
@@ -27,22 +31,25 @@ export interface Options {
   readonly workloads: readonly Workload[];
   readonly peers: readonly string[] | undefined;
   readonly rounds: number | undefined;
+  readonly nodes: readonly NodeProgram[];
   /** URL of a folder, with a slash at its end. */
   readonly before: string | undefined;
   readonly smoke: boolean;
   readonly json: string | undefined;
-  readonly from: string | undefined;
+  /** Empty: measure. */
+  readonly from: readonly string[];
   readonly write: boolean;
   readonly help: boolean;
 }
 
 /** @throws BenchmarkError for what nobody can mean, before anything runs. */
 export function parseOptions(args: readonly string[]): Options {
-  const { workload, peer, rounds, before, ...rest } = readArguments(args);
+  const { workload, peer, rounds, node, before, long, ...rest } = readArguments(args);
   const options = {
-    workloads: workloadsOf(workload),
+    workloads: [...workloadsOf(workload, long), ...longWorkloadOf(long)],
     peers: peer,
     rounds: roundsOf(rounds),
+    nodes: node?.split(',').map(nodeProgram) ?? [OWN_NODE],
     before: folderOf(before),
     ...rest,
   };
@@ -55,29 +62,35 @@ export function parseOptions(args: readonly string[]): Options {
 
 function readArguments(args: readonly string[]) {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args: [...args],
+      allowPositionals: true,
       options: {
         workload: { type: 'string', multiple: true },
         peer: { type: 'string', multiple: true },
         rounds: { type: 'string' },
+        node: { type: 'string' },
         before: { type: 'string' },
+        long: { type: 'string' },
         smoke: { type: 'boolean', default: false },
         json: { type: 'string' },
-        from: { type: 'string' },
+        from: { type: 'string', multiple: true, default: [] },
         write: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
-    const { workload, peer, rounds, before, smoke, json, from, write, help } = values;
-    return { workload, peer, rounds, before, smoke, json, from, write, help };
+    const [stray] = positionals;
+    if (stray !== undefined && values.from.length === 0) throw new Error(`'${stray}' belongs to no option`);
+    const { workload, peer, rounds, node, before, long, smoke, json, write, help } = values;
+    const from = [...values.from, ...positionals];
+    return { workload, peer, rounds, node, before, long, smoke, json, from, write, help };
   } catch (error) {
     throw new BenchmarkError(`${error instanceof Error ? error.message : String(error)}. See --help.`);
   }
 }
 
-function workloadsOf(names: readonly string[] | undefined): readonly Workload[] {
-  if (names === undefined) return WORKLOADS;
+function workloadsOf(names: readonly string[] | undefined, long: string | undefined): readonly Workload[] {
+  if (names === undefined) return long === undefined ? WORKLOADS : [];
   const unknown = names.find((name) => !WORKLOADS.some((workload) => workload.name === name));
   if (unknown !== undefined)
     throw new BenchmarkError(`there is no workload '${unknown}'. --help lists them.`);
@@ -88,6 +101,12 @@ function roundsOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new BenchmarkError(`--rounds got '${text}'; it takes an integer from 1 to 9999.`);
+}
+
+function longWorkloadOf(minutes: string | undefined): readonly Workload[] {
+  if (minutes === undefined) return [];
+  if (/^[1-9]\d{0,3}$/.test(minutes)) return [longRunOf(Number(minutes))];
+  throw new BenchmarkError(`--long got '${minutes}'; it takes an integer from 1 to 9999.`);
 }
 
 function folderOf(before: string | undefined): string | undefined {

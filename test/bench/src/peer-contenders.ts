@@ -10,7 +10,7 @@ type Able<C extends Capability> = Pick<Peer, C | 'close'>;
 /** Makes a contender of each peer; `subject` says what a round is, and checks a first result in full. */
 export function peerContenders<C extends Capability>(
   names: readonly PeerName[],
-  capability: C,
+  capabilities: readonly C[],
   subject: (peer: Able<C>, setting: Setting) => Promise<Omit<Subject, 'close'>>,
 ): Contender[] {
   return names.map((name) => ({
@@ -18,9 +18,9 @@ export function peerContenders<C extends Capability>(
     async open(setting) {
       const open = await loadPeer(name);
       const peer = await open({ url: setting.url, connections: CONNECTIONS });
-      if (!isAble(peer, capability)) {
+      if (!isAble(peer, capabilities)) {
         throw new BenchmarkError(
-          `${name} has no ${capability}(). Add it to its file, or take it off the workload.`,
+          `${name} lacks one of ${capabilities.join(', ')}. Add it to its file, or take it off the workload.`,
         );
       }
       return { ...(await subject(peer, setting)), close: () => peer.close() };
@@ -28,6 +28,9 @@ export function peerContenders<C extends Capability>(
   }));
 }
 
-function isAble<C extends Capability>(peer: PartialPeer, capability: C): peer is PartialPeer & Able<C> {
-  return peer[capability] !== undefined;
+function isAble<C extends Capability>(
+  peer: PartialPeer,
+  capabilities: readonly C[],
+): peer is PartialPeer & Able<C> {
+  return capabilities.every((capability) => peer[capability] !== undefined);
 }

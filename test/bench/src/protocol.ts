@@ -28,6 +28,8 @@ export interface Round {
   readonly peak: number;
   /** Bytes, when it was open and had done nothing. */
   readonly idle: number;
+  /** What the contender counted, by what it is. */
+  readonly amounts?: Readonly<Record<string, number>> | undefined;
 }
 
 /** What the process answers to every order but `close`. */
@@ -35,4 +37,6 @@ export type Answer =
   | { readonly kind: 'ready' }
   | { readonly kind: 'done'; readonly round: Round }
   | { readonly kind: 'profiled'; readonly profile: Profile }
+  /** It cannot take part on this machine. */
+  | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };

@@ -1,4 +1,4 @@
-import { DelayProxy } from './delay-proxy.js';
+import { AbsentError } from './benchmark-error.js';
 import { rotate } from './figures.js';
 import { Observer } from './observer.js';
 import { OURS } from './peers/index.js';
@@ -6,7 +6,7 @@ import type { Round } from './protocol.js';
 import type { ProfileReport, WorkloadReport } from './report/report.js';
 import { beforeOf, reportWorkload } from './report/report-workload.js';
 import { WorkerProcess } from './worker-process.js';
-import type { Contender, Size, Workload } from './workload.js';
+import type { Contender, Size, Way, Workload } from './workload.js';
 
 export interface RunSettings {
   readonly databaseUrl: string;
@@ -17,6 +17,8 @@ export interface RunSettings {
   readonly peers: readonly string[] | undefined;
   /** URL of the folder of a build that is measured beside this one. */
   readonly before: string | undefined;
+  /** The program that runs the contenders: a Node.js. */
+  readonly node: string;
   readonly progress: (line: string) => void;
 }
 
@@ -46,18 +48,26 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
     const script = workload.fixtures(size);
     await Observer.ask(databaseUrl, (observer) => observer.execute(script));
   }
-  const proxy =
-    workload.delay === undefined ? undefined : await DelayProxy.start(databaseUrl, workload.delay);
   const run = new WorkloadRun(workload, size, settings);
+  let way: Way | undefined;
   try {
-    await run.open(proxy?.url ?? databaseUrl);
+    way = await workload.way?.(databaseUrl);
+    await run.open(way?.url ?? databaseUrl);
     await run.rounds();
     await run.profile();
-    return run.report();
+  } catch (error) {
+    if (!(error instanceof AbsentError)) throw error;
+    run.miss(error);
   } finally {
     await run.close();
-    await proxy?.close();
+    await way?.close();
   }
+  return run.report();
+}
+
+/** Where one round is enough, it stays one. */
+function roundsOf({ rounds = DEFAULT_ROUNDS }: Size, wanted: number | undefined): number {
+  return rounds === 1 ? 1 : (wanted ?? rounds);
 }
 
 class WorkloadRun {
@@ -65,6 +75,7 @@ class WorkloadRun {
   readonly #size: Size;
   readonly #settings: RunSettings;
   readonly #failures: string[] = [];
+  readonly #absences: string[] = [];
   #participants: readonly Participant[] = [];
   #profile: ProfileReport | undefined;
 
@@ -80,19 +91,22 @@ class WorkloadRun {
     this.#participants = opened.filter((participant) => participant !== undefined);
   }
 
-  /** The first round warms up and does not count, but where the figures mean nothing. */
+  /** The first round warms up and does not count, but where the figures mean nothing, or are counts. */
   async rounds(): Promise<void> {
     const { smoke, rounds: wanted } = this.#settings;
-    const count = smoke ? 1 : (wanted ?? this.#size.rounds ?? DEFAULT_ROUNDS);
-    for (let round = smoke ? 1 : 0; round <= count; round += 1) {
+    const { unit } = this.#workload;
+    const count = smoke ? 1 : roundsOf(this.#size, wanted);
+    for (let round = smoke || unit !== undefined ? 1 : 0; round <= count; round += 1) {
       this.#progress(round === 0 ? 'warming up' : `round ${round} of ${count}`);
       for (const participant of rotate(this.#participants, round)) await this.#round(participant, round > 0);
     }
   }
 
-  /** Looks into the one that the goals are about. */
+  /** Looks into the one that the goals are about, where its process does the work. */
   async profile(): Promise<void> {
-    const [goal] = this.#workload.goals;
+    const { goals, unit, profile = unit === undefined } = this.#workload;
+    const [goal] = goals;
+    if (!profile) return;
     const participant = this.#participants.find(({ name }) => name === goal?.of);
     if (participant === undefined) return;
     this.#progress('profile');
@@ -106,7 +120,7 @@ class WorkloadRun {
   report(): WorkloadReport {
     const measured = new Map(this.#participants.map(({ name, rounds }) => [name, rounds]));
     const report = reportWorkload(this.#workload, this.#size.operations, measured, this.#failures);
-    return { ...report, profile: this.#profile };
+    return { ...report, absences: this.#absences, profile: this.#profile };
   }
 
   async close(): Promise<void> {
@@ -124,7 +138,9 @@ class WorkloadRun {
       library === undefined
         ? []
         : ours.map(({ name }) => ({ name: beforeOf(name), contender: name, library }));
-    return smoke ? [...cast, ...before] : [...cast, ...before, { name: CONTROL, contender: base }];
+    return smoke || this.#workload.unit !== undefined
+      ? [...cast, ...before]
+      : [...cast, ...before, { name: CONTROL, contender: base }];
   }
 
   #isWanted({ name }: Contender): boolean {
@@ -138,11 +154,12 @@ class WorkloadRun {
   }
 
   async #open(role: Role, url: string): Promise<Participant | undefined> {
-    const { databaseUrl: directUrl } = this.#settings;
+    const { databaseUrl: directUrl, node } = this.#settings;
     const { contender, library } = role;
+    const { name: workload, patience } = this.#workload;
     try {
-      const order = { workload: this.#workload.name, contender, url, directUrl, size: this.#size };
-      return { ...role, process: await WorkerProcess.open(order, library), rounds: [] };
+      const order = { workload, contender, url, directUrl, size: this.#size };
+      return { ...role, process: await WorkerProcess.open(order, { node, library, patience }), rounds: [] };
     } catch (error) {
       this.#fail(error);
       return undefined;
@@ -160,8 +177,14 @@ class WorkloadRun {
     }
   }
 
+  /** Someone, or all, cannot take part here. */
+  miss({ message }: AbsentError): void {
+    this.#absences.push(message);
+  }
+
   #fail(error: unknown): void {
-    this.#failures.push(error instanceof Error ? error.message : String(error));
+    if (error instanceof AbsentError) this.miss(error);
+    else this.#failures.push(error instanceof Error ? error.message : String(error));
   }
 
   #progress(what: string): void {

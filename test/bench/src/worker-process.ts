@@ -1,12 +1,22 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { BenchmarkError } from './benchmark-error.js';
+import { AbsentError, BenchmarkError } from './benchmark-error.js';
 import type { Profile } from './profile.js';
 import type { Answer, OpenOrder, Order, Round } from './protocol.js';
 
-/** Milliseconds within which a contender must answer. */
-const DEADLINE = 120_000;
+/** Milliseconds within which a contender must answer, where its workload says nothing else. */
+const PATIENCE = 120_000;
+
+/** How the process of a contender runs. */
+export interface ProcessSettings {
+  /** The program: a Node.js. */
+  readonly node: string;
+  /** URL of the folder of another build of the library. */
+  readonly library?: string | undefined;
+  /** Milliseconds within which it must answer. */
+  readonly patience?: number | undefined;
+}
 
 const USE_LIBRARY = new URL('use-library.js', import.meta.url).href;
 
@@ -14,22 +24,25 @@ const USE_LIBRARY = new URL('use-library.js', import.meta.url).href;
 export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #name: string;
+  readonly #patience: number;
 
-  private constructor(child: ChildProcess, name: string) {
+  private constructor(child: ChildProcess, name: string, patience: number) {
     this.#child = child;
     this.#name = name;
+    this.#patience = patience;
   }
 
-  /**
-   * Resolves when the contender is open and its first result was right. `library` is the URL of the folder of
-   * another build of the library.
-   */
-  static async open(order: Omit<OpenOrder, 'kind'>, library?: string): Promise<WorkerProcess> {
+  /** Resolves when the contender is open and its first result was right. */
+  static async open(
+    order: Omit<OpenOrder, 'kind'>,
+    { node, library, patience = PATIENCE }: ProcessSettings,
+  ): Promise<WorkerProcess> {
     const child = fork(fileURLToPath(new URL('worker.js', import.meta.url)), {
+      execPath: node,
       execArgv: ['--expose-gc', ...(library === undefined ? [] : ['--import', USE_LIBRARY])],
       env: { ...process.env, BENCH_LIBRARY: library },
     });
-    const worker = new WorkerProcess(child, `${order.workload}: ${order.contender}`);
+    const worker = new WorkerProcess(child, `${order.workload}: ${order.contender}`, patience);
     try {
       await worker.#ask({ kind: 'open', ...order });
       return worker;
@@ -64,7 +77,7 @@ export class WorkerProcess {
   async #ask(order: Order): Promise<Answer> {
     const settled = new AbortController();
     const { signal } = settled;
-    const timer = setTimeout(() => settled.abort(), DEADLINE);
+    const timer = setTimeout(() => settled.abort(), this.#patience);
     try {
       const message = once(this.#child, 'message', { signal }).then(([answer]) => answer as Answer);
       const exit = once(this.#child, 'exit', { signal }).then(([code]): Answer => {
@@ -72,10 +85,11 @@ export class WorkerProcess {
       });
       this.#child.send(order);
       const answer = await Promise.race([message, exit]).catch((): Answer => {
-        return { kind: 'failed', reason: `no answer to '${order.kind}' within ${DEADLINE} ms` };
+        return { kind: 'failed', reason: `no answer to '${order.kind}' within ${this.#patience} ms` };
       });
       exit.catch(() => undefined);
       message.catch(() => undefined);
+      if (answer.kind === 'absent') throw new AbsentError(answer.reason);
       if (answer.kind === 'failed') throw new BenchmarkError(`${this.#name}: ${answer.reason}`);
       return answer;
     } finally {

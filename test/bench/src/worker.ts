@@ -1,8 +1,8 @@
-import { BenchmarkError } from './benchmark-error.js';
+import { AbsentError, BenchmarkError } from './benchmark-error.js';
 import { profileOf, type Profile } from './profile.js';
 import type { Answer, OpenOrder, Order, Round } from './protocol.js';
 import type { Contender, Subject } from './workload.js';
-import { WORKLOADS } from './workloads/index.js';
+import { ALL_WORKLOADS } from './workloads/index.js';
 
 /** One contender in a process of its own. */
 class Worker {
@@ -25,17 +25,17 @@ class Worker {
     // the optimized code that knew them. What follows would be measured cold.
     const cpuBefore = process.cpuUsage();
     const before = process.hrtime.bigint();
-    await this.#subject.run();
+    const own = await this.#subject.run();
     const wall = Number(process.hrtime.bigint() - before);
     const { user, system } = process.cpuUsage(cpuBefore);
     const peak = process.resourceUsage().maxRSS * 1_024;
     await this.#subject.verify?.();
-    return { wall, cpu: (user + system) * 1_000, peak, idle: this.#idle };
+    return { wall, cpu: (user + system) * 1_000, peak, idle: this.#idle, ...own };
   }
 
   async profile(): Promise<Profile> {
     await this.#subject.prepare?.();
-    const profile = await profileOf(() => this.#subject.run());
+    const profile = await profileOf(async () => void (await this.#subject.run()));
     await this.#subject.verify?.();
     return profile;
   }
@@ -46,7 +46,7 @@ class Worker {
 }
 
 function contenderOf(workloadName: string, name: string): Contender {
-  const workload = WORKLOADS.find((candidate) => candidate.name === workloadName);
+  const workload = ALL_WORKLOADS.find((candidate) => candidate.name === workloadName);
   const contender = workload?.contenders.find((candidate) => candidate.name === name);
   if (contender !== undefined) return contender;
   throw new BenchmarkError(`there is no ${name} in ${workloadName}. See workloads/index.ts.`);
@@ -81,6 +81,7 @@ function answer(message: Answer): void {
 }
 
 function reasonOf(error: unknown): string {
+  if (error instanceof AbsentError) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
@@ -91,7 +92,7 @@ process.on('message', (order: Order) => {
     try {
       return await obey(order, worker);
     } catch (error) {
-      answer({ kind: 'failed', reason: reasonOf(error) });
+      answer({ kind: error instanceof AbsentError ? 'absent' : 'failed', reason: reasonOf(error) });
       return worker;
     }
   });

@@ -1,18 +1,29 @@
+import type { Round } from './protocol.js';
+
 /** How much a round does. */
 export interface Size {
   /** Operations of one round, a multiple of the callers. */
   readonly operations: number;
   /** Rows of one operation, where that is the point of the workload. */
   readonly rows?: number | undefined;
+  /** Milliseconds of one round, where it goes on for a time instead of for a number of operations. */
+  readonly duration?: number | undefined;
   /** Rounds, where the default is too many for work that takes so long, or too few. */
   readonly rounds?: number | undefined;
 }
 
+/** What stands between a contender and its database. */
+export interface Way {
+  /** The way's own URL of the database. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
 /** What a contender gets when it opens. */
 export interface Setting {
-  /** A database with the tables of fixtures.ts; behind the delay where the workload asks for one. */
+  /** A database with the tables of fixtures.ts; behind its `way` where the workload has one. */
   readonly url: string;
-  /** The same database without the delay, for looking at what was stored. */
+  /** The same database directly, for looking at what was stored. */
   readonly directUrl: string;
   readonly size: Size;
 }
@@ -21,8 +32,8 @@ export interface Setting {
 export interface Subject {
   /** Undoes what the last round left behind; not measured. */
   prepare?(): Promise<void>;
-  /** One round. Throws when a result is wrong. */
-  run(): Promise<void>;
+  /** One round. Throws when a result is wrong. What it measured itself wins over what its process took. */
+  run(): Promise<Partial<Round> | void>;
   /** After the round, not measured: looks at what was stored and throws when it is wrong. */
   verify?(): Promise<void>;
   close(): Promise<void>;
@@ -37,8 +48,11 @@ export interface Contender {
 
 /** A figure to reach. Ratios are to the base of the workload where `over` does not name another contender. */
 export type Goal =
+  | { readonly of: string; readonly atLeast: number }
   | { readonly of: string; readonly atMost: number }
   | { readonly of: string; readonly over: string; readonly atLeast: number }
+  | { readonly of: string; readonly over: string; readonly atMost: number }
+  | { readonly of: string; readonly over: string; readonly atMostMore: number }
   | { readonly of: string; readonly over: string; readonly cpuAtMost: number }
   | { readonly of: string; readonly within: number }
   | { readonly of: string; readonly mebibytesAboveIdle: number };
@@ -49,13 +63,14 @@ export interface Workload {
   /** For people. */
   readonly title: string;
   readonly contenders: readonly Contender[];
-  /** Name of the contender that the others are measured by. */
+  /** Name of the contender that the others are measured by. Where the figures are amounts, nothing is measured by it. */
   readonly base: string;
+  /** From the table in goals.ts. */
   readonly goals: readonly Goal[];
   readonly full: Size;
   readonly smoke: Size;
-  /** Milliseconds that every chunk travels, in each direction. Default 0: no proxy. */
-  readonly delay?: number | undefined;
+  /** Puts something between the contenders and the database of the URL. */
+  readonly way?: ((databaseUrl: string) => Promise<Way>) | undefined;
   /** Runs once before the contenders open. */
   readonly fixtures?: ((size: Size) => string) | undefined;
   /**
@@ -63,4 +78,10 @@ export interface Workload {
    * workload is then the share of this budget instead of a ratio.
    */
   readonly budget?: number | undefined;
+  /** Where the figures are amounts, told by the contenders themselves: what is counted. */
+  readonly unit?: string | undefined;
+  /** False: the work is done by other processes, and a profile would show that the contender waits. */
+  readonly profile?: boolean | undefined;
+  /** Milliseconds that a contender may take for one round. Default 120,000. */
+  readonly patience?: number | undefined;
 }

@@ -8,9 +8,13 @@ export interface LoadOrder {
   /** Keep-alive connections, each with one request at a time. */
   readonly clients: number;
   readonly requests: number;
+  /** Requests a second; undefined: as many as there are answers. */
+  readonly rate?: number | undefined;
 }
 
-export type LoadAnswer = { readonly kind: 'done' } | { readonly kind: 'failed'; readonly reason: string };
+/** `p99`: nanoseconds from when a request was due, where a rate was given. */
+export type LoadAnswer =
+  { readonly kind: 'done'; readonly p99: number } | { readonly kind: 'failed'; readonly reason: string };
 
 /** Asks a server from a process of its own, so that the server's process does nothing but serve. */
 export class Load {
@@ -20,11 +24,16 @@ export class Load {
     this.#process = fork(fileURLToPath(new URL('load-process.js', import.meta.url)), { execArgv: [] });
   }
 
-  /** @throws BenchmarkError when an answer is not the right one. */
-  async run(order: LoadOrder): Promise<void> {
+  /**
+   * Gives the p99 where a rate was given.
+   *
+   * @throws BenchmarkError when an answer is not the right one.
+   */
+  async run(order: LoadOrder): Promise<number> {
     this.#process.send(order);
     const [answer] = (await once(this.#process, 'message')) as [LoadAnswer];
     if (answer.kind === 'failed') throw new BenchmarkError(answer.reason);
+    return answer.p99;
   }
 
   async close(): Promise<void> {

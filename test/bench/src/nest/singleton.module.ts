@@ -17,8 +17,8 @@ class AccountsController {
 /** This library with the singleton engine. */
 @Module({ controllers: [AccountsController] })
 export class SingletonModule {
-  static of({ url, connections }: PeerSettings): DynamicModule {
-    const database = DatabaseModule.forRoot({ url, poolSize: connections, maxOverflow: 0 });
+  static of({ url, connections }: PeerSettings, multiplex = true): DynamicModule {
+    const database = DatabaseModule.forRoot({ url, poolSize: connections, maxOverflow: 0, multiplex });
     return { module: SingletonModule, imports: [database] };
   }
 }

@@ -60,6 +60,8 @@ export function columns(row: Buffer): string[] {
 
 interface Flight {
   readonly resolve: (row: Buffer) => void;
+  /** Where every row is wanted. */
+  readonly onRow: ((row: Buffer) => void) | undefined;
   readonly reject: (error: Error) => void;
 }
 
@@ -72,7 +74,7 @@ export class BareSession {
   readonly #flights: Flight[] = [];
   #unsent: Buffer[] = [];
   #rest: Buffer | undefined;
-  #row = NO_ROW;
+  #row: Buffer = NO_ROW;
   #error: string | undefined;
 
   private constructor(client: pg.Client) {
@@ -90,10 +92,10 @@ export class BareSession {
   }
 
   /** Messages up to a Sync; gives the last row. What is sent in one turn leaves as one piece. */
-  send(messages: Buffer): Promise<Buffer> {
+  send(messages: Buffer, onRow?: (row: Buffer) => void): Promise<Buffer> {
     if (this.#unsent.length === 0) process.nextTick(() => this.#write());
     this.#unsent.push(messages);
-    return new Promise((resolve, reject) => this.#flights.push({ resolve, reject }));
+    return new Promise((resolve, reject) => this.#flights.push({ resolve, reject, onRow }));
   }
 
   close(): Promise<void> {
@@ -114,12 +116,17 @@ export class BareSession {
       const end = at + 1 + bytes.readInt32BE(at + 1);
       if (end > bytes.length) break;
       const type = bytes[at];
-      if (type === DATA_ROW) this.#row = bytes.subarray(at + HEADER, end);
+      if (type === DATA_ROW) this.#keep(bytes.subarray(at + HEADER, end));
       else if (type === READY) this.#landed();
       else if (type === ERROR) this.#error = bytes.toString('utf8', at + HEADER, end);
       at = end;
     }
     this.#rest = at === bytes.length ? undefined : bytes.subarray(at);
+  }
+
+  #keep(row: Buffer): void {
+    this.#row = row;
+    this.#flights[0]?.onRow?.(row);
   }
 
   #landed(): void {

@@ -1,18 +1,20 @@
-import type { Account } from '../fixtures.js';
+import type { Account, WideRow } from '../fixtures.js';
 import { BareSession, columns, parse, run, SYNC } from './bare-session.js';
 import type { OpenPeer, PartialPeer } from './peer.js';
-import { COUNT_VISIT, SELECT_ACCOUNT } from './statements.js';
+import { COUNT_VISIT, SELECT_ACCOUNT, SELECT_WIDE } from './statements.js';
 
 const join = (...messages: readonly Buffer[]): Buffer => Buffer.concat([...messages, SYNC]);
 
 const PREPARE = join(
   parse('account', SELECT_ACCOUNT.text),
   parse('visit', COUNT_VISIT.text),
+  parse('wide', SELECT_WIDE.text),
   parse('begin', 'BEGIN'),
   parse('commit', 'COMMIT'),
   parse('savepoint', 'SAVEPOINT nested'),
   parse('release', 'RELEASE SAVEPOINT nested'),
 );
+const WIDE = join(run('wide'));
 const BEGIN = run('begin');
 const SAVEPOINT = run('savepoint');
 const RELEASE = run('release');
@@ -37,6 +39,12 @@ class Floor implements PartialPeer {
 
   async selectById(id: number): Promise<Account> {
     return accountOf(await this.#shared.send(join(run('account', String(id)))));
+  }
+
+  async selectWide(): Promise<readonly WideRow[]> {
+    const rows: WideRow[] = [];
+    await this.#shared.send(WIDE, (row) => rows.push(wideRowOf(row)));
+    return rows;
   }
 
   async visit(id: number): Promise<number> {
@@ -75,6 +83,23 @@ class Floor implements PartialPeer {
 function accountOf(row: Buffer): Account {
   const [id, name = '', balance] = columns(row);
   return { id: Number(id), name, balance: Number(balance) };
+}
+
+/** `details` stays text. */
+function wideRowOf(row: Buffer): WideRow {
+  const [id, rank, total, title = '', code = '', price, active, created, score, details] = columns(row);
+  return {
+    id: Number(id),
+    rank: Number(rank),
+    total,
+    title,
+    code,
+    price,
+    active: active === 't',
+    created: new Date(`${created ?? ''}:00`),
+    score: Number(score),
+    details,
+  };
 }
 
 export const open: OpenPeer = async ({ url, connections }) => {

@@ -1,12 +1,12 @@
 import knex, { type Knex } from 'knex';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { onlyRow } from './only-row.js';
-import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
 
 /** Rows of one INSERT, as `batchInsert` takes them. */
 const INSERT_BATCH = 1_000;
 
-class KnexPeer implements Peer {
+class KnexPeer implements PartialPeer {
   readonly #knex: Knex;
 
   constructor(instance: Knex) {

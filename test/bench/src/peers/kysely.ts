@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect, type ControlledTransaction, type Generated } f
 import pg from 'pg';
 import Cursor from 'pg-cursor';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
-import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
 
 interface Tables {
   readonly accounts: Account & { readonly visits: Generated<number> };
@@ -11,7 +11,7 @@ interface Tables {
   readonly happenings: Happening;
 }
 
-class KyselyPeer implements Peer {
+class KyselyPeer implements PartialPeer {
   readonly #db: Kysely<Tables>;
 
   constructor(db: Kysely<Tables>) {

@@ -44,6 +44,10 @@ class EnginePeer implements Peer {
     await this.#engine.execute(insertMeasurement, rows);
   }
 
+  selectHappenings(): Promise<readonly Happening[]> {
+    return this.#engine.execute(selectHappenings).all();
+  }
+
   async stream(consume: (row: Happening) => void): Promise<void> {
     for await (const row of this.#engine.stream(selectHappenings, {}, { yieldPer: STREAM_BATCH }))
       consume(row);

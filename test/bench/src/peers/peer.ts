@@ -15,6 +15,8 @@ export interface Peer {
   nested(first: number, second: number): Promise<number>;
   /** Inserts all rows, or none. */
   insertMany(rows: readonly Measurement[]): Promise<void>;
+  /** All rows of `happenings`, at once in memory. */
+  selectHappenings(): Promise<readonly Happening[]>;
   /** Gives each row of `happenings` to `consume`, never all of them in memory. */
   stream(consume: (row: Happening) => void): Promise<void>;
   close(): Promise<void>;

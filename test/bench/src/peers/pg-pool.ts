@@ -1,8 +1,16 @@
 import pg from 'pg';
-import type { Account, WideRow } from '../fixtures.js';
+import Cursor from 'pg-cursor';
+import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { onlyRow } from './only-row.js';
-import type { OpenPeer, PartialPeer } from './peer.js';
-import { COUNT_VISIT, SELECT_ACCOUNT, SELECT_WIDE } from './statements.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
+import {
+  columnsOf,
+  COUNT_VISIT,
+  INSERT_MEASUREMENTS,
+  SELECT_ACCOUNT,
+  SELECT_HAPPENINGS,
+  SELECT_WIDE,
+} from './statements.js';
 
 /** `pg.Pool` by hand: named statements, a client checked out for a transaction. */
 class PgPoolPeer implements PartialPeer {
@@ -32,6 +40,29 @@ class PgPoolPeer implements PartialPeer {
     } catch (error) {
       await client.query('ROLLBACK');
       throw error;
+    } finally {
+      client.release();
+    }
+  }
+
+  async insertMany(rows: readonly Measurement[]): Promise<void> {
+    await this.#pool.query({ ...INSERT_MEASUREMENTS, values: columnsOf(rows) });
+  }
+
+  async selectHappenings(): Promise<readonly Happening[]> {
+    return (await this.#pool.query<Happening>(SELECT_HAPPENINGS)).rows;
+  }
+
+  async stream(consume: (row: Happening) => void): Promise<void> {
+    const client = await this.#pool.connect();
+    try {
+      const cursor = client.query(new Cursor<Happening>(SELECT_HAPPENINGS));
+      for (;;) {
+        const rows = await cursor.read(STREAM_BATCH);
+        if (rows.length === 0) break;
+        for (const row of rows) consume(row);
+      }
+      await cursor.close();
     } finally {
       client.release();
     }

@@ -1,7 +1,7 @@
 import pgPromise from 'pg-promise';
 import QueryStream from 'pg-query-stream';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
-import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
 import { COUNT_VISIT, SELECT_ACCOUNT, SELECT_HAPPENINGS, SELECT_WIDE } from './statements.js';
 
 type Database = pgPromise.IDatabase<unknown>;
@@ -12,7 +12,7 @@ const selectAccount = new PreparedStatement(SELECT_ACCOUNT);
 const countVisit = new PreparedStatement(COUNT_VISIT);
 const selectWide = new PreparedStatement(SELECT_WIDE);
 
-class PgPromisePeer implements Peer {
+class PgPromisePeer implements PartialPeer {
   readonly #pgp: pgPromise.IMain;
   readonly #db: Database;
   readonly #columns: pgPromise.ColumnSet<Measurement>;

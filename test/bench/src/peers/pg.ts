@@ -2,8 +2,9 @@ import pg from 'pg';
 import Cursor from 'pg-cursor';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { onlyRow } from './only-row.js';
-import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
 import {
+  columnsOf,
   COUNT_VISIT,
   INSERT_MEASUREMENTS,
   SELECT_ACCOUNT,
@@ -12,7 +13,7 @@ import {
 } from './statements.js';
 
 /** `pg` by hand: one client that the caller keeps, every statement a named one. */
-class PgPeer implements Peer {
+class PgPeer implements PartialPeer {
   readonly #client: pg.Client;
 
   constructor(client: pg.Client) {
@@ -41,13 +42,7 @@ class PgPeer implements Peer {
   }
 
   async insertMany(rows: readonly Measurement[]): Promise<void> {
-    const values = [
-      rows.map(({ id }) => id),
-      rows.map(({ sensor }) => sensor),
-      rows.map(({ label }) => label),
-      rows.map(({ value }) => value),
-    ];
-    await this.#client.query({ ...INSERT_MEASUREMENTS, values });
+    await this.#client.query({ ...INSERT_MEASUREMENTS, values: columnsOf(rows) });
   }
 
   async stream(consume: (row: Happening) => void): Promise<void> {

@@ -1,13 +1,13 @@
 import postgres from 'postgres';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
 import { onlyRow } from './only-row.js';
-import { STREAM_BATCH, type OpenPeer, type Peer } from './peer.js';
+import { STREAM_BATCH, type OpenPeer, type PartialPeer } from './peer.js';
 
 /** What the pool and a transaction have in common. */
 type Query = postgres.ISql;
 
 /** `postgres` (postgres.js): prepares by itself, pipelines by itself. */
-class PostgresJsPeer implements Peer {
+class PostgresJsPeer implements PartialPeer {
   readonly #sql: postgres.Sql;
 
   constructor(sql: postgres.Sql) {

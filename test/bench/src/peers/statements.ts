@@ -1,3 +1,5 @@
+import type { Measurement } from '../fixtures.js';
+
 /** The SQL that peers without a builder of their own send, named as prepared statements want it. */
 export const SELECT_ACCOUNT = {
   name: 'select_account',
@@ -19,5 +21,15 @@ export const INSERT_MEASUREMENTS = {
   text: `INSERT INTO measurements (id, sensor, label, value)
     SELECT * FROM unnest($1::int[], $2::int[], $3::text[], $4::double precision[])`,
 } as const;
+
+/** The values of INSERT_MEASUREMENTS. */
+export function columnsOf(rows: readonly Measurement[]): unknown[][] {
+  return [
+    rows.map(({ id }) => id),
+    rows.map(({ sensor }) => sensor),
+    rows.map(({ label }) => label),
+    rows.map(({ value }) => value),
+  ];
+}
 
 export const SELECT_HAPPENINGS = 'SELECT id, kind, amount, note FROM happenings';

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { DataSource, EntitySchema, type EntityManager } from 'typeorm';
 import type { Account, Happening, Measurement, WideRow } from '../fixtures.js';
-import type { OpenPeer, Peer, PeerSettings } from './peer.js';
+import type { OpenPeer, PartialPeer, PeerSettings } from './peer.js';
 
 interface VisitedAccount extends Account {
   readonly visits: number;
@@ -50,7 +50,7 @@ const HappeningEntity = new EntitySchema<Happening>({
   },
 });
 
-class TypeormPeer implements Peer {
+class TypeormPeer implements PartialPeer {
   readonly #source: DataSource;
 
   constructor(source: DataSource) {

@@ -1,6 +1,9 @@
 import type { Goal, Workload } from '../workload.js';
 import type { ContenderReport, GoalReport } from './report.js';
 
+type Compared = Extract<Goal, { readonly over: string }>;
+type Alone = Exclude<Goal, Compared>;
+
 /** Leaves out the goals of contenders that did not take part. */
 export function judge(workload: Workload, contenders: readonly ContenderReport[]): GoalReport[] {
   return workload.goals.flatMap((goal) => {
@@ -8,40 +11,53 @@ export function judge(workload: Workload, contenders: readonly ContenderReport[]
     if (own === undefined) return [];
     if (!('over' in goal)) return [judgeAlone(goal, own, workload)];
     const other = contenders.find(({ name }) => name === goal.over);
-    if (other === undefined) return [];
-    if ('cpuAtMost' in goal) {
-      const value = own.cpu / other.cpu;
-      const text = `${goal.of} at most ${goal.cpuAtMost.toFixed(2)} × the CPU of ${goal.over}`;
-      return [{ text, value, isMet: value <= goal.cpuAtMost }];
-    }
-    const value = own.wall / other.wall;
-    return [
-      { text: `${goal.of} at least ${goal.atLeast} × ${goal.over}`, value, isMet: value >= goal.atLeast },
-    ];
+    return other === undefined ? [] : [judgeBeside(goal, own, other)];
   });
 }
 
-function judgeAlone(
-  goal: Exclude<Goal, { readonly over: string }>,
-  { wall, aboveIdle }: ContenderReport,
-  { base, budget }: Workload,
-): GoalReport {
+function judgeBeside(goal: Compared, own: ContenderReport, other: ContenderReport): GoalReport {
+  const { of, over } = goal;
+  if ('cpuAtMost' in goal) {
+    return atMost(
+      `${of} at most ${goal.cpuAtMost.toFixed(2)} × the CPU of ${over}`,
+      own.cpu / other.cpu,
+      goal.cpuAtMost,
+    );
+  }
+  if ('atMostMore' in goal) {
+    return atMost(
+      `${of} at most ${goal.atMostMore} more than ${over}`,
+      own.wall - other.wall,
+      goal.atMostMore,
+    );
+  }
+  const value = own.wall / other.wall;
+  if ('atMost' in goal)
+    return atMost(`${of} at most ${goal.atMost.toFixed(2)} × ${over}`, value, goal.atMost);
+  const limit = goal.atLeast;
+  return { text: `${of} at least ${limit} × ${over}`, value, limit, isMet: value >= limit };
+}
+
+function judgeAlone(goal: Alone, { wall, aboveIdle }: ContenderReport, workload: Workload): GoalReport {
+  const { base, budget, unit } = workload;
   if ('mebibytesAboveIdle' in goal) {
     const limit = goal.mebibytesAboveIdle;
-    return {
-      text: `${goal.of} at most ${limit} MiB above idle`,
-      value: aboveIdle,
-      isMet: aboveIdle <= limit,
-    };
+    return atMost(`${goal.of} at most ${limit} MiB above idle`, aboveIdle, limit);
   }
   if ('within' in goal) {
     const text = `${goal.of} within ${goal.within * 100} % of ${base}`;
-    return { text, value: wall, isMet: Math.abs(wall - 1) <= goal.within };
+    return { text, value: wall, limit: 1 + goal.within, isMet: Math.abs(wall - 1) <= goal.within };
   }
-  const unit = budget === undefined ? `of ${base}` : `of ${budget / 1_000} µs above ${base}`;
-  return {
-    text: `${goal.of} at most ${goal.atMost.toFixed(2)} ${unit}`,
-    value: wall,
-    isMet: wall <= goal.atMost,
-  };
+  if ('atLeast' in goal) {
+    const limit = goal.atLeast;
+    return { text: `${goal.of} at least ${limit}`, value: wall, limit, isMet: wall >= limit };
+  }
+  if (unit !== undefined)
+    return atMost(`${goal.of} at most ${goal.atMost} ${unit}`.trimEnd(), wall, goal.atMost);
+  const measure = budget === undefined ? `of ${base}` : `of ${budget / 1_000} µs above ${base}`;
+  return atMost(`${goal.of} at most ${goal.atMost.toFixed(2)} ${measure}`, wall, goal.atMost);
+}
+
+function atMost(text: string, value: number, limit: number): GoalReport {
+  return { text, value, limit, isMet: value <= limit };
 }

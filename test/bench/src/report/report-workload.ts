@@ -18,6 +18,7 @@ export function reportWorkload(
   measured: ReadonlyMap<string, readonly Round[]>,
   failures: readonly string[],
 ): WorkloadReport {
+  if (workload.unit !== undefined) return reportAmounts(workload, measured, failures);
   const base = measured.get(workload.base) ?? [];
   const compare = comparison(workload.budget, operations);
   const contenders =
@@ -36,6 +37,37 @@ export function reportWorkload(
     changes,
     goals: judge(workload, contenders),
     failures,
+    absences: [],
+  };
+}
+
+/** What each contender counted, a row for each thing. */
+function reportAmounts(
+  workload: Workload,
+  measured: ReadonlyMap<string, readonly Round[]>,
+  failures: readonly string[],
+): WorkloadReport {
+  const { name, title, base, unit } = workload;
+  const contenders = [...measured.values()].flatMap((rounds) =>
+    Object.keys(rounds[0]?.amounts ?? {}).map((thing) => {
+      const amounts = rounds.map((round) => round.amounts?.[thing] ?? Number.NaN);
+      return { ...summarize(thing, rounds, rounds, (own) => own), ...spreadOf(amounts) };
+    }),
+  );
+  const rounds = Math.max(0, ...[...measured.values()].map(({ length }) => length));
+  const goals = judge(workload, contenders);
+  return {
+    name,
+    title,
+    base,
+    rounds,
+    figure: 'amount',
+    unit,
+    contenders,
+    changes: [],
+    goals,
+    failures,
+    absences: [],
   };
 }
 
@@ -56,11 +88,17 @@ function summarize(
   const cpus = own.map(({ cpu }, round) => compare(cpu, base[round]?.cpu ?? Number.NaN));
   return {
     name,
-    wall: rounded(median(walls)),
-    spread: [rounded(quantile(walls, 0.25)), rounded(quantile(walls, 0.75))],
+    ...spreadOf(walls),
     cpu: rounded(median(cpus)),
     peak: Math.round(Math.max(...own.map(({ peak }) => peak)) / MEBIBYTE),
     aboveIdle: Math.round(Math.max(...own.map(({ peak, idle }) => peak - idle)) / MEBIBYTE),
+  };
+}
+
+function spreadOf(values: readonly number[]): Pick<ContenderReport, 'wall' | 'spread'> {
+  return {
+    wall: rounded(median(values)),
+    spread: [rounded(quantile(values, 0.25)), rounded(quantile(values, 0.75))],
   };
 }
 

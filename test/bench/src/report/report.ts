@@ -1,7 +1,10 @@
 import type { Environment } from '../environment.js';
 import type { Profile } from '../profile.js';
 
-/** What one run found out: what `--json` writes, and tables, page and chart are made of. It holds no durations. */
+/**
+ * What one run found out on one version of Node.js: `--json` writes a list of them, and tables, page and charts are
+ * made of it. It holds no durations.
+ */
 export interface Report {
   /** Day of the run, as YYYY-MM-DD. */
   readonly date: string;
@@ -16,8 +19,10 @@ export interface WorkloadReport {
   readonly title: string;
   readonly base: string;
   readonly rounds: number;
-  /** `ratio` to the base; or the `share` of a budget by which the base may be exceeded. */
-  readonly figure: 'ratio' | 'share';
+  /** `ratio` to the base; the `share` of a budget by which the base may be exceeded; or an `amount`, which is no ratio. */
+  readonly figure: 'ratio' | 'share' | 'amount';
+  /** What the amounts count. */
+  readonly unit?: string | undefined;
   readonly contenders: readonly ContenderReport[];
   /** With `--before`: the ratio of each to itself with the other build. */
   readonly changes: readonly ContenderReport[];
@@ -26,6 +31,8 @@ export interface WorkloadReport {
   readonly profile?: ProfileReport | undefined;
   /** What went wrong, by contender. */
   readonly failures: readonly string[];
+  /** Who could not take part on that machine, and why. */
+  readonly absences: readonly string[];
 }
 
 /** Where the time of a contender went, waiting included. */
@@ -36,7 +43,7 @@ export interface ProfileReport {
 
 export interface ContenderReport {
   readonly name: string;
-  /** Median over the rounds; each is compared with the base in the same round. */
+  /** Median over the rounds; each is compared with the base in the same round, where it is no amount. */
   readonly wall: number;
   /** The quartiles around it. */
   readonly spread: readonly [number, number];
@@ -52,5 +59,7 @@ export interface ContenderReport {
 export interface GoalReport {
   readonly text: string;
   readonly value: number;
+  /** The limit, in the same measure. */
+  readonly limit: number;
   readonly isMet: boolean;
 }

@@ -1,5 +1,6 @@
 import { BenchmarkError } from '../benchmark-error.js';
 import { runCallers } from '../callers.js';
+import { GOALS } from '../goals.js';
 import type { EmptyApplication } from '../nest/empty-call.js';
 import type { Contender, Workload } from '../workload.js';
 
@@ -48,7 +49,7 @@ export const emptyTransactional: Workload = {
   title: '@Transactional() call with an empty body',
   contenders: [plain, transactional, functional],
   base: plain.name,
-  goals: [{ of: transactional.name, atMost: 1 }],
+  goals: GOALS['empty-transactional'],
   full: { operations: 100_000 },
   smoke: { operations: 1_000 },
   budget: 3_000,

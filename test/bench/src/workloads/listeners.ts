@@ -1,4 +1,5 @@
 import { BenchmarkError } from '../benchmark-error.js';
+import { GOALS } from '../goals.js';
 import { OURS } from '../peers/index.js';
 import type { Contender, Workload } from '../workload.js';
 
@@ -40,7 +41,7 @@ export const listeners: Workload = {
   title: 'Cost per listener of a commit (afterCommit)',
   contenders: [10, 100, 1_000, 10_000].map(listening),
   base: `${OURS}, 1,000 listeners`,
-  goals: [{ of: `${OURS}, 10,000 listeners`, within: 0.2 }],
+  goals: GOALS.listeners,
   full: { operations: 500_000 },
   smoke: { operations: 10_000 },
 };

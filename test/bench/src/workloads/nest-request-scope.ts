@@ -1,3 +1,4 @@
+import { GOALS } from '../goals.js';
 import type { Workload } from '../workload.js';
 import { serving, SINGLETON } from './serving.js';
 
@@ -21,12 +22,17 @@ const handleUnitOfWork = serving('@InjectScopedConnection(), a transaction', asy
   return (settings) => RequestConnectionModule.handleUnitOfWork(settings);
 });
 
+const besideNothing = serving('the engine, beside a provider of each request', async () => {
+  const { RequestProviderModule } = await import('../nest/request-provider.module.js');
+  return (settings) => RequestProviderModule.engineWithNothing(settings);
+});
+
 export const nestRequestScope: Workload = {
   name: 'nest-request-scope',
   title: 'The same through the connection of the request',
-  contenders: [SINGLETON, handle, handleUnitOfWork, requestScoped, unitOfWork],
+  contenders: [SINGLETON, handle, handleUnitOfWork, requestScoped, unitOfWork, besideNothing],
   base: SINGLETON.name,
-  goals: [{ of: handle.name, atMost: 1.2 }],
+  goals: GOALS['nest-request-scope'],
   full: { operations: 6_400 },
   smoke: { operations: 128 },
 };

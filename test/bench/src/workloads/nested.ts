@@ -1,16 +1,15 @@
+import { GOALS } from '../goals.js';
 import { CLIENTS, FLOOR, OURS } from '../peers/index.js';
+import { sqlalchemy } from '../peers/sqlalchemy.js';
 import type { Workload } from '../workload.js';
 import { nesting } from './nesting.js';
 
 export const nested: Workload = {
   name: 'nested',
   title: 'Transaction with 2 nested ones of 1 statement',
-  contenders: nesting([FLOOR, 'pg', OURS, ...CLIENTS]),
+  contenders: [...nesting([FLOOR, 'pg', OURS, ...CLIENTS]), sqlalchemy('nested')],
   base: 'pg',
-  goals: [
-    { of: OURS, atMost: 0.5 },
-    { of: OURS, over: FLOOR, cpuAtMost: 1.5 },
-  ],
+  goals: GOALS.nested,
   full: { operations: 500 },
   smoke: { operations: 5 },
 };

@@ -7,7 +7,7 @@ import { expectedBalance } from './selecting.js';
 
 /** A transaction with two nested ones of one select each, by one caller. */
 export function nesting(names: readonly PeerName[]): Contender[] {
-  return peerContenders(names, 'nested', async (peer, { size: { operations } }) => ({
+  return peerContenders(names, ['nested'], async (peer, { size: { operations } }) => ({
     async run() {
       await runCallers(
         { count: 1, operations },

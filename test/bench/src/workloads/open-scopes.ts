@@ -1,5 +1,6 @@
 import { runCallers } from '../callers.js';
 import { accountIdOf } from '../fixtures.js';
+import { GOALS } from '../goals.js';
 import { OURS } from '../peers/index.js';
 import type { Contender, Workload } from '../workload.js';
 import { expectedBalance } from './selecting.js';
@@ -39,7 +40,7 @@ export const openScopes: Workload = {
   title: 'Cost per request beside open scopes',
   contenders: [10, 100, 1_000, 10_000].map(besideScopes),
   base: `${OURS}, 1,000 open scopes`,
-  goals: [{ of: `${OURS}, 10,000 open scopes`, within: 0.2 }],
+  goals: GOALS['open-scopes'],
   // Mostly waiting for the server, so that five are not enough to tell a difference.
   full: { operations: 2_000, rounds: 9 },
   smoke: { operations: 20 },

@@ -1,16 +1,18 @@
+import { GOALS } from '../goals.js';
 import { CLIENTS, FLOOR, OURS, OURS_ALONE, PIPELINE } from '../peers/index.js';
+import { sqlalchemy } from '../peers/sqlalchemy.js';
 import type { Workload } from '../workload.js';
 import { selecting } from './selecting.js';
 
 export const pointSelect: Workload = {
   name: 'point-select',
   title: 'Point select, one caller',
-  contenders: selecting([FLOOR, 'pg', 'pg.Pool', PIPELINE, OURS, OURS_ALONE, ...CLIENTS], 1),
-  base: 'pg',
-  goals: [
-    { of: OURS, atMost: 0.8 },
-    { of: OURS, over: FLOOR, cpuAtMost: 1.4 },
+  contenders: [
+    ...selecting([FLOOR, 'pg', 'pg.Pool', PIPELINE, OURS, OURS_ALONE, ...CLIENTS], 1),
+    sqlalchemy('selectById'),
   ],
+  base: 'pg',
+  goals: GOALS['point-select'],
   full: { operations: 3_000 },
   smoke: { operations: 20 },
 };

@@ -7,7 +7,7 @@ import type { Contender } from '../workload.js';
 
 /** Point selects by `callers` that each await one before the next. */
 export function selecting(names: readonly PeerName[], callers: number): Contender[] {
-  return peerContenders(names, 'selectById', async (peer, { size: { operations } }) => {
+  return peerContenders(names, ['selectById'], async (peer, { size: { operations } }) => {
     deepStrictEqual({ ...(await peer.selectById(7)) }, accountOf(7));
     const select = async (index: number): Promise<number> =>
       (await peer.selectById(accountIdOf(index))).balance;

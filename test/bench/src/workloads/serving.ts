@@ -22,7 +22,7 @@ export function serving(
       const { port, close } = await startApplication(moduleOf({ url, connections: CONNECTIONS }));
       const load = new Load();
       return {
-        run: () => load.run({ port, clients: CLIENTS, requests: size.operations }),
+        run: async () => void (await load.run({ port, clients: CLIENTS, requests: size.operations })),
         async close() {
           await load.close();
           await close();

@@ -11,7 +11,7 @@ const COUNT = 'SELECT sum(visits) FROM accounts';
 
 /** Transactions of two statements by `callers`, never two at once for one account. Every visit must be stored. */
 export function visiting(names: readonly PeerName[], callers: number): Contender[] {
-  return peerContenders(names, 'visit', async (peer, { directUrl, size: { operations } }) => {
+  return peerContenders(names, ['visit'], async (peer, { directUrl, size: { operations } }) => {
     let before = 0;
     return {
       async prepare() {

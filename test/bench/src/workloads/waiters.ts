@@ -1,5 +1,6 @@
 import { expectSum } from '../callers.js';
 import { accountIdOf, type Account } from '../fixtures.js';
+import { GOALS } from '../goals.js';
 import { CONNECTIONS } from '../peer-contenders.js';
 import { OURS } from '../peers/index.js';
 import { SELECT_ACCOUNT } from '../peers/statements.js';
@@ -79,7 +80,7 @@ export const waiters: Workload = {
     ...[1_000, 10_000].map((callers) => waiting('pg.Pool', callers, openPool)),
   ],
   base: `${OURS}, 1,000 callers`,
-  goals: [{ of: `${OURS}, 10,000 callers`, within: 0.2 }],
+  goals: GOALS.waiters,
   full: { operations: 10_000 },
   smoke: { operations: 200 },
 };

@@ -27,7 +27,9 @@ class DelayedPipe {
     this.#parcels.push({ chunk, due: performance.now() + this.#delay });
     if (this.#state === 'waiting') return;
     this.#state = 'waiting';
-    setTimeout(() => this.#deliver(), this.#delay);
+    // A timer waits a millisecond at least.
+    if (this.#delay < 1) setImmediate(() => this.#deliver());
+    else setTimeout(() => this.#deliver(), this.#delay);
   }
 
   #deliver(): void {
