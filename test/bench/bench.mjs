@@ -26,7 +26,6 @@ if (!isInstalled()) run('npm', ['ci', '--prefix', here, '--no-audit', '--no-fund
 const library = path.join(here, 'node_modules/nest-async-engine');
 if (!existsSync(library)) symlinkSync('../../..', library, 'dir');
 
-const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-run(process.execPath, [tsc, '-b', 'tsconfig.build.json'], root);
-run(process.execPath, [tsc, '-p', here], root);
+run('npm', ['run', 'build'], root);
+run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', here], root);
 await import('./dist/main.js');

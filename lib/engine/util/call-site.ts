@@ -42,7 +42,9 @@ export class CallSite {
  */
 function folderIn(stack: unknown): string | undefined {
   const frame = String(stack).split('\n')[1] ?? '';
-  return /^\s*at (?:.*\()?(.*)engine[/\\]util[/\\]call-site\.[cm]?[jt]s\b/.exec(frame)?.[1];
+  return /^\s*at (?:.*\()?(.*)(?:engine[/\\]util[/\\]call-site|shared[/\\]engine)\.[cm]?[jt]s\b/.exec(
+    frame,
+  )?.[1];
 }
 
 function isOurs(frame: string): boolean {

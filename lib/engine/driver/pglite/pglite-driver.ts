@@ -3,7 +3,7 @@ import { ArgumentError } from '../../errors/errors.js';
 import { Mutex } from '../../util/mutex.js';
 import type { DatabaseUrl } from '../url/url.js';
 import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../driver.js';
-import { Deadline } from '../pg/connect/deadline.js';
+import { ConnectDeadline } from '../pg/connect/connect-deadline.js';
 import { CONNECT_TIMEOUT, openSession } from '../pg/connect/open-session.js';
 import type { SessionOptions } from '../pg/connect/open-session.js';
 import { endsTransaction } from '../transaction-ends.js';
@@ -50,7 +50,7 @@ export class PgliteDriver implements Driver {
       const instance = await this.#database.open();
       stream = new PgliteStream(instance, { onLoss: (cause) => this.#database.lose(cause) });
       stream.once('close', () => this.#turns.release());
-      const deadline = Deadline.in(this.#connectTimeout);
+      const deadline = ConnectDeadline.in(this.#connectTimeout);
       const session = await openSession(this.#clientOver(stream), this.#options, deadline, {
         traits: { driverConnection: instance, takesCancel: false },
         where: this.#database.place,

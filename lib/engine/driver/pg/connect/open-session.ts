@@ -16,7 +16,7 @@ import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../prepared/prepared-statements.js';
 import type { SessionTraits } from '../session/pg-connection.js';
 import { StatementRegistry } from '../prepared/statement-registry.js';
-import type { Deadline } from './deadline.js';
+import type { ConnectDeadline } from './connect-deadline.js';
 import { connectClient } from './traced-connect.js';
 
 export const CONNECT_TIMEOUT = 10_000;
@@ -63,7 +63,7 @@ interface SessionPlace {
 export async function openSession(
   client: Client,
   options: SessionOptions,
-  deadline: Deadline,
+  deadline: ConnectDeadline,
   { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
 ): Promise<PgConnection> {
   const { preparedStatementCacheSize: size, statements = new StatementRegistry() } = options;
@@ -147,7 +147,7 @@ const LOOK_UP = `
 async function lookUpTypes(
   connection: DriverConnection,
   options: SessionOptions,
-  deadline: Deadline,
+  deadline: ConnectDeadline,
 ): Promise<ResolvedTypes> {
   const wanted = [...options.types.unresolved.keys()];
   const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [arrayLiteral(wanted)] });
@@ -159,7 +159,7 @@ async function startWitness(
   witness: CommitWitness,
   connection: DriverConnection,
   { commits }: SessionOptions,
-  deadline: Deadline,
+  deadline: ConnectDeadline,
 ): Promise<void> {
   try {
     await witness.start((question) => ask(connection, deadline, question));
@@ -170,6 +170,10 @@ async function startWitness(
 }
 
 /** A statement that is sent once per session. */
-function ask(connection: DriverConnection, deadline: Deadline, command: Command): Promise<CommandResult> {
+function ask(
+  connection: DriverConnection,
+  deadline: ConnectDeadline,
+  command: Command,
+): Promise<CommandResult> {
   return connection.execute([], { ...command, prepare: false }, { timeout: deadline.left });
 }

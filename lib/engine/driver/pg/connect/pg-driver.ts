@@ -13,7 +13,7 @@ import { resolveHosts } from '../../url/hosts.js';
 import type { DatabaseUrl } from '../../url/url.js';
 import { creatorError } from '../session/pg-error.js';
 import { ConnectParameters } from './connect-parameters.js';
-import { Deadline } from './deadline.js';
+import { ConnectDeadline } from './connect-deadline.js';
 import { HostMemory } from './host-memory.js';
 import { LoginRules } from './login-guard.js';
 import { CONNECT_TIMEOUT, openSession } from './open-session.js';
@@ -99,7 +99,7 @@ export class PgDriver implements Driver {
   }
 
   async connect({ connectArgs, client }: ConnectAttempt = {}): Promise<DriverConnection> {
-    const deadline = Deadline.in(this.#connectTimeout);
+    const deadline = ConnectDeadline.in(this.#connectTimeout);
     const created = client === undefined ? await this.#create(deadline) : expectClient(client, 'doConnect');
     if (created !== undefined) {
       if (client !== undefined) expectOneSource('doConnect', this.#options.startupSettings);
@@ -124,7 +124,7 @@ export class PgDriver implements Driver {
   /** A session of the kind, or why the next host may be tried; throws where it may not. */
   async #try(
     { host, kind, given }: { host: Candidate; kind: SessionKind; given: ClientOptions },
-    deadline: Deadline,
+    deadline: ConnectDeadline,
   ): Promise<DriverConnection | Error> {
     try {
       const connection = await this.#connectTo(host, given, deadline);
@@ -141,7 +141,11 @@ export class PgDriver implements Driver {
   }
 
   /** Tries one server in the ways that `sslmode` allows. */
-  async #connectTo(host: Candidate, given: ClientOptions, deadline: Deadline): Promise<DriverConnection> {
+  async #connectTo(
+    host: Candidate,
+    given: ClientOptions,
+    deadline: ConnectDeadline,
+  ): Promise<DriverConnection> {
     const wanted = given['ssl'] as TlsAttempt | true | undefined;
     const attempts = wanted === undefined ? await this.#tls.attempts(host.host) : [wanted];
     for (const [index, ssl] of attempts.entries()) {
@@ -154,7 +158,11 @@ export class PgDriver implements Driver {
     throw new OperationalError('no way to connect was left to try. Name a host in the URL.');
   }
 
-  async #isWanted(connection: DriverConnection, kind: SessionKind, deadline: Deadline): Promise<boolean> {
+  async #isWanted(
+    connection: DriverConnection,
+    kind: SessionKind,
+    deadline: ConnectDeadline,
+  ): Promise<boolean> {
     try {
       return await isOfKind(connection, kind, deadline.left);
     } catch (error) {
@@ -166,7 +174,7 @@ export class PgDriver implements Driver {
   async #open(
     address: Candidate,
     given: ClientOptions & { readonly ssl: TlsAttempt | true },
-    deadline: Deadline,
+    deadline: ConnectDeadline,
   ): Promise<DriverConnection> {
     const { password, startupSettings } = this.#options;
     const { ssl } = given;
@@ -193,7 +201,7 @@ export class PgDriver implements Driver {
   }
 
   /** The client of `asyncCreator`, which has to come in time; undefined without one. */
-  async #create(deadline: Deadline): Promise<pg.Client | undefined> {
+  async #create(deadline: ConnectDeadline): Promise<pg.Client | undefined> {
     const { asyncCreator } = this.#options;
     if (asyncCreator === undefined) return undefined;
     const creation: { state: 'open' | 'ended' } = { state: 'open' };

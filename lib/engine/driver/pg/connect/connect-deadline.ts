@@ -1,5 +1,5 @@
 /** The moment at which an attempt to connect must be over, for all that it waits for. */
-export class Deadline {
+export class ConnectDeadline {
   /** By `performance.now()`. */
   readonly #at: number;
 
@@ -8,8 +8,8 @@ export class Deadline {
   }
 
   /** `milliseconds` from now; undefined and 0: never. */
-  static in(milliseconds: number | undefined): Deadline {
-    return new Deadline(performance.now() + (milliseconds || Number.POSITIVE_INFINITY));
+  static in(milliseconds: number | undefined): ConnectDeadline {
+    return new ConnectDeadline(performance.now() + (milliseconds || Number.POSITIVE_INFINITY));
   }
 
   get isOver(): boolean {
@@ -37,8 +37,8 @@ export class Deadline {
   }
 
   /** The end of the first of `parts` equal parts of what is left. */
-  share(parts: number): Deadline {
+  share(parts: number): ConnectDeadline {
     const { left } = this;
-    return Deadline.in(left === undefined ? undefined : left / parts);
+    return ConnectDeadline.in(left === undefined ? undefined : left / parts);
   }
 }

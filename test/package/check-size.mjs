@@ -1,0 +1,75 @@
+// What the package costs: its size, and the files that an import of each door loads. Needs `npm run build` before.
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const dist = path.join(root, 'dist');
+const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+
+/** Bytes of the tarball: what it had when it held one format, with its sources. */
+const LARGEST_TARBALL = 644_980;
+
+/** Files of ours: the door, and of `shared` what it cannot do without. There were 286 before they were put together. */
+const MOST_FILES = 7;
+
+/** Prints the files that are loaded by the one that it is given. */
+const LOAD = `
+import { Session } from 'node:inspector';
+const session = new Session();
+session.connect();
+const loaded = [];
+session.on('Debugger.scriptParsed', ({ params }) => loaded.push(params.url));
+session.post('Debugger.enable');
+const before = loaded.length;
+await import(process.argv[1]);
+console.log(JSON.stringify(loaded.slice(before)));
+`;
+
+function run(command, ...args) {
+  return execFileSync(command, args, { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' });
+}
+
+/** Our files that an import of `file` loads, without the folder. */
+function filesLoadedBy(file) {
+  const urls = JSON.parse(
+    execFileSync(process.execPath, ['--input-type=module', '-e', LOAD, pathToFileURL(file).href], {
+      encoding: 'utf8',
+    }),
+  );
+  const paths = urls.map((url) => (url.startsWith('file:') ? fileURLToPath(url) : url));
+  return paths.filter((name) => name.startsWith(dist)).map((name) => path.relative(dist, name));
+}
+
+const failures = [];
+function expect(condition, sentence) {
+  console.log(`${condition ? 'ok     ' : 'FAILED '} ${sentence}`);
+  if (!condition) failures.push(sentence);
+}
+
+const [{ size }] = JSON.parse(run('npm', 'pack', '--dry-run', '--json', '--ignore-scripts'));
+expect(size <= LARGEST_TARBALL, `the tarball has ${size} bytes, of at most ${LARGEST_TARBALL}`);
+
+for (const [door, target] of Object.entries(manifest.exports)) {
+  if (typeof target === 'string') continue;
+  for (const condition of ['import', 'require']) {
+    const files = filesLoadedBy(path.join(root, target[condition].default));
+    expect(
+      files.length <= MOST_FILES,
+      `${door} by ${condition} loads ${files.length} files, of at most ${MOST_FILES}: ${files.join(', ')}`,
+    );
+    const isLazy = door === './testing' || !files.some((name) => name.endsWith('embedded.js'));
+    expect(isLazy, `${door} by ${condition} does not load the embedded server`);
+  }
+}
+
+const renamed = readdirSync(dist, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.js'))
+  .flatMap((name) => readFileSync(path.join(dist, name), 'utf8').match(/\bclass \w+\$\d+/g) ?? []);
+expect(
+  renamed.length === 0,
+  `every class has the name that lib gives it${renamed.map((name) => `, but ${name}`).join('')}`,
+);
+
+process.exitCode = failures.length === 0 ? 0 : 1;
