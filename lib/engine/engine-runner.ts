@@ -5,8 +5,9 @@ import type { TransactionalOptions } from './ambient/open-transaction.js';
 import { StandaloneStream } from './ambient/standalone-stream.js';
 import { makeConnection } from './connection/connection.js';
 import type { AsyncConnection, AsyncTransaction, ConnectionEngine } from './connection/connection.js';
+import { coreOf } from './connection/connection-core.js';
 import type { ConnectionHost, Dialect } from './connection/connection-host.js';
-import type { CommandResult, Control } from './driver/driver.js';
+import { NO_CONTROL, type CommandResult, type Control } from './driver/driver.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 import { runAutocommitted } from './execution/autocommit.js';
 import type { AutocommitHost } from './execution/autocommit.js';
@@ -28,7 +29,7 @@ import { ReplicaRouter, type Route } from './connection/replica-router.js';
 import type { ReplicaSet } from './pool/replicas/replica-set.js';
 import type { WriteMark } from './pool/replicas/write-mark.js';
 import { autocommitControl, settingsControl } from './transaction/isolation.js';
-import type { EngineLogger } from './util/logger.js';
+import { printable, reportError, type EngineLogger } from './util/logger.js';
 import type { IdSequence } from './execution/event-place.js';
 import type { WaitSignal } from './util/wait-end.js';
 import type { Watchdog } from './util/watchdog.js';
@@ -69,8 +70,6 @@ export interface EngineShared {
   readonly replicas: ReplicaSet | undefined;
 }
 
-const NO_CONTROL: readonly Control[] = [];
-
 /** The same with an async context of its own. */
 export function detachedFrom(shared: EngineShared): EngineShared {
   return Object.create(shared, { ambient: { value: new AmbientContext() } }) as EngineShared;
@@ -86,12 +85,12 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   readonly commitTimeout: number;
   readonly watchdog: Watchdog;
   readonly router: ReplicaRouter | undefined;
-  options: ExecutionOptions;
+  executionOptions: ExecutionOptions;
 
   constructor(shared: EngineShared, observers: ObserverFactory<AsyncConnection>, options: ExecutionOptions) {
     this.#shared = shared;
     this.observers = observers;
-    this.options = options;
+    this.executionOptions = options;
     this.compiledCache = shared.compiledCache;
     this.nestedWaitTimeout = shared.nestedWaitTimeout;
     this.sessionSettings = shared.sessionSettings;
@@ -114,14 +113,6 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   get dialect(): Dialect {
     return this.#shared.dialect;
-  }
-
-  getExecutionOptions(): ExecutionOptions {
-    return this.options;
-  }
-
-  statementDefaults(): ExecutionOptions {
-    return this.options;
   }
 
   transactionOn(connection: AsyncConnection): AsyncTransaction | undefined {
@@ -148,6 +139,14 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.writeMarks();
   }
 
+  report(error: unknown): void {
+    reportError(this.#shared.logger, error);
+  }
+
+  warn(message: string): void {
+    this.#shared.logger.warn(printable(message));
+  }
+
   outside<T>(work: () => T): T {
     return this.#shared.ambient.runWithoutTransaction(work);
   }
@@ -162,7 +161,8 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   observer(): ConnectionObserver<AsyncConnection> | undefined {
     if (!this.observers.parts.hub.isObserved) return undefined;
-    return this.#shared.ambient.current?.active?.connection.core.observer() ?? this.engineObserver();
+    const active = this.#shared.ambient.current?.active;
+    return (active && coreOf(active).observer()) ?? this.engineObserver();
   }
 
   get scope(): Scope | undefined {
@@ -174,7 +174,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
       connection: undefined,
       scope: this.scope,
       hub: this.observers.parts.hub,
-      options: () => this.options,
+      options: () => this.executionOptions,
       // The sender of the statement has its session, and asks the statement.
       invalidate: () => undefined,
     });
@@ -184,14 +184,14 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     const frame = this.#shared.ambient.current;
     const active = frame?.active;
     // That of the scope says nothing: a frame between may have a savepoint in it.
-    if (active !== undefined) return active.connection.core.send(invocation, frame?.transaction);
+    if (active !== undefined) return coreOf(active).send(invocation, frame?.transaction);
     const sent = this.#sendAlone(invocation);
     return this.#shared.ambient.neighbors.length === 0 ? sent : this.#tellNeighbors(sent);
   }
 
   #sendAlone(invocation: Invocation): Promise<CommandResult> {
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
-    const { isolationLevel: level, readOnly, deferrable } = this.options;
+    const { isolationLevel: level, readOnly, deferrable } = this.executionOptions;
     const isInBegin = readOnly !== undefined || deferrable !== undefined;
     // BEGIN says what a statement alone can't; and all pages of an executemany are stored or none.
     if (isInBegin || (level !== undefined && level !== 'AUTOCOMMIT'))
@@ -231,7 +231,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     invocation: Invocation,
     readOnly: boolean | undefined,
   ): Promise<CommandResult> {
-    const { settings } = this.options;
+    const { settings } = this.executionOptions;
     const isPlain = settings === undefined && readOnly === undefined;
     const control = isPlain ? NO_CONTROL : this.#controlOf(invocation, readOnly);
     const { multiplexer } = this.#shared;
@@ -240,7 +240,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   /** What a plain read can't do need not be forbidden: it shares connections then. */
   #controlOf({ commands }: Invocation, readOnly: boolean | undefined): readonly Control[] {
-    const { settings } = this.options;
+    const { settings } = this.executionOptions;
     const [command] = commands;
     const isPlain =
       readOnly === true && commands.length === 1 && this.router?.isPlainRead(command?.text ?? '');
@@ -276,7 +276,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   openStream(invocation: Invocation): StreamSource {
     const { current } = this.#shared.ambient;
     const active = current?.active;
-    if (active !== undefined) return active.connection.core.openStream(invocation);
+    if (active !== undefined) return coreOf(active).openStream(invocation);
     if (invocation.control !== undefined) throw controlRefused(invocation.control);
     return new StandaloneStream(this, this.#shared.ambient, invocation);
   }

@@ -32,7 +32,7 @@ import type { TransactionOptions } from './transaction/isolation.js';
 import { expectArgument, expectFunction } from './util/argument.js';
 import { timeRule } from './util/option-rule.js';
 import type { ListenerOptions } from './util/event-hub.js';
-import { printable, type Echo, type EngineLogger } from './util/logger.js';
+import type { Echo, EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
 
 type Events = EngineEvents<AsyncEngine>;
@@ -249,23 +249,26 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   executionOptions(options: ExecutionOptions): AsyncEngine {
-    const merged = mergeOptions(this.#runner.options, parseExecutionOptions(options));
+    const merged = mergeOptions(this.#runner.executionOptions, parseExecutionOptions(options));
     return new AsyncEngine(this.#shared, merged, this.echo, this);
   }
 
   /** The same engine with an async context of its own, which has no transaction and no scope. @internal */
   detached(): AsyncEngine {
-    return new AsyncEngine(detachedFrom(this.#shared), this.#runner.options, this.echo, this);
+    return new AsyncEngine(detachedFrom(this.#shared), this.#runner.executionOptions, this.echo, this);
   }
 
   /** The options that every connection and statement of this engine begins with. */
   getExecutionOptions(): Readonly<ExecutionOptions> {
-    return this.#runner.options;
+    return this.#runner.executionOptions;
   }
 
   /** Changes the options for connections made from now on. */
   updateExecutionOptions(options: ExecutionOptions): void {
-    this.#runner.options = mergeOptions(this.#runner.options, parseExecutionOptions(options));
+    this.#runner.executionOptions = mergeOptions(
+      this.#runner.executionOptions,
+      parseExecutionOptions(options),
+    );
   }
 
   /** Forgets the compiled statements; named statements on the server stay. */
@@ -314,8 +317,8 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     const ended = await this.#pools.drain(Math.max(0, deadline - performance.now()));
     if (ended === 0 && late.length === 0) return;
     const names = late.length === 0 ? '' : ` Still open: ${late.join(', ')}.`;
-    this.logger.warn(
-      printable(`the time of the shutdown is over: ended ${ended} session(s) that were in use.${names}`),
+    this.#runner.warn(
+      `the time of the shutdown is over: ended ${ended} session(s) that were in use.${names}`,
     );
   }
 
@@ -487,14 +490,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
 
   /** Another database of the application: its transactions do not undo what this one stores. @internal */
   addNeighbor(name: string, neighbor: AsyncEngine): void {
-    const { ambient } = this.#shared;
-    ambient.databaseName = name;
-    ambient.neighbors = [...ambient.neighbors, neighbor.#shared.ambient];
-  }
-
-  /** @internal */
-  warnOnce(label: string, message: string): void {
-    this.ambient.warnOnce(label, message);
+    this.#shared.ambient.addNeighbor(name, neighbor.#shared.ambient);
   }
 
   /**

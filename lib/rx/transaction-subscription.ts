@@ -68,7 +68,7 @@ export class TransactionSubscription<T> {
   #warnOfLostWork(): void {
     const { transaction } = this.#open;
     if (!this.#hasEmitted || transaction?.hasWritten !== true) return;
-    this.#engine.warnOnce(
+    this.#engine.ambient.warnOnce(
       transaction.origin,
       'its Observable was unsubscribed from after it had emitted, so that what it wrote is rolled back. ' +
         'Let it complete, or put take() and first() upstream of the transaction.',
@@ -124,7 +124,7 @@ export class TransactionSubscription<T> {
 
   /** The subscriber may have gone while the COMMIT was under way: then the failure must not be lost. */
   #report(failure: unknown): void {
-    if (this.#subscriber.closed) this.#open.transaction?.host.report(failure);
+    if (this.#subscriber.closed) this.#open.transaction?.host.engine.report(failure);
     this.#subscriber.error(failure);
   }
 }

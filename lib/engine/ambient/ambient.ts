@@ -4,7 +4,6 @@ import type { AsyncTransaction } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { NoActiveScopeError } from '../errors/errors.js';
 import type { AmbientContext } from './async-context.js';
-import { reportError } from '../util/logger.js';
 import type { OpenScopes } from './open-scopes.js';
 import { OpenTransaction } from './open-transaction.js';
 import type { TransactionalOptions } from './open-transaction.js';
@@ -166,7 +165,7 @@ export class Ambient {
       await unit.complete();
       return result;
     } catch (error) {
-      await unit.fail().catch((failure: unknown) => reportError(this.#parts.host.logger, failure));
+      await unit.fail().catch((failure: unknown) => this.#parts.host.report(failure));
       throw error;
     } finally {
       await lease.release();
@@ -245,7 +244,7 @@ export class Ambient {
     if (active !== undefined) return active.afterCommit(hook);
     void Promise.resolve()
       .then(hook)
-      .catch((error: unknown) => reportError(this.#parts.host.logger, error));
+      .catch((error: unknown) => this.#parts.host.report(error));
   }
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */

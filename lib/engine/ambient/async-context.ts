@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
+import { coreOf } from '../connection/connection-core.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { WriteMark } from '../pool/replicas/write-mark.js';
 import { expectFunction } from '../util/argument.js';
@@ -78,7 +79,8 @@ export class ContextFrame {
 
   /** What the work in this frame holds of the pool. */
   get held(): readonly (PooledConnection | undefined)[] {
-    const held = [this.transaction?.connection.pooled, this.scope?.pooled, this.#holds?.pooled];
+    const { transaction } = this;
+    const held = [transaction && coreOf(transaction).session.pooled, this.scope?.pooled, this.#holds?.pooled];
     return this.#streams === undefined ? held : [...held, ...[...this.#streams].map(({ pooled }) => pooled)];
   }
 
@@ -153,12 +155,20 @@ export class AmbientContext implements ScopeContext {
   readonly #storage = new AsyncLocalStorage<ContextFrame>();
   readonly warnings = new Warnings();
   readonly #foreignWriters = new WeakMap<AsyncTransaction, string>();
+  /** False: none of its transactions ever had one. */
+  hasForeignWriters = false;
   /** Those of streams that were made outside of every frame. */
   readonly #streamsOutside = new Set<AsyncConnection>();
   /** The other databases of the application: they are told of rows that this one's engine has stored. */
-  neighbors: readonly AmbientContext[] = [];
+  readonly neighbors: AmbientContext[] = [];
   /** Of this database, in what is told to neighbors. */
   databaseName = '';
+
+  /** `name`: of this database. */
+  addNeighbor(name: string, neighbor: AmbientContext): void {
+    this.databaseName = name;
+    this.neighbors.push(neighbor);
+  }
 
   get current(): ContextFrame | undefined {
     return this.#storage.getStore();
@@ -206,7 +216,9 @@ export class AmbientContext implements ScopeContext {
   /** `database` has stored rows by itself, which a transaction around the caller here does not undo. */
   noteForeignWrite(database: string): void {
     const root = this.current?.activeOrNone?.root;
-    if (root?.isUntouched === true) this.#foreignWriters.set(root, database);
+    if (root?.isUntouched !== true) return;
+    this.hasForeignWriters = true;
+    this.#foreignWriters.set(root, database);
   }
 
   /** The database that has stored rows by itself in `transaction`, before the first statement of that. */

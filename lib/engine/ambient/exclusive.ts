@@ -71,7 +71,7 @@ async function inTransaction<T>(
   { name, work, options }: Exclusive<T>,
 ): Promise<ExclusiveOutcome<T>> {
   const { timeout, signal } = options;
-  const isAutocommit = ambient.host.getExecutionOptions().isolationLevel === 'AUTOCOMMIT';
+  const isAutocommit = ambient.host.executionOptions.isolationLevel === 'AUTOCOMMIT';
   const isRoot = ambient.context.current?.isInside !== true;
   const locked = async (): Promise<ExclusiveOutcome<T>> => {
     const held = ambient.context.lockNamed(name);

@@ -1,5 +1,6 @@
-import { makeConnection } from '../connection/connection.js';
+import { asConnection } from '../connection/connection.js';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
+import { ConnectionCore } from '../connection/connection-core.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
 import { ContextFrame } from './async-context.js';
@@ -122,7 +123,7 @@ export class OpenTransaction {
   #commitNow(): Promise<void> | undefined {
     const { transaction } = this;
     if (this.isOwn && transaction !== undefined) {
-      if (transaction.isUntouched) this.#warnOfForeignWriter(transaction);
+      if (this.#ambient.hasForeignWriters) this.#warnOfForeignWriter(transaction);
       if (this.#lease !== undefined || !transaction.isPlain) return this.#commitInSteps(transaction);
     }
     this.#frame.close();
@@ -143,8 +144,9 @@ export class OpenTransaction {
     }
   }
 
-  /** For a transaction in which nothing was sent. */
+  /** Of a transaction in which nothing was sent. */
   #warnOfForeignWriter(transaction: AsyncTransaction): void {
+    if (!transaction.isUntouched) return;
     const foreignWriter = this.#ambient.foreignWriterIn(transaction);
     if (foreignWriter === undefined) return;
     this.#ambient.warnings.once(
@@ -170,7 +172,7 @@ export class OpenTransaction {
     const { transaction } = this;
     if (transaction === undefined) return;
     if (!this.isOwn) return transaction.markRollbackOnly(cause);
-    if (transaction.isUntouched) this.#warnOfForeignWriter(transaction);
+    if (this.#ambient.hasForeignWriters) this.#warnOfForeignWriter(transaction);
     transaction.observation?.undoneFor(cause);
     try {
       await transaction.rollbackQuietly();
@@ -186,7 +188,7 @@ export class OpenTransaction {
       return rollbackFor === undefined || rollbackFor.some((matcher) => matches(matcher, error));
     } catch (failure) {
       // The safe answer; the work's own error is the one that is thrown.
-      this.transaction?.host.report(failure);
+      this.#source.report(failure);
       return true;
     }
   }
@@ -224,7 +226,7 @@ function rootIn(
 ): AsyncTransaction {
   const scope = frame?.openScope;
   if (scope?.hasConnection === true && !isUsedAround(scope, frame)) return scope.enqueueTransaction(options);
-  return makeConnection(source, { mode: 'transaction' }).core.beginTransaction(options);
+  return new ConnectionCore(source, asConnection, { mode: 'transaction' }).transactions.begin(options);
 }
 
 function nestedIn(

@@ -1,6 +1,5 @@
 import { CallSite } from '../util/call-site.js';
 import { asItIs, functionRule, objectRule, oneOf, wordRule, type OptionRule } from '../util/option-rule.js';
-import { printable } from '../util/logger.js';
 import { WaitEnd } from '../util/wait-end.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import { OptionTable } from '../util/option-table.js';
@@ -229,7 +228,7 @@ export class Scope {
   #beginTransaction({ core }: AsyncConnection): void {
     if (!core.options.isLate && core.options.isAutocommit) return;
     this.#hadTransaction = true;
-    core.beginTransaction({ label: this.#label });
+    core.transactions.begin({ label: this.#label });
   }
 
   /** A wait of the scope's work for a connection, which {@link leaveLine} ends. @internal */
@@ -383,10 +382,8 @@ export class Scope {
 
   #warn(): void {
     if (this.#options.commit !== 'explicit') return;
-    this.#source.logger.warn(
-      printable(
-        `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
-      ),
+    this.#source.warn(
+      `${this.origin} ended with a transaction that was not committed: it is rolled back. Call commit() on its connection.`,
     );
   }
 }

@@ -1,11 +1,15 @@
-import { ServerChoice } from './server-choice.js';
-import type { ConnectionHost } from './connection-host.js';
 import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { SharedWait } from './shared-wait.js';
 import type { WaitEnd } from '../util/wait-end.js';
+
+/** Where sessions come from. */
+interface Source {
+  readonly pool: Pool;
+  checkout(end: WaitEnd): Promise<PooledConnection>;
+}
 
 /** The connection that what is checked out is for. */
 interface Taker<Connection> {
@@ -15,22 +19,15 @@ interface Taker<Connection> {
   take(pooled: PooledConnection): Promise<void> | undefined;
 }
 
-/** How a connection comes to a session of the pool: one wait for all of its callers. */
+/** How a connection waits for a session of the pool: one wait for all of its callers. */
 export class Checkout<Connection> {
-  readonly #host: ConnectionHost<Connection>;
+  readonly #source: Source;
   readonly #taker: Taker<Connection>;
-  /** Undefined where there are no replicas. */
-  readonly server: ServerChoice<Connection> | undefined;
   #wait: SharedWait | undefined;
 
-  constructor(host: ConnectionHost<Connection>, taker: Taker<Connection>) {
-    this.#host = host;
+  constructor(source: Source, taker: Taker<Connection>) {
+    this.#source = source;
     this.#taker = taker;
-    if (host.router !== undefined) this.server = new ServerChoice(host);
-  }
-
-  get pool(): Pool {
-    return this.server?.pool ?? this.#host.pool;
   }
 
   /** A connection of the pool is waited for. */
@@ -38,10 +35,8 @@ export class Checkout<Connection> {
     return this.#wait !== undefined;
   }
 
-  /** Undefined where one was free. `signal` ends the wait of this caller. */
-  start(signal: AbortSignal | undefined): Promise<void> | undefined {
-    const free = this.#wait === undefined ? this.pool.tryConnect() : undefined;
-    if (free !== undefined) return this.#taker.take(free);
+  /** `signal` ends the wait of this caller. */
+  start(signal: AbortSignal | undefined): Promise<void> {
     if (this.#wait?.isEnded !== false) this.#wait = new SharedWait((end) => this.#open(end));
     return this.#wait.join(signal);
   }
@@ -53,8 +48,8 @@ export class Checkout<Connection> {
 
   /** Waits for the next connection that is free, unless `end` ends the wait. */
   #open(end: WaitEnd): Promise<void> {
-    const { pool } = this;
-    return (this.server ?? this.#host).checkout(end).then(
+    const { pool } = this.#source;
+    return this.#source.checkout(end).then(
       (pooled) => {
         this.#waited(end);
         // Given up, or closed, while it waited: the connection must not stay behind.
@@ -63,7 +58,7 @@ export class Checkout<Connection> {
       },
       (error: unknown) => {
         // The engine was disposed meanwhile, and nothing was sent yet: the next pool is as good.
-        if (error instanceof ResourceClosedError && this.pool !== pool) return this.#open(end);
+        if (error instanceof ResourceClosedError && this.#source.pool !== pool) return this.#open(end);
         this.#waited(end);
         throw end.aborted ? error : (this.#taker.observer?.connectFailed(error) ?? error);
       },

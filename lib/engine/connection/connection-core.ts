@@ -23,11 +23,9 @@ import { autocommitControl, normalizeIsolationLevel } from '../transaction/isola
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import { startedElsewhere } from '../transaction/transaction-errors.js';
-import type { TransactionOwner } from '../transaction/transaction-host.js';
 import type { Transaction } from '../transaction/transaction.js';
 import { beginRefused, controlRefused } from '../statement/transaction-command.js';
 import type { TransactionCommand } from '../statement/transaction-command.js';
-import { printable } from '../util/logger.js';
 import { settled } from '../util/promise-try.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
@@ -44,21 +42,24 @@ type Dispatched<T> = (
 export class ConnectionCore<Connection>
   implements StatementRunner, TransactionContext<Connection>, DriverClientHost
 {
-  /** What transactions and events show as their connection. */
-  readonly connection: Connection;
   readonly host: ConnectionHost<Connection>;
   readonly compiledCache: CompiledCache;
   readonly observers: ObserverFactory<Connection>;
   readonly options: ConnectionOptions;
   readonly transactions: ConnectionTransactions<Connection>;
   readonly session: ConnectionSession<Connection>;
-  /** This connection, as its transactions know it. */
-  readonly owner: TransactionOwner<Connection>;
   readonly #isExplicit: boolean;
+  readonly #present: (core: ConnectionCore<Connection>) => Connection;
+  #connection: Connection | undefined;
   #listeners: ConnectionListeners<Connection> | undefined;
 
-  constructor(host: ConnectionHost<Connection>, connection: Connection, settings: ConnectionSettings = {}) {
-    this.connection = connection;
+  /** `present` makes what its user holds. */
+  constructor(
+    host: ConnectionHost<Connection>,
+    present: (core: ConnectionCore<Connection>) => Connection,
+    settings: ConnectionSettings = {},
+  ) {
+    this.#present = present;
     this.host = host;
     this.compiledCache = host.compiledCache;
     this.observers = host.observers;
@@ -66,13 +67,17 @@ export class ConnectionCore<Connection>
     this.#isExplicit = mode === 'explicit';
     // Outside: what it asks the database for its answer must not wait for that answer.
     const asked = late && (() => host.outside(late));
-    this.options = new ConnectionOptions(host.getExecutionOptions(), asked);
+    this.options = new ConnectionOptions(host.executionOptions, asked);
     this.transactions = new ConnectionTransactions(this);
     this.session = new ConnectionSession(host, this.transactions, () => this.observer(), settings);
-    this.owner = { connection, host: this.session };
   }
 
-  statementDefaults(): ExecutionOptions {
+  /** What transactions and events show as their connection; made for the first who asks. */
+  get connection(): Connection {
+    return (this.#connection ??= this.#present(this));
+  }
+
+  get executionOptions(): ExecutionOptions {
     return this.options.current;
   }
 
@@ -80,7 +85,6 @@ export class ConnectionCore<Connection>
     return this.options.settle(signal);
   }
 
-  /** Undefined while nothing observes the engine or this connection. */
   /** Takes a connection from the pool; undefined where it has one, or one was free. May throw. */
   start(signal?: AbortSignal): Promise<void> | undefined {
     const start = (): Promise<void> | undefined =>
@@ -89,6 +93,7 @@ export class ConnectionCore<Connection>
     return settling === undefined ? start() : settling.then(start);
   }
 
+  /** Undefined while nothing observes the engine or this connection. */
   observer(): ConnectionObserver<Connection> | undefined {
     return this.observers.parts.hub.isObserved ? this.listeners.observer() : undefined;
   }
@@ -104,12 +109,15 @@ export class ConnectionCore<Connection>
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
     const run: Dispatched<CommandResult> = (control, deadline, transaction) => {
-      if (transaction !== undefined) invocation.observer?.runsIn(transaction);
+      const { observer } = invocation;
+      if (observer === undefined) return invocation.run(this.session, control, deadline);
+      if (transaction !== undefined) observer.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
     const how = { isExclusive: invocation.isExclusive, active };
+    if (!invocation.isLimited && !this.options.isLate) return this.#dispatch(run, undefined, how);
     return invocation.wait((signal) => {
-      const settling = this.options.isLate ? this.options.settle(signal) : undefined;
+      const settling = this.options.settle(signal);
       const send = (): Promise<CommandResult> => this.#dispatch(run, signal, how);
       return settling === undefined ? send() : settling.then(send);
     });
@@ -149,11 +157,6 @@ export class ConnectionCore<Connection>
     return this.transactions.currentRoot?.isActive === true;
   }
 
-  /** Begins a root transaction at once; nothing is sent. */
-  beginTransaction(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
-    return this.transactions.begin(options, isForced);
-  }
-
   /** A root that waits, at its first statement, for the one before it. */
   enqueueTransaction(options?: TransactionOptions): RootTransaction<Connection> {
     const root = this.transactions.enqueue(options);
@@ -177,7 +180,7 @@ export class ConnectionCore<Connection>
     if (undone === undefined) return settled(end);
     return undone.then(end, (error: unknown) => {
       // The session is condemned already; what was not committed is gone either way.
-      this.session.report(error);
+      this.host.report(error);
       return end();
     });
   }
@@ -186,11 +189,9 @@ export class ConnectionCore<Connection>
   warnOfUncommitted(): void {
     const root = this.explicitRoot;
     if (root?.isActive !== true || !root.hasWritten) return;
-    this.host.logger.warn(
-      printable(
-        `a connection was returned with a transaction that was not committed (started at ${root.origin}): what it wrote ` +
-          `is rolled back. Call connection.commit(), or use engine.begin().`,
-      ),
+    this.host.warn(
+      `a connection was returned with a transaction that was not committed (started at ${root.origin}): what it wrote ` +
+        `is rolled back. Call connection.commit(), or use engine.begin().`,
     );
   }
 
@@ -254,7 +255,7 @@ export class ConnectionCore<Connection>
   }
 
   report(error: unknown): void {
-    this.session.report(error);
+    this.host.report(error);
   }
 
   /** The level of the transaction in progress, else of the next; asked where its answer is right. */
@@ -271,7 +272,7 @@ export class ConnectionCore<Connection>
   async #askLevel(text: string, isInBegin: boolean): Promise<IsolationLevel> {
     const question = this.#invocationOf({ text });
     const ask: Dispatched<CommandResult> = (control, deadline) =>
-      question.run(this.session, control, deadline, undefined);
+      question.run(this.session, control, deadline);
     const current = this.transactions.current();
     if (current !== undefined)
       return levelOf(await current.execute((control) => ask(control, current.deadline)));
@@ -295,7 +296,7 @@ export class ConnectionCore<Connection>
     signal?: AbortSignal,
     how: { readonly isExclusive?: boolean; readonly active?: Transaction<Connection> | undefined } = {},
   ): Promise<T> {
-    const owner = this.transactions.forStatement(how.active);
+    const owner = this.transactions.current(how.active) ?? this.transactions.beginByStatement();
     if (owner !== undefined)
       return owner.execute((control) => work(control, owner.deadline, owner), signal, how.isExclusive);
     this.observer()?.line(
@@ -319,6 +320,11 @@ export class ConnectionCore<Connection>
       signal,
     );
   }
+}
+
+/** The connection that `transaction` lives on: connections alone begin transactions. */
+export function coreOf<Connection>({ owner }: Transaction<Connection>): ConnectionCore<Connection> {
+  return owner as ConnectionCore<Connection>;
 }
 
 /** A script is told of as one statement. */

@@ -7,6 +7,7 @@ import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Transaction } from '../transaction/transaction.js';
+import type { TransactionEngine } from '../transaction/transaction-host.js';
 import type { EngineLogger } from '../util/logger.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { Watchdog } from '../util/watchdog.js';
@@ -20,7 +21,7 @@ export interface Dialect {
 }
 
 /** What a connection needs of its engine. Times in ms. */
-export interface ConnectionHost<Connection> {
+export interface ConnectionHost<Connection> extends TransactionEngine {
   readonly engine: EngineOf<Connection>;
   readonly pool: Pool;
   readonly compiledCache: CompiledCache;
@@ -30,23 +31,19 @@ export interface ConnectionHost<Connection> {
   readonly observers: ObserverFactory<Connection>;
   /** The engine's own `settings`, which each session has. */
   readonly sessionSettings: Readonly<Record<string, string>>;
-  readonly nestedWaitTimeout: number;
   readonly commitTimeout: number;
   /** For the deadlines of COMMIT and ROLLBACK. */
   readonly watchdog: Watchdog;
   /** Undefined: there are no replicas. */
   readonly router: ReplicaRouter | undefined;
-  getExecutionOptions(): ExecutionOptions;
+  /** What its connections begin with. */
+  readonly executionOptions: ExecutionOptions;
   /** The scope that the caller is in. */
   readonly scope: Labeled | undefined;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
   checkout(signal?: WaitSignal): Promise<PooledConnection>;
-  /** Runs `work` with no active transaction. */
-  outside<T>(work: () => T): T;
-  /** Runs `work` with this transaction, of a connection of this host, as the active one. */
-  inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
 }
 
 /**

@@ -10,12 +10,11 @@ import type {
   Portal,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
-import type { Sender, ServerChoice } from './server-choice.js';
+import { ServerChoice } from './server-choice.js';
+import type { Sender } from './server-choice.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';
-import { printable, reportError } from '../util/logger.js';
-import { promiseTry } from '../util/promise-try.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
@@ -51,13 +50,16 @@ type Send<T> = (on: DriverConnection, control: readonly Control[], options?: Com
  * next batch.
  */
 export class ConnectionSession<Connection> implements TransactionHost, CommandTarget {
-  readonly #host: ConnectionHost<Connection>;
+  readonly engine: ConnectionHost<Connection>;
   readonly #transactions: ConnectionTransactions<Connection>;
   readonly #observer: () => ConnectionObserver<Connection> | undefined;
   readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
-  readonly #checkout: Checkout<Connection>;
+  /** Undefined where there are no replicas. */
+  readonly #server: ServerChoice<Connection> | undefined;
+  /** Made for the first wait. */
+  #checkout: Checkout<Connection> | undefined;
   /** Made with the first of it. */
   #deferred: DeferredControl | undefined;
   #commands = 0;
@@ -65,16 +67,16 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   #hasConnected = false;
 
   constructor(
-    host: ConnectionHost<Connection>,
+    engine: ConnectionHost<Connection>,
     transactions: ConnectionTransactions<Connection>,
     observer: () => ConnectionObserver<Connection> | undefined,
     settings: ConnectionSettings,
   ) {
-    this.#host = host;
+    this.engine = engine;
     this.#transactions = transactions;
     this.#observer = observer;
     this.#settings = settings;
-    this.#checkout = new Checkout(host, this);
+    if (engine.router !== undefined) this.#server = new ServerChoice(engine);
   }
 
   get state(): ConnectionState {
@@ -92,32 +94,33 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   inquiry(): OutcomeInquiry | undefined {
     const session = this.#pooled?.isValid === true ? this.#pooled.session : undefined;
-    return session?.transactionMark && new OutcomeInquiry(session, this.#host);
+    return session?.transactionMark && new OutcomeInquiry(session, this.engine);
   }
 
   get commandMark(): number | undefined {
     const isRunning = this.#pooled?.isValid === true && !this.#pooled.session.isQuiet;
-    return isRunning || this.#checkout.isWaiting ? this.#paced?.mark : this.#commands;
+    return isRunning || this.#checkout?.isWaiting === true ? this.#paced?.mark : this.#commands;
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
-    return this.#host.observers.parts.hub.isObserved ? this.#observer() : undefined;
-  }
-
-  get nestedWaitTimeout(): number {
-    return this.#host.nestedWaitTimeout;
+    return this.engine.observers.parts.hub.isObserved ? this.#observer() : undefined;
   }
 
   /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */
   start(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
-    this.expectNotClosed();
-    if (this.#checkout.server === undefined || this.#checkout.isWaiting) return this.#start(signal);
-    const choosing = this.#checkout.server.choose(options, this.#state === 'open', () => this.#leaveServer());
+    if (this.#state === 'closed') throw this.#ended();
+    if (this.#server === undefined || this.#checkout?.isWaiting === true) return this.#start(signal);
+    const choosing = this.#server.choose(options, this.#state === 'open', () => this.#leaveServer());
     return choosing === undefined ? this.#start(signal) : choosing.then(() => this.#start(signal));
   }
 
   #start(signal: AbortSignal | undefined): Promise<void> | undefined {
-    return this.#state === 'open' ? undefined : this.#checkout.start(signal);
+    if (this.#state === 'open') return undefined;
+    const free =
+      this.#checkout?.isWaiting === true ? undefined : (this.#server ?? this.engine).pool.tryConnect();
+    if (free !== undefined) return this.take(free);
+    this.#checkout ??= new Checkout(this.#server ?? this.engine, this);
+    return this.#checkout.start(signal);
   }
 
   ready(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
@@ -155,12 +158,16 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   expectNotClosed(): void {
-    if (this.#state === 'closed') throw this.#settings.ended?.() ?? connectionClosed();
+    if (this.#state === 'closed') throw this.#ended();
+  }
+
+  #ended(): Error {
+    return this.#settings.ended?.() ?? connectionClosed();
   }
 
   /** Refuses what could only fail at its first statement. */
   expectOpenable(): void {
-    this.expectNotClosed();
+    if (this.#state === 'closed') throw this.#ended();
     if (this.#state === 'unstarted' && (this.#settings.mode ?? 'explicit') === 'explicit') throw notStarted();
   }
 
@@ -186,8 +193,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   #send<T>(control: readonly Control[], options: TargetOptions | undefined, send: Send<T>): Promise<T> {
-    if (this.#checkout.server?.isAsking === true)
-      return this.#ask(this.#checkout.server, options, (told) => this.#send(control, told, send));
+    if (this.#server?.isAsking === true)
+      return this.#ask(this.#server, options, (told) => this.#send(control, told, send));
     const observer = options?.observer;
     if (this.#deferred?.isEmpty !== false)
       return this.#run((session) => send(session, control, options), observer);
@@ -215,9 +222,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     observer: CommandObserver | undefined,
   ): Promise<Batch> {
     const fetch: Sender<Batch> = (told) => this.fetch(open(told), count, observer);
-    return this.#checkout.server?.isAsking === true
-      ? this.#ask(this.#checkout.server, options, fetch)
-      : fetch(options);
+    return this.#server?.isAsking === true ? this.#ask(this.#server, options, fetch) : fetch(options);
   }
 
   /** Fetches from a portal of this session. */
@@ -229,19 +234,19 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   async closePortal(portal: Portal): Promise<void> {
     const pooled = this.#pooled;
     if (pooled === undefined) return await portal.close();
-    const unwatch = this.#host.watchdog.watch(ROLLBACK_DEADLINE, () => pooled.session.terminate());
+    const unwatch = this.engine.watchdog.watch(ROLLBACK_DEADLINE, () => pooled.session.terminate());
     await portal.close().finally(unwatch);
   }
 
   command(text: string, ends: ControlEnds): Promise<void> {
     // COMMIT may take its time: a deferred constraint, a standby that is waited for.
-    const timeout = text === 'COMMIT' ? this.#host.commitTimeout : ROLLBACK_DEADLINE;
+    const timeout = text === 'COMMIT' ? this.engine.commitTimeout : ROLLBACK_DEADLINE;
+    const command = { text, prepare: false };
     const send: Work<CommandResult> = (session) => {
-      const execute = (options?: CommandOptions): Promise<CommandResult> =>
-        session.execute([], { text, prepare: false }, observedControl(ends.observation, options));
-      return this.#checkout.server === undefined
-        ? execute()
-        : this.#checkout.server.end(text, session, execute);
+      const options = ends.observation && observedControl(ends.observation);
+      return this.#server === undefined
+        ? session.execute([], command, options)
+        : this.#server.end(text, session, (told) => session.execute([], command, { ...options, ...told }));
     };
     return this.#control(timeout, send, (answer) => ends.answered(answer.command, answer), ends);
   }
@@ -250,7 +255,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
     const commands = texts.map((text) => ({ text, prepare: false }));
     const send: Work<readonly CommandResult[]> = (session) =>
-      session.executeMany([], commands, observedControl(ends.observation));
+      session.executeMany([], commands, ends.observation && observedControl(ends.observation));
     return this.#control(ROLLBACK_DEADLINE, send, () => ends.answered(''), ends);
   }
 
@@ -263,11 +268,14 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     // COMMIT, ROLLBACK and ROLLBACK TO end what a deferred RELEASE would.
     this.#deferred?.clear();
     let unwatch: (() => void) | undefined;
-    const sent = promiseTry(() => {
-      const session = this.#session();
-      unwatch = this.#host.watchdog.watch(timeout, () => session.terminate());
-      return this.#run(send);
-    });
+    let sent: Promise<T>;
+    try {
+      const { session } = this.#pooled ?? this.#refuse();
+      unwatch = this.engine.watchdog.watch(timeout, () => session.terminate());
+      sent = this.#run(send);
+    } catch (error) {
+      sent = Promise.reject(error);
+    }
     return sent.then(
       (answer) => {
         unwatch?.();
@@ -290,14 +298,6 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#session().uniqueName('nae_savepoint');
   }
 
-  outside<T>(work: () => T): T {
-    return this.#host.outside(work);
-  }
-
-  inside<T>(transaction: object, work: () => Promise<T>): Promise<T> {
-    return this.#host.inside(transaction, work);
-  }
-
   detach(transaction: object): Promise<void> | undefined {
     const isRoot = !('parent' in transaction && transaction.parent !== undefined);
     // Lost in silence while the transaction was open: its end settles that, and the next one begins
@@ -306,17 +306,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#transactions.onEnded(transaction, () => this.rest());
   }
 
-  report(error: unknown): void {
-    reportError(this.#host.logger, error);
-  }
-
-  warn(message: string): void {
-    this.#host.logger.warn(printable(message));
-  }
-
   /** Cancels what runs now, or the wait for a connection to run it on. */
   async cancel(): Promise<void> {
-    this.#checkout.cancel();
+    this.#checkout?.cancel();
     if (this.#pooled?.isValid === true) await this.#pooled.session.cancel();
   }
 
@@ -352,14 +344,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   #session(): DriverConnection {
-    if (this.#pooled !== undefined) return this.#pooled.session;
+    return (this.#pooled ?? this.#refuse()).session;
+  }
+
+  #refuse(): never {
     this.expectNotClosed();
     throw new ResourceClosedError('this AsyncConnection lost its session while it was in use.');
   }
 
   /** A failure that `observer` does not classify is noted by who hears of it: that costs no promise. */
   #run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
-    const session = this.#session();
+    const { session } = this.#pooled ?? this.#refuse();
     this.#commands += 1;
     const sent = work(session);
     if (observer === undefined) return sent;
@@ -370,7 +365,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   noteFailure(error: unknown): void {
-    if (!this.#host.observers.parts.replacements.has(error)) this.#classify(error, this.observer);
+    if (!this.engine.observers.parts.replacements.has(error)) this.#classify(error, this.observer);
   }
 
   #classify(error: unknown, observer: FailureObserver | undefined): void {
@@ -381,7 +376,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   // One lost connection is a hint that the others of its age are lost too: each is replaced at its next
   // checkout.
   #lose(error: unknown, invalidatesPool: boolean): void {
-    if (this.#pooled !== undefined && invalidatesPool) this.#checkout.pool.invalidateAll(this.#pooled);
+    if (this.#pooled !== undefined && invalidatesPool)
+      (this.#server ?? this.engine).pool.invalidateAll(this.#pooled);
     this.invalidate(error);
   }
 }

@@ -55,7 +55,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     const core = typeof from === 'function' ? from : () => own;
     super(core);
     this.#core = core;
-    if (typeof from !== 'function') own = new ConnectionCore(from.host, this);
+    if (typeof from !== 'function') own = new ConnectionCore<AsyncConnection>(from.host, () => this);
   }
 
   /** @internal */
@@ -323,9 +323,12 @@ export function makeConnection(
   host: ConnectionHost<AsyncConnection>,
   settings?: ConnectionSettings,
 ): AsyncConnection {
-  const connection: AsyncConnection = new AsyncConnection(() => core);
-  const core = new ConnectionCore(host, connection, settings);
-  return connection;
+  return new ConnectionCore(host, asConnection, settings).connection;
+}
+
+/** What the user of `core` holds. */
+export function asConnection(core: Core): AsyncConnection {
+  return new AsyncConnection(() => core);
 }
 
 /** Whatever is not undefined must be options: null is refused, too. */

@@ -63,6 +63,9 @@ export interface Control {
   acknowledged?(): void;
 }
 
+/** Nothing travels in front. */
+export const NO_CONTROL: readonly Control[] = [];
+
 /** A column of a result. */
 export interface Field {
   readonly name: string;

@@ -16,8 +16,8 @@ import { describeValue } from '../util/describe-value.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { AsyncResult } from '../result/async-result.js';
 import type { AsyncScalarResult } from '../result/async-result.js';
-import { pendingResult } from '../result/pending-result.js';
-import type { PendingResult, PendingView } from '../result/pending-result.js';
+import { cursorOver, PendingResult } from '../result/pending-result.js';
+import type { PendingView } from '../result/pending-result.js';
 import { CursorResult } from '../result/cursor-result.js';
 import type { ScalarResult } from '../result/cursor-result.js';
 import type { ObservedAnswer } from '../result/row-buffer.js';
@@ -38,7 +38,7 @@ export interface StatementRunner {
   /** What errors show of parameters, and what is thrown instead of them. */
   readonly observers: Pick<ObserverFactory<unknown>, 'hideParameters' | 'shownParameters' | 'replacementOf'>;
   /** The options that a statement's own are added to. */
-  statementDefaults(): StatementOptions;
+  readonly executionOptions: StatementOptions;
   /** Asks for options that are not known yet; undefined where there is nothing to wait for. */
   settle?(signal?: AbortSignal): Promise<void> | undefined;
   /** True: what is sent now commits itself. */
@@ -78,7 +78,7 @@ export abstract class Executor {
     parameters?: StatementParameters,
     options?: ExecuteOptions,
   ): PendingResult<R> {
-    return pendingResult<R>(sendExecuted(this.#runner, { statement, parameters, options }, options));
+    return pendingResult<R>(this.#runner, { statement, parameters, options }, options);
   }
 
   /**
@@ -192,9 +192,9 @@ export abstract class Executor {
   ): PendingResult<R> {
     try {
       const statement = driverStatement(sql, parameters ?? []);
-      return pendingResult<R>(sendExecuted(this.#runner, { statement, options, isRaw: true }, options));
+      return pendingResult<R>(this.#runner, { statement, options, isRaw: true }, options);
     } catch (error) {
-      return pendingResult<R>(Promise.reject(error));
+      return new PendingResult<R>(Promise.reject(error), cursorOver);
     }
   }
 
@@ -255,13 +255,16 @@ function driverStatement(sql: string, parameters: readonly unknown[]): Executabl
   return isListOfSets(parameters) ? new ParameterBatch(sql, parameters) : { text: sql, values: parameters };
 }
 
-function sendExecuted(
+function pendingResult<R>(
   find: () => StatementRunner,
   call: StatementCall,
   options: ExecuteOptions | undefined,
-): Promise<ObservedAnswer> {
-  if (options?.retry === undefined) return sendStatement(find, call);
-  return sendRepeatedly(options, find, (own) => sendStatement(find, { ...call, options: own }));
+): PendingResult<R> {
+  const answer =
+    options?.retry === undefined
+      ? sendStatement(find, call)
+      : sendRepeatedly(options, find, (own) => sendStatement(find, { ...call, options: own }));
+  return new PendingResult<R>(answer, cursorOver);
 }
 
 /** Runs a statement where the runner of `find` says. Rejects with whatever fails; nothing is thrown. */
@@ -275,8 +278,7 @@ export function sendStatement(find: () => StatementRunner, call: StatementCall):
       ignoreRejection(settling);
       return sendSettled(found, call);
     }
-    const options =
-      call.options === undefined ? found.statementDefaults() : mergedOptions(found, call.options);
+    const options = call.options === undefined ? found.executionOptions : mergedOptions(found, call.options);
     if (options.streamResults === true) throw streamAsked();
     const observer = found.observer();
     const sent =
@@ -323,7 +325,7 @@ async function sendBatch(
       ignoreRejection(settling);
       await settle(runner, given);
     }
-    const options = given === undefined ? runner.statementDefaults() : mergedOptions(runner, given);
+    const options = given === undefined ? runner.executionOptions : mergedOptions(runner, given);
     if (options.streamResults === true) throw streamAsked();
     if (statements.length === 0) return [];
     const parts = statements.map((statement) => streamed(runner, { statement, options: given }));
@@ -378,7 +380,7 @@ async function sendPrepared(
 function streamed(runner: StatementRunner, call: StatementCall): Invocation {
   try {
     const options =
-      call.options === undefined ? runner.statementDefaults() : mergedOptions(runner, call.options);
+      call.options === undefined ? runner.executionOptions : mergedOptions(runner, call.options);
     const observer = runner.observer();
     return observer === undefined
       ? new Invocation(call.statement, call.parameters, options, runner.compiledCache)
@@ -402,7 +404,7 @@ function described(runner: StatementRunner, error: unknown): unknown {
 
 function mergedOptions(runner: StatementRunner, options: StatementOptions): StatementOptions {
   checkStatementOptions(options);
-  return mergeOptions(runner.statementDefaults(), options);
+  return mergeOptions(runner.executionOptions, options);
 }
 
 function streamAsked(): AsyncMethodRequiredError {

@@ -104,6 +104,8 @@ export class Invocation {
   readonly control: TransactionCommand | undefined;
   /** True: its commands are statements of their own, each with a result. */
   readonly #isBatch: boolean;
+  /** It has a `timeout` or a `signal`. */
+  readonly isLimited: boolean;
   readonly #limit: StatementTimeout | undefined;
 
   constructor(
@@ -116,7 +118,8 @@ export class Invocation {
     this.#isBatch = statement instanceof StatementBatch;
     this.isExclusive = statement instanceof CopyStatement;
     const { timeout, signal, prepare } = options;
-    if (timeout !== undefined || signal !== undefined) this.#limit = new StatementTimeout(timeout, signal);
+    this.isLimited = timeout !== undefined || signal !== undefined;
+    if (this.isLimited) this.#limit = new StatementTimeout(timeout, signal);
     const ownCache = options.compiledCache;
     const compiled = compile(
       statement,
@@ -154,15 +157,14 @@ export class Invocation {
     return this.#limit === undefined ? work(undefined) : new StatementTimeout(timeout, signal).during(work);
   }
 
-  /** Sends everything; `control` travels in front. `session`: what `target` runs it on. */
+  /** Sends everything; `control` travels in front. `session`: what `target` runs it on, for its observer. */
   run(
     target: CommandTarget,
     control: readonly Control[],
     deadline: AbortSignal | undefined,
-    session: SessionFacts | undefined,
+    session?: SessionFacts,
   ): Promise<CommandResult> {
-    const isLimited = this.#limit !== undefined || deadline !== undefined;
-    const options = isLimited ? this.commandOptions(deadline) : undefined;
+    const options = this.isLimited || deadline !== undefined ? this.commandOptions(deadline) : undefined;
     const { observer } = this;
     if (observer !== undefined) {
       const observed = observedOptions(observer, options);

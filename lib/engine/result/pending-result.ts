@@ -225,7 +225,5 @@ export class PendingResult<R = Record<string, unknown>> extends PendingView<R, C
   }
 }
 
-/** The result of a statement whose answer is on its way. */
-export function pendingResult<R>(answer: Promise<CommandResult>): PendingResult<R> {
-  return new PendingResult<R>(answer, (result) => new CursorResult<R>(result));
-}
+/** What a {@link PendingResult} is opened to. */
+export const cursorOver = <R>(answer: CommandResult): CursorResult<R> => new CursorResult<R>(answer);

@@ -11,8 +11,7 @@ import { runObserved } from './transaction-observation.js';
 import type { TransactionOwner } from './transaction-host.js';
 
 /** What the transactions of one connection need to know of it. */
-export interface TransactionContext<Connection> {
-  readonly owner: TransactionOwner<Connection>;
+export interface TransactionContext<Connection> extends TransactionOwner<Connection> {
   /** The connection's execution options. */
   readonly options: {
     /** What they say about BEGIN; undefined: nothing. */
@@ -68,7 +67,7 @@ export class ConnectionTransactions<Connection> {
    * of its async context, where it is known.
    */
   current(active?: Transaction<Connection>): Transaction<Connection> | undefined {
-    this.#expectBlock();
+    if (this.#blocks.length > 0) this.#expectBlock();
     const innermost = active === undefined ? this.innermost() : active.innermost;
     // A stream's own transaction ends with the stream: what ran in it would share its fate.
     if (this.#stream !== undefined && (innermost === undefined || innermost.isAutocommit))
@@ -81,13 +80,9 @@ export class ConnectionTransactions<Connection> {
     return (this.#context.ambient() ?? this.#own)?.innermost;
   }
 
-  /**
-   * The transaction that a statement of this caller runs in, begun where there is none; undefined:
-   * AUTOCOMMIT, it commits itself.
-   */
-  forStatement(active?: Transaction<Connection>): Transaction<Connection> | undefined {
-    const current = this.current(active);
-    return current ?? (this.#context.options.isAutocommit ? undefined : (this.#autobegun = this.begin()));
+  /** The root that a statement outside of transactions begins; undefined: AUTOCOMMIT, it commits itself. */
+  beginByStatement(): Transaction<Connection> | undefined {
+    return this.#context.options.isAutocommit ? undefined : (this.#autobegun = this.begin());
   }
 
   /** The transaction of a stream; `isOwn`: it ends with the stream. */
@@ -111,12 +106,13 @@ export class ConnectionTransactions<Connection> {
     const block = this.#blocks.at(-1);
     if (block?.isActive === false) block.expectUsable();
   }
+
   /**
    * Begins the holder's root. It waits, at its first statement, where a frame's root is in progress.
    * `isForced`: BEGIN is sent with AUTOCOMMIT, too.
    */
   begin(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
-    this.#expectBlock();
+    if (this.#blocks.length > 0) this.#expectBlock();
     const own = this.#own;
     // A dead one says itself that it must be rolled back.
     if (own?.isActive === false) own.expectUsable();
@@ -137,12 +133,14 @@ export class ConnectionTransactions<Connection> {
   }
 
   #make(given: TransactionOptions | undefined, isForced: boolean): RootTransaction<Connection> {
-    const { options, owner } = this.#context;
+    const { options } = this.#context;
     if (options.isLate) {
-      const late = (): TransactionOptions | undefined => merged(options.ofBegin, given);
-      return new RootTransaction<Connection>(owner, given, { isForced, line: this, late });
+      const late = (): TransactionOptions => mergeOptions(options.ofBegin ?? {}, given);
+      return new RootTransaction<Connection>(this.#context, given, { isForced, line: this, late });
     }
-    return new RootTransaction<Connection>(owner, merged(options.ofBegin, given), { isForced, line: this });
+    const defaults = options.ofBegin;
+    const settled = defaults === undefined ? given : mergeOptions(defaults, given);
+    return new RootTransaction<Connection>(this.#context, settled, { isForced, line: this });
   }
 
   /** @internal */
@@ -173,7 +171,7 @@ export class ConnectionTransactions<Connection> {
       promiseTry(statement).then(
         (result) => this.#leave(last)?.then(() => result) ?? result,
         async (error: unknown) => {
-          this.#context.owner.host.noteFailure(error);
+          this.#context.session.noteFailure(error);
           await this.#leave(last);
           throw error;
         },
@@ -243,11 +241,4 @@ export class ConnectionTransactions<Connection> {
     this.#turns.release();
     return undefined;
   }
-}
-
-function merged(
-  defaults: TransactionOptions | undefined,
-  given: TransactionOptions | undefined,
-): TransactionOptions | undefined {
-  return defaults === undefined ? given : mergeOptions(defaults, given);
 }

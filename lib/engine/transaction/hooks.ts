@@ -9,20 +9,20 @@ export type HookPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afte
 /** More of them are one for each row, or one that registers itself again. */
 const MOST_HOOKS = 100_000;
 
-/** What hooks need of the connection of their transaction. */
-interface HookHost {
+/** What hooks need of their engine. */
+interface HookEngine {
   outside<T>(work: () => T): T;
   report(error: unknown): void;
 }
 
 interface HookOwner {
-  readonly host: HookHost;
+  readonly host: { readonly engine: HookEngine };
   hooks: TransactionHooks | undefined;
 }
 
 /** The hooks of one transaction, in the order in which they were registered. */
 export class TransactionHooks {
-  readonly #host: HookHost;
+  readonly #engine: HookEngine;
   readonly #byPhase: Record<HookPhase, TransactionHook[]> = {
     beforeCommit: [],
     afterCommit: [],
@@ -32,8 +32,8 @@ export class TransactionHooks {
   /** Those that were registered, also when they have run. */
   #count = 0;
 
-  constructor(host: HookHost) {
-    this.#host = host;
+  constructor(engine: HookEngine) {
+    this.#engine = engine;
   }
 
   /** @throws ArgumentError for what is not a function. IllegalStateError for one too many. */
@@ -51,7 +51,7 @@ export class TransactionHooks {
 
   /** A released savepoint hands its hooks to its parent: what it wrote is not committed yet. */
   moveTo(parent: HookOwner): void {
-    const hooks = (parent.hooks ??= new TransactionHooks(parent.host));
+    const hooks = (parent.hooks ??= new TransactionHooks(parent.host.engine));
     for (const phase of Object.keys(this.#byPhase) as HookPhase[]) {
       for (const hook of this.#take(phase)) hooks.#byPhase[phase].push(hook);
     }
@@ -72,7 +72,7 @@ export class TransactionHooks {
     const failures = await this.#runAll('afterCommit');
     await this.#complete();
     if (failures.length === 0) return;
-    failures.slice(1).forEach((failure) => this.#host.report(failure));
+    failures.slice(1).forEach((failure) => this.#engine.report(failure));
     throw new AfterCommitError(
       `the data is committed, but ${failures.length} afterCommit hook(s) failed: ${String(failures[0])}. ` +
         `Do not repeat the transaction; repeat what the hook does.`,
@@ -84,7 +84,7 @@ export class TransactionHooks {
   async runAfterRollback(): Promise<void> {
     this.#take('beforeCommit');
     this.#take('afterCommit');
-    (await this.#runAll('afterRollback')).forEach((failure) => this.#host.report(failure));
+    (await this.#runAll('afterRollback')).forEach((failure) => this.#engine.report(failure));
     await this.#complete();
   }
 
@@ -95,7 +95,7 @@ export class TransactionHooks {
   }
 
   async #complete(): Promise<void> {
-    (await this.#runAll('afterCompletion')).forEach((failure) => this.#host.report(failure));
+    (await this.#runAll('afterCompletion')).forEach((failure) => this.#engine.report(failure));
   }
 
   #take(phase: HookPhase): TransactionHook[] {
@@ -105,7 +105,7 @@ export class TransactionHooks {
   /** In one context, whatever their number: to enter one costs more than most hooks. */
   async #runAll(phase: HookPhase): Promise<unknown[]> {
     const hooks = this.#take(phase);
-    return hooks.length === 0 ? [] : await this.#host.outside(() => runEach(hooks));
+    return hooks.length === 0 ? [] : await this.#engine.outside(() => runEach(hooks));
   }
 }
 

@@ -48,7 +48,7 @@ export class InnerTransactions<Inner extends TransactionLevel> {
   admit(child: Inner, signal?: AbortSignal): Promise<void> | undefined {
     this.#outer.expectUsable();
     if (this.#child === child) return undefined;
-    if (!this.#gate.tryAcquire())
+    if (!this.#gate.lock.tryAcquire())
       return this.#gate.acquire(this.waitPolicy(child), signal).then(() => this.#start(child));
     this.#start(child);
     return undefined;
@@ -61,7 +61,7 @@ export class InnerTransactions<Inner extends TransactionLevel> {
       this.#outer.expectOnServer();
       child.expectActive();
     } catch (error) {
-      this.#gate.release();
+      this.#gate.lock.release();
       throw error;
     }
     this.#child = child;
@@ -71,7 +71,7 @@ export class InnerTransactions<Inner extends TransactionLevel> {
     if (this.#handle === child) this.#handle = undefined;
     if (this.#child !== child) return;
     this.#child = undefined;
-    this.#gate.release();
+    this.#gate.lock.release();
   }
 
   /**
@@ -86,7 +86,7 @@ export class InnerTransactions<Inner extends TransactionLevel> {
 
   // Siblings may take as long as they like; a wait is hopeless only when no statement runs on the connection.
   waitPolicy(waiting?: Inner): WaitPolicy {
-    const timeout = this.#host.nestedWaitTimeout;
+    const timeout = this.#host.engine.nestedWaitTimeout;
     return {
       timeout,
       progress: () => this.#host.commandMark,

@@ -13,6 +13,7 @@ export interface TransactionParent {
 
 /** Refuses what a savepoint in `outer` can't have: what PostgreSQL settles for a transaction as a whole. */
 export function checkNestedOptions(own: TransactionOptions, outer: TransactionParent): void {
+  if ((own.isolationLevel ?? own.readOnly ?? own.deferrable) === undefined) return;
   const { isolationLevel, readOnly, deferrable } = outer.options;
   const level = serverLevel(isolationLevel);
   if (own.isolationLevel !== undefined) {

@@ -2,7 +2,6 @@ import type { Control } from '../driver/driver.js';
 import { IllegalStateError, UnexpectedRollbackError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
 import { mergeOptions } from '../util/merge-options.js';
-import { TRANSACTION_OPTIONS } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import { checkNestedOptions, nestedControl, restoringControl } from './nested-options.js';
 import { Transaction } from './transaction.js';
@@ -31,17 +30,17 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   #savepoint: string | undefined;
 
   /**
-   * `isScoped`: it belongs to a function, and not to the holder of a handle.
+   * The options are checked where they entered. `isScoped`: it belongs to a function, and not to the holder
+   * of a handle.
    *
    * @throws IllegalStateError for options that PostgreSQL settles for the root, where that one has others.
    * @internal
    */
-  constructor(parent: Transaction<Connection>, given: TransactionOptions = {}, isScoped = false) {
+  constructor(parent: Transaction<Connection>, options: TransactionOptions = {}, isScoped = false) {
     parent.expectUsable();
     if (parent.isAutocommit) throw savepointInAutocommit();
-    const options = TRANSACTION_OPTIONS.parse(given);
     checkNestedOptions(options, parent);
-    super(parent, options, parent);
+    super(parent.owner, options, parent);
     this.#own = options;
     this.#depth = depthOf(parent) + 1;
     this.#isScoped = isScoped;
@@ -122,7 +121,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   async #undoInstead(): Promise<void> {
     this.expectActive();
     const { rollbackReason, firstError } = this;
-    await this.undo().catch((failure: unknown) => this.host.report(failure));
+    await this.undo().catch((failure: unknown) => this.host.engine.report(failure));
     if (rollbackReason?.isExpected === true) return;
     const what = rollbackReason === undefined ? 'a statement in it had failed' : 'a method in it had failed';
     const cause = rollbackReason === undefined ? firstError : rollbackReason.cause;
@@ -144,7 +143,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   async #undoAfter(error: unknown): Promise<never> {
-    await this.undo().catch((failure: unknown) => this.host.report(failure));
+    await this.undo().catch((failure: unknown) => this.host.engine.report(failure));
     throw error;
   }
 

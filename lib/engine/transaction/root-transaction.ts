@@ -1,9 +1,9 @@
 import { COORDINATOR_QUESTION } from '../driver/distributed.js';
-import type { Control, SessionNotice } from '../driver/driver.js';
+import type { Control } from '../driver/driver.js';
 import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
-import { autocommitControl, beginControl, isAutocommit } from './isolation.js';
+import { autocommitControl, beginControl } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
@@ -58,7 +58,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 
   /** @internal */
   override get isAutocommit(): boolean {
-    return this.#place.isForced !== true && isAutocommit(this.#options);
+    return this.#options.isolationLevel === 'AUTOCOMMIT' && this.#place.isForced !== true;
   }
 
   /**
@@ -94,22 +94,22 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       this.#late = undefined;
     }
     const turn = this.#place.line?.enter(this as never, signal);
-    const open = (): Promise<void> | undefined => this.host.ready(signal, this.#options);
-    const ready = turn === undefined ? open() : turn.then(open);
+    const ready =
+      turn === undefined
+        ? this.host.ready(signal, this.#options)
+        : turn.then(() => this.host.ready(signal, this.#options));
     return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
-  }
-
-  /** Its options, with what observers set. */
-  get #settled(): TransactionOptions {
-    const settings = this.observation?.settings;
-    if (settings === undefined) return this.#options;
-    return { ...this.#options, settings: { ...settings, ...this.#options.settings } };
   }
 
   #beginning(): Control[] {
     if (!this.#isIdle) throw refused.startedElsewhere();
     if (this.isAutocommit) return autocommitControl(this.#options);
-    const control = beginControl(this.#settled, () => this.markActive());
+    const told = this.observation?.settings;
+    const options =
+      told === undefined
+        ? this.#options
+        : { ...this.#options, settings: { ...told, ...this.#options.settings } };
+    const control = beginControl(options, () => this.markActive());
     this.host.observer?.sent(`${control[0]?.text ?? ''} (implicit)`);
     return control;
   }
@@ -165,7 +165,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   async #undoQuietly(): Promise<void> {
-    await this.undo().catch((failure: unknown) => this.host.report(failure));
+    await this.undo().catch((failure: unknown) => this.host.engine.report(failure));
   }
 
   protected sendRollback(ends: ControlEnds): Promise<void> | undefined {
@@ -191,7 +191,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       observation: this.observation,
       // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
       answered: (tag, answer) => {
-        this.#noteWarnings(answer?.warnings);
+        const warnings = answer?.warnings;
+        if (warnings !== undefined) this.host.engine.warn(refused.storedWithWarnings(this.origin, warnings));
         return tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed');
       },
       failed: async (error) => {
@@ -219,10 +220,6 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (!isKnown) this.observation?.ended('unknown', error);
     await this.end('cancelled');
     return isKnown ? error : refused.outcomeUnknown(this.origin, error);
-  }
-
-  #noteWarnings(warnings: readonly SessionNotice[] | undefined): void {
-    if (warnings !== undefined) this.host.warn(refused.storedWithWarnings(this.origin, warnings));
   }
 
   /** A coordinator may have stored a part of what it could not store as a whole. */

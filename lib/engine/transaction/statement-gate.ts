@@ -24,30 +24,21 @@ export interface StatementEnd {
  * opened or while a nested transaction is inside. Closed for good once the transaction begins to end.
  */
 export class StatementGate {
-  readonly #lock = new Mutex();
-  /** True: the transaction has begun to end. */
+  /** Held by one statement or nested transaction, while others wait. */
+  readonly lock = new Mutex();
+  /** Set when the transaction begins to end: what waits for the lock must ask for it then. */
   isClosed = false;
   #inFlight = 0;
   #onDrained: (() => void) | undefined;
 
-  /** True: one statement or nested transaction has the lock, and others wait. */
-  get isHeld(): boolean {
-    return this.#lock.isHeld;
-  }
-
   /** True: the lock is free and no statement is in flight. */
   get isQuiet(): boolean {
-    return !this.#lock.isHeld && this.#inFlight === 0;
-  }
-
-  /** Takes the lock if it is free, and says so. */
-  tryAcquire(): boolean {
-    return this.#lock.tryAcquire();
+    return !this.lock.isHeld && this.#inFlight === 0;
   }
 
   /** Waits for the lock as long as anything progresses and `signal` is not aborted. */
   async acquire(policy: WaitPolicy, signal?: AbortSignal): Promise<void> {
-    if (!this.#lock.tryAcquire()) await this.#waitForLock(policy, signal);
+    if (!this.lock.tryAcquire()) await this.#waitForLock(policy, signal);
   }
 
   async #waitForLock(policy: WaitPolicy, signal: AbortSignal | undefined): Promise<void> {
@@ -62,23 +53,14 @@ export class StatementGate {
     };
     let timer = startLimit(check, policy.timeout);
     try {
-      await this.#lock.acquire({ signal: ending });
+      await this.lock.acquire({ signal: ending });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  release(): void {
-    this.#lock.release();
-  }
-
-  /** A wait for the lock goes on; what comes after it must ask whether the transaction is still open. */
-  close(): void {
-    this.isClosed = true;
-  }
-
   /** Runs `work`, in flight until it settles. `holdsLock`: its end releases the lock. */
-  run<T>(work: () => Promise<T>, end: StatementEnd, holdsLock = false): Promise<T> {
+  run<T>(end: StatementEnd, holdsLock: boolean, work: () => Promise<T>): Promise<T> {
     this.#inFlight += 1;
     let answer: Promise<T>;
     try {
@@ -106,14 +88,14 @@ export class StatementGate {
   #leave(holdsLock: boolean): void {
     this.#inFlight -= 1;
     if (this.#inFlight === 0) this.#onDrained?.();
-    if (holdsLock) this.release();
+    if (holdsLock) this.lock.release();
   }
 
   /** Resolves when everything that came before is answered. For one caller at a time. */
   async drained(): Promise<void> {
-    if (this.#lock.isHeld) {
-      await this.#lock.acquire();
-      this.#lock.release();
+    if (this.lock.isHeld) {
+      await this.lock.acquire();
+      this.lock.release();
     }
     if (this.#inFlight === 0) return;
     await new Promise<void>((resolve) => {

@@ -40,17 +40,30 @@ export interface PacedCommand {
   readonly mark: number | undefined;
 }
 
+/** What a transaction needs of its engine. */
+export interface TransactionEngine {
+  /**
+   * Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the
+   * connection.
+   */
+  readonly nestedWaitTimeout: number;
+  /** Runs `work` with no active transaction. */
+  outside<T>(work: () => T): T;
+  /** Runs `work` with `transaction`, of a connection of this engine, as the active one. */
+  inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
+  /** An error that cannot be thrown without hiding another one. */
+  report(error: unknown): void;
+  /** What worked and should be looked at. */
+  warn(message: string): void;
+}
+
 /** What a transaction needs of its connection. */
 export interface TransactionHost {
   /** What the server says of the session; undefined before the first statement, and once it is lost. */
   readonly server: ServerWord | undefined;
   /** For a COMMIT whose answer never comes: taken before it is sent. Undefined where nothing can be asked. */
   inquiry(): OutcomeInquiry | undefined;
-  /**
-   * Milliseconds that a statement waits for a nested transaction beside it while nothing runs on the
-   * connection.
-   */
-  readonly nestedWaitTimeout: number;
+  readonly engine: TransactionEngine;
   /** Undefined while nothing observes the connection. */
   readonly observer: TransactionObserver | undefined;
   /** Changes with every command; undefined while one runs, or a connection is waited for. */
@@ -78,18 +91,12 @@ export interface TransactionHost {
   invalidate(cause: unknown): void;
   /** The transaction has ended and is no longer the connection's. */
   detach(transaction: object): Promise<void> | undefined;
-  /** Runs a hook with no active transaction. */
-  outside<T>(work: () => T): T;
-  /** Runs `work` with `transaction` as the active one of its async context. */
-  inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
-  /** An error that cannot be thrown without hiding another one. */
-  report(error: unknown): void;
-  /** What worked and should be looked at. */
-  warn(message: string): void;
 }
 
-/** A connection, and the side of it that transactions talk to. */
+/** The connection that a transaction lives on. */
 export interface TransactionOwner<Connection> {
+  /** What its user holds. */
   readonly connection: Connection;
-  readonly host: TransactionHost;
+  /** The side of it that transactions talk to. */
+  readonly session: TransactionHost;
 }

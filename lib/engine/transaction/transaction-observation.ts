@@ -23,11 +23,8 @@ export interface TransactionObservation {
 }
 
 /** The options of a command of a transaction's own, whose flights `observation` hears of. */
-export function observedControl(
-  observation: TransactionObservation | undefined,
-  options?: CommandOptions,
-): CommandOptions | undefined {
-  return observation === undefined ? options : { ...options, onFlight: () => observation.left() };
+export function observedControl(observation: TransactionObservation): CommandOptions {
+  return { onFlight: () => observation.left() };
 }
 
 /** Runs work that a transaction was given as a function. */

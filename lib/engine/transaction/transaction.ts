@@ -1,4 +1,4 @@
-import type { Control } from '../driver/driver.js';
+import { NO_CONTROL, type Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
 import { CallSite } from '../util/call-site.js';
 import { settled } from '../util/promise-try.js';
@@ -17,12 +17,10 @@ import { LIVE, type EndState, type RollbackReason, type TransactionState } from 
 type Send<T> = (control: readonly Control[]) => Promise<T>;
 type End = () => Promise<void> | undefined;
 
-const NO_CONTROL: readonly Control[] = [];
-
 /** What root and nested transactions share: the state, the gate for statements, the one way to end. */
 export abstract class Transaction<Connection = unknown> {
-  /** The connection that this transaction lives on. */
-  readonly connection: Connection;
+  /** @internal */
+  readonly owner: TransactionOwner<Connection>;
   abstract readonly nested: boolean;
   readonly parent: Transaction<Connection> | undefined;
   /** The outermost one around it, or itself. @internal */
@@ -54,17 +52,22 @@ export abstract class Transaction<Connection = unknown> {
   hasWritten = false;
 
   constructor(
-    { connection, host }: TransactionOwner<Connection>,
+    owner: TransactionOwner<Connection>,
     { label, timeout }: TransactionOptions,
     parent?: Transaction<Connection>,
   ) {
-    this.connection = connection;
-    this.host = host;
+    this.owner = owner;
+    this.host = owner.session;
     this.parent = parent;
     this.root = parent?.root ?? this;
     this.#label = label ?? new CallSite();
     if (timeout !== undefined) this.#deadline = new Deadline(timeout, this, () => this.#expire());
     this.deadline = this.#deadline?.signal ?? parent?.deadline;
+  }
+
+  /** The connection that this transaction lives on. */
+  get connection(): Connection {
+    return this.owner.connection;
   }
 
   /** Where it is between its beginning and its end; see {@link TransactionState}. */
@@ -155,7 +158,7 @@ export abstract class Transaction<Connection = unknown> {
 
   #addHook(phase: HookPhase, hook: TransactionHook): void {
     this.expectUsable();
-    (this.hooks ??= new TransactionHooks(this.host)).add(phase, hook);
+    (this.hooks ??= new TransactionHooks(this.host.engine)).add(phase, hook);
   }
 
   /**
@@ -203,7 +206,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** For where another error wins: a failure is reported. @internal */
   async rollbackQuietly(): Promise<void> {
-    await this.rollback().catch((failure: unknown) => this.host.report(failure));
+    await this.rollback().catch((failure: unknown) => this.host.engine.report(failure));
   }
 
   /** Rolls back unless the transaction has ended. */
@@ -240,7 +243,7 @@ export abstract class Transaction<Connection = unknown> {
    */
   async within<T>(work: () => Promise<T>): Promise<T> {
     this.expectUsable();
-    return await this.host.inside(this, work);
+    return await this.host.engine.inside(this, work);
   }
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
@@ -264,15 +267,15 @@ export abstract class Transaction<Connection = unknown> {
    */
   execute<T>(send: Send<T>, signal?: AbortSignal, isAlone = false): Promise<T> {
     this.expectUsable();
-    if (this.#state !== 'pending' && !this.#gate.isHeld && !isAlone) return this.#attempt(send);
+    if (this.#state !== 'pending' && !this.#gate.lock.isHeld && !isAlone) return this.#attempt(send);
     const waits = this.deadline === undefined ? signal : eitherSignal(signal, this.deadline);
-    return this.#gate.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
+    return this.#gate.lock.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
   }
 
   async #runInTurn<T>(send: Send<T>, signal: AbortSignal | undefined, isAlone: boolean): Promise<T> {
     await this.#gate.acquire(this.inner.waitPolicy(), signal);
     if (this.isActive && (isAlone || this.#state === 'pending')) return await this.#runAlone(send, signal);
-    this.#gate.release();
+    this.#gate.lock.release();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
     return await this.#attempt(send);
@@ -280,17 +283,16 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    const open = (): Promise<T> => {
+    return this.#gate.run(this, true, () => {
       (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
       const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
       return control instanceof Promise ? control.then(send) : send(control);
-    };
-    return this.#gate.run(open, this, true);
+    });
   }
 
   #attempt<T>(send: Send<T>): Promise<T> {
     this.expectOnServer();
-    return this.#gate.run(() => send(NO_CONTROL), this);
+    return this.#gate.run(this, false, () => send(NO_CONTROL));
   }
 
   /**
@@ -382,7 +384,7 @@ export abstract class Transaction<Connection = unknown> {
    * belongs to handles inside it is kept; nested functions that were not awaited are undone.
    */
   protected finish(end: End, keeps = false): Promise<void> | undefined {
-    this.#gate.close();
+    this.#gate.isClosed = true;
     const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
     const isAtOnce = before === undefined && this.#isStill;
@@ -417,7 +419,7 @@ export abstract class Transaction<Connection = unknown> {
   // Undone at once, whatever the work is waiting for, and the connection given back.
   #expire(): void {
     this.isExpired = true;
-    this.finish(() => this.#undoAndEnd())?.catch((failure: unknown) => this.host.report(failure));
+    this.finish(() => this.#undoAndEnd())?.catch((failure: unknown) => this.host.engine.report(failure));
   }
 
   protected async undo(): Promise<void> {

@@ -14,7 +14,8 @@ export interface MutexWait {
 /** A fair lock: waiters get it in the order in which they came. A holder releases it once. */
 export class Mutex {
   #held = false;
-  readonly #waiters = new Set<() => void>();
+  /** Made with the first of them. */
+  #waiters: Set<() => void> | undefined;
 
   get isHeld(): boolean {
     return this.#held;
@@ -31,9 +32,10 @@ export class Mutex {
   acquire({ signal, timeout = 0, expired }: MutexWait = {}): Promise<void> {
     if (this.tryAcquire()) return Promise.resolve();
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    const waiters = (this.#waiters ??= new Set());
     return new Promise((resolve, reject) => {
       const leave = (): void => {
-        this.#waiters.delete(grant);
+        waiters.delete(grant);
         ignore?.();
         clearTimeout(timer);
       };
@@ -47,13 +49,16 @@ export class Mutex {
       };
       const ignore = signal && onAbort(signal, () => fail(signal.reason));
       const timer = timeout > 0 ? startLimit(() => fail(expired?.()), timeout) : undefined;
-      this.#waiters.add(grant);
+      waiters.add(grant);
     });
   }
 
   release(): void {
+    if (this.#waiters === undefined || this.#waiters.size === 0) {
+      this.#held = false;
+      return;
+    }
     const [next] = this.#waiters;
-    if (next === undefined) this.#held = false;
-    else next();
+    next?.();
   }
 }

@@ -30,7 +30,7 @@ export class EngineConnection implements DatabaseConnection {
     this.transactions = new ClientTransactions(
       place,
       () => (isOwn ? undefined : base.innermost),
-      (options) => (isOwn ? base.core.beginTransaction(options, true) : base),
+      (options) => (isOwn ? base.core.transactions.begin(options, true) : base),
     );
   }
 

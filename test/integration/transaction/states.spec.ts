@@ -228,7 +228,6 @@ describe('what the states promise', () => {
     const sent: string[] = [];
     const host = {
       server: undefined,
-      nestedWaitTimeout: 1_000,
       ready: () => Promise.resolve(),
       lend: () => Promise.reject(new Error('nothing is lent')),
       command: () => Promise.reject(new Error('nothing is sent')),
@@ -239,14 +238,17 @@ describe('what the states promise', () => {
       nextSavepoint: () => 'never',
       invalidate: () => undefined,
       detach: () => Promise.resolve(),
-      outside: <T>(work: () => T): T => work(),
-      inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
-      report: () => undefined,
-      warn: () => undefined,
+      engine: {
+        nestedWaitTimeout: 1_000,
+        outside: <T>(work: () => T): T => work(),
+        inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
+        report: () => undefined,
+        warn: () => undefined,
+      },
       inquiry: () => undefined,
       noteFailure: () => undefined,
     } as const;
-    const root = new RootTransaction({ connection: 'none', host });
+    const root = new RootTransaction({ connection: 'none', session: host });
     const refusal = new InternalError('cannot set transaction read-write mode during recovery', {
       sqlState: '25006',
     });

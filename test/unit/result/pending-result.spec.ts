@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandResult } from '../../../lib/engine/driver/driver.js';
 import { AsyncMethodRequiredError, NoResultFoundError } from '../../../lib/engine/errors/errors.js';
 import { CursorResult } from '../../../lib/engine/result/cursor-result.js';
-import { pendingResult, type PendingResult } from '../../../lib/engine/result/pending-result.js';
+import { cursorOver, PendingResult } from '../../../lib/engine/result/pending-result.js';
 
 interface Item {
   id: number;
@@ -22,8 +22,10 @@ function items(...rows: Item[]): CommandResult {
   };
 }
 
-const pending = (...rows: Item[]): PendingResult<Item> => pendingResult(Promise.resolve(items(...rows)));
-const failed = (): PendingResult<Item> => pendingResult(Promise.reject(new NoResultFoundError('no luck')));
+const pending = (...rows: Item[]): PendingResult<Item> =>
+  new PendingResult<Item>(Promise.resolve(items(...rows)), cursorOver);
+const failed = (): PendingResult<Item> =>
+  new PendingResult<Item>(Promise.reject(new NoResultFoundError('no luck')), cursorOver);
 
 describe('PendingResult', () => {
   const apple = { id: 1, name: 'apple' };

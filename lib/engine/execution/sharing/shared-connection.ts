@@ -1,5 +1,6 @@
 import type { AutocommitHost, Autocommitted } from '../autocommit.js';
 import { runAutocommitted } from '../autocommit.js';
+import { NO_CONTROL } from '../../driver/driver.js';
 import type { Command, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
 import { DBAPIError } from '../../errors/errors.js';
 import { classifyFailure } from '../connection-observer.js';
@@ -21,7 +22,6 @@ const MAX_AGE_WHILE_OTHERS_WAIT = 20;
 /** Milliseconds after which it goes back to the pool, so that invalidation and recycling reach it. */
 const MAX_AGE = 1_000;
 
-const NO_CONTROL: readonly Control[] = [];
 const PIPELINED: CommandOptions = { isPipelined: true };
 /** In front of a second run: what the text does not show, a view or an operator that writes, fails there. */
 const READ_ONLY: readonly Control[] = [{ text: "SELECT set_config('transaction_read_only', 'on', true)" }];
