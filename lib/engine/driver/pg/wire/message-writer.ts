@@ -3,6 +3,8 @@ import { HEADER } from './message-form.js';
 /** A value as Bind takes it: text, bytes in binary form, or NULL. */
 export type WireValue = string | Buffer | null;
 
+/** The memory of a session that has sent little, and of a busy one. */
+const FIRST_SLAB = 1_024;
 const SLAB = 16_384;
 
 const CODE = {
@@ -26,7 +28,7 @@ const STATEMENT = 0x53;
  */
 export class MessageWriter {
   /** What was taken is never written again: the socket may still have to send it. */
-  #slab = Buffer.allocUnsafeSlow(SLAB);
+  #slab = Buffer.allocUnsafeSlow(FIRST_SLAB);
   /** Where the first message that was not taken starts. */
   #start = 0;
   #at = 0;
@@ -181,7 +183,8 @@ export class MessageWriter {
 
   #grow(size: number): void {
     const written = this.#at - this.#start;
-    const slab = Buffer.allocUnsafeSlow(Math.max(SLAB, 2 * (written + size)));
+    const usual = Math.min(SLAB, 2 * this.#slab.length);
+    const slab = Buffer.allocUnsafeSlow(Math.max(usual, 2 * (written + size)));
     this.#slab.copy(slab, 0, this.#start, this.#at);
     this.#slab = slab;
     this.#whole -= this.#start;

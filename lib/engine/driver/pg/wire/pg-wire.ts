@@ -9,6 +9,9 @@ import { MessageWriter } from './message-writer.js';
 
 const COPY_DATA = 0x64;
 
+/** So many bytes of one answer are read before others have their turn: libuv hands out up to 2 MB at once. */
+const SLICE = 131_072;
+
 /** The parts of pg's Connection that its own types leave out. */
 interface TappedConnection extends EventEmitter {
   readonly stream: EventEmitter & {
@@ -57,6 +60,10 @@ export class PgWire {
   readonly #relay = new EventEmitter();
   /** `corked`: the writer holds what is about to be sent. */
   #state: 'clear' | 'corked' = 'clear';
+  /** Bytes of the present answer that were read since others had their turn. */
+  #readInTurn = 0;
+  /** `held`: nothing is read until `resume()`. */
+  #flow: 'flowing' | 'held' = 'flowing';
 
   /**
    * Before the client connects: pg looks for its listeners then, and once more when the connection becomes a
@@ -73,6 +80,7 @@ export class PgWire {
         this.#relay.emit('data', message);
       },
       ready: (status) => {
+        this.#readInTurn = 0;
         onReady(STATUS[status] ?? 'failed');
         // As pg's parser would say it.
         connection.emit('readyForQuery', {
@@ -90,7 +98,11 @@ export class PgWire {
     connection.attachListeners = (stream) => {
       this.#relay.removeAllListeners();
       attachListeners(this.#relay);
-      stream.on('data', (chunk: Buffer) => this.#reader.read(chunk));
+      stream.on('data', (chunk: Buffer) => {
+        this.#reader.read(chunk);
+        this.#readInTurn += chunk.length;
+        if (this.#readInTurn >= SLICE) this.#giveTurn();
+      });
     };
   }
 
@@ -188,12 +200,23 @@ export class PgWire {
     });
   }
 
+  /** Reads on when all else that is due in the event loop has had its turn. */
+  #giveTurn(): void {
+    this.#readInTurn = 0;
+    this.#connection.stream.pause();
+    runNextTurn(() => {
+      if (this.#flow === 'flowing') this.#connection.stream.resume();
+    });
+  }
+
   /** Nothing is read any more, so that the server has to wait. */
   pause(): void {
+    this.#flow = 'held';
     this.#connection.stream.pause();
   }
 
   resume(): void {
+    this.#flow = 'flowing';
     this.#connection.stream.resume();
   }
 }
