@@ -13,6 +13,7 @@ export type ForeignQuery = Submittable & {
   readonly text?: unknown;
   callback?: unknown;
   handleError?(error: unknown, connection: unknown): void;
+  resume?(): unknown;
 };
 /** What `pg` understands of a query beyond its types. */
 type Query = QueryConfig & { readonly rowMode?: string };
@@ -73,7 +74,7 @@ export class ClientQueries {
       },
     };
     const use = (client: Client): void => {
-      this.#open = open = new OpenQuery(client, this.#session);
+      this.#open = open = new OpenQuery(client, this.#session, query);
       (client.query as (...args: readonly unknown[]) => unknown)(query, ...rest);
     };
     try {

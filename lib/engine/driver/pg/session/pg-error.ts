@@ -69,7 +69,7 @@ export function lostError(cause: unknown, statement?: string): DBAPIError {
   const facts = { cause, statement, connectionInvalidated: true } as const;
   if (cause instanceof InterfaceError) return new InterfaceError(cause.message, facts);
   if (cause instanceof InternalError) return new InternalError(cause.message, facts);
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
   const said = cause instanceof pg.DatabaseError ? factsOf(cause) : {};
   return new ConnectionLostError(
     `the connection to the server was lost: ${reason}. A transaction that was open is undone; ` +
