@@ -3,8 +3,8 @@ import { text, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { failureOf, insert, MemoryLogger, seededRandom, ItemDatabase } from '../../support/items.js';
 
-const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-const TREES = 60;
+const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
+const TREES = Number(process.env['FUZZ_SIZE'] ?? 600) / 10;
 
 let items: ItemDatabase;
 beforeAll(async () => {
@@ -131,16 +131,20 @@ class Tree {
 }
 
 describe(`trees of nested transactions, seed ${SEED}`, () => {
-  it(`do what the model says: ${TREES} of them`, async () => {
-    const engine = items.engine({ logger: new MemoryLogger() });
-    const random = seededRandom(SEED);
-    await engine.execute(insert('there'));
-    for (let tree = 0; tree < TREES; tree += 1) {
-      const names = await new Tree(engine, random).run();
-      expect(engine.pool.checkedOut()).toBe(0);
-      const found = (await items.names()).filter((name) => name !== 'there').toSorted();
-      expect(found, `tree ${tree} of seed ${SEED}`).toEqual(names.toSorted());
-      await engine.execute(text("DELETE FROM item WHERE name <> 'there'"));
-    }
-  });
+  it(
+    `do what the model says: ${TREES} of them`,
+    async () => {
+      const engine = items.engine({ logger: new MemoryLogger() });
+      const random = seededRandom(SEED);
+      await engine.execute(insert('there'));
+      for (let tree = 0; tree < TREES; tree += 1) {
+        const names = await new Tree(engine, random).run();
+        expect(engine.pool.checkedOut()).toBe(0);
+        const found = (await items.names()).filter((name) => name !== 'there').toSorted();
+        expect(found, `tree ${tree} of seed ${SEED}`).toEqual(names.toSorted());
+        await engine.execute(text("DELETE FROM item WHERE name <> 'there'"));
+      }
+    },
+    60_000 + TREES * 200,
+  );
 });

@@ -5,7 +5,7 @@ import { sqlStateOf } from '../../../../lib/engine/errors/sqlstate.js';
 import { randomOf } from '../../../support/random.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 
-const STATEMENTS = Number(process.env['FUZZ_STATEMENTS'] ?? 1_500);
+const STATEMENTS = Number(process.env['FUZZ_SIZE'] ?? 1_500);
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 100_000);
 const CALLERS = 64;
 
