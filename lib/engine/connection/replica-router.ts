@@ -1,11 +1,13 @@
 import type { AutocommitHost } from '../execution/autocommit.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
 import { StatementStatsTable } from '../execution/sharing/statement-stats.js';
-import { askBehind, AskingTarget, MarkingTarget } from './side-questions.js';
-import type { Command, CommandOptions, DriverConnection } from '../driver/driver.js';
+import { askBehind, AskingTarget, MarkingTarget, type Question } from './side-questions.js';
+import type { CommandOptions, CommandResult, DriverConnection } from '../driver/driver.js';
 import type { CommandTarget } from '../execution/invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
+import { lsnNumber } from '../pool/replicas/lsn.js';
+import type { AwaitedWrite } from '../pool/replicas/replay-progress.js';
 import type { Replica } from '../pool/replicas/replica.js';
 import type { ReplicaSet } from '../pool/replicas/replica-set.js';
 import { WriteMark } from '../pool/replicas/write-mark.js';
@@ -13,7 +15,7 @@ import type { TransactionOptions } from '../transaction/isolation.js';
 import { WaitEnd } from '../util/wait-end.js';
 import type { WaitSignal } from '../util/wait-end.js';
 
-const IS_THERE = 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS "isThere"';
+const REACHED = 'SELECT pg_last_wal_replay_lsn()::text AS "reached"';
 
 /** Texts that are known to read, or not to. */
 const MOST_TEXTS = 1_000;
@@ -57,7 +59,7 @@ export class ReplicaRouter {
     const marks = this.#host.writeMarks();
     if (this.#mustReadPrimary(marks)) return undefined;
     const isCausal = this.set.options.readYourWrites === 'lsn';
-    return new Route(this.set, this.#host, isCausal ? latestOf(marks) : undefined);
+    return new Route(this.set, this.#host, isCausal ? this.set.awaited(latestOf(marks)) : undefined);
   }
 
   /** Nothing that a replica could be asked tells whether it has what was written. */
@@ -71,8 +73,9 @@ export class ReplicaRouter {
 
   /** Notes a write of the caller: at a place of the log; undefined: the place is not known. */
   get note(): (lsn: string | undefined) => void {
-    const marks = [this.set.writes, ...this.#host.writeMarks()];
+    const marks = this.#host.writeMarks();
     return (lsn) => {
+      this.set.noteWrite(lsn);
       for (const mark of marks) mark.note(lsn);
     };
   }
@@ -116,10 +119,20 @@ export class ReplicaRouter {
   }
 }
 
-function latestOf(marks: readonly WriteMark[]): string | undefined {
+function latestOf(marks: readonly WriteMark[]): WriteMark {
   const all = new WriteMark();
   for (const { lsnText } of marks) if (lsnText !== '') all.note(lsnText);
-  return all.lsn === undefined ? undefined : all.lsnText;
+  return all;
+}
+
+/** Whether a replica has what it was asked for, by what it has reached or as WAIT FOR LSN says it. */
+function hear({ rows: [row] }: CommandResult, { progress }: Replica, after: AwaitedWrite): boolean {
+  const { reached, status } = (row ?? {}) as { readonly reached?: unknown; readonly status?: unknown };
+  const place = status === 'success' ? after.lsn : lsnNumber(reached);
+  const isThere = place !== undefined && place >= after.lsn;
+  if (isThere) progress.reaches(place);
+  else progress.misses(after.age, place);
+  return isThere;
 }
 
 /** Where one statement or root runs: on a replica, then on the next, then on the primary. */
@@ -127,27 +140,28 @@ export class Route implements AutocommitHost {
   readonly #set: ReplicaSet;
   readonly #host: RouterHost;
   readonly #tried = new Set<Replica>();
-  /** A place in the log that a replica must have reached. */
-  readonly #after: string | undefined;
+  /** What a replica must have. */
+  readonly #after: AwaitedWrite | undefined;
   #replica: Replica | undefined;
   /** The replica had not reached it. */
   isBehind = false;
 
-  constructor(set: ReplicaSet, host: RouterHost, after: string | undefined) {
+  constructor(set: ReplicaSet, host: RouterHost, after: AwaitedWrite | undefined) {
     this.#set = set;
     this.#host = host;
     this.#after = after;
   }
 
   /** What the replica is asked in front of the work; undefined: nothing. */
-  get question(): Command | undefined {
-    if (this.#after === undefined || this.#replica === undefined) return undefined;
-    if (!this.#replica.canWait) return { text: IS_THERE, values: [this.#after] };
+  get question(): Question | undefined {
+    const { replica } = this;
+    const after = this.#after;
+    if (after === undefined || replica === undefined) return undefined;
+    const isYes = (answer: CommandResult): boolean => hear(answer, replica, after);
+    if (!replica.canWait) return { command: { text: REACHED }, isYes };
     const limit = this.#set.options.waitForWrites;
-    return {
-      text: `WAIT FOR LSN '${this.#after}' WITH (TIMEOUT '${limit}ms', NO_THROW)`,
-      prepare: false,
-    };
+    const text = `WAIT FOR LSN '${after.text}' WITH (TIMEOUT '${limit}ms', NO_THROW)`;
+    return { command: { text, prepare: false }, isYes };
   }
 
   targetFor(session: DriverConnection): CommandTarget {
@@ -155,10 +169,16 @@ export class Route implements AutocommitHost {
     return question === undefined ? session : new AskingTarget(session, question, () => this.fallBehind());
   }
 
-  /** The same way, of a session that is on a replica already. */
-  at(replica: Replica | undefined): this {
+  /** True: it goes by `replica`, on which there is a session already, unless that is likely to be behind. */
+  staysAt(replica: Replica): boolean {
+    if (!this.#set.mayHave(replica, this.#after)) return false;
+    this.#take(replica);
+    return true;
+  }
+
+  #take(replica: Replica | undefined): void {
     this.#replica = replica;
-    return this;
+    if (this.#after !== undefined) replica?.progress.asks(this.#after);
   }
 
   /** The replica does not have the caller's own writes: the work runs on the primary. */
@@ -183,9 +203,7 @@ export class Route implements AutocommitHost {
 
   /** Chooses; undefined where that is done at once. Throws, or rejects, where no replica takes work. */
   choose(): Promise<void> | undefined {
-    const choose = (): void => {
-      this.#replica = this.#set.choose(this.#tried);
-    };
+    const choose = (): void => this.#take(this.#set.choose(this.#tried, this.#after));
     const waiting = this.#set.ready();
     if (waiting !== undefined) return waiting.then(choose);
     choose();
@@ -203,7 +221,7 @@ export class Route implements AutocommitHost {
         if (signal?.aborted === true || !this.#set.isUnreachable(error)) throw error;
         if (replica.isUsable) this.#set.lose(replica, error);
         this.#tried.add(replica);
-        this.#replica = this.#set.choose(this.#tried);
+        this.#take(this.#set.choose(this.#tried, this.#after));
       }
     }
   }

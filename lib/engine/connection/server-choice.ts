@@ -41,9 +41,12 @@ export class ServerChoice<Connection> {
     this.#isReadOnly = options?.readOnly === true;
     this.#isAsked = false;
     if (isOpen) {
-      const isHere = this.#route?.replica !== undefined;
-      if (isHere && route !== undefined) this.#route = route.at(this.#route?.replica);
-      if (isHere === (route !== undefined) || !isHere) return undefined;
+      const here = this.#route?.replica;
+      if (here === undefined) return undefined;
+      if (route?.staysAt(here) === true) {
+        this.#route = route;
+        return undefined;
+      }
       leave();
     }
     this.#route = route;

@@ -10,10 +10,10 @@ const PIPELINED = { isPipelined: true } as const;
 /** Sends one flight with the options that it gets. */
 type Send<T> = (options: CommandOptions) => Promise<T>;
 
-/** Whether a replica has what it was asked for, as a column `isThere` or as WAIT FOR LSN says it. */
-function isYes({ rows: [row] }: CommandResult): boolean {
-  const { isThere, status } = (row ?? {}) as { readonly isThere?: unknown; readonly status?: unknown };
-  return isThere === true || status === 'success';
+/** Whether a replica has what the caller has written. */
+export interface Question {
+  readonly command: Command;
+  isYes(answer: CommandResult): boolean;
 }
 
 /**
@@ -22,10 +22,10 @@ function isYes({ rows: [row] }: CommandResult): boolean {
  */
 export async function askInFront<T>(
   session: DriverConnection,
-  question: Command,
+  { command, isYes }: Question,
   send: Send<T>,
 ): Promise<{ readonly answer: T } | undefined> {
-  const asked = session.execute([], question, PIPELINED).then(isYes, () => false);
+  const asked = session.execute([], command, PIPELINED).then(isYes, () => false);
   const sent = send(PIPELINED);
   sent.catch(() => undefined);
   if ((await asked) || !session.isOpen) return { answer: await sent };
@@ -73,11 +73,11 @@ async function placeOf(session: DriverConnection): Promise<string | undefined> {
 /** A session on a replica that is asked first whether it has the caller's own writes. */
 export class AskingTarget implements CommandTarget {
   readonly #session: DriverConnection;
-  readonly #question: Command;
+  readonly #question: Question;
   readonly #onBehind: () => void;
 
   /** `onBehind` is called where it has not: then the result is empty. */
-  constructor(session: DriverConnection, question: Command, onBehind: () => void) {
+  constructor(session: DriverConnection, question: Question, onBehind: () => void) {
     this.#session = session;
     this.#question = question;
     this.#onBehind = onBehind;

@@ -293,4 +293,32 @@ describe('round trips', () => {
       resume = await pauseReplay(paused);
     }
   });
+
+  it.each(['one after the other', 'at once'])(
+    'are as many also where the replica is behind, but for one statement that finds out: reads %s',
+    async (order) => {
+      const [front, back] = proxies;
+      const engine = createAsyncEngine(front.url, {
+        logger: new LogLines(),
+        poolSize: 1,
+        maxOverflow: 0,
+        multiplex: false,
+        replicas: { url: back.url, checkInterval: 600_000, maxLag: 600_000 },
+      });
+      engines.push(engine);
+      await engine.scalar(WHERE);
+      await engine.scalar(WHERE, undefined, READ);
+      const read = (): Promise<unknown> => engine.scalar(count, undefined, READ);
+      const trips = await engine.scope(async () => {
+        await write(engine);
+        const before = front.roundTrips + back.roundTrips;
+        const seen = order === 'at once' ? await Promise.all(Array.from({ length: 20 }, read)) : [];
+        while (seen.length < 20) seen.push(await read());
+        expect(new Set(seen)).toEqual(new Set([1]));
+        return front.roundTrips + back.roundTrips - before;
+      });
+      // Each miss doubles the age from which on a write is asked for.
+      expect(trips).toBeLessThanOrEqual(20 + (order === 'at once' ? 1 : 8));
+    },
+  );
 });

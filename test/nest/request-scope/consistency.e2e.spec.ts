@@ -14,11 +14,14 @@ import { reconfigure } from '../../support/server/standby.js';
 /** How often something is written and read: `npm run test:replicas` says 1,000. */
 const PAIRS = Number(process.env['READS_AFTER_WRITES'] ?? 60);
 /** Milliseconds that a standby waits with what it has received. */
-const LAGS = [10, 60] as const;
+const LAGS = [10, 40] as const;
 /** Of a write in a transaction and of a read in one: BEGIN travels with the statement. */
 const TRIPS_OF_A_PAIR = 4;
-/** A read on a standby that does not have the write yet, and the end of its transaction. */
+/** A read on a standby that turns out to be behind, and the end of its transaction. */
 const TRIPS_BEHIND = 2;
+/** How often each server is asked how far it is, which costs a round trip of its own. */
+const CHECK_INTERVAL = 200;
+const EXAMINATION = 'pg_is_in_recovery() AS "standby"';
 
 let primary: EmbeddedPostgres;
 /** In front of the primary and of each standby. */
@@ -55,7 +58,7 @@ async function start(
   adapter: ExpressAdapter | FastifyAdapter,
   replicaUrls: readonly string[] | undefined,
 ): Promise<INestApplication> {
-  const replicas = replicaUrls && { url: replicaUrls, maxLag: 600_000, checkInterval: 600_000 };
+  const replicas = replicaUrls && { url: replicaUrls, maxLag: 600_000, checkInterval: CHECK_INTERVAL };
   @Module({
     imports: [
       DatabaseModule.forRoot({
@@ -81,6 +84,15 @@ const expectReturned = (engine: AsyncEngine): Promise<void> =>
     expect([engine.pool.checkedOut(), ...loans].filter((count) => count > 0)).toEqual([]);
   });
 const roundTrips = (): number => proxies.reduce((sum, proxy) => sum + proxy.roundTrips, 0);
+/** How often each server was examined, and how many reads a standby has turned away. */
+const told = (): { examinations: number; misses: number } => {
+  const [onPrimary = [], ...onStandbys] = proxies.map(({ statements }) => statements);
+  const all = [...onPrimary, ...onStandbys.flat()];
+  return {
+    examinations: all.filter((text) => text.includes(EXAMINATION)).length,
+    misses: onStandbys.flat().filter((text) => text === 'ROLLBACK').length,
+  };
+};
 
 beforeAll(async () => {
   primary = await startEmbeddedPostgres({ replicas: LAGS.length });
@@ -101,21 +113,19 @@ afterAll(async () => {
 async function manyPairs(
   engine: AsyncEngine,
   pair: (pause: () => Promise<unknown>) => Promise<Notes>,
-): Promise<{ stale: number; behind: number; servers: Set<number>; trips: number }> {
+): Promise<{ stale: number; servers: Set<number>; misses: number; examinations: number; trips: number }> {
   const [stored] = await queryOnce<{ count: number }>(
     primary.url,
     'SELECT count(*)::int AS count FROM notes',
   );
   let written = stored?.count ?? 0;
-  let [stale, behind] = [0, 0];
-  const hear = (): void => void (behind += 1);
-  engine.on('replicaBehind', hear);
+  let stale = 0;
   const servers = new Set<number>();
   await expectReturned(engine);
-  const before = roundTrips();
+  for (const proxy of proxies) proxy.reset();
   for (let index = 0; index < PAIRS; index += 1) {
     // At once; when the first standby has it; when both have.
-    const pause = [0, 3 * LAGS[0], 0, 2 * LAGS[1]][index % 4] ?? 0;
+    const pause = [0, 3 * LAGS[0], 0, 3 * LAGS[1]][index % 4] ?? 0;
     const { count, server } = await pair(() => (pause === 0 ? Promise.resolve() : wait(pause)));
     written += 1;
     if (count !== written) stale += 1;
@@ -123,11 +133,24 @@ async function manyPairs(
   }
   // A standby that was behind is told to roll back.
   await expectReturned(engine);
-  const trips = roundTrips() - before;
-  engine.off('replicaBehind', hear);
+  const { examinations, misses } = told();
+  const trips = roundTrips() - examinations;
   if (process.env['READS_AFTER_WRITES'] !== undefined)
-    console.log({ pairs: PAIRS, stale, behind, servers: servers.size, trips });
-  return { stale, behind, servers, trips };
+    console.log({ pairs: PAIRS, stale, servers: servers.size, misses, examinations, trips });
+  return { stale, servers, misses, examinations, trips };
+}
+
+function expectRight({
+  stale,
+  servers,
+  misses,
+  examinations,
+  trips,
+}: Awaited<ReturnType<typeof manyPairs>>): void {
+  expect([stale, servers.size]).toEqual([0, 3]);
+  expect(trips).toBe(PAIRS * TRIPS_OF_A_PAIR + misses * TRIPS_BEHIND);
+  // Until it is known how long a write takes to each, and where it takes longer than an examination found.
+  expect(misses).toBeLessThan(LAGS.length * Math.log2(2 * Math.max(...LAGS)) + examinations);
 }
 
 describe.each([
@@ -157,36 +180,32 @@ describe.each([
     fetch(`${await app.getUrl()}/notes`, { method, headers: { cookie } });
 
   it(
-    `lets each client read what it has just written, in ${PAIRS} pairs of requests, for no round trip`,
+    `lets each client read what it has just written, in ${PAIRS} pairs of requests, and hardly asks a standby that is behind`,
     async () => {
-      const { stale, behind, servers, trips } = await manyPairs(engine, async (pause) => {
+      const seen = await manyPairs(engine, async (pause) => {
         const cookies = (await ask('POST')).headers.getSetCookie();
         expect(cookies[0]).toBe('other=1');
         expect(cookies[1]).toMatch(/^db=[0-9A-F]+\/[0-9A-F]+; Max-Age=60; Path=\/; HttpOnly; SameSite=Lax$/);
         await pause();
         return (await (await ask('GET', `a=b; ${cookies[1]?.split(';')[0]}`)).json()) as Notes;
       });
-      expect(stale).toBe(0);
-      expect(servers.size).toBe(3);
-      expect(behind).toBeGreaterThan(0);
-      expect(trips).toBe(PAIRS * TRIPS_OF_A_PAIR + behind * TRIPS_BEHIND);
+      expectRight(seen);
     },
     60_000 + PAIRS * 200,
   );
 
   it(
-    `lets a scope read what it has just written, ${PAIRS} times, for no round trip`,
+    `lets a scope read what it has just written, ${PAIRS} times, and hardly asks a standby that is behind`,
     async () => {
       const notes = app.get(NotesController);
-      const { stale, behind, servers, trips } = await manyPairs(engine, (pause) =>
+      const seen = await manyPairs(engine, (pause) =>
         engine.scope(async () => {
           await notes.add({ header: () => undefined });
           await pause();
           return await notes.count();
         }),
       );
-      expect([stale, servers.size]).toEqual([0, 3]);
-      expect(trips).toBe(PAIRS * TRIPS_OF_A_PAIR + behind * TRIPS_BEHIND);
+      expectRight(seen);
     },
     60_000 + PAIRS * 200,
   );

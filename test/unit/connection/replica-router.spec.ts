@@ -24,9 +24,9 @@ function standbyOf(version: number): Driver {
 }
 
 it.each([
-  [180_004, 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS "isThere"', ['0/3000060']],
-  [190_000, "WAIT FOR LSN '0/3000060' WITH (TIMEOUT '70ms', NO_THROW)", undefined],
-])('a standby of version %d is asked for a write by %s', async (version, text, values) => {
+  [180_004, 'SELECT pg_last_wal_replay_lsn()::text AS "reached"'],
+  [190_000, "WAIT FOR LSN '0/3000060' WITH (TIMEOUT '70ms', NO_THROW)"],
+])('a standby of version %d is asked for a write by %s', async (version, text) => {
   const driver = standbyOf(version);
   const pools = [new QueuePool(driver), new QueuePool(driver)] as const;
   const options = resolveReplicaOptions({ url: 'postgresql://standby/shop', waitForWrites: 70 });
@@ -41,7 +41,7 @@ it.each([
   });
   const route = router.route({ readOnly: true });
   await route?.choose();
-  expect(route?.question).toMatchObject({ text, ...(values && { values }) });
+  expect(route?.question?.command.text).toBe(text);
   await set.dispose(true);
   await pools[0].dispose();
 });

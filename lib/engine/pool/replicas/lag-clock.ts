@@ -1,5 +1,5 @@
-/** Milliseconds for which the primary's places are remembered at least. */
-const MEMORY = 60_000;
+/** Answers overtake each other for less than this, in ms. */
+const OVERTAKING = 500;
 
 interface Sample {
   /** By `performance.now()`. */
@@ -7,19 +7,46 @@ interface Sample {
   readonly lsn: bigint;
 }
 
+/** How long places are remembered, and how far apart they are at least; in ms. */
+export interface ClockOptions {
+  readonly memory: number;
+  readonly resolution: number;
+}
+
 /** What the primary had written at which time: how far a place that a replica has reached lies back. */
 export class LagClock {
-  readonly #memory: number;
-  #samples: Sample[] = [];
+  readonly #options: ClockOptions;
+  readonly #samples: Sample[] = [];
 
-  constructor(maxLag: number) {
-    this.#memory = Math.max(MEMORY, 2 * maxLag);
+  constructor(options: ClockOptions) {
+    this.#options = options;
   }
 
   /** The primary has written up to `lsn`. */
   note(lsn: bigint, at = performance.now()): void {
-    this.#samples = this.#samples.filter((sample) => sample.lsn <= lsn && at - sample.at < this.#memory);
-    this.#samples.push({ at, lsn });
+    const samples = this.#samples;
+    const { memory, resolution } = this.#options;
+    while (at - (samples[0]?.at ?? at) >= memory) samples.shift();
+    const last = samples.at(-1);
+    if (last !== undefined && lsn < last.lsn && at - last.at < OVERTAKING) return;
+    // A standby that was promoted may go on at a place before.
+    while ((samples.at(-1)?.lsn ?? 0n) > lsn) samples.pop();
+    const newest = samples.at(-1);
+    if (newest === undefined || at - newest.at >= resolution) samples.push({ at, lsn });
+    else samples[samples.length - 1] = { at: newest.at, lsn };
+  }
+
+  /** For how many ms the primary has had what is at `lsn`, at least; 0 where that is not known. */
+  ageOf(lsn: bigint): number {
+    const before = this.#samples.findLastIndex((sample) => sample.lsn < lsn);
+    const first = this.#samples[before + 1];
+    return first === undefined ? 0 : performance.now() - first.at;
+  }
+
+  /** For how many ms it has had the newest place up to `lsn`; Infinity where none is known. */
+  ageUpTo(lsn: bigint): number {
+    const newest = this.#samples.findLast((sample) => sample.lsn <= lsn);
+    return newest === undefined ? Infinity : this.ageOf(newest.lsn);
   }
 
   /**

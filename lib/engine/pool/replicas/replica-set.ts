@@ -3,6 +3,7 @@ import { lsnNumber } from './lsn.js';
 import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { LagClock } from './lag-clock.js';
+import type { AwaitedWrite } from './replay-progress.js';
 import { WriteMark } from './write-mark.js';
 import type { Replica, ReplicaStatus } from './replica.js';
 import type { ResolvedReplicaOptions } from './replica-options.js';
@@ -12,6 +13,11 @@ const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
 
 /** Milliseconds that an examination may take at least, on a busy machine. */
 const PATIENCE = 1_000;
+
+/** Milliseconds for which the primary's places are remembered at least. */
+const MEMORY = 60_000;
+/** For the engine's own writes: what is older, replicas were seen to have when they were examined. */
+const RECENTLY = { memory: 2_000, resolution: 2 } as const;
 
 /** Is told what happens to replicas. */
 export interface ReplicaListener {
@@ -26,6 +32,7 @@ export class ReplicaSet {
   readonly options: ResolvedReplicaOptions;
   /** Of all that the engine has written. */
   readonly writes = new WriteMark();
+  readonly #recent = new LagClock(RECENTLY);
   readonly #replicas: readonly Replica[];
   readonly #primary: () => Pool;
   readonly #clock: LagClock;
@@ -44,7 +51,7 @@ export class ReplicaSet {
     this.options = options;
     this.#replicas = replicas;
     this.#primary = primary;
-    this.#clock = new LagClock(options.maxLag);
+    this.#clock = new LagClock({ memory: Math.max(MEMORY, 2 * options.maxLag), resolution: 0 });
   }
 
   /** The engine, which is made after it, hears what happens. */
@@ -85,17 +92,43 @@ export class ReplicaSet {
     return new Promise((resolve) => void this.#waiting.push(resolve));
   }
 
+  /** The engine has written at `lsn`, to which the places behind it belong too. */
+  noteWrite(lsn: string | undefined): void {
+    this.writes.note(lsn);
+    const number = lsnNumber(lsn);
+    if (number !== undefined) this.#recent.note(number);
+  }
+
+  /** What a read has to see that comes behind `mark`; undefined: nothing. */
+  awaited({ lsn, lsnText: text }: WriteMark): AwaitedWrite | undefined {
+    if (lsn === undefined) return undefined;
+    return { lsn, text, age: Math.max(this.#recent.ageOf(lsn), this.#clock.ageOf(lsn)) };
+  }
+
+  /** False: a read that has to see `write` is better off on the primary. */
+  mayHave({ progress, canWait }: Replica, write: AwaitedWrite | undefined): boolean {
+    return write === undefined || progress.mayHave(write, canWait ? this.options.waitForWrites : undefined);
+  }
+
   /**
-   * The less busy of two that are drawn of those that take work and are not in `tried`; undefined: the work
-   * goes to the primary.
+   * The less busy of two that are drawn of those that take work, are not in `tried` and may have `write`;
+   * undefined: the work goes to the primary.
    *
    * @throws NoReplicaError where `fallback` says so.
    */
-  choose(tried: ReadonlySet<Replica>): Replica | undefined {
+  choose(tried: ReadonlySet<Replica>, write?: AwaitedWrite): Replica | undefined {
     const usable = this.#replicas.filter((replica) => replica.isUsable && !tried.has(replica));
-    const first = draw(usable);
-    const second = draw(usable);
+    const able = usable.filter((replica) => this.mayHave(replica, write));
+    const first = draw(able);
+    const second = draw(able);
     if (first !== undefined && second !== undefined) return second.load < first.load ? second : first;
+    const behind = draw(usable);
+    if (behind !== undefined) this.noteBehind(behind);
+    else this.#fallBack();
+    return undefined;
+  }
+
+  #fallBack(): void {
     const reasons = this.#replicas.map(({ host, problem }) => `${host}: ${problem ?? 'unreachable'}`);
     const reason = `no replica takes work (${reasons.join(', ')})`;
     if (this.options.fallback === 'fail') {
@@ -104,7 +137,6 @@ export class ReplicaSet {
       );
     }
     this.#listener?.replicaFallback(reason);
-    return undefined;
   }
 
   /** True: `error` says that no session could be opened, and another server may do better. */
@@ -170,6 +202,8 @@ export class ReplicaSet {
   async #examineReplica(replica: Replica, timeout: number): Promise<void> {
     try {
       await replica.examine(this.#clock, this.options.maxLag, timeout);
+      const { progress } = replica;
+      progress.has(this.#recent.ageUpTo(progress.reached));
       this.#tell(replica, reasonOf(replica, this.options.maxLag));
     } catch (error) {
       // Busy is not gone: it goes on as it is known.

@@ -3,6 +3,7 @@ import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { lsnNumber } from './lsn.js';
 import type { LagClock } from './lag-clock.js';
+import { ReplayProgress } from './replay-progress.js';
 
 /** What a replica says of itself. */
 const QUESTION = `SELECT pg_is_in_recovery() AS "standby",
@@ -52,6 +53,7 @@ export interface ReplicaStatus {
 /** A standby with a pool of its own. */
 export class Replica {
   readonly host: string;
+  readonly progress = new ReplayProgress();
   readonly #driver: Driver;
   #pool: Pool;
   /** Undefined: it takes work. */
@@ -113,6 +115,7 @@ export class Replica {
     this.#version = answer.version;
     this.#role = answer.standby ? 'standby' : 'primary';
     this.#lag = answer.standby ? lagIn(answer, clock) : undefined;
+    this.progress.reaches(lsnNumber(answer.replayed) ?? 0n);
     this.#become(answer.standby ? ((this.#lag ?? 0) > maxLag ? 'lag' : undefined) : 'primary');
     if (this.#reachable.signal.aborted) this.#reachable = new AbortController();
     // Its sessions may be on a server that has left the cluster, or on the other one behind an address.
