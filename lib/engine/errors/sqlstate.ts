@@ -101,3 +101,10 @@ function isServerError(error: unknown): error is ServerError {
   if (!(error instanceof Error) || error instanceof EngineError || !('severity' in error)) return false;
   return sqlStateOf(error) !== undefined;
 }
+
+const OUTCOME_UNKNOWN = new Set(['08007', '40003']);
+
+/** True: the server answers COMMIT with it where it can't tell how that ended. */
+export function leavesOutcomeUnknown(sqlState: string | undefined): boolean {
+  return sqlState !== undefined && OUTCOME_UNKNOWN.has(sqlState);
+}

@@ -2,7 +2,7 @@ import { COORDINATOR_QUESTION } from '../driver/distributed.js';
 import type { Control } from '../driver/driver.js';
 import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
-import { sqlStateOf } from '../errors/sqlstate.js';
+import { leavesOutcomeUnknown, sqlStateOf } from '../errors/sqlstate.js';
 import { autocommitControl, beginControl } from './isolation.js';
 import type { TransactionOptions } from './isolation.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
@@ -26,8 +26,6 @@ export interface RootPlace {
   readonly isForced?: boolean;
 }
 
-// The server reports these where it can't tell how a COMMIT ended.
-const OUTCOME_UNKNOWN = new Set(['08007', '40003']);
 const READ_ONLY_TRANSACTION = '25006';
 const INTERNAL_ERROR = 'XX000';
 const ENDS = { committed: 'committed', aborted: 'rolled-back', unknown: 'cancelled' } as const;
@@ -262,5 +260,5 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
 /** The server answered COMMIT with an error and lives: nothing is stored, for certain. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof DBAPIError) || error.connectionInvalidated) return false;
-  return error.sqlState !== undefined && !OUTCOME_UNKNOWN.has(error.sqlState);
+  return error.sqlState !== undefined && !leavesOutcomeUnknown(error.sqlState);
 }

@@ -27,7 +27,10 @@ describe('isTransient', () => {
   ])('%s: yes', (_, error) => expect(isTransient(error)).toBe(true));
 
   it.each<[string, unknown]>([
-    ...['23505', '25006', '42P01', '57014'].map((state): [string, unknown] => [state, ofServer(state)]),
+    ...['23505', '25006', '42P01', '57014', '08006', '08007', '40003'].map((state): [string, unknown] => [
+      state,
+      ofServer(state),
+    ]),
     ['a wrong password', Object.assign(new ConnectError('no'), { sqlState: '28P01' })],
     ['a COMMIT of which nothing is known', new CommitOutcomeUnknownError('lost', { cause: lost })],
     ['a hook behind COMMIT', new AfterCommitError('stored', { cause: lost })],

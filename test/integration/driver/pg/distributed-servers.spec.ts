@@ -2,6 +2,7 @@ import {
   CommitOutcomeUnknownError,
   createAsyncEngine,
   InternalError,
+  isTransient,
   NotSupportedError,
   SerializationFailureError,
   sql,
@@ -153,6 +154,39 @@ describe('COMMIT that a coordinator answers', () => {
     // The session is told so by the first list.
     await engine.execute(insert, sets(2));
     expect(await failureOf(engine.execute(update, sets(2)))).toBeInstanceOf(InternalError);
+    expect(engine.pool.checkedIn()).toBe(1);
+  });
+
+  it.each(['40003', '08007'])(
+    'with %s has an outcome that nothing tells, also where one server says so',
+    async (C) => {
+      const { engine } = await meet(
+        either(asked(false), (statement) =>
+          statement === 'COMMIT' ? { error: { C, M: 'result is ambiguous' } } : undefined,
+        ),
+      );
+      let runs = 0;
+      const work = async (): Promise<void> => {
+        runs += 1;
+        await engine.execute(insert, { name: 'a' });
+      };
+      const retry = { retries: 3, retryOn: isTransient };
+      expect(await failureOf(engine.transaction(work, { retry }))).toBeInstanceOf(CommitOutcomeUnknownError);
+      expect(runs).toBe(1);
+      await engine.execute(insert, sets(1));
+      expect(await failureOf(engine.execute(update, sets(2)))).toBeInstanceOf(CommitOutcomeUnknownError);
+    },
+  );
+
+  it('with the loss of another server is that error, which isTransient does not take for a lost connection', async () => {
+    const { engine } = await meet((statement) =>
+      statement.startsWith('UPDATE')
+        ? { error: { C: '08006', M: 'connection to the remote node w1:5432 failed' } }
+        : undefined,
+    );
+    const failure = await failureOf(engine.execute(sql`UPDATE item SET name = 'b'`));
+    expect(failure).toMatchObject({ sqlState: '08006', connectionInvalidated: false });
+    expect(isTransient(failure)).toBe(false);
     expect(engine.pool.checkedIn()).toBe(1);
   });
 

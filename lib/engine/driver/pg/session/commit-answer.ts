@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { CommitOutcomeUnknownError } from '../../../errors/commit-errors.js';
-import { errorClassOf } from '../../../errors/sqlstate.js';
+import { errorClassOf, leavesOutcomeUnknown } from '../../../errors/sqlstate.js';
 import type { SessionNotice } from '../../driver.js';
 
 const INTERNAL_ERROR = 'XX000';
@@ -11,30 +11,33 @@ export function isWarning({ sqlState = '00000' }: SessionNotice): boolean {
 }
 
 /**
- * What an internal error means that answers COMMIT: a coordinator hands on the error of the server behind it
- * as a warning. Where it does not, a part of a list may be stored, unless `isDistributed` is false. Undefined
- * where the error stands for itself.
+ * What it means that COMMIT is answered with an error. A coordinator hands on the error of the server behind it
+ * as a warning of an internal error; where it does not, a part of a list may be stored, unless the server is
+ * known to be no coordinator. Undefined where the error stands for itself.
  */
 export function commitFailure(
   failure: unknown,
   warnings: readonly SessionNotice[],
-  isDistributed: boolean | undefined,
+  { isList, isDistributed }: { readonly isList: boolean; readonly isDistributed: boolean | undefined },
 ): Error | undefined {
-  if (!isInternalError(failure)) return undefined;
+  if (!(failure instanceof pg.DatabaseError)) return undefined;
+  // A root transaction looks at its own COMMIT.
+  if (leavesOutcomeUnknown(failure.code)) return isList ? unknownEnd(failure) : undefined;
+  if (failure.code !== INTERNAL_ERROR) return undefined;
   const told = warnings.find(({ sqlState }) => /^(?:40|23)/.test(sqlState ?? ''));
-  if (told !== undefined) {
+  if (told !== undefined && !leavesOutcomeUnknown(told.sqlState)) {
     const { message, sqlState, detail, hint } = told;
     const facts = { sqlState, detail, hint, cause: failure, statement: 'COMMIT' };
     return new (errorClassOf(sqlState))(message, facts);
   }
-  if (isDistributed === false) return undefined;
-  return new CommitOutcomeUnknownError(
-    `the server answered the COMMIT of a list with an internal error (${failure.message}), as a coordinator does that ` +
-      'stored a part of it: the data is stored or it is not. Read it back before you repeat the work.',
-    { cause: failure },
-  );
+  const isPart = told !== undefined || isDistributed !== false;
+  return isList && isPart ? unknownEnd(failure) : undefined;
 }
 
-function isInternalError(failure: unknown): failure is pg.DatabaseError {
-  return failure instanceof pg.DatabaseError && failure.code === INTERNAL_ERROR;
+function unknownEnd(failure: pg.DatabaseError): CommitOutcomeUnknownError {
+  return new CommitOutcomeUnknownError(
+    `the server answered the COMMIT of a list with ${failure.code} (${failure.message}), as one does that has lost ` +
+      'another server meanwhile: the data is stored or it is not. Read it back before you repeat the work.',
+    { cause: failure },
+  );
 }

@@ -129,7 +129,7 @@ export class PgBatch implements Submittable, MessageTarget {
     if (this.failure === undefined) return this.#pages?.failure;
     const { isDistributed } = this.#context;
     const told = this.#storing
-      ? commitFailure(this.failure, this.#warnings ?? [], this.isWrapped && isDistributed)
+      ? commitFailure(this.failure, this.#warnings ?? [], { isList: this.isWrapped, isDistributed })
       : undefined;
     const error = told ?? toEngineError(this.failure, this.current);
     if (this.#context.hideParameters === true && error instanceof DBAPIError) error.showParameters('hidden');

@@ -73,9 +73,18 @@ export function lostError(cause: unknown, statement?: string): DBAPIError {
   const said = cause instanceof pg.DatabaseError ? factsOf(cause) : {};
   return new ConnectionLostError(
     `the connection to the server was lost: ${reason}. A transaction that was open is undone; ` +
-      `a statement that ran outside of one may have been stored.`,
+      `a statement that ran outside of one may have been stored.${poolerAdvice(reason)}`,
     { ...facts, ...said },
   );
+}
+
+/** What to do about a pooler that refuses what it can't do. */
+function poolerAdvice(reason: string): string {
+  if (/statement pooling mode/i.test(reason))
+    return ' The pooler is in statement mode, which has no transactions: set pool_mode = transaction there.';
+  return /unsupported startup parameter/i.test(reason)
+    ? '. The pooler hands it on to no session: set it by ALTER ROLE … SET, or per transaction, and write pgbouncer: true.'
+    : '';
 }
 
 /** An error behind one that the server should have skipped to the end of: a flight was taken apart. */
@@ -113,7 +122,7 @@ const POOLER_IS_FULL = /no more connections allowed|too many (?:connections|clie
 /** No session could be opened: a `ConnectError` where another attempt may succeed. */
 export function connectError(cause: unknown, where: string): DBAPIError {
   const reason = cause instanceof Error ? describe(cause) : String(cause);
-  const message = `cannot connect to ${where}: ${reason}`;
+  const message = `cannot connect to ${where}: ${reason}${poolerAdvice(reason)}`;
   if (!(cause instanceof pg.DatabaseError)) return new ConnectError(message, { cause });
   const isPassing = PASSING.has(cause.code ?? '') || POOLER_IS_FULL.test(cause.message);
   const type = isPassing ? ConnectError : errorClassOf(cause.code);
