@@ -62,7 +62,10 @@ describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped wit
 
   it('a parameter that it does not know is named, with what to write instead', async () => {
     await using pooler = await PgBouncer.start(database.url);
-    const failure = await failureOf(open(pooler, { statementTimeout: 5_000 }).scalar(sql`SELECT 1`));
+    const url = new URL(pooler.url);
+    url.searchParams.set('options', '-c geqo=off');
+    await using engine = createAsyncEngine(url.href, { logger: new LogLines() });
+    const failure = await failureOf(engine.scalar(sql`SELECT 1`));
     expect(String(failure)).toMatch(
       /unsupported startup parameter: \w+\. The pooler hands it on to no session/,
     );
