@@ -13,7 +13,7 @@ type Send<T> = (options: CommandOptions) => Promise<T>;
 /** Whether a replica has what the caller has written. */
 export interface Question {
   readonly command: Command;
-  isYes(answer: CommandResult): boolean;
+  readonly isYes: (answer: CommandResult) => boolean;
 }
 
 /**

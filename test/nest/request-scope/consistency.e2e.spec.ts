@@ -205,6 +205,7 @@ describe.each([
           return await notes.count();
         }),
       );
+      expect(seen.stale).toBe(0);
       expectRight(seen);
     },
     60_000 + PAIRS * 200,

@@ -10,7 +10,7 @@ export interface AwaitedWrite {
   readonly age: number;
 }
 
-/** How far a replica is with the log of the primary, and how long a write takes to it, as its answers tell. */
+/** How far a replica is with the log of the primary, and how long writes take to it, as its answers tell. */
 export class ReplayProgress {
   #reached = 0n;
   /** A write that is younger is not asked for: the replica is likely not to have it. In ms. */

@@ -11,9 +11,9 @@ export function isWarning({ sqlState = '00000' }: SessionNotice): boolean {
 }
 
 /**
- * What it means that COMMIT is answered with an error. A coordinator hands on the error of the server behind it
- * as a warning of an internal error; where it does not, a part of a list may be stored, unless the server is
- * known to be no coordinator. Undefined where the error stands for itself.
+ * What it means that COMMIT is answered with an error. A coordinator hands on the error of the server behind
+ * it as a warning of an internal error; where it does not, a part of a list may be stored, unless the server
+ * is known to be no coordinator. Undefined where the error stands for itself.
  */
 export function commitFailure(
   failure: unknown,
