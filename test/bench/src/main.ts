@@ -8,6 +8,7 @@ import { HELP, parseOptions, type Options } from './options.js';
 import type { NodeProgram } from './node-program.js';
 import { drawPictures } from './report/pictures.js';
 import { merge } from './report/merge.js';
+import { writeNotes } from './report/notes.js';
 import { writePage } from './report/page.js';
 import type { Report, WorkloadReport } from './report/report.js';
 import { printSmoke, printWorkload } from './report/workload-tables.js';
@@ -81,6 +82,9 @@ async function publish(reports: readonly Report[]): Promise<void> {
   const style = (await prettier.resolveConfig(page)) ?? {};
   writeFileSync(page, await prettier.format(writePage(reports), { ...style, filepath: page }));
   for (const old of readdirSync(docs)) if (/^benchmarks.*\.svg$/.test(old)) rmSync(new URL(old, docs));
+  const notes = fileURLToPath(new URL('benchmarks-notes.md', docs));
+  const written = writeNotes(reports, readFileSync(notes, 'utf8'));
+  writeFileSync(notes, await prettier.format(written, { ...style, filepath: notes }));
   for (const { file, svg } of drawPictures(reports)) writeFileSync(new URL(file, docs), svg);
 }
 

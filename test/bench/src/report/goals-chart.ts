@@ -62,7 +62,7 @@ function drawRow({ text, found }: Row, index: number): string {
   const y = TOP + index * ROW + ROW / 2;
   const label = `<text class="quiet" x="${LABEL_WIDTH}" y="${y + 4}" text-anchor="end">${escape(text)}</text>`;
   const points = found.map(({ major, goal }, place) => {
-    const x = xOf(distanceOf(goal));
+    const x = xOf(goal.distance);
     const kind = goal.isMet ? 'ours' : 'missed';
     const up = place % 2 === 0 ? -1 : 9;
     return (
@@ -71,13 +71,6 @@ function drawRow({ text, found }: Row, index: number): string {
     );
   });
   return [label, ...points].join('\n');
-}
-
-/** 1: exactly the goal; below: better. Where less than nothing, or nothing at all, is asked for, met is far and missed is far. */
-function distanceOf({ text, value, limit, isMet }: GoalReport): number {
-  const ratio = text.includes(' at least ') ? limit / value : value / limit;
-  if (Number.isFinite(ratio) && ratio > 0) return ratio;
-  return isMet ? 2 ** LOWEST : 2 ** HIGHEST;
 }
 
 function xOf(ratio: number): number {

@@ -4,6 +4,8 @@ import type { ContenderReport, GoalReport } from './report.js';
 type Compared = Extract<Goal, { readonly over: string }>;
 type Alone = Exclude<Goal, Compared>;
 
+const FARTHEST = 100;
+
 /** Leaves out the goals of contenders that did not take part. */
 export function judge(workload: Workload, contenders: readonly ContenderReport[]): GoalReport[] {
   return workload.goals.flatMap((goal) => {
@@ -35,7 +37,7 @@ function judgeBeside(goal: Compared, own: ContenderReport, other: ContenderRepor
   if ('atMost' in goal)
     return atMost(`${of} at most ${goal.atMost.toFixed(2)} × ${over}`, value, goal.atMost);
   const limit = goal.atLeast;
-  return { text: `${of} at least ${limit} × ${over}`, value, limit, isMet: value >= limit };
+  return atLeast(`${of} at least ${limit} × ${over}`, value, limit);
 }
 
 function judgeAlone(goal: Alone, { wall, aboveIdle }: ContenderReport, workload: Workload): GoalReport {
@@ -46,11 +48,11 @@ function judgeAlone(goal: Alone, { wall, aboveIdle }: ContenderReport, workload:
   }
   if ('within' in goal) {
     const text = `${goal.of} within ${goal.within * 100} % of ${base}`;
-    return { text, value: wall, limit: 1 + goal.within, isMet: Math.abs(wall - 1) <= goal.within };
+    return { ...atMost(text, Math.abs(wall - 1), goal.within), value: wall };
   }
   if ('atLeast' in goal) {
     const limit = goal.atLeast;
-    return { text: `${goal.of} at least ${limit}`, value: wall, limit, isMet: wall >= limit };
+    return atLeast(`${goal.of} at least ${limit}`, wall, limit);
   }
   if (unit !== undefined)
     return atMost(`${goal.of} at most ${goal.atMost} ${unit}`.trimEnd(), wall, goal.atMost);
@@ -59,5 +61,15 @@ function judgeAlone(goal: Alone, { wall, aboveIdle }: ContenderReport, workload:
 }
 
 function atMost(text: string, value: number, limit: number): GoalReport {
-  return { text, value, limit, isMet: value <= limit };
+  return { text, value, distance: distanceOf(value, limit), isMet: value <= limit };
+}
+
+function atLeast(text: string, value: number, limit: number): GoalReport {
+  return { text, value, distance: distanceOf(limit, value), isMet: value >= limit };
+}
+
+/** Where nothing is allowed, something is as far away as can be. */
+function distanceOf(value: number, limit: number): number {
+  if (value <= 0) return 0;
+  return Math.min(FARTHEST, limit <= 0 ? FARTHEST : value / limit);
 }

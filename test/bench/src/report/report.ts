@@ -59,7 +59,7 @@ export interface ContenderReport {
 export interface GoalReport {
   readonly text: string;
   readonly value: number;
-  /** The limit, in the same measure. */
-  readonly limit: number;
+  /** 1: exactly the goal; below: better. At most 100. */
+  readonly distance: number;
   readonly isMet: boolean;
 }

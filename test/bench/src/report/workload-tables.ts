@@ -77,7 +77,7 @@ export function profileLine({ of, parts }: ProfileReport): string {
   return `Where the time of ${of} goes: ${shares.join(', ')}.`;
 }
 
-function formatValue(value: number): string {
+export function formatValue(value: number): string {
   if (Number.isInteger(value)) return String(value);
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }

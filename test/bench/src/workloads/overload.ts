@@ -13,7 +13,7 @@ const TARGET = 100;
 const IN_TIME = 2 * TARGET;
 const PATIENCE = 2_000;
 /** In capacities. */
-const LOADS = [0.6, 0.9, 1.2, 1.6, 2];
+const LOADS = [0.6, 0.9, 1.2, 2];
 const STATEMENT = `SELECT pg_sleep(${SERVICE / 1_000})`;
 
 type Ask = () => Promise<unknown>;
@@ -69,7 +69,7 @@ function overloading(
     const { ask, close } = await open(url);
     await ask();
     const count = async (): Promise<Amounts> => {
-      const capacity = await capacityOf(ask, duration / 2);
+      const capacity = await capacityOf(ask, duration / 4);
       const amounts: Record<string, number> = {};
       for (const load of LOADS) {
         const { goodput, p99 } = await openLoop(ask, load * capacity, duration);
@@ -110,6 +110,6 @@ export const overload: Workload = {
   base: pool.name,
   goals: GOALS.overload,
   unit: '',
-  full: { operations: 1, duration: 5_000, rounds: 1 },
+  full: { operations: 1, duration: 10_000, rounds: 1 },
   smoke: { operations: 1, duration: 100 },
 };

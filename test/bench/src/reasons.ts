@@ -1,0 +1,60 @@
+/**
+ * By workload: why its figures are what they are, what the profile shows, and what was tried. Numbers stand here only
+ * where no run of the benchmarks finds them.
+ */
+export const REASONS: Readonly<Record<string, string>> = {
+  'point-select':
+    'The process waits for the server for most of the time; of the rest the write to the socket is the largest part, and this library a ' +
+    "few per cent. Tried: one write for the batch, no Describe, rows built from the bytes of the wire, no promise between the call and the write. Not tried: an addon, a socket of our own below Node's streams.",
+  'point-select-64':
+    'Reads share one or two connections, and those of one turn of the event loop leave in one write. postgres.js and `pg` with `pipeline: true` pipeline, ' +
+    'too, and can only be as far behind as their own work for each row.',
+  'behind-server-0.5-128':
+    'What the engine learns of a text is its time in the server: one that waits there does not share a connection and takes an idle one. With many callers, the proxy that makes the delay and the server need the processors as well.',
+  'behind-server-5-128':
+    "The same as `pg.Pool` at best: ten sessions that wait are ten sessions. Beyond that only what the waiting callers cost is left. Look at _the base once more_ first: the proxy's clock makes these figures spread.",
+  'pgbouncer-select':
+    'PgBouncer before 1.21 knows no named statements in transaction mode, so every client sends the text each time and the server parses it. Without the flag, the engine notices this at the first statement that is gone.',
+  'pgbouncer-transaction':
+    'An unnamed statement is described each time, and BEGIN travels with the first one. The profile shows Node.js itself and this library where the select shows waiting. Not yet tried: to keep the shape of the rows of a text that has no name.',
+  'wide-rows':
+    'A constructor that is compiled once for the columns builds rows from the bytes of the wire. The floor decodes the same columns by hand, and leaves JSON as text.',
+  transaction:
+    'The round trips are 3 to 4, which is 0.75: nothing else may cost anything. BEGIN travels with the first statement. The promises of the ' +
+    'body and of the end of the transaction are what the floor has not.',
+  'transaction-32':
+    'With many callers the server is busy, so that what counts is CPU: the promises of the wait for a connection, and those of the transaction itself, which Node.js 20 and 22 make dearer by what an async context adds to each.',
+  nested:
+    'The round trips are 3 to 8, which is 0.375. The rest is promises: a nested transaction has a frame, a lock and a savepoint of its own. A process in which few ran so far takes more: the code is optimized after about a thousand.',
+  'nested-latency': 'The arithmetic of the round trips says 0.375; the machine itself adds the rest.',
+  promises:
+    'Counted with those of the function that calls, which awaits each statement. Each lever of the notes on transactions took some: COMMIT as one task, the loan of an idle connection without a promise, hooks in one context.',
+  'round-trips':
+    'SCRAM takes two of those of a first query. With everything set, a session applies its settings in one flight and looks its types up in another one. BEGIN never takes one of its own; COMMIT does.',
+  executemany: 'Rows go as binary arrays, a page made while the one before it runs.',
+  stream: 'Own portals in batches; the next batch is on its way while rows are read.',
+  csv: 'Each row becomes an object and then text, where COPY is text from the server on. `copyTo()` is the same COPY, for who can write it.',
+  'beside-buffered-rows':
+    'One thread decodes the large result and serves the quick readers: while it decodes what the socket has given in one turn, they wait. `pg.Pool` is farther from its own figure without the neighbor, because it decodes longer.',
+  'beside-stream': 'A stream is decoded in batches, between which the others get their turn.',
+  'beside-executemany': 'Pages are encoded one at a time, and each in one turn of the event loop.',
+  overload:
+    'With `poolQueueTarget` the line is cut where answers would come too late. A line that is only cut at its end, as by `connectionTimeoutMillis`, does as much work for nobody.',
+  'nest-handler':
+    'A request that uses nothing of its scope pays for an object and a listener. The row `multiplex: false` says what sharing is worth here.',
+  'nest-request-scope':
+    'Nest makes every class that asks for `AsyncConnection`, and every class above it, anew for each request: the row with a provider of each request that does nothing shows ' +
+    'that price. `@InjectScopedConnection()` gives a handle to a singleton, and has only the rest: a connection of its own, where the statements of the singleton share.',
+  'nest-request-provider': 'What the connection adds to what Nest does for any provider of each request.',
+  'nest-idle-route':
+    'A route that never reaches an engine pays for the scope that a hook of the server opens, and for the interceptor that ends the unit of work, where Nest wraps the handler in an Observable.',
+  'empty-transactional':
+    'A `@Transactional` method has its name as a label. `engine.transaction()` without a label captures the stack, because an error must be able to say where the transaction began.',
+  waiters: 'A waiter is an entry in a queue that is joined and left in constant time.',
+  memory:
+    'A connection has a buffer to write into beside what `pg` holds. A transaction that waits has its frame, its hooks and its connection object already. A stream holds up to two batches of 1,000 rows; `yieldPer` makes them smaller.',
+  'cold-start': 'One file for each door; drivers and extras that nobody asks for are loaded on demand.',
+  'cold-start-nest': 'The package door on top of what Nest itself loads; `rxjs` is there already.',
+  'long-run':
+    'Heap, handles and sessions are looked at after the first part and at the end, while no request is under way.',
+};
