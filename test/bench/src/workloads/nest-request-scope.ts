@@ -33,6 +33,6 @@ export const nestRequestScope: Workload = {
   contenders: [SINGLETON, handle, handleUnitOfWork, requestScoped, unitOfWork, besideNothing],
   base: SINGLETON.name,
   goals: GOALS['nest-request-scope'],
-  full: { operations: 6_400 },
+  full: { operations: 3_200 },
   smoke: { operations: 128 },
 };

@@ -105,7 +105,7 @@ const pool = overloading('pg.Pool', async (url) => {
 /** Ours with `poolQueueTarget`, and `pg.Pool` with `connectionTimeoutMillis`. */
 export const overload: Workload = {
   name: 'overload',
-  title: 'Overload: callers that do not wait for each other, at several times of the capacity',
+  title: 'Overload: an open loop at several times of the capacity',
   contenders: [ours, pool],
   base: pool.name,
   goals: GOALS.overload,
