@@ -238,6 +238,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return multiplexer?.run(place, invocation, control) ?? runAutocommitted(place, invocation, control);
   }
 
+  runRead(invocation: Invocation): Promise<CommandResult> | undefined {
+    return this.router === undefined ? this.#shared.multiplexer?.runRead(this, invocation) : undefined;
+  }
+
   /** What a plain read can't do need not be forbidden: it shares connections then. */
   #controlOf({ commands }: Invocation, readOnly: boolean | undefined): readonly Control[] {
     const { settings } = this.executionOptions;

@@ -2,7 +2,9 @@ import type { LateOptions } from './connection-options.js';
 import type { ObserverFactory } from '../execution/connection-observer.js';
 import type { EngineOf, Labeled } from '../execution/event-place.js';
 import type { ReplicaRouter } from './replica-router.js';
+import type { CommandResult } from '../driver/driver.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
+import type { Invocation } from '../execution/invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
@@ -44,6 +46,10 @@ export interface ConnectionHost<Connection> extends TransactionEngine {
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
   checkout(signal?: WaitSignal): Promise<PooledConnection>;
+  /**
+   * Runs a plain read, which may share a session with others; undefined for what must have one alone.
+   */
+  runRead(invocation: Invocation): Promise<CommandResult> | undefined;
 }
 
 /**

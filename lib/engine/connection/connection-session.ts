@@ -128,6 +128,11 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.start(signal, options);
   }
 
+  /** True: it has no session yet, and nothing waits for one. */
+  get isFree(): boolean {
+    return this.#state === 'unstarted' && this.#checkout?.isWaiting !== true;
+  }
+
   /** Gives the session back; the next statement takes one of another server. */
   #leaveServer(): void {
     this.#state = 'unstarted';

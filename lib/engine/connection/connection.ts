@@ -135,7 +135,10 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     this.#core().invalidate(cause);
   }
 
-  /** Cancels the statement that runs now, if one does. PGlite runs it to its end. */
+  /**
+   * Cancels the statement that runs now, if one does. PGlite runs it to its end, and so does a quick read
+   * that shares a session with others.
+   */
   async cancel(): Promise<void> {
     await this.#core().session.cancel();
   }

@@ -45,10 +45,11 @@ export const REASONS: Readonly<Record<string, string>> = {
     'A request that uses nothing of its scope pays for an object and a listener. The row `multiplex: false` says what sharing is worth here.',
   'nest-request-scope':
     'Nest makes every class that asks for `AsyncConnection`, and every class above it, anew for each request: the row with a provider of each request that does nothing shows ' +
-    'that price. `@InjectScopedConnection()` gives a handle to a singleton, and has only the rest: a connection of its own, where the statements of the singleton share.',
+    'that price. `@InjectScopedConnection()` gives a handle to a singleton and has only the rest. Where its statements commit themselves, its quick reads share sessions as those of ' +
+    'the singleton do. As one transaction, the default, a request costs what `engine.transaction()` in the handler costs: one round trip more, and a session of its own.',
   'nest-request-provider': 'What the connection adds to what Nest does for any provider of each request.',
   'nest-idle-route':
-    'A route that never reaches an engine pays for the scope that a hook of the server opens, and for the interceptor that ends the unit of work, where Nest wraps the handler in an Observable.',
+    'A route that never reaches an engine pays for two frames of the async context and for two small objects: an interceptor is around it only where the application has others, or answers events.',
   'empty-transactional':
     'A `@Transactional` method has its name as a label. `engine.transaction()` without a label captures the stack, because an error must be able to say where the transaction began.',
   waiters: 'A waiter is an entry in a queue that is joined and left in constant time.',

@@ -19,6 +19,8 @@ const PREFERRED_CONNECTIONS = 2;
 const TARGET_LOAD = 16;
 const MOST_TEXTS = 1_000;
 
+const NO_CONTROL: readonly Control[] = [];
+
 /**
  * Runs statements outside of transactions. Those known to be quick and to do nothing but read share a few
  * connections when there are many at once; each other one has a connection to itself, and so has the first
@@ -29,11 +31,17 @@ export class Multiplexer {
   readonly #shared = new Set<SharedConnection>();
 
   run(host: AutocommitHost, invocation: Invocation, control: readonly Control[]): Promise<CommandResult> {
-    const stats = this.#statsOf(host, invocation, control);
-    if (stats === undefined) return runAutocommitted(host, invocation, control);
+    const shared = control.length > 0 ? undefined : this.runRead(host, invocation);
+    return shared ?? runAutocommitted(host, invocation, control);
+  }
+
+  /** Undefined for what must have a connection alone, whatever its text. */
+  runRead(host: AutocommitHost, invocation: Invocation): Promise<CommandResult> | undefined {
+    const stats = this.#statsOf(host, invocation);
+    if (stats === undefined) return undefined;
     const { serviceTime } = stats;
     if (serviceTime === undefined || serviceTime > BUDGET)
-      return runAutocommitted(host, invocation, control, { stats });
+      return runAutocommitted(host, invocation, NO_CONTROL, { stats });
     const best = this.#shared.size === 0 ? undefined : this.#leastLoaded(host.pool);
     if (best !== undefined && this.#hasRoom(best, serviceTime)) return best.execute(host, invocation, stats);
     const pooled = host.pool.tryConnect();
@@ -43,7 +51,7 @@ export class Multiplexer {
     const isLimited = host.pool.size() > 0;
     return isLimited
       ? this.#executeLater(host, invocation, stats)
-      : runAutocommitted(host, invocation, control, { stats });
+      : runAutocommitted(host, invocation, NO_CONTROL, { stats });
   }
 
   // Exclusive statements have all connections. The reads that wait share the first that becomes free, or the
@@ -61,14 +69,9 @@ export class Multiplexer {
     return await shared.execute(host, invocation, stats);
   }
 
-  /** Undefined for what must have a connection alone, whatever its text. */
-  #statsOf(
-    host: AutocommitHost,
-    { commands, options }: Invocation,
-    control: readonly Control[],
-  ): StatementStats | undefined {
+  #statsOf(host: AutocommitHost, { commands, options }: Invocation): StatementStats | undefined {
     const [command] = commands;
-    if (command === undefined || commands.length > 1 || control.length > 0) return undefined;
+    if (command === undefined || commands.length > 1) return undefined;
     // A CancelRequest hits whatever runs.
     if (options.timeout !== undefined || options.signal !== undefined) return undefined;
     if (options.prepare === false || host.pool.views !== undefined) return undefined;
