@@ -79,7 +79,10 @@ export async function openSession(
   const context = { prepared, changes, types, witness, ...forms };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
-    if (traits.isConnected !== true) await connectClient(client);
+    if (traits.isConnected !== true) {
+      await connectClient(client);
+      forgetPassword(client);
+    }
   } catch (cause) {
     connection.terminate();
     throw cause instanceof InterfaceError ? misbehaved(cause, where) : connectError(cause, where);
@@ -100,6 +103,13 @@ export async function openSession(
     connection.terminate();
     throw error;
   }
+}
+
+/** Nothing needs it any more, and listeners get the client, which `%o` shows with what is not enumerable. */
+function forgetPassword(client: Client): void {
+  const { connectionParameters } = client as Client & { readonly connectionParameters?: object };
+  Object.assign(client, { password: null });
+  if (connectionParameters !== undefined) Object.assign(connectionParameters, { password: null });
 }
 
 function misbehaved(cause: InterfaceError, where: string): InterfaceError {
