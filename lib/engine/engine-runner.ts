@@ -86,6 +86,8 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   readonly watchdog: Watchdog;
   readonly router: ReplicaRouter | undefined;
   executionOptions: ExecutionOptions;
+  /** Of what runs outside of scopes. */
+  #unscoped: ConnectionObserver<AsyncConnection> | undefined;
 
   constructor(shared: EngineShared, observers: ObserverFactory<AsyncConnection>, options: ExecutionOptions) {
     this.#shared = shared;
@@ -170,9 +172,15 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
+    const { scope } = this;
+    if (scope !== undefined) return this.#observerIn(scope);
+    return this.observers.parts.hub.isObserved ? (this.#unscoped ??= this.#observerIn(undefined)) : undefined;
+  }
+
+  #observerIn(scope: Scope | undefined): ConnectionObserver<AsyncConnection> | undefined {
     return this.observers.of({
       connection: undefined,
-      scope: this.scope,
+      scope,
       hub: this.observers.parts.hub,
       options: () => this.executionOptions,
       // The sender of the statement has its session, and asks the statement.

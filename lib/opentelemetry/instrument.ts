@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import { context, metrics, SpanKind, trace } from '@opentelemetry/api';
-import type { Context, Span, Tracer } from '@opentelemetry/api';
+import { metrics, SpanKind, trace } from '@opentelemetry/api';
+import type { Span, Tracer } from '@opentelemetry/api';
 import type {
   AcquireEvent,
   AsyncConnection,
@@ -25,7 +25,6 @@ type Transaction = TransactionEvent<AsyncConnection>;
 type Sent = BeforeCursorExecuteEvent<AsyncConnection>;
 
 const NAME = 'nest-async-engine';
-const nothing = (): void => undefined;
 
 /**
  * Gives OpenTelemetry the spans and metrics of an engine, and of the engines made of it by
@@ -54,15 +53,16 @@ export function instrument(engine: AsyncEngine, given: InstrumentationOptions = 
   const isOurs = (event: { readonly engine: { readonly pool: object } | undefined }): boolean =>
     event.engine?.pool === engine.pool;
 
-  const sent = (event: Sent): CommandReplacement | undefined => {
-    const span = statements.sent(event as unknown as Statement);
-    return options.sqlCommenter === true ? commented(event, span) : undefined;
-  };
-  engine.on('beforeCursorExecute', sent);
+  const comment = (event: Sent): CommandReplacement | undefined =>
+    commented(event, statements.sent(event as unknown as Statement));
+  if (options.sqlCommenter === true) engine.on('beforeCursorExecute', comment);
   const stops = [
     follow<Statement>('statement', isOurs, {
       start: (event) => statements.started(event),
-      asyncEnd: (event) => measured.operation(performance.now() - event.startedAt, statements.ended(event)),
+      asyncEnd: (event) => {
+        const now = performance.now();
+        measured.operation(now - event.startedAt, statements.ended(event, now));
+      },
     }),
     follow<Transaction>('transaction', isOurs, {
       start: (event) => transactions.started(event),
@@ -80,7 +80,7 @@ export function instrument(engine: AsyncEngine, given: InstrumentationOptions = 
     isOn = false;
     for (const stop of stops) stop();
     measured.stop();
-    engine.off('beforeCursorExecute', sent);
+    if (options.sqlCommenter === true) engine.off('beforeCursorExecute', comment);
   };
 }
 
@@ -99,32 +99,24 @@ function labelOf(event: Transaction | undefined): string | undefined {
 
 function followConnects(isOurs: (event: ConnectTrace) => boolean, measured: EngineMetrics): () => void {
   return follow<ConnectTrace>('connect', isOurs, {
-    start: nothing,
     asyncEnd: ({ duration = 0, error }) => error === undefined && measured.opened(duration),
   });
 }
 
-/** A span for each caller that has waited. */
+/** A span for each caller that has waited, in whose context it is told. */
 function followAcquires(
   tracer: Tracer,
   isOurs: (event: AcquireEvent) => boolean,
   measured: EngineMetrics,
 ): () => void {
-  const callers = new WeakMap<AcquireEvent, { readonly caller: Context; readonly startTime: number }>();
+  const attributes = { 'db.system.name': 'postgresql' };
   return follow<AcquireEvent>('acquire', isOurs, {
-    start: (event) => {
-      if (event.hasWaited) callers.set(event, { caller: context.active(), startTime: Date.now() });
-    },
     asyncEnd: (event) => {
       measured.acquired(event);
-      const waited = callers.get(event);
-      if (waited === undefined) return;
-      const { caller, startTime } = waited;
-      const attributes = { 'db.system.name': 'postgresql' };
-      endSpan(
-        tracer.startSpan('acquire connection', { kind: SpanKind.INTERNAL, startTime, attributes }, caller),
-        event.error,
-      );
+      if (!event.hasWaited) return;
+      const { startedAt: startTime, error } = event;
+      const span = tracer.startSpan('acquire connection', { kind: SpanKind.INTERNAL, startTime, attributes });
+      endSpan(span, error, { now: performance.now() });
     },
   });
 }
@@ -132,16 +124,16 @@ function followAcquires(
 function follow<Event extends object>(
   name: string,
   isOurs: (event: Event) => boolean,
-  { start, asyncEnd }: Record<'start' | 'asyncEnd', (event: Event) => unknown>,
+  { start, asyncEnd }: { start?: (event: Event) => void; asyncEnd: (event: Event) => unknown },
 ): () => void {
   const channel = tracingChannel<unknown, Event>(`${NAME}:${name}`);
   // Each channel that has a subscriber is one more call for each event.
-  const started = (event: unknown): void => void (isOurs(event as Event) && start(event as Event));
+  const started = (event: unknown): void => void (isOurs(event as Event) && start?.(event as Event));
   const ended = (event: unknown): void => void (isOurs(event as Event) && asyncEnd(event as Event));
-  channel.start.subscribe(started);
+  if (start !== undefined) channel.start.subscribe(started);
   channel.asyncEnd.subscribe(ended);
   return () => {
-    channel.start.unsubscribe(started);
+    if (start !== undefined) channel.start.unsubscribe(started);
     channel.asyncEnd.unsubscribe(ended);
   };
 }

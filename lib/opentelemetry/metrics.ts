@@ -6,20 +6,12 @@ import type {
   AsyncConnection,
   AsyncEngine,
   CheckinEvent,
-  CheckoutEvent,
   TransactionEvent,
 } from '../engine/index.js';
 
 /** Seconds, as the semantic conventions want them. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 const seconds = (milliseconds: number): number => milliseconds / 1_000;
-
-/** The present loan of a connection; kept for the next one, since entries of a WeakMap are dear. */
-interface Loan {
-  since: number | undefined;
-  roundTrips: number;
-  readonly pool: PoolFigures;
-}
 
 /** Of the engine's own pool, or of a replica's. */
 interface PoolFigures {
@@ -42,8 +34,6 @@ export class EngineMetrics {
   readonly #pools = new Map<string, PoolFigures>();
   readonly #transactions = new Map<string, number>();
   readonly #stops: (() => void)[] = [];
-  /** When each connection was lent, by `performance.now()`, and its round trips until then. */
-  readonly #loans = new WeakMap<object, Loan>();
 
   constructor(meter: Meter, engine: AsyncEngine) {
     this.#engine = engine;
@@ -152,21 +142,12 @@ export class EngineMetrics {
 
   #listen(): void {
     const replicas = new Set(this.#engine.replicas.status().map(({ host }) => host));
-    const lent = ({ info, roundTrips, host = '' }: CheckoutEvent): void => {
-      const loan = this.#loans.get(info);
-      const since = performance.now();
-      if (loan !== undefined) Object.assign(loan, { since, roundTrips });
-      else
-        this.#loans.set(info, { since, roundTrips, pool: this.#figuresAt(replicas.has(host) ? host : '') });
+    const returned = ({ duration, loanRoundTrips = 0, host = '' }: CheckinEvent): void => {
+      const figures = this.#figuresAt(replicas.has(host) ? host : '');
+      if (duration !== undefined) this.#uses.record(seconds(duration), figures.attributes);
+      figures.roundTrips += loanRoundTrips;
     };
-    const returned = ({ info, roundTrips }: CheckinEvent): void => {
-      const loan = this.#loans.get(info);
-      if (loan?.since === undefined) return;
-      this.#uses.record(seconds(performance.now() - loan.since), loan.pool.attributes);
-      loan.pool.roundTrips += roundTrips - loan.roundTrips;
-      loan.since = undefined;
-    };
-    this.#engine.on('checkout', lent).on('checkin', returned);
-    this.#stops.push(() => void this.#engine.off('checkout', lent).off('checkin', returned));
+    this.#engine.on('checkin', returned);
+    this.#stops.push(() => void this.#engine.off('checkin', returned));
   }
 }

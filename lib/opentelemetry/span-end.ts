@@ -10,8 +10,15 @@ export function failureOf(error: unknown): Attributes {
   return { 'error.type': state ?? name, 'db.response.status_code': state };
 }
 
-/** Ends a span, with the failure that it has ended with. */
-export function endSpan(span: Span, error: unknown, failure: Attributes = failureOf(error)): void {
+/**
+ * Ends a span, with the failure that it has ended with. `now`, by `performance.now()`, where its start is of
+ * that clock: another one might be behind it.
+ */
+export function endSpan(
+  span: Span,
+  error: unknown,
+  { failure = failureOf(error), now }: { readonly failure?: Attributes; readonly now?: number } = {},
+): void {
   if (error !== undefined) {
     span.setAttributes(failure);
     // The message of an error shows values only where the engine's own log does.
@@ -20,7 +27,7 @@ export function endSpan(span: Span, error: unknown, failure: Attributes = failur
       message: error instanceof Error ? error.message : String(error),
     });
   }
-  span.end();
+  span.end(now);
 }
 
 /** As W3C writes it; undefined where nothing is traced. */

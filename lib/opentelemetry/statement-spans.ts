@@ -12,19 +12,11 @@ type Statement = StatementEvent<AsyncConnection>;
 /** Texts whose attributes are kept. */
 const MOST_TEXTS = 500;
 
-/** A statement on its way, on its event: a WeakMap costs more. */
-const PENDING = Symbol('nest-async-engine: the span of a statement');
+/** What is known of a statement on its way stands on its event: a WeakMap costs more. */
+const CALLER = Symbol('nest-async-engine: the context of a caller');
+const SENT = Symbol('nest-async-engine: a statement that was sent');
 
-interface Pending {
-  /** The context of the caller. */
-  readonly caller: Context;
-  readonly startTime: number;
-  span?: Span;
-  /** What its duration is counted by. */
-  attributes?: Attributes;
-}
-
-type Followed = Statement & { [PENDING]?: Pending | undefined };
+type Followed = Statement & { [CALLER]?: Context; [SENT]?: Started };
 
 /** What is said of each statement of one text on one server. */
 interface TextFacts extends QuerySummary {
@@ -34,7 +26,12 @@ interface TextFacts extends QuerySummary {
   readonly spanAttributes: Attributes;
 }
 
-/** The spans of statements: begun with the call, named when the statement leaves. */
+interface Started {
+  readonly span: Span;
+  readonly facts: TextFacts;
+}
+
+/** The spans of statements, made at their end; before that only where something is sent with them. */
 export class StatementSpans {
   readonly #tracer: Tracer;
   readonly #transactions: TransactionContexts;
@@ -46,39 +43,41 @@ export class StatementSpans {
   }
 
   started(event: Followed): void {
-    event[PENDING] = { caller: context.active(), startTime: Date.now() };
+    event[CALLER] = context.active();
   }
 
-  /** It is about to leave, in the transaction that it says. */
+  /** The span of a statement that is about to leave, for what is sent with it. */
   sent(event: Followed): Span {
-    const pending = (event[PENDING] ??= { caller: context.active(), startTime: Date.now() });
     const facts = this.#factsOf(event);
-    const size = event.isMany && Array.isArray(event.parameters) ? event.parameters.length : 0;
-    const batch = size > 1 ? batchOf(facts, size) : undefined;
-    pending.attributes = batch === undefined ? facts.attributes : { ...facts.attributes, ...batch };
-    const { startTime, caller } = pending;
-    const attributes = batch === undefined ? facts.spanAttributes : { ...facts.spanAttributes, ...batch };
-    pending.span = this.#tracer.startSpan(
-      facts.summary || 'postgresql',
-      { kind: SpanKind.CLIENT, startTime, attributes },
-      this.#transactions.parentIn(event.transactionEvent, caller),
-    );
-    return pending.span;
+    const span = this.#start(event, facts);
+    // Its text will have a comment that no other one has.
+    event[SENT] = { span, facts };
+    return span;
   }
 
-  /** Gives what its duration is counted by. */
-  ended(event: Followed): Attributes {
-    // What was refused before it left has a span, too.
-    const span = event[PENDING]?.span ?? this.sent(event);
-    const { attributes = {} } = event[PENDING] ?? {};
-    event[PENDING] = undefined;
+  /** Gives what its duration is counted by. `now`: by `performance.now()`. */
+  ended(event: Followed, now: number): Attributes {
+    const { facts = this.#factsOf(event), span = this.#start(event, facts) } = event[SENT] ?? {};
+    const attributes = withBatch(event, facts, facts.attributes);
     if (event.error === undefined) {
-      span.end();
+      span.end(now);
       return attributes;
     }
     const failure = failureOf(event.error);
-    endSpan(span, event.error, failure);
+    endSpan(span, event.error, { failure, now });
     return { ...attributes, ...failure };
+  }
+
+  #start(event: Followed, facts: TextFacts): Span {
+    return this.#tracer.startSpan(
+      facts.summary || 'postgresql',
+      {
+        kind: SpanKind.CLIENT,
+        startTime: event.startedAt,
+        attributes: withBatch(event, facts, facts.spanAttributes),
+      },
+      this.#transactions.parentIn(event.transactionEvent, event[CALLER]),
+    );
   }
 
   #factsOf({ sql, statement, server, engine }: Statement): TextFacts {
@@ -101,8 +100,13 @@ function isSame(one: Statement['server'], other: Statement['server']): boolean {
   );
 }
 
-function batchOf({ operation }: QuerySummary, size: number): Attributes {
-  return { 'db.operation.name': `BATCH ${operation}`, 'db.operation.batch.size': size };
+function withBatch(
+  { isMany, setCount }: Statement,
+  { operation }: TextFacts,
+  attributes: Attributes,
+): Attributes {
+  if (!isMany || setCount < 2) return attributes;
+  return { ...attributes, 'db.operation.name': `BATCH ${operation}`, 'db.operation.batch.size': setCount };
 }
 
 /** Without those that are not known: the SDK looks at each key. */

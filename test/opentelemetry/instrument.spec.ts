@@ -90,6 +90,25 @@ describe('the span of a statement', () => {
     });
   });
 
+  it('lasts as long as the statement, to the fraction of a millisecond, also where that has failed', async () => {
+    const durations: (number | undefined)[] = [];
+    const listener = ({ duration }: { readonly duration: number | undefined }): void =>
+      void durations.push(duration);
+    engine.on('afterExecute', listener).on('handleError', listener);
+    await engine.execute(text('SELECT 1 AS a'));
+    await failureOf(engine.execute(text('SELECT 1 AS a FROM nowhere')));
+    engine.off('afterExecute', listener).off('handleError', listener);
+    const spans = ['SELECT', 'SELECT nowhere'].map((name) => telemetry.named(name)[0]);
+    const [long, failed] = spans.map(
+      (span) => (span?.duration[0] ?? 0) * 1_000 + (span?.duration[1] ?? 0) / 1e6,
+    );
+    expect([long, failed].map((each, index) => (each ?? 0) > (durations[index] ?? Infinity))).toEqual([
+      true,
+      true,
+    ]);
+    expect(Number.isInteger(long) && Number.isInteger(failed)).toBe(false);
+  });
+
   it('is a child of the span that its caller is in, also where it is a stream that is read elsewhere', async () => {
     await inSpan('request', async () => {
       await engine.execute(one);

@@ -93,11 +93,11 @@ class TransactionPortal implements Portal {
         ? this.#fetch(count)
         : observer === undefined
           ? open()
-          : observer.streaming(open));
-      if (batch.done) observer?.streamEnded();
+          : observer.begin(open));
+      if (batch.done) observer?.ended();
       return batch;
     } catch (error) {
-      observer?.streamEnded(error);
+      observer?.ended(error);
       throw error;
     } finally {
       this.#fetches -= 1;
@@ -135,7 +135,7 @@ class TransactionPortal implements Portal {
   // Where the transaction has ended, the server has closed the portal with it.
   async close(): Promise<void> {
     this.#state = 'closed';
-    this.#invocation.observer?.streamEnded();
+    this.#invocation.observer?.ended();
     if (this.#isAlone && this.#fetches > 0) await this.#session.cancel();
     if (this.#transaction.isActive && this.#portal !== undefined)
       await this.#session.closePortal(this.#portal);

@@ -281,12 +281,10 @@ export function sendStatement(find: () => StatementRunner, call: StatementCall):
     const options = call.options === undefined ? found.executionOptions : mergedOptions(found, call.options);
     if (options.streamResults === true) throw streamAsked();
     const observer = found.observer();
-    const sent =
-      observer === undefined
-        ? found.send(new Invocation(call.statement, call.parameters, options, found.compiledCache))
-        : sendObserved(found, observer, call, options);
+    if (observer !== undefined) return sendObserved(found, observer, call, options);
+    const sent = found.send(new Invocation(call.statement, call.parameters, options, found.compiledCache));
     // Unobserved, the log is off, too: then an error has nothing to be shown.
-    if (observer === undefined && !found.observers.hideParameters) return sent;
+    if (!found.observers.hideParameters) return sent;
     return sent.catch((error: unknown) => {
       throw described(found, error);
     });
@@ -349,32 +347,25 @@ async function sendBatch(
   }
 }
 
-function sendObserved(
+// One promise for all that is told of it.
+async function sendObserved(
   runner: StatementRunner,
   observer: ConnectionObserver<unknown>,
   call: StatementCall,
   options: StatementOptions,
 ): Promise<ObservedAnswer> {
   const observed = new StatementObserver(observer, call, options);
-  return observed.traced(() => sendPrepared(runner, observer, observed));
-}
-
-async function sendPrepared(
-  runner: StatementRunner,
-  observer: ConnectionObserver<unknown>,
-  observed: StatementObserver<unknown>,
-): Promise<ObservedAnswer> {
-  const invocation = observed.prepare(runner.compiledCache);
-  let result: CommandResult;
   try {
-    result = await runner.send(invocation);
+    const result = await observed.begin(() => runner.send(observed.prepare(runner.compiledCache)));
+    observed.finished(result.rowCount, result.shape);
+    observed.ended();
+    const { onFetch } = observed;
+    return onFetch === undefined ? result : { ...result, onFetch };
   } catch (error) {
-    described(runner, error);
-    throw observer.replacementOf(error);
+    const shown = observer.replacementOf(described(runner, error));
+    observed.ended(shown);
+    throw shown;
   }
-  observed.finished(result.rowCount, result.shape);
-  const { onFetch } = observed;
-  return onFetch === undefined ? result : { ...result, onFetch };
 }
 
 function streamed(runner: StatementRunner, call: StatementCall): Invocation {

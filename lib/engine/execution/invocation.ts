@@ -66,10 +66,10 @@ export interface CommandObserver {
   runsIn(transaction: ObservedTransaction): void;
   /** Tells of the whole, from the call to the answer. */
   traced<T>(work: () => Promise<T>): Promise<T>;
-  /** Tells of the first pull of a stream. */
-  streaming<T>(work: () => T): T;
-  /** The stream has no more rows, was closed or has failed; the first end counts. */
-  streamEnded(error?: unknown): void;
+  /** Tells of its beginning: the call, or the first pull of a stream. */
+  begin<T>(work: () => T): T;
+  /** It has its answer, or has failed; a stream has no more rows or was closed. The first end counts. */
+  ended(error?: unknown): void;
   /** Asks `handleError` what the failure means; once. */
   failed(error: unknown): FailureClass;
   /** True: a listener was stopped from outside, which leaves the session in an unknown state. */

@@ -29,6 +29,8 @@ export class StatementEvent<Connection> implements TracedEvent {
   parameters: unknown;
   sql: string | undefined;
   isMany = false;
+  /** Sets of values; more than one of an executemany. */
+  setCount = 1;
   rowCount: number | undefined;
   /** The command tag: `SELECT`, `INSERT`. */
   command: string | undefined;

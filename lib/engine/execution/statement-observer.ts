@@ -64,12 +64,12 @@ export class StatementObserver<Connection> implements CommandObserver {
     return this.#trace.run(work);
   }
 
-  /** The first pull of a stream; `streamEnded()` is its end. */
-  streaming<T>(work: () => T): T {
+  /** Its call, or the first pull of a stream; `ended()` is its end. */
+  begin<T>(work: () => T): T {
     return this.#trace.begin(work);
   }
 
-  streamEnded(error?: unknown): void {
+  ended(error?: unknown): void {
     this.#trace.finish(error === undefined ? undefined : this.#observer.replacementOf(error));
   }
 
@@ -109,7 +109,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const cache = options.compiledCache === undefined ? engineCache : (options.compiledCache ?? undefined);
     const isLogged = !this.#isRaw && this.#observer.parts.log.isOn;
     const since = isLogged && cache !== undefined ? cachedSince(statement, cache) : undefined;
-    const start = performance.now();
+    const start = isLogged ? performance.now() : 0;
     try {
       const invocation = new Invocation(statement, parameters, options, cache);
       if (isLogged) this.#mark = compileMark(statement, cache, since, start);
@@ -128,6 +128,7 @@ export class StatementObserver<Connection> implements CommandObserver {
 
   #askBeforeExecute(): BeforeExecuteEvent<Connection> {
     const event = this.#asGiven;
+    if (!this.#hasListeners) return event;
     this.#observer.emit('beforeExecute', event, (answer) => {
       expectFields('beforeExecute', answer, ['statement', 'parameters']);
       if (answer.statement !== undefined) event.statement = answer.statement;
@@ -145,13 +146,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const { statement, parameters } = this.#event;
     const event = this.#cursorEvent(commands, session);
     this.#event.transactionEvent?.runsOn(session?.server);
-    this.#tellOfCursor(event, () =>
-      this.#observer.emit('beforeCursorExecute', event, (answer) => {
-        expectFields('beforeCursorExecute', answer, ['sql', 'parameters']);
-        if (answer.sql !== undefined) event.sql = answer.sql;
-        if (answer.parameters !== undefined) event.parameters = answer.parameters;
-      }),
-    );
+    if (this.#hasListeners) this.#askBeforeCursor(event);
     this.#logStatement(event);
     const start = performance.now();
     const sent = commandsOf(event, commands);
@@ -164,13 +159,28 @@ export class StatementObserver<Connection> implements CommandObserver {
     this.#event.rowCount = answer.rowCount;
     this.#event.command = answer.command;
     this.#event.duration = duration;
-    this.#tellOfCursor(event, () =>
-      this.#observer.emit('afterCursorExecute', this.#event as AfterCursorExecuteEvent<Connection>),
-    );
+    if (this.#hasListeners)
+      this.#tellOfCursor(event, () =>
+        this.#observer.emit('afterCursorExecute', this.#event as AfterCursorExecuteEvent<Connection>),
+      );
     // Around the cursor, the parameters are those of the call.
     this.#event.statement = statement;
     this.#event.parameters = parameters;
     return result;
+  }
+
+  get #hasListeners(): boolean {
+    return this.#observer.parts.hub.hasListeners;
+  }
+
+  #askBeforeCursor(event: Changeable<BeforeCursorExecuteEvent<Connection>>): void {
+    this.#tellOfCursor(event, () =>
+      this.#observer.emit('beforeCursorExecute', event, (answer) => {
+        expectFields('beforeCursorExecute', answer, ['sql', 'parameters']);
+        if (answer.sql !== undefined) event.sql = answer.sql;
+        if (answer.parameters !== undefined) event.parameters = answer.parameters;
+      }),
+    );
   }
 
   /** What a listener of the cursor throws counts as the driver's own, where it is an error of the driver. */
@@ -192,7 +202,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     if (this.#isRaw) return;
     this.#event.duration = performance.now() - this.#event.startedAt;
     this.#event.rowCount = rowCount;
-    this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
+    if (this.#hasListeners) this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
   }
 
   #cursorEvent(
@@ -202,6 +212,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const event = this.#event;
     const [first] = commands;
     event.isMany = commands.length > 1;
+    event.setCount = commands.length;
     event.sql = first?.text ?? '';
     event.parameters = event.isMany ? commands.map(({ values }) => values ?? []) : (first?.values ?? []);
     event.server = session?.server;
@@ -260,6 +271,8 @@ function commandsOf(
   { sql, parameters, isMany }: { sql: string; parameters: readonly unknown[]; isMany: boolean },
   commands: readonly Command[],
 ): readonly Command[] {
+  const [first] = commands;
+  if (!isMany && sql === first?.text && parameters === first.values) return commands;
   const sets = isMany ? parameters : [parameters];
   return sets.map((values, index) => {
     const command = commands[index] ?? commands[0];

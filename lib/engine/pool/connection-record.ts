@@ -1,4 +1,5 @@
 import type { Control, DriverConnection } from '../driver/driver.js';
+import { hostOf } from '../driver/host-of.js';
 import { ConnectionLostError } from '../errors/errors.js';
 import type { ResetOnReturn } from './pool-options.js';
 
@@ -32,10 +33,13 @@ export class ConnectionRecord {
   /** The generation of the pool in which the connection was asked for. */
   readonly generation: number;
   wasLent = false;
+  /** When its loan began, by `performance.now()`, and its round trips until then; while that is observed. */
+  observedLoan: { readonly since: number; readonly roundTrips: number } | undefined;
   readonly #openedAt = performance.now();
   readonly #lifeFactor = 1 - AGE_JITTER * Math.random();
   readonly #observer: RecordObserver;
   #info: Map<unknown, unknown> | undefined;
+  #host: string | undefined;
   #idleSince = 0;
   #lentAt = 0;
   /** What the session had counted when it was lent. */
@@ -53,6 +57,11 @@ export class ConnectionRecord {
   /** A map that lives as long as the session. */
   get info(): Map<unknown, unknown> {
     return (this.#info ??= new Map());
+  }
+
+  /** `host:port` of its server. */
+  get host(): string | undefined {
+    return (this.#host ??= hostOf(this.session.server));
   }
 
   /** Neither lost nor ended, nor to be replaced at its next checkout. */
@@ -159,6 +168,12 @@ export class ConnectionRecord {
     }
     this.terminate();
     return false;
+  }
+
+  /** What `reset()` does, for the log. */
+  resetName(mode: ResetOnReturn): string {
+    if (mode === 'session') return this.isIdle ? 'session reset' : 'rollback';
+    return String(mode);
   }
 
   /** For one that left its pool: ends what is open as `mode` says, then the session. Never rejects. */

@@ -47,6 +47,10 @@ export interface ResetEvent extends PoolEvent {
 export interface CheckinEvent extends PoolEvent {
   /** Undefined where the connection did not come back: it was invalidated. */
   readonly driverConnection: unknown;
+  /** Milliseconds that it was on loan; undefined where the loan began unobserved. */
+  readonly duration: number | undefined;
+  /** Round trips of this loan, likewise. */
+  readonly loanRoundTrips: number | undefined;
 }
 
 /** What the server says beside its answers: a NOTICE, a WARNING. */

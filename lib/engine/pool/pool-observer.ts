@@ -1,4 +1,3 @@
-import { hostOf } from '../driver/host-of.js';
 import type { ConnectAttempt } from '../driver/driver.js';
 import { EventHub } from '../util/event-hub.js';
 import type { EventOf, ListenerTally } from '../util/event-hub.js';
@@ -100,22 +99,22 @@ export class PoolObserver {
 
   /** Throws what a listener throws. */
   checkedOut(record: ConnectionRecord, pooled: PooledConnection): void {
-    const { session, info } = record;
-    const { driverConnection, roundTrips = 0, server } = session;
+    this.#debug('checkout', 'lent a connection', record);
+    const { session } = record;
+    const { roundTrips = 0 } = session;
+    record.observedLoan = { since: performance.now(), roundTrips };
+    if (!this.hub.hears('checkout')) return;
+    const { info, host } = record;
+    const { driverConnection } = session;
     const { engine } = this;
     // Written out, as below: a spread of an object would take longer than all the rest of it.
-    const event = { engine, driverConnection, info, roundTrips, host: hostOf(server), pooled };
-    this.#debug('checkout', 'lent a connection', record);
-    this.hub.emit('checkout', event);
+    this.hub.emit('checkout', { engine, driverConnection, info, roundTrips, host, pooled });
   }
 
   resetting(record: ConnectionRecord, what: string): void {
     this.#debug('return', 'a connection is being returned', record);
-    const { session, info, isIdle: isClean } = record;
-    const { driverConnection, roundTrips = 0, server } = session;
-    const { engine } = this;
-    const host = hostOf(server);
-    this.#emitSafely('reset', { engine, driverConnection, info, roundTrips, host, isClean });
+    if (this.hub.hears('reset'))
+      this.#emitSafely('reset', { ...this.#eventOf(record), isClean: record.isIdle });
     this.#debug('reset', what, record);
   }
 
@@ -130,12 +129,20 @@ export class PoolObserver {
 
   /** `cause`: why the connection did not come back. */
   checkedIn(record: ConnectionRecord, isBack: boolean, cause?: unknown): void {
-    const { session, info } = record;
-    const driverConnection = isBack ? session.driverConnection : undefined;
-    const { roundTrips = 0, server } = session;
-    const { engine } = this;
     publishRelease(record, cause);
-    this.#emitSafely('checkin', { engine, driverConnection, info, roundTrips, host: hostOf(server) });
+    if (!this.hub.hears('checkin')) return;
+    const { session, info, host, observedLoan: loan } = record;
+    record.observedLoan = undefined;
+    const { roundTrips = 0 } = session;
+    this.#emitSafely('checkin', {
+      engine: this.engine,
+      driverConnection: isBack ? session.driverConnection : undefined,
+      info,
+      roundTrips,
+      host,
+      duration: loan && performance.now() - loan.since,
+      loanRoundTrips: loan && roundTrips - loan.roundTrips,
+    });
   }
 
   /** Lends to a caller that has not waited; throws what a listener throws, and ends the loan then. */
@@ -167,9 +174,9 @@ export class PoolObserver {
     );
   }
 
-  #eventOf({ session, info }: ConnectionRecord): PoolEvent {
-    const { driverConnection, roundTrips = 0, server } = session;
-    return { engine: this.engine, driverConnection, info, roundTrips, host: hostOf(server) };
+  #eventOf({ session, info, host }: ConnectionRecord): PoolEvent {
+    const { driverConnection, roundTrips = 0 } = session;
+    return { engine: this.engine, driverConnection, info, roundTrips, host };
   }
 
   /** Hears what the server says on this connection. */
@@ -209,6 +216,6 @@ export class PoolObserver {
   }
 }
 
-function fieldsOf({ session }: ConnectionRecord): { readonly processId: number | undefined } {
-  return { processId: session.processId };
+function fieldsOf({ session, host }: ConnectionRecord): Readonly<Record<string, unknown>> {
+  return { processId: session.processId, host };
 }

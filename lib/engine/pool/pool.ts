@@ -255,8 +255,7 @@ export abstract class Pool implements AsyncDisposable {
     } catch (error) {
       // The rejection comes first: the slot that the invalidation frees must not go to this waiter.
       waiter.reject(error);
-      loan.invalidate(error);
-      return;
+      return loan.invalidate(error);
     }
     // A listener may have ended the wait: it has disposed of the pool, or aborted the waiter's signal.
     if (loan.isValid) return waiter.resolve(loan) ? undefined : void loan.close();
@@ -295,15 +294,16 @@ export abstract class Pool implements AsyncDisposable {
     if (this.observer.isObserved) this.observer.checkedIn(record, false, cause);
   }
 
-  async #returnObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> {
+  #returnObserved(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     const mode = this.resetMode;
-    const isReset =
+    const isDue =
       mode !== null && record.session.isOpen && !record.isClean(mode) && this.isLastLoanOf(record);
-    const ended = mode === 'session' ? (record.isIdle ? 'session reset' : 'rollback') : mode;
-    this.observer.resetting(record, isReset ? `${ended} on return` : 'nothing to reset on return');
-    if (isReset) await record.reset(mode);
-    this.observer.checkedIn(record, true);
-    await this.receive(loan, record);
+    this.observer.resetting(record, `${isDue ? record.resetName(mode) : 'nothing to reset'} on return`);
+    const receive = (): Promise<void> | undefined => {
+      this.observer.checkedIn(record, true);
+      return this.receive(loan, record);
+    };
+    return isDue ? record.reset(mode).then(receive) : receive();
   }
 
   /** To be called in the checkout itself; undefined unless leaks are looked for. */

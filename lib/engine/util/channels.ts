@@ -83,6 +83,7 @@ export class Trace<Event extends TracedEvent> {
   /** Runs the synchronous part of an operation, in the stores that subscribers have bound to its start. */
   begin<T>(event: Event, work: () => T): T {
     const { start, end } = this.#channel;
+    if (!end.hasSubscribers) return start.runStores(event, work) as T;
     return start.runStores(event, () => {
       try {
         return work();

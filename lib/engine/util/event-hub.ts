@@ -1,6 +1,6 @@
 import type { Channel } from 'node:diagnostics_channel';
 import { types } from 'node:util';
-import type { ChannelGroup } from './channels.js';
+import { ChannelGroup } from './channels.js';
 import { describeValue } from './describe-value.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
 
@@ -40,6 +40,8 @@ interface Entry {
   readonly isOnce: boolean;
 }
 
+const NO_ENTRIES: readonly Entry[] = [];
+
 /**
  * The channels `nest-async-engine:<name>` of a table of events, and those of the operations that belong to
  * them. One for all hubs of the process, as channels are.
@@ -48,12 +50,23 @@ export class EventChannels<Events> {
   readonly timings: EventTimings<Events>;
   readonly group: ChannelGroup;
   readonly #channels: ReadonlyMap<PropertyKey, Channel>;
+  /** Those of the events alone. */
+  readonly #plain = new ChannelGroup();
 
   constructor(timings: EventTimings<Events>, group: ChannelGroup) {
     this.timings = timings;
     this.group = group;
     const names = Object.keys(timings);
-    this.#channels = new Map(names.map((name) => [name, group.channel(`nest-async-engine:${name}`)]));
+    for (const name of names) group.channel(`nest-async-engine:${name}`);
+    this.#channels = new Map(names.map((name) => [name, this.#plain.channel(`nest-async-engine:${name}`)]));
+  }
+
+  get hasAnySubscribers(): boolean {
+    return this.#plain.active > 0;
+  }
+
+  hasSubscribers(name: PropertyKey): boolean {
+    return this.#channels.get(name)?.hasSubscribers === true;
   }
 
   /** What a subscriber throws, Node reports. */
@@ -90,6 +103,17 @@ export class EventHub<Events extends EventTable<Events>> {
   /** True while a listener, a log or a subscriber of a channel may hear an event. */
   get isObserved(): boolean {
     return this.tally.count > 0 || this.#channels.group.active > 0;
+  }
+
+  /** False while all that observes are tracing channels: then no event has to be emitted. */
+  get hasListeners(): boolean {
+    return this.tally.count > 0 || this.#channels.hasAnySubscribers;
+  }
+
+  /** True: a listener or a subscriber of a channel hears of this event. */
+  hears(name: keyof Events): boolean {
+    if (this.#entriesOf(name).length > 0 || this.#channels.hasSubscribers(name)) return true;
+    return this.#parent !== undefined && this.#parent.hears(name);
   }
 
   /** True: this hub has such an event. */
@@ -204,7 +228,7 @@ export class EventHub<Events extends EventTable<Events>> {
   }
 
   #entriesOf(name: keyof Events): readonly Entry[] {
-    return this.#entries.get(name) ?? [];
+    return this.#entries.get(name) ?? NO_ENTRIES;
   }
 
   // Replaced, never changed: an emission that is under way goes on with the listeners that it began with.

@@ -46,11 +46,11 @@ export class BatchObserver implements CommandObserver {
   }
 
   // A batch is no stream.
-  streaming<T>(work: () => T): T {
+  begin<T>(work: () => T): T {
     return work();
   }
 
-  streamEnded(): void {
+  ended(): void {
     // See above.
   }
 

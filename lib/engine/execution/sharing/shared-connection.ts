@@ -105,6 +105,7 @@ export class SharedConnection {
   async #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
     const { host, command } = read;
     const send = ([sent = command]: readonly Command[]): Promise<CommandResult> => {
+      if (sent === command) return this.#send(read);
       if (isStillRead(sent.text, command.text)) return this.#send({ ...read, command: sent });
       this.#endObserved(read);
       return runAutocommitted(host, alone({ ...read, command: sent }, observer), NO_CONTROL);

@@ -1,4 +1,4 @@
-import type { AsyncEngine, CheckinEvent, PoolEvent } from '../../../engine/index.js';
+import type { AsyncEngine, PoolEvent } from '../../../engine/index.js';
 import type { CallSite } from '../../../engine/util/call-site.js';
 import { placeText } from './place.js';
 import type { HolderView, PoolSample, PoolView } from './views.js';
@@ -28,7 +28,7 @@ export class PoolMonitor {
       site: undefined,
     });
   };
-  readonly #checkedIn = ({ driverConnection }: CheckinEvent): void => {
+  readonly #checkedIn = ({ driverConnection }: Pick<PoolEvent, 'driverConnection'>): void => {
     this.#holders.delete(driverConnection);
   };
 

@@ -15,6 +15,7 @@ import { nestRequestScope } from './nest-request-scope.js';
 import { nestedLatency } from './nested-latency.js';
 import { nested } from './nested.js';
 import { openScopes } from './open-scopes.js';
+import { opentelemetry } from './opentelemetry.js';
 import { overload } from './overload.js';
 import { pgbouncerSelect, pgbouncerTransaction } from './pgbouncer.js';
 import { pointSelect64 } from './point-select-64.js';
@@ -54,6 +55,7 @@ export const WORKLOADS: readonly Workload[] = [
   waiters,
   openScopes,
   listeners,
+  opentelemetry,
   memory,
   coldStart,
   coldStartNest,
