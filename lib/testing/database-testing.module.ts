@@ -25,7 +25,25 @@ const TESTING_OPTIONS = new OptionTable<DatabaseTestingModuleOptions>(
   'DatabaseTestingModule',
   { ...moduleRules, template: wordRule, migrate: functionRule },
   'refused',
+  testingAdvice(),
 );
+
+/** As for DatabaseModule, but that nothing says here where the database is. */
+function testingAdvice(): Readonly<Record<string, string>> {
+  const { misplaced } = DATABASE_OPTIONS;
+  const ownServer =
+    'leave it out: each application gets a new database, on the server of TEST_DATABASE_URL or an embedded one';
+  const advice = Object.entries(misplaced).map(([name, sentence]) => [
+    name,
+    sentence === misplaced['host'] ? ownServer : sentence,
+  ]);
+  return {
+    ...Object.fromEntries(advice),
+    url: ownServer,
+    embedded: ownServer,
+    connectOnStart: 'leave it out: the database is there before the application starts',
+  };
+}
 
 /**
  * DatabaseModule on a database that lives as long as the application.

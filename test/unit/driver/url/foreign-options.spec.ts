@@ -1,5 +1,7 @@
+import 'reflect-metadata';
 import { describe, expect, it } from 'vitest';
 import { asyncEngineFromConfig, createAsyncEngine } from 'nest-async-engine/engine';
+import { DatabaseTestingModule } from 'nest-async-engine/testing';
 import { DATABASE_OPTIONS } from '../../../../lib/nest/shared/module-options.js';
 
 const URL = 'postgresql://u:secret@h/d';
@@ -117,6 +119,7 @@ describe.each(Object.entries(CONFIGURATIONS))('the options of %s', (_tool, optio
   it.each([
     ['createAsyncEngine()', (given: object) => createAsyncEngine(URL, given)],
     ['DatabaseModule', (given: object) => DATABASE_OPTIONS.parse(given)],
+    ['DatabaseTestingModule', (given: object) => DatabaseTestingModule.forRoot(given)],
   ])('are refused by %s with what to write instead, each', (_name, use) => {
     for (const [name, value] of Object.entries(options).filter(([key]) => !known.has(key))) {
       const message = messageOf(() => use({ [name]: value }));
@@ -134,6 +137,17 @@ describe.each(Object.entries(CONFIGURATIONS))('the options of %s', (_tool, optio
 });
 
 describe('what is not known', () => {
+  it.each(['url', 'embedded', 'host', 'database', 'connectionString'])(
+    'says in DatabaseTestingModule that the database is its own (%s)',
+    (name) => {
+      expect(messageOf(() => DatabaseTestingModule.forRoot({ [name]: 'secret' }))).toMatch(
+        new RegExp(
+          `^unknown DatabaseTestingModule option '${name}'\\. '${name}': leave it out: .* TEST_DATABASE_URL`,
+        ),
+      );
+    },
+  );
+
   it('names what is, beside what belongs to another library', () => {
     const message = messageOf(() => createAsyncEngine(URL, { max: 3, colour: 'red' } as object));
     expect(message).toMatch(
