@@ -64,9 +64,15 @@ for (const [door, target] of Object.entries(manifest.exports)) {
   }
 }
 
-const renamed = readdirSync(dist, { recursive: true, encoding: 'utf8' })
+const scripts = readdirSync(dist, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.js'))
-  .flatMap((name) => readFileSync(path.join(dist, name), 'utf8').match(/\bclass \w+\$\d+/g) ?? []);
+  .map((name) => ({ name, code: readFileSync(path.join(dist, name), 'utf8') }));
+const sloppy = scripts.filter(
+  ({ name, code }) => name.startsWith('cjs') && !code.startsWith('"use strict";'),
+);
+expect(sloppy.length === 0, `all CommonJS is strict${sloppy.map(({ name }) => `, but ${name}`).join('')}`);
+
+const renamed = scripts.flatMap(({ code }) => code.match(/\bclass \w+\$\d+/g) ?? []);
 expect(
   renamed.length === 0,
   `every class has the name that lib gives it${renamed.map((name) => `, but ${name}`).join('')}`,

@@ -1,8 +1,19 @@
-/** The library's root as stack traces spell it; undefined in a bundle, where one file holds all code. */
+/** The library's root as stack traces spell it; undefined where its modules are joined to other files. */
 const OWN_FOLDER = folderIn(new Error().stack);
 
 // Behind our own frames and those of a decorator, the default of 10 ends before the user's code.
 const FRAMES = 25;
+
+/** Each published file puts its beginning and its end here: `rolldown.config.ts` writes that into it. */
+const FILES = Symbol.for('nest-async-engine.code');
+
+const FRAME = /^\s*at (?:async )?(?:.* \()?(.+):(\d+):(\d+)\)?$/;
+
+interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
 
 /** Where in the user's code something was started. Cheap to take; the text is made when it is first read. */
 export class CallSite {
@@ -23,7 +34,9 @@ export class CallSite {
    */
   toString(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
-    const own = frames.find((frame) => !isForeign(frame)) ?? frames.find((frame) => !isOurs(frame));
+    const code = new OwnCode();
+    const own =
+      frames.find((frame) => !isForeign(frame, code)) ?? frames.find((frame) => !isOurs(frame, code));
     return own?.trim().replace(/^at /, '') ?? 'an unknown place';
   }
 
@@ -33,7 +46,8 @@ export class CallSite {
    */
   trace(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
-    return frames.filter((frame) => !isOurs(frame) && !frame.includes('node:')).join('\n');
+    const code = new OwnCode();
+    return frames.filter((frame) => !isOurs(frame, code) && !frame.includes('node:')).join('\n');
   }
 }
 
@@ -42,15 +56,42 @@ export class CallSite {
  */
 function folderIn(stack: unknown): string | undefined {
   const frame = String(stack).split('\n')[1] ?? '';
-  return /^\s*at (?:.*\()?(.*)(?:engine[/\\]util[/\\]call-site|shared[/\\]engine)\.[cm]?[jt]s\b/.exec(
-    frame,
-  )?.[1];
+  return /^\s*at (?:.*\()?(.*)engine[/\\]util[/\\]call-site\.[cm]?[jt]s\b/.exec(frame)?.[1];
 }
 
-function isOurs(frame: string): boolean {
-  return OWN_FOLDER !== undefined && frame.includes(OWN_FOLDER);
+function isOurs(frame: string, code: OwnCode): boolean {
+  return (OWN_FOLDER !== undefined && frame.includes(OWN_FOLDER)) || code.has(frame);
 }
 
-function isForeign(frame: string): boolean {
-  return isOurs(frame) || frame.includes('node:') || frame.includes('node_modules');
+function isForeign(frame: string, code: OwnCode): boolean {
+  return isOurs(frame, code) || frame.includes('node:') || frame.includes('node_modules');
+}
+
+/** The code of this library, by where stack traces say it is, also in the one file of a bundle. */
+class OwnCode {
+  readonly #pieces: readonly (readonly [start: Position, end: Position])[];
+
+  constructor() {
+    const published = (globalThis as { [FILES]?: readonly (readonly Error[])[] })[FILES] ?? [];
+    this.#pieces = published.flatMap(([first, last]) => {
+      const start = positionIn(first?.stack?.split('\n')[1]);
+      const end = positionIn(last?.stack?.split('\n')[1]);
+      return start === undefined || end === undefined ? [] : [[start, end] as const];
+    });
+  }
+
+  has(frame: string): boolean {
+    const at = positionIn(frame);
+    return at !== undefined && this.#pieces.some(([start, end]) => isAfter(at, start) && isAfter(end, at));
+  }
+}
+
+function positionIn(frame = ''): Position | undefined {
+  const [, file, line, column] = FRAME.exec(frame) ?? [];
+  return file === undefined ? undefined : { file, line: Number(line), column: Number(column) };
+}
+
+function isAfter(one: Position, other: Position): boolean {
+  if (one.file !== other.file) return false;
+  return one.line > other.line || (one.line === other.line && one.column > other.column);
 }

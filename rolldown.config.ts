@@ -2,10 +2,14 @@
 // what doors have in common in `shared`, and the types.
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { defineConfig } from 'rolldown';
+import { defineConfig, type OutputOptions, type Plugin } from 'rolldown';
 import ts from 'typescript';
 
-const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+interface Manifest {
+  readonly exports: Readonly<Record<string, string | { readonly import: { readonly types: string } }>>;
+}
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest;
 
 /** `index`, `engine/index`, …: where a door's files are in `build` and in `dist`. */
 const doors = Object.values(manifest.exports)
@@ -22,8 +26,8 @@ const SHARED = [
 ];
 
 /** The declarations that the doors lead to. Those of what no user can name are left out. */
-function reachableDeclarations() {
-  const found = new Set();
+function reachableDeclarations(): Set<string> {
+  const found = new Set<string>();
   const open = doors.map((door) => `${door}.d.ts`);
   for (const name of open) {
     if (found.has(name)) continue;
@@ -37,21 +41,26 @@ function reachableDeclarations() {
   return found;
 }
 
-const declarations = {
+const declarations: Plugin = {
   name: 'declarations',
-  writeBundle({ dir }) {
+  writeBundle({ dir = '' }) {
     for (const name of reachableDeclarations()) cpSync(path.join('build', name), path.join(dir, name));
   },
 };
 
-const packageType = {
+const packageType: Plugin = {
   name: 'package-type',
-  writeBundle({ dir }) {
+  writeBundle({ dir = '' }) {
     writeFileSync(path.join(dir, 'package.json'), JSON.stringify({ type: 'commonjs' }));
   },
 };
 
-const output = {
+// What minifies an application puts all code in one file: a call site is then told from our code by these two places.
+const PIECE = 'nestAsyncEngineCode';
+
+export const output: OutputOptions = {
+  intro: `const ${PIECE} = [new Error()];`,
+  outro: `${PIECE}.push(new Error());\n(globalThis[Symbol.for('nest-async-engine.code')] ??= []).push(${PIECE});`,
   entryFileNames: '[name].js',
   chunkFileNames: 'shared/[name].js',
   codeSplitting: { groups: SHARED },
@@ -69,6 +78,7 @@ export default defineConfig({
       ...output,
       dir: 'dist/cjs',
       format: 'cjs',
+      strict: true,
       // Jest without flags can require(), and cannot import().
       dynamicImportInCjs: false,
       plugins: [declarations, packageType],
