@@ -100,13 +100,10 @@ export class HandlerExecution {
     this.#hasSucceeded = false;
   }
 
-  /** The client of a message has gone: a stream is stopped. */
-  clientLeft(): void {
-    if (this.#mayBePromise) this.#state = 'orphaned';
-    else this.#stop();
-  }
-
-  /** The response or the message that the handler works for is over. */
+  /**
+   * The response or the message that the handler works for is over, or its client has gone: a stream is
+   * stopped at once, and what has answered nothing after `orphanTimeout`.
+   */
   abandon(): void {
     if (!this.#mayBePromise) return this.#stop();
     this.#state = 'orphaned';

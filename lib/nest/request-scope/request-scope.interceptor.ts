@@ -88,7 +88,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
       followRuns(context, execution);
       // Nest binds the async context when handle() is called, not when it is subscribed to.
       execution.follow(() => next.handle());
-      const stopListening = this.onClientGone(context, () => execution.clientLeft());
+      const stopListening = this.onClientGone(context, () => execution.abandon());
       return () => {
         stopListening?.();
         unfollowRuns(context, execution);
