@@ -26,16 +26,16 @@ beforeAll(async () => {
   }
 }, 60_000);
 beforeEach(async () => {
-  await fence('off');
+  for (const server of [former, heir]) await fence('off', server);
   for (const { url } of [former, heir]) await queryOnce(url, 'TRUNCATE orders');
 });
 afterAll(() => Promise.all([former.stop(), heir.stop()]));
 
 /** Fenced: it goes on to answer, and refuses each write. */
-async function fence(value: 'on' | 'off'): Promise<void> {
-  await reconfigure(former, { default_transaction_read_only: value });
+async function fence(value: 'on' | 'off', server = former): Promise<void> {
+  await reconfigure(server, { default_transaction_read_only: value });
   await eventually(async () => {
-    const shown = await queryOnce(former.url, 'SHOW default_transaction_read_only');
+    const shown = await queryOnce(server.url, 'SHOW default_transaction_read_only');
     expect(shown).toEqual([{ default_transaction_read_only: value }]);
   });
 }
@@ -81,5 +81,38 @@ it.each([
     expect(stored.map(({ id }) => id)).toEqual(acknowledged);
     expect(engine.pool.checkedOut()).toBe(0);
     expect(await engine.scalar(sql`SELECT current_setting('port')::int`)).toBe(heir.port);
+  },
+);
+
+it.each(['primary', 'read-write', 'any'])(
+  'a fenced primary that comes back is gone to again when the other one is fenced: target_session_attrs=%s',
+  async (attributes) => {
+    const hosts = [former, heir].map(({ host, port }) => `${host}:${port}`).join(',');
+    await using engine = createAsyncEngine(
+      `postgresql://shop:shop@${hosts}/postgres?target_session_attrs=${attributes}`,
+      { poolSize: SESSIONS, maxOverflow: 0, logger: new LogLines() },
+    );
+    let id = 0;
+    for (const [fenced, open] of [
+      [former, heir],
+      [heir, former],
+      [former, heir],
+    ] as const) {
+      const together = new Barrier(SESSIONS);
+      await Promise.all(Array.from({ length: SESSIONS }, () => engine.connect(() => together.arrive())));
+      await fence('off', open);
+      await fence('on', fenced);
+      const writes = Array.from({ length: WRITES }, () => engine.execute(insert, { id: (id += 1) }));
+      const results = await Promise.allSettled(writes);
+      const refused = results.filter(({ status }) => status === 'rejected');
+      expect(refused.length).toBeLessThanOrEqual(SESSIONS);
+      const again = await Promise.allSettled(
+        Array.from({ length: WRITES }, () => engine.execute(insert, { id: (id += 1) })),
+      );
+      expect(again.filter(({ status }) => status === 'rejected')).toEqual([]);
+      expect(await engine.scalar(sql`SELECT current_setting('port')::int`)).toBe(open.port);
+      await queryOnce(open.url, 'TRUNCATE orders');
+    }
+    expect(engine.pool.checkedOut()).toBe(0);
   },
 );

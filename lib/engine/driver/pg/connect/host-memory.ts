@@ -25,17 +25,16 @@ export class HostMemory {
     this.#readOnly.set(keyOf(host), performance.now());
   }
 
-  /** In the same order, those that were of no use lately behind the others. */
+  /** In the same order, but what was of no use lately stands behind the others, the last of it at the end. */
   inOrder(hosts: readonly Candidate[]): readonly Candidate[] {
     if (this.#silent.size + this.#readOnly.size === 0) return hosts;
-    const isLast = (host: Candidate): boolean =>
-      this.#isIn(this.#silent, host) || this.#isIn(this.#readOnly, host);
-    return [...hosts.filter((host) => !isLast(host)), ...hosts.filter(isLast)];
-  }
-
-  #isIn(times: ReadonlyMap<string, number>, host: Candidate): boolean {
-    const since = times.get(keyOf(host));
-    return since !== undefined && performance.now() - since < this.#memory;
+    const forgotten = performance.now() - this.#memory;
+    const noUseAt = (host: Candidate): number => {
+      const key = keyOf(host);
+      const at = Math.max(this.#silent.get(key) ?? 0, this.#readOnly.get(key) ?? 0);
+      return at > forgotten ? at : 0;
+    };
+    return hosts.toSorted((one, other) => noUseAt(one) - noUseAt(other));
   }
 }
 
