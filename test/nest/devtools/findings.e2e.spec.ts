@@ -25,6 +25,18 @@ class WorkController {
     for (let n = 0; n < 4; n += 1) await this.engine.execute(sql`SELECT 1`);
   }
 
+  @Get('one-line')
+  async oneLine(): Promise<void> {
+    for (let id = 0; id < 3; id += 1) await this.engine.execute(sql`SELECT * FROM item WHERE id = ${id}`);
+  }
+
+  @Get('three-lines')
+  async threeLines(): Promise<void> {
+    await this.engine.execute(sql`SELECT * FROM item WHERE id = ${1}`);
+    await this.engine.execute(sql`SELECT * FROM item WHERE id = ${2}`);
+    await this.engine.execute(sql`SELECT * FROM item WHERE id = ${3}`);
+  }
+
   @Get('budget')
   @StatementBudget(2)
   async budget(): Promise<void> {
@@ -111,6 +123,7 @@ async function start(guards: DatabaseDevtoolsOptions['guards'] = {}): Promise<vo
 describe('a finding is', () => {
   it.each<[kind: string, path: string, limits: object, title: RegExp]>([
     ['statements', 'many', { statements: 4 }, /^GET \/many sent 4 statements/],
+    ['repeated', 'one-line', { repeated: 3 }, /^GET \/one-line sent the same text 3 times with other values/],
     ['budget', 'budget', {}, /sent more than its 2 statements/],
     ['slow', 'slow', { slow: 50 }, /^a statement took \d+ ms/],
     ['heldIdle', 'idle', { heldIdle: 50 }, /^GET \/idle kept a transaction open for \d+ ms without using it/],
@@ -133,6 +146,13 @@ describe('a finding is', () => {
     const finding = await reader.finding('leak');
     expect([finding.count, finding.site]).toEqual([1, expect.stringContaining('findings.e2e.spec.ts')]);
     await connection.close();
+  });
+
+  it('none where the same text comes from three lines', async () => {
+    await start({ repeated: 3 });
+    await fetch(`${running.url}/three-lines`);
+    await reader.unit('GET /three-lines', ({ statements }) => statements === 3);
+    expect(reader.findings).toEqual([]);
   });
 
   it('none for work that is in order', async () => {

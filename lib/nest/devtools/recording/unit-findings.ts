@@ -34,11 +34,16 @@ interface Answered {
   readonly transactionEvent: object | undefined;
 }
 
-/** How often a text was sent in one unit, and from where. */
+/** A text in one unit. Lines are told apart when it is sent often: the text of a call site is dear. */
 interface Repetition {
   count: number;
-  values: Set<string>;
+  /** Those whose line was not asked for yet. */
+  unread: { readonly site: CallSite; readonly values: string }[];
+  readonly lines: Map<string, { count: number; readonly values: Set<string> }>;
 }
+
+/** Runs of one text in one unit, as a multiple of the limit, behind which lines are no longer told apart. */
+const MOST_RUNS = 10;
 
 /** What is worth a look in one unit of work. */
 export class UnitFindings {
@@ -82,17 +87,21 @@ export class UnitFindings {
     let byText = this.#repetitions.get(unit);
     if (byText === undefined) this.#repetitions.set(unit, (byText = new Map<string, Repetition>()));
     let repetition = byText.get(sql);
-    if (repetition === undefined) byText.set(sql, (repetition = { count: 0, values: new Set() }));
+    if (repetition === undefined) byText.set(sql, (repetition = { count: 0, unread: [], lines: new Map() }));
+    const { repeated: limit } = this.#limits;
     repetition.count += 1;
-    if (repetition.values.size <= this.#limits.repeated) repetition.values.add(parametersText(parameters));
-    if (repetition.count !== this.#limits.repeated || repetition.values.size < 2) return undefined;
+    if (repetition.count > MOST_RUNS * limit) return undefined;
+    repetition.unread.push({ site, values: parametersText(parameters) });
+    if (repetition.count < limit) return undefined;
+    const line = readLines(repetition);
+    if (line === undefined || line.count !== limit || line.values.size < 2) return undefined;
     return this.#findings.add({
       kind: 'repeated',
       engine: unit.engine,
-      key: sql,
-      title: `${unit.label} sent the same text ${repetition.count} times with other values (N + 1)`,
+      key: `${sql} at ${line.place}`,
+      title: `${unit.label} sent the same text ${line.count} times with other values (N + 1)`,
       advice: 'Ask once for all of them: WHERE id = ANY($1), a JOIN, or a DataLoader.',
-      site: placeText(site),
+      site: line.place,
       unit: unit.id,
     });
   }
@@ -158,4 +167,20 @@ export class UnitFindings {
       unit: unit.id,
     });
   }
+}
+
+/** Sorts what was sent by the lines it came from; gives the line of the last. */
+function readLines(repetition: Repetition) {
+  const { unread, lines } = repetition;
+  repetition.unread = [];
+  let last: { readonly place: string; readonly count: number; readonly values: Set<string> } | undefined;
+  for (const { site, values } of unread) {
+    const place = placeText(site);
+    const line = lines.get(place) ?? { count: 0, values: new Set() };
+    lines.set(place, line);
+    line.count += 1;
+    line.values.add(values);
+    last = { place, ...line };
+  }
+  return last;
 }
