@@ -101,6 +101,8 @@ export interface Batch {
   readonly rows: DriverRow[];
   /** True: the portal is exhausted. `close()` closes it on the server. */
   readonly done: boolean;
+  /** How long the rows were on the wire; undefined where that is not known. */
+  readonly bytes?: number | undefined;
 }
 
 /** A server-side cursor. Other commands may run on the connection between two fetches. */

@@ -32,7 +32,10 @@ export interface StatementOptions {
   readonly prepare?: boolean | undefined;
   /** Rows per fetch of a stream, exactly. */
   readonly yieldPer?: number | undefined;
-  /** Rows per fetch of a stream at most. Default 1,000. */
+  /**
+   * Rows per fetch of a stream at most. Default 1,000, and behind the first fetch as many as are about 40 KB
+   * on the wire.
+   */
   readonly maxRowBuffer?: number | undefined;
   /** True: a `text()` without values is sent as it was written, its colons untouched. */
   readonly noParameters?: boolean | undefined;

@@ -45,9 +45,9 @@ export class AsyncTupleResult<T extends readonly unknown[] = unknown[]> extends 
  * What a statement returns, row by row over a server-side cursor, as plain objects by column name.
  *
  * Where two columns share a name the last wins in an object; `tuples()`, `columns(position)` and
- * `scalars(position)` reach each. 1000 rows are fetched at a time unless `yieldPer` or `maxRowBuffer` says
- * otherwise, and one batch ahead. A failure of the batch fetched ahead shows when the rows before it were
- * read.
+ * `scalars(position)` reach each. 1000 rows are fetched at a time, of wide rows fewer behind the first fetch,
+ * unless `yieldPer` or `maxRowBuffer` says otherwise, and one batch ahead. A failure of the batch fetched
+ * ahead shows when the rows before it were read.
  *
  * @example
  * ```ts

@@ -8,7 +8,13 @@ import {
   streamAborted,
 } from './result-errors.js';
 import type { RowQueue } from './row-reader.js';
-import { ROWS_PER_FETCH, type StreamHooks, type StreamOptions, type StreamSource } from './stream-source.js';
+import {
+  BYTES_PER_FETCH,
+  ROWS_PER_FETCH,
+  type StreamHooks,
+  type StreamOptions,
+  type StreamSource,
+} from './stream-source.js';
 
 /**
  * `unopened`: nothing was sent; `open`: the server may have more; `drained`: it has not, but rows may be at
@@ -35,6 +41,8 @@ export class RowStream implements RowQueue {
   readonly #hooks: StreamHooks;
   readonly #signal: AbortSignal | undefined;
   #rowsPerFetch: number;
+  /** How many rows like those of the last batch fit into one; undefined where the caller says a number. */
+  #fitting: number | undefined;
   #state: StreamState = 'unopened';
   #portal: Promise<Portal> | undefined;
   /** `none`: the statement returns no rows. Undefined: no batch has come. */
@@ -53,17 +61,18 @@ export class RowStream implements RowQueue {
 
   constructor(
     source: StreamSource,
-    { yieldPer, maxRowBuffer = ROWS_PER_FETCH, signal }: StreamOptions = {},
+    { yieldPer, maxRowBuffer, signal }: StreamOptions = {},
     hooks: StreamHooks = {},
   ) {
-    expectCount('maxRowBuffer', maxRowBuffer);
+    if (maxRowBuffer !== undefined) expectCount('maxRowBuffer', maxRowBuffer);
     this.#source = source;
     this.#hooks = hooks;
     this.#signal = signal;
     this.#rowsPerFetch =
       yieldPer === undefined
-        ? Math.min(maxRowBuffer, ROWS_PER_FETCH)
+        ? Math.min(maxRowBuffer ?? ROWS_PER_FETCH, ROWS_PER_FETCH)
         : expectRowsPerFetch('yieldPer', yieldPer);
+    this.#fitting = (yieldPer ?? maxRowBuffer) === undefined ? ROWS_PER_FETCH : undefined;
   }
 
   get state(): StreamState {
@@ -85,6 +94,7 @@ export class RowStream implements RowQueue {
 
   set rowsPerFetch(count: number) {
     this.#rowsPerFetch = expectRowsPerFetch('yieldPer()', count);
+    this.#fitting = undefined;
   }
 
   /** True: rows are at hand, without asking the server. */
@@ -186,8 +196,8 @@ export class RowStream implements RowQueue {
   #startFetch(limit?: number): Fetch {
     const fetch = pendingFetch();
     this.#fetch = fetch;
-    const count =
-      this.#state === 'unopened' ? Math.min(limit ?? Infinity, this.#rowsPerFetch) : this.#rowsPerFetch;
+    const most = this.#fitting ?? this.#rowsPerFetch;
+    const count = this.#state === 'unopened' ? Math.min(limit ?? Infinity, most) : most;
     if (this.#state === 'unopened' && this.#signal !== undefined)
       this.#ignoreSignal = onAbort(this.#signal, () => this.#handleAbort());
     this.#state = 'open';
@@ -222,6 +232,7 @@ export class RowStream implements RowQueue {
       if (this.#state === 'closed') return undefined;
       const batch = await portal.fetch(count);
       this.#shape ??= portal.shape ?? 'none';
+      this.#measure(batch);
       // The connection is wanted back as soon as the server is through, not when the last row has been looked
       // at.
       if (batch.done) this.#end();
@@ -231,6 +242,12 @@ export class RowStream implements RowQueue {
       this.#end(failure);
       return { failure };
     }
+  }
+
+  #measure({ rows, bytes = 0 }: Batch): void {
+    if (this.#fitting === undefined || bytes === 0) return;
+    const fitting = Math.floor((BYTES_PER_FETCH * rows.length) / bytes);
+    this.#fitting = Math.min(Math.max(fitting, 1), ROWS_PER_FETCH);
   }
 
   #end(failure?: unknown): void {

@@ -21,13 +21,19 @@ export interface StreamSource {
  */
 export const ROWS_PER_FETCH = 1_000;
 
+/**
+ * How long a further batch is on the wire at most, about, where neither says a number: decoded, it takes up
+ * to ten times as much, and two are in memory.
+ */
+export const BYTES_PER_FETCH = 40_960;
+
 /** How many rows a stream fetches at a time. */
 export interface StreamOptions {
   /** Rows per fetch, exactly; also the size of `partitions()` and `fetchMany()` without a number. */
   readonly yieldPer?: number | undefined;
   /**
    * Rows per fetch at most. One further batch is fetched ahead, so twice as many rows may be in memory.
-   * Default 1000.
+   * Default 1000, and behind the first fetch as many as are about 40 KB on the wire.
    */
   readonly maxRowBuffer?: number | undefined;
   /** Closes the stream, also while nothing is fetched. */

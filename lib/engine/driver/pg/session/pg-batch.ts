@@ -43,6 +43,7 @@ export class PgBatch implements Submittable, MessageTarget {
   /** Made where the batch may have one to ask. */
   #questions: TypeQuestions | undefined;
   #rows: DriverRow[] = [];
+  #rowBytes = 0;
   #unread: Buffer[] = [];
   /** A result has rows that wait for their types. */
   #hasUnread = false;
@@ -250,6 +251,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #begin(): void {
     const index = this.results.length;
     this.#rows = [];
+    this.#rowBytes = 0;
     this.#unread = [];
     this.#layout = this.#steps[index - this.#done]?.bound ?? this.#writer.statements[index]?.layout;
   }
@@ -269,6 +271,7 @@ export class PgBatch implements Submittable, MessageTarget {
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
     if (this.#refusal !== undefined || this.#layout === undefined) return;
+    this.#rowBytes += end - start;
     if (this.#unread.length > 0) return void this.#unread.push(Buffer.from(bytes.subarray(start, end)));
     try {
       this.#rows.push(this.#layout.build(bytes, start, end));
@@ -326,6 +329,7 @@ export class PgBatch implements Submittable, MessageTarget {
     const result = stepResult(tag, {
       layout: this.#layout,
       rows: this.#rows,
+      bytes: this.#rowBytes,
       unread: this.#unread,
       isSuspended,
     });

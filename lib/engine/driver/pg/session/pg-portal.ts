@@ -65,7 +65,7 @@ export class PgPortal implements Portal {
       const result = await this.#host.fetch(isFirst ? this.#control : [], command);
       this.#last = result;
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
-      return { rows: result.rows, done: !result.isSuspended };
+      return { rows: result.rows, done: !result.isSuspended, bytes: result.bytes };
     } catch (error) {
       // What the server refuses has ended the portal with its transaction.
       this.#state = error instanceof DBAPIError ? 'done' : 'unreadable';

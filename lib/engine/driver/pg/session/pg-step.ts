@@ -92,6 +92,8 @@ export interface StepResult extends CommandResult {
   readonly isSuspended: boolean;
   layout: RowLayout | undefined;
   shape: RowLayout | undefined;
+  /** How long its rows were on the wire. */
+  readonly bytes: number;
   /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
   readonly unread: Buffer[];
 }
@@ -99,7 +101,13 @@ export interface StepResult extends CommandResult {
 /** What the server answered to one step; `tag` is what it has done. */
 export function stepResult(
   tag: string,
-  { layout, rows, unread, isSuspended }: Pick<StepResult, 'layout' | 'rows' | 'unread' | 'isSuspended'>,
+  {
+    layout,
+    rows,
+    bytes,
+    unread,
+    isSuspended,
+  }: Pick<StepResult, 'layout' | 'rows' | 'bytes' | 'unread' | 'isSuspended'>,
 ): StepResult {
   const space = tag.lastIndexOf(' ');
   const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
@@ -109,6 +117,7 @@ export function stepResult(
     shape: layout,
     layout,
     rows,
+    bytes,
     unread,
     isSuspended,
   };

@@ -1,0 +1,100 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { text } from 'nest-async-engine/engine';
+import type { AsyncEngine } from 'nest-async-engine/engine';
+import { eventually } from '../../support/process/barrier.js';
+import { ItemDatabase } from '../../support/items.js';
+
+/** Rows of 1,000 bytes, with some that are ten times as long in the middle. */
+const WIDE = text<{ n: number; filling: string }>(
+  `SELECT n, repeat('x', CASE WHEN n BETWEEN 2000 AND 2100 THEN 10000 ELSE 1000 END) AS filling FROM generate_series(1, 4000) AS n`,
+);
+const NARROW = text<{ n: number }>('SELECT n FROM generate_series(1, 4000) AS n');
+
+let items: ItemDatabase;
+
+beforeAll(async () => {
+  items = await ItemDatabase.open('stream_batches');
+});
+afterEach(() => items.expectClean());
+afterAll(() => items.close());
+
+/** An engine of one session, and how many bytes its socket has brought. */
+async function watched(): Promise<{ readonly engine: AsyncEngine; readonly bytes: () => number }> {
+  const engine = items.engine();
+  let bytes = 0;
+  engine.pool.on('connect', ({ driverConnection }) => {
+    const { stream } = (driverConnection as { connection: { stream: NodeJS.ReadableStream } }).connection;
+    stream.on('data', (chunk: Buffer) => (bytes += chunk.length));
+  });
+  await engine.execute(text('SELECT 1'));
+  return { engine, bytes: () => bytes };
+}
+
+/** What has come once the first row was read and the batch behind it is there. */
+async function bytesAhead(
+  engine: AsyncEngine,
+  bytes: () => number,
+  rows: AsyncIterator<unknown>,
+): Promise<number> {
+  const before = bytes();
+  await rows.next();
+  const isQuiet = async (): Promise<void> => {
+    const [session] = await items.database.sessions();
+    expect(session).toMatchObject({ state: 'idle in transaction' });
+  };
+  await eventually(isQuiet);
+  let last = -1;
+  while (last !== bytes()) {
+    last = bytes();
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return bytes() - before;
+}
+
+describe('a stream', () => {
+  it('fetches as many rows ahead as are about 40 KB', async () => {
+    const { engine, bytes } = await watched();
+    const rows = engine.stream(WIDE)[Symbol.asyncIterator]();
+
+    // The first 1,000 rows, of which nothing was known, and the batch behind them.
+    expect(await bytesAhead(engine, bytes, rows)).toBeLessThan(1_000 * 1_100 + 60_000);
+    await rows.return?.();
+  });
+
+  it.each([{ yieldPer: 1_000 }, { maxRowBuffer: 1_000 }])(
+    'with %o fetches so many, however wide',
+    async (options) => {
+      const { engine, bytes } = await watched();
+      const rows = engine.stream(WIDE, undefined, options)[Symbol.asyncIterator]();
+
+      expect(await bytesAhead(engine, bytes, rows)).toBeGreaterThan(2_000 * 1_000);
+      await rows.return?.();
+    },
+  );
+
+  it.each([
+    ['wide', WIDE],
+    ['narrow', NARROW],
+  ])('gives %s rows all and in their order', async (_, statement) => {
+    const { engine } = await watched();
+    const seen: number[] = [];
+    for await (const { n } of engine.stream(statement)) seen.push(n);
+
+    expect(seen).toEqual(Array.from({ length: 4_000 }, (_unused, index) => index + 1));
+  });
+
+  it('takes no more round trips for narrow rows than with 1,000 at a time', async () => {
+    const { engine } = await watched();
+    await engine.connect(async (connection) => {
+      const { session } = await connection.getRawConnection();
+      const tripsOf = async (options: { readonly yieldPer?: number }): Promise<number> => {
+        const before = Number(session.roundTrips);
+        await connection.stream(NARROW, undefined, options).all();
+        return Number(session.roundTrips) - before;
+      };
+      await tripsOf({});
+
+      expect(await tripsOf({})).toBe(await tripsOf({ yieldPer: 1_000 }));
+    });
+  });
+});
