@@ -97,6 +97,19 @@ describe('errors', () => {
     const error = await failureOf(engine.execute(builder));
     expect(error).toBeInstanceOf(StatementError);
     expect(String(error)).toContain('broken builder');
+    const failure = new RangeError('broken getter');
+    const values = {
+      get a(): never {
+        throw failure;
+      },
+    };
+    const insertion = text('INSERT INTO item (name) VALUES (:a)');
+    for (const parameters of [values, [{ a: 'b' }, values]]) {
+      const unread = await failureOf(engine.execute(insertion, parameters));
+      expect(unread).toBeInstanceOf(StatementError);
+      expect(unread).toMatchObject({ cause: failure, statement: 'INSERT INTO item (name) VALUES ($1)' });
+      expect(String(unread)).toContain("the value of the bind ':a' cannot be read: broken getter");
+    }
     const missing = await failureOf(engine.execute(text('SELECT :never AS n')));
     expect(missing).toBeInstanceOf(StatementError);
     expect((missing as StatementError).statement).toMatch(/^SELECT .* AS n$/);

@@ -20,7 +20,7 @@ const NO_PARAMETERS: Parameters = Object.freeze({});
  *
  * Throws {@link ObjectNotExecutableError} for what is not a statement, {@link ArgumentError} for parameters
  * that do not belong there or SQL of another database, and {@link StatementError} when a bind has no value, a
- * query builder fails or there are more than 65,535 values.
+ * value cannot be read, a query builder fails or there are more than 65,535 values.
  */
 export function compileStatement(
   executable: Executable<unknown>,
@@ -96,10 +96,15 @@ function fill(
   group: number,
 ): CompiledStatement {
   const values = template.names.map((name) => {
-    // `:constructor` must not find what every object inherits; getters of a class instance count as given.
-    const named = (parameters as Readonly<Record<string, unknown>>)[name];
-    const isPlain = typeof named !== 'function' && name !== '__proto__';
-    const given = isPlain || Object.hasOwn(parameters, name) ? named : undefined;
+    let given: unknown;
+    try {
+      // `:constructor` must not find what every object inherits; getters of a class instance count as given.
+      const named = (parameters as Readonly<Record<string, unknown>>)[name];
+      const isPlain = typeof named !== 'function' && name !== '__proto__';
+      given = isPlain || Object.hasOwn(parameters, name) ? named : undefined;
+    } catch (cause) {
+      throw unreadable(name, template, cause);
+    }
     // `null` is a value.
     const value = given === undefined ? clause.binds.get(name)?.value : given;
     if (value === undefined) throw missingValue(name, template, parameters, group);
@@ -128,4 +133,10 @@ function missingValue(
     `the bind ':${name}' has no value${where}. Give it one (null for NULL), or write '\\:${name}' for a plain colon.`,
     { statement: template.text, parameters },
   );
+}
+
+function unreadable(name: string, template: TextTemplate, cause: unknown): StatementError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message = `the value of the bind ':${name}' cannot be read: ${reason}`;
+  return new StatementError(message, { cause, statement: template.text });
 }
