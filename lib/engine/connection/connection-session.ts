@@ -303,12 +303,11 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#session().uniqueName('nae_savepoint');
   }
 
-  detach(transaction: object): Promise<void> | undefined {
-    const isRoot = !('parent' in transaction && transaction.parent !== undefined);
+  detach(root: object): Promise<void> | undefined {
     // Lost in silence while the transaction was open: its end settles that, and the next one begins
     // elsewhere.
-    if (isRoot && this.#pooled?.isValid === false) this.invalidate();
-    return this.#transactions.onEnded(transaction, () => this.rest());
+    if (this.#pooled?.isValid === false) this.invalidate();
+    return this.#transactions.onEnded(root, () => this.rest());
   }
 
   /** Cancels what runs now, or the wait for a connection to run it on. */

@@ -89,8 +89,8 @@ export interface TransactionHost {
   defer(control: Control): void;
   nextSavepoint(): string;
   invalidate(cause: unknown): void;
-  /** The transaction has ended and is no longer the connection's. */
-  detach(transaction: object): Promise<void> | undefined;
+  /** The root has ended and is no longer the connection's. */
+  detach(root: object): Promise<void> | undefined;
 }
 
 /** The connection that a transaction lives on. */

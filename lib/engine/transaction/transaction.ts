@@ -385,10 +385,9 @@ export abstract class Transaction<Connection = unknown> {
    */
   protected finish(end: End, keeps = false): Promise<void> | undefined {
     this.#gate.isClosed = true;
-    const before = this.#ending;
     // A listener that is told of this end may ask for another one, which must find it.
-    const isAtOnce = before === undefined && this.#isStill;
-    return (this.#ending = isAtOnce ? end() : this.#endAfter(before, end, keeps));
+    const isAtOnce = this.#ending === undefined && this.#isStill;
+    return (this.#ending = isAtOnce ? end() : this.#endAfter(this.#ending, end, keeps));
   }
 
   async #endAfter(before: Promise<void> | undefined, end: End, keeps: boolean): Promise<void> {
@@ -451,8 +450,9 @@ export abstract class Transaction<Connection = unknown> {
     this.#deadline?.clear();
     if (isKnown || this.isActive) this.#state = state;
     this.observation?.ended(state, state === 'committed' ? undefined : this.#firstError);
-    if (this.parent !== undefined) this.parent.#inner?.release(this);
-    return this.host.detach(this);
+    if (this.parent === undefined) return this.host.detach(this);
+    this.parent.#inner?.release(this);
+    return undefined;
   }
 
   /** Refuses work that comes after the end, or while the end is under way. @internal */

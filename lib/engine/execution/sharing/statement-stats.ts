@@ -25,20 +25,29 @@ export function timeWaited(): number {
 
 /** The last times that count. */
 class RecentTimes {
+  /** Each takes the place of the one that was there {@link WINDOW} times before. */
   #times: number[] = [];
+  #next = 0;
   count = 0;
-  /** The shortest but one: a busy machine only ever adds to a time. */
+  /** The shortest of a few, else the shortest but one: a busy machine only ever adds to a time. */
   short = 0;
 
   add(time: number): void {
-    this.#times = [...this.#times.slice(1 - WINDOW), time];
+    this.#times[this.#next] = time;
+    this.#next = (this.#next + 1) % WINDOW;
     this.count = this.#times.length;
-    const sorted = this.#times.toSorted((a, b) => a - b);
-    this.short = sorted[sorted.length > FEW ? 1 : 0] ?? 0;
+    let shortest = Infinity;
+    let second = Infinity;
+    for (const one of this.#times) {
+      if (one < shortest) [shortest, second] = [one, shortest];
+      else if (one < second) second = one;
+    }
+    this.short = this.count > FEW ? second : shortest;
   }
 
   clear(): void {
     this.#times = [];
+    this.#next = 0;
     this.count = 0;
     this.short = 0;
   }
