@@ -38,6 +38,6 @@ export const executemany: Workload = {
   ],
   base: 'pg',
   goals: GOALS.executemany,
-  full: { operations: 3, rows: 10_000 },
+  full: { operations: 2, rows: 10_000 },
   smoke: { operations: 1, rows: 100 },
 };
