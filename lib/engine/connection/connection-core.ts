@@ -115,9 +115,11 @@ export class ConnectionCore<Connection>
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
     const how = { isExclusive: invocation.isExclusive, active };
+    const isReady = !invocation.isLimited && !this.options.isLate;
+    if (isReady && active !== undefined) return this.#dispatch(run, undefined, how);
     const send = (signal?: AbortSignal): Promise<CommandResult> =>
-      this.#runRead(invocation, active) ?? this.#dispatch(run, signal, how);
-    if (!invocation.isLimited && !this.options.isLate) return send();
+      (active === undefined ? this.#runRead(invocation) : undefined) ?? this.#dispatch(run, signal, how);
+    if (isReady) return send();
     return invocation.wait((signal) => {
       const settling = this.options.settle(signal);
       return settling === undefined ? send(signal) : settling.then(() => send(signal));
@@ -128,9 +130,9 @@ export class ConnectionCore<Connection>
    * A read that commits itself need not have a session of its own while nothing else has asked for one:
    * undefined where it needs one.
    */
-  #runRead(invocation: Invocation, active?: Transaction<Connection>): Promise<CommandResult> | undefined {
+  #runRead(invocation: Invocation): Promise<CommandResult> | undefined {
     if (this.#isExplicit || !this.session.isFree || invocation.observer !== undefined) return undefined;
-    if (!this.options.isAutocommit || this.transactions.current(active) !== undefined) return undefined;
+    if (!this.options.isAutocommit || this.transactions.current() !== undefined) return undefined;
     const isPlain = autocommitControl(this.options.ofBegin ?? {}).length === 0;
     return isPlain ? this.host.runRead(invocation) : undefined;
   }
