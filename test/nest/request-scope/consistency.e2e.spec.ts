@@ -20,7 +20,7 @@ const TRIPS_OF_A_PAIR = 4;
 /** A read on a standby that turns out to be behind, and the end of its transaction. */
 const TRIPS_BEHIND = 2;
 /** How often each server is asked how far it is, which costs a round trip of its own. */
-const CHECK_INTERVAL = 200;
+const CHECK_INTERVAL = 100;
 const EXAMINATION = 'pg_is_in_recovery() AS "standby"';
 
 let primary: EmbeddedPostgres;
@@ -84,6 +84,20 @@ const expectReturned = (engine: AsyncEngine): Promise<void> =>
     expect([engine.pool.checkedOut(), ...loans].filter((count) => count > 0)).toEqual([]);
   });
 const roundTrips = (): number => proxies.reduce((sum, proxy) => sum + proxy.roundTrips, 0);
+/** How often each standby was examined. */
+let examined: number[];
+/** Resolves when each standby was examined since it has all that is stored. */
+async function untilSeen(): Promise<void> {
+  const count = 'SELECT count(*)::int AS count FROM notes';
+  const stored = await queryOnce(primary.url, count);
+  for (const { url } of primary.replicas)
+    await eventually(async () => expect(await queryOnce(url, count)).toEqual(stored), 30_000);
+  // One may be under way.
+  const goals = examined.map((times) => times + 2);
+  await eventually(() => {
+    if (examined.some((times, index) => times < (goals[index] ?? 0))) throw new Error('not yet');
+  }, 30_000);
+}
 /** How often each server was examined, and how many reads a standby has turned away. */
 const told = (): { examinations: number; misses: number } => {
   const [onPrimary = [], ...onStandbys] = proxies.map(({ statements }) => statements);
@@ -103,6 +117,12 @@ beforeAll(async () => {
   }
   const urls = [primary, ...primary.replicas].map(({ url }) => url);
   proxies = await Promise.all(urls.map((url) => startFaultyProxy(url)));
+  examined = LAGS.map(() => 0);
+  for (const [index, proxy] of proxies.slice(1).entries())
+    proxy.onMessage(({ from, type, text }) => {
+      const isExamination = from === 'client' && type === 'Execute' && text?.includes(EXAMINATION) === true;
+      if (isExamination) examined[index] = (examined[index] ?? 0) + 1;
+    });
 }, 60_000);
 afterAll(async () => {
   await Promise.all(proxies.map((proxy) => proxy.close()));
@@ -113,6 +133,7 @@ afterAll(async () => {
 async function manyPairs(
   engine: AsyncEngine,
   pair: (pause: () => Promise<unknown>) => Promise<Notes>,
+  settle: () => Promise<void> = untilSeen,
 ): Promise<{ stale: number; servers: Set<number>; misses: number; examinations: number; trips: number }> {
   const [stored] = await queryOnce<{ count: number }>(
     primary.url,
@@ -124,9 +145,9 @@ async function manyPairs(
   await expectReturned(engine);
   for (const proxy of proxies) proxy.reset();
   for (let index = 0; index < PAIRS; index += 1) {
-    // At once; when the first standby has it; when both have.
-    const pause = [0, 3 * LAGS[0], 0, 3 * LAGS[1]][index % 4] ?? 0;
-    const { count, server } = await pair(() => (pause === 0 ? Promise.resolve() : wait(pause)));
+    // At once; when the first standby may have it; when both were seen to have it.
+    const pauses = [undefined, () => wait(3 * LAGS[0]), undefined, settle] as const;
+    const { count, server } = await pair(() => pauses[index % 4]?.() ?? Promise.resolve());
     written += 1;
     if (count !== written) stale += 1;
     servers.add(server);
@@ -227,12 +248,15 @@ it(
     const engine = app.get(AsyncEngine);
     await engine.scalar(sql`SELECT 1`);
     const notes = app.get(NotesController);
-    const { trips } = await manyPairs(engine, (pause) =>
-      engine.scope(async () => {
-        await notes.add({ header: () => undefined });
-        await pause();
-        return await notes.count();
-      }),
+    const { trips } = await manyPairs(
+      engine,
+      (pause) =>
+        engine.scope(async () => {
+          await notes.add({ header: () => undefined });
+          await pause();
+          return await notes.count();
+        }),
+      () => Promise.resolve(),
     );
     expect(trips).toBe(PAIRS * TRIPS_OF_A_PAIR);
     await app.close();
