@@ -92,6 +92,7 @@ export {
   TupleResult,
   UnexpectedRollbackError,
   UniqueViolationError,
+  UnsubscribedError,
 } from './engine/index.js';
 export type {
   AfterCursorExecuteEvent,

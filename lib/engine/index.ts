@@ -196,6 +196,7 @@ export {
   TransactionTimeoutError,
   UnexpectedRollbackError,
   UniqueViolationError,
+  UnsubscribedError,
   ConnectError,
   ConnectionLostError,
 } from './errors/errors.js';

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
 import { Subject, takeUntil, type Observable, type Subscriber } from 'rxjs';
-import { type AsyncEngine, EngineError, type OpenTransaction, type Scope } from '../engine/index.js';
+import { type AsyncEngine, UnsubscribedError, type OpenTransaction, type Scope } from '../engine/index.js';
 
 type SubscriptionState = 'running' | 'settling' | 'stopped';
 
@@ -56,7 +56,7 @@ export class TransactionSubscription<T> {
     this.#state = 'stopped';
     this.#stopped.next();
     this.#warnOfLostWork();
-    const why = new EngineError('the Observable was unsubscribed before its end.');
+    const why = new UnsubscribedError('the Observable was unsubscribed before its end.');
     this.#inCaller(() => {
       if (this.#ownsConnection) this.#open.transaction?.connection.cancel().catch(() => undefined);
       // The subscriber has gone: where the rollback fails, the engine reports it and drops the connection.

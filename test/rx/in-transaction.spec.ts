@@ -27,6 +27,7 @@ import {
   SerializationFailureError,
   text,
   UnexpectedRollbackError,
+  UnsubscribedError,
 } from 'nest-async-engine/engine';
 import { fromQuery, inTransaction } from 'nest-async-engine/rx';
 import { MemoryLogger } from '../support/items.js';
@@ -67,6 +68,23 @@ const busySessions = async (): Promise<readonly SessionRow[]> => {
   }, 2_000);
   return (await database.sessions()).filter(({ state }) => state !== 'idle');
 };
+
+it('tells the events of its transaction that it was unsubscribed', async () => {
+  const reasons: unknown[] = [];
+  const undone = new Latch();
+  engine.on('rollback', ({ reason }) => {
+    reasons.push(reason);
+    undone.open();
+  });
+  const written = new Latch();
+  const subscription = concat(insert(1).pipe(tap(() => written.open())), NEVER)
+    .pipe(inTransaction(engine))
+    .subscribe();
+  await written.opened;
+  subscription.unsubscribe();
+  await undone.opened;
+  expect(reasons).toEqual([expect.any(UnsubscribedError)]);
+});
 
 describe('the end of the source', () => {
   it('commits before it completes', async () => {

@@ -128,6 +128,11 @@ export class NestedScopeBusyError extends InvalidRequestError {
   override readonly code = 'NESTED_SCOPE_BUSY';
   override readonly name = 'NestedScopeBusyError';
 }
+/** Why a transaction was rolled back whose Observable was unsubscribed: the `reason` of its event. */
+export class UnsubscribedError extends EngineError {
+  override readonly code = 'UNSUBSCRIBED';
+  override readonly name = 'UnsubscribedError';
+}
 /** The propagation mode forbids the call: `mandatory` without a transaction, `never` inside one. */
 export class PropagationError extends InvalidRequestError {
   override readonly code = 'PROPAGATION';
@@ -315,9 +320,8 @@ export class DBAPIError extends StatementError {
     this.rewrite(withStatement(said, this.statement, this.position));
     if (this.detail !== undefined) Object.assign(this, { detail: HIDDEN_PARAMETERS });
     if (this.where !== undefined) Object.assign(this, { where: HIDDEN_PARAMETERS });
-    if (this.hint !== undefined) {
+    if (this.hint !== undefined)
       Object.assign(this, { hint: hideValues(this.hint, undefined, this.parameters) });
-    }
     hideValuesOfCause(this.cause, this.sqlState, this.parameters);
   }
 }

@@ -1,5 +1,5 @@
 import type { AsyncConnection, StatementEvent, TransactionEvent } from '../../../engine/index.js';
-import { EngineError, NestedScopeBusyError } from '../../../engine/index.js';
+import { NestedScopeBusyError, UnsubscribedError } from '../../../engine/index.js';
 import type { Finding, Findings } from './findings.js';
 import { placeText } from './place.js';
 import type { Unit } from './unit.js';
@@ -37,7 +37,8 @@ export class TransactionFindings {
     if (event.nested || event.outcome !== 'rolled-back') return;
     if (this.#committing.has(event) && event.error !== undefined)
       this.#add(unit, event, swallowed(event.error));
-    else if (isUnsubscribed(event.reason) && this.#written.has(event)) this.#add(unit, event, UNDONE);
+    else if (event.reason instanceof UnsubscribedError && this.#written.has(event))
+      this.#add(unit, event, UNDONE);
   }
 
   /** A statement has failed before it left. */
@@ -79,10 +80,6 @@ function swallowed(error: unknown): Pick<Finding, 'kind' | 'title' | 'advice'> {
     title: `went on after a failed statement (${error instanceof Error ? error.name : 'an error'}), and nothing of its transaction is stored`,
     advice: 'Let the error out, or run what may fail in a nested transaction of its own.',
   };
-}
-
-function isUnsubscribed(error: unknown): boolean {
-  return error instanceof EngineError && error.message.includes('was unsubscribed');
 }
 
 function rootOf(event: Transaction): Transaction {
