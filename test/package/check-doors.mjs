@@ -106,7 +106,7 @@ function pack(folder) {
   );
   const names = files.map(({ path: name }) => name);
   check('the package holds what it needs and nothing else', () => {
-    for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/cjs/package.json']) {
+    for (const name of ['LICENSE', 'README.md', 'dist/cjs/package.json']) {
       assert(names.includes(name), `${name} is missing`);
     }
     for (const target of filesOf(manifest.exports)) {

@@ -337,8 +337,8 @@ export class ConnectionCore<Connection>
 }
 
 /** The connection that `transaction` lives on: connections alone begin transactions. */
-export function coreOf<Connection>({ owner }: Transaction<Connection>): ConnectionCore<Connection> {
-  return owner as ConnectionCore<Connection>;
+export function coreOf<Connection>(transaction: Transaction<Connection>): ConnectionCore<Connection> {
+  return transaction.owner as ConnectionCore<Connection>;
 }
 
 /** A script is told of as one statement. */
