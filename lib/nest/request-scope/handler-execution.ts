@@ -53,6 +53,7 @@ export class HandlerExecution {
       });
     });
     if (this.#state === 'ended') this.#source?.unsubscribe();
+    else this.#unit.onCut(() => this.#orphan());
   }
 
   /** What the former runs wrote must not be stored with the next one. Undefined: there is nothing to undo. */
@@ -105,23 +106,35 @@ export class HandlerExecution {
    * stopped at once, and what has answered nothing after `orphanTimeout`.
    */
   abandon(): void {
-    if (!this.#mayBePromise) return this.#stop();
-    this.#state = 'orphaned';
-    const { orphanTimeout } = this.#kind;
-    const { scope, logger } = this.#unit;
-    this.#orphanTimer = setTimeout(() => {
-      logger.warn(
-        printable(
-          `${scope.origin} was still running ${orphanTimeout} ms after its client disconnected and was rolled back.`,
-        ),
-      );
-      this.#stop();
-    }, orphanTimeout).unref();
+    if (this.#mayBePromise) this.#orphan();
+    else this.#stop();
   }
 
   // A promise can't be stopped: the connection is not pulled from under it, and what it does is stored.
   get #mayBePromise(): boolean {
     return this.#state === 'running' && this.#kind.values === 'each' && this.#deferred.isEmpty;
+  }
+
+  #orphan(): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'orphaned';
+    this.#stopLater();
+  }
+
+  #stopLater(): void {
+    const { orphanTimeout, values } = this.#kind;
+    this.#orphanTimer = setTimeout(() => {
+      // Over HTTP, a promise runs to its end. A value without an end is not one of a promise: a `finalize()`
+      // of an interceptor has thrown, or a stream goes on.
+      if (values === 'last' && this.#deferred.isEmpty) return this.#stopLater();
+      this.#warn(`was still running ${orphanTimeout} ms after its client disconnected and was rolled back.`);
+      this.#stop();
+    }, orphanTimeout).unref();
+  }
+
+  #warn(what: string): void {
+    const { scope, logger } = this.#unit;
+    logger.warn(printable(`${scope.origin} ${what}`));
   }
 
   #answer(value: unknown): void {

@@ -58,6 +58,14 @@ export class HandlerUnit {
     return undefined;
   }
 
+  /** Calls `listener` when the client goes away before it has its answer. */
+  onCut(listener: () => void): void {
+    const { response } = this.#parts;
+    response?.onEnd(() => {
+      if (response.outcome === 'cut') listener();
+    });
+  }
+
   /** The handler has failed, or no longer matters. */
   fail(): Promise<void> {
     return this.#settleLate('fail');

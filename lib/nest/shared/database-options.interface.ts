@@ -25,8 +25,8 @@ export interface RequestScopeOptions {
    */
   readonly commit?: ScopeCommit | undefined;
   /**
-   * A handler that runs on so long after its client has gone is reported once; one of a message on a socket
-   * is undone then. Default 30,000.
+   * A handler that runs on so long after its client has gone is reported once. One of a message on a socket
+   * is undone then, and so is one over HTTP that has given a value but does not end. Default 30,000.
    */
   readonly orphanTimeout?: number | undefined;
   /**
