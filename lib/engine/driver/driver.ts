@@ -101,7 +101,7 @@ export interface Batch {
   readonly rows: DriverRow[];
   /** True: the portal is exhausted. `close()` closes it on the server. */
   readonly done: boolean;
-  /** How long the rows were on the wire; undefined where that is not known. */
+  /** How many bytes the rows took on the wire; undefined where that is not known. */
   readonly bytes?: number | undefined;
 }
 
