@@ -5,6 +5,7 @@ import { IGNORED, SILENT, type MigrationFile } from './migration-files.js';
 import type { MigrationClient, MigrationHistory } from './migration-history.js';
 import type { MigrationOptions } from './migration-options.js';
 import type { NodePgMigrate } from './node-pg-migrate.js';
+import type { TerminalLine } from './terminal-line.js';
 
 type RunnerOptions = Parameters<NodePgMigrate['runner']>[0];
 type Unit = Awaited<ReturnType<NodePgMigrate['load']>>[number];
@@ -22,6 +23,7 @@ export interface MigrationRunOptions {
     readonly table: string;
   };
   readonly logger: EngineLogger;
+  readonly terminal: TerminalLine;
 }
 
 /** Runs the pending files in one transaction, and knows which of them runs. */
@@ -106,11 +108,14 @@ export class MigrationRun {
   }
 
   #tell(file: MigrationFile | undefined): void {
-    const { pending, target, logger } = this.#options;
+    const { pending, target, logger, terminal } = this.#options;
     const [done, total] = [this.#done, pending.length];
     const what =
       file === undefined ? `${total} of ${total} have run` : `${done + 1} of ${total}, ${file.file}`;
-    logger.log(printable(`migrations: ${what}`), { logger: 'AsyncEngine', event: 'migration', done, total });
+    const message = `migrations: ${what}`;
+    terminal.end();
+    logger.log(printable(message), { logger: 'AsyncEngine', event: 'migration', done, total });
+    terminal.show(message);
     try {
       target.onProgress?.({ file: file?.file, done, total });
     } catch (error) {

@@ -6,6 +6,7 @@ import { MigrationHistory, type MigrationClient } from './migration-history.js';
 import { MIGRATION_OPTIONS, type MigrationOptions } from './migration-options.js';
 import { MigrationRun, reasonOf } from './migration-run.js';
 import { loadNodePgMigrate } from './node-pg-migrate.js';
+import { TerminalLine } from './terminal-line.js';
 
 /** Between two attempts to get the lock, in ms. */
 const LOCK_INTERVAL = 200;
@@ -19,7 +20,8 @@ const UNLOCK = 'SELECT pg_advisory_unlock_all()';
  *
  * They run on a session of their own, outside of any transaction around the call, under an advisory lock: of
  * several instances one runs them, and the others wait and find nothing to do. The lock is that of
- * node-pg-migrate's own command. Each file is a line of the engine's log.
+ * node-pg-migrate's own command. Each file is a line of the engine's log; on a terminal, what takes longer than
+ * a second is shown with its time.
  *
  * @throws MigrationError for a migration that fails, and for a file that was changed, removed or moved after
  * it ran; ArgumentError for a wrong option and where the package node-pg-migrate is missing.
@@ -34,20 +36,23 @@ export async function runMigrations(engine: AsyncEngine, options: MigrationOptio
   const tool = await loadNodePgMigrate();
   const files = await readMigrationFiles(dir, tool.list);
   const pooled = await engine.rawConnection();
+  const terminal = new TerminalLine();
   try {
     const client = pooled.session.client as MigrationClient;
-    await waitForLock(client, tool.lockId, engine.logger, signal);
+    await waitForLock(client, tool.lockId, { logger: engine.logger, terminal }, signal);
     if (schema !== undefined) await createSchema(client, schema);
     const history = new MigrationHistory(client, schema ?? 'public', table);
     const pending = await history.pendingOf(files, dir);
     const target = { dir, table, schema, onProgress };
-    const run = new MigrationRun({ tool, client, history, files, pending, target, logger: engine.logger });
+    const { logger } = engine;
+    const run = new MigrationRun({ tool, client, history, files, pending, target, logger, terminal });
     if (pending.length > 0) await run.start();
     return pending.map(({ file }) => file);
   } catch (error) {
     if (error instanceof EngineError || signal?.aborted === true) throw error;
     throw new MigrationError(`the migrations in ${dir} cannot run: ${reasonOf(error)}`, { cause: error });
   } finally {
+    terminal.end();
     // What they have set, and the lock, end with the session; a PGlite has only one.
     if (engine.driver === 'pglite') await pooled.session.execute([], { text: UNLOCK, prepare: false });
     else if (pooled.isValid) pooled.detach();
@@ -65,7 +70,7 @@ function parseOptions(options: MigrationOptions): MigrationOptions & { readonly 
 async function waitForLock(
   client: MigrationClient,
   id: number,
-  logger: EngineLogger,
+  { logger, terminal }: { readonly logger: EngineLogger; readonly terminal: TerminalLine },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -73,7 +78,9 @@ async function waitForLock(
     const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS got', [id]);
     if (rows[0]?.['got'] === true) return;
     if (attempt === 1) {
-      logger.log('migrations: waiting for another instance', { logger: 'AsyncEngine', event: 'migration' });
+      const message = 'migrations: waiting for another instance';
+      logger.log(message, { logger: 'AsyncEngine', event: 'migration' });
+      terminal.show(message);
     }
     await delay(LOCK_INTERVAL, undefined, { signal });
   }
