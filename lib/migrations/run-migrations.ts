@@ -20,8 +20,8 @@ const UNLOCK = 'SELECT pg_advisory_unlock_all()';
  *
  * They run on a session of their own, outside of any transaction around the call, under an advisory lock: of
  * several instances one runs them, and the others wait and find nothing to do. The lock is that of
- * node-pg-migrate's own command. Each file is a line of the engine's log; on a terminal, what takes longer than
- * a second is shown with its time.
+ * node-pg-migrate's own command. Each file is a line of the engine's log; on a terminal, what takes longer
+ * than a second is shown with its time.
  *
  * @throws MigrationError for a migration that fails, and for a file that was changed, removed or moved after
  * it ran; ArgumentError for a wrong option and where the package node-pg-migrate is missing.
