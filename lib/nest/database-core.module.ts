@@ -47,7 +47,10 @@ export class DatabaseCoreModule
     if (!entrances.reachRoutes) return;
     const beforeFirst = (): void => entrances.openBeforeRoutes();
     const harmlessFilter = DatabaseExceptionFilter;
-    new RouteHandlers(config, { beforeFirst, harmlessFilter }).install(consumers.controllers());
+    const reachesEngine = (pipe: object): boolean => consumers.reachesEngine(pipe);
+    new RouteHandlers(config, { beforeFirst, harmlessFilter, reachesEngine }).install(
+      consumers.controllers(),
+    );
   }
 
   async onModuleInit(): Promise<void> {

@@ -10,7 +10,7 @@ interface PlainResponse {
 }
 
 const rawOf = (response: PlainResponse | ServerResponse): ServerResponse =>
-  'raw' in response && response.raw !== undefined ? response.raw : (response as ServerResponse);
+  'writeHead' in response || response.raw === undefined ? (response as ServerResponse) : response.raw;
 
 /** What an exception filter needs of an HTTP adapter, for a filter that was not made by the container. */
 export const PLAIN_RESPONSE = {

@@ -1,7 +1,9 @@
+import { types } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import type { InjectionToken, Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { isConnectionToken, isScopedConnectionToken } from '../shared/database.tokens.js';
+import { isConnectionToken, isEngineToken, isScopedConnectionToken } from '../shared/database.tokens.js';
+import { isEngine } from '../shared/is-engine.js';
 
 type ModuleOf<Container> = Container extends Map<string, infer Module> ? Module : never;
 /** What Nest knows about one provider or controller. */
@@ -45,6 +47,26 @@ export class ConnectionConsumers {
       this.#tokens.set(type, tokens);
     }
     return wanted.some((token) => tokens.has(token));
+  }
+
+  /** True: an enhancer, given as its class or an instance, may run statements of an engine. */
+  reachesEngine(enhancer: object): boolean {
+    if (typeof enhancer === 'function') return this.#typeReachesEngine(enhancer);
+    if (this.#typeReachesEngine(enhancer.constructor)) return true;
+    // Made by the application with `new`.
+    return Object.values(enhancer).some(
+      (held: unknown) =>
+        typeof held === 'object' &&
+        held !== null &&
+        !types.isProxy(held) &&
+        (isEngine(held) || this.#typeReachesEngine(held.constructor)),
+    );
+  }
+
+  #typeReachesEngine(type: unknown): boolean {
+    return this.wrappers().some(
+      (wrapper) => wrapper.metatype === type && this.pathsOf(wrapper, isEngineToken).length > 0,
+    );
   }
 
   /** One way from a provider to each connection that it reaches; by default, those made for each request. */

@@ -61,8 +61,8 @@ export class HttpRequestScope {
   /** That of `request`, or of what wraps it, in one database. */
   static of(request: unknown, engine: AsyncEngine): HttpRequestScope | undefined {
     if (typeof request !== 'object' || request === null) return undefined;
-    const { raw = request } = request as { readonly raw?: ScopedRequest };
-    return (raw as ScopedRequest)[SCOPES]?.find((scope) => scope.#parts.engine === engine);
+    const { [SCOPES]: scopes } = nodeRequestOf(request) as ScopedRequest;
+    return scopes?.find((scope) => scope.#parts.engine === engine);
   }
 
   /** Method and path. */
@@ -161,6 +161,12 @@ export class HttpRequestScope {
     this.#state = 'over';
     this.#opened?.lease.release()?.catch((error: unknown) => reportError(this.#parts.engine.logger, error));
   }
+}
+
+/** Node's own request, which Fastify keeps in `raw`. On Express, that name is free for the application's. */
+export function nodeRequestOf(request: object): object {
+  const { [SCOPES]: scopes, raw } = request as ScopedRequest & { readonly raw?: unknown };
+  return scopes === undefined && typeof raw === 'object' && raw !== null ? raw : request;
 }
 
 /** True: its client went away in the middle of its body. */

@@ -14,7 +14,7 @@ import { HandlerExecution } from './handler-execution.js';
 import type { HandlerKind } from './handler-execution.js';
 import { followRuns, unfollowRuns } from './handler-runs.js';
 import { HandlerUnit } from './handler-unit.js';
-import { HttpRequestScope, ORPHAN_TIMEOUT } from './http-request-scope.js';
+import { HttpRequestScope, nodeRequestOf, ORPHAN_TIMEOUT } from './http-request-scope.js';
 
 /** The context of a message over TCP. */
 interface MessageOfSocket {
@@ -62,8 +62,13 @@ export class RequestScopeInterceptor implements NestInterceptor {
     // Called by something else than the router.
     if (source === undefined) return call();
     const handler = new HandlerCall(this.callParts, source);
-    if (this.settings.isHandedTo(type)) void handler.open().scope.connection;
+    if (this.isUnitFromStart(type)) void handler.open().scope.connection;
     return handler.run(call);
+  }
+
+  /** True: a handler of `type` is one unit of work before the connection is used in it. */
+  isUnitFromStart(type: Type): boolean {
+    return this.settings.isHandedTo(type);
   }
 
   private sourceOf(): HttpRequestScope | Scope | undefined {
@@ -79,7 +84,7 @@ export class RequestScopeInterceptor implements NestInterceptor {
       const around = this.operationScope(context) ?? this.engine.currentScope() ?? this.requestScope(context);
       const scope = around ?? this.openScope(context);
       // Injecting it makes this one unit of work, before its first use.
-      if (this.settings.isHandedTo(context.getClass())) void scope.connection;
+      if (this.isUnitFromStart(context.getClass())) void scope.connection;
       const { owner } = scope;
       const request = owner instanceof HttpRequestScope ? owner : undefined;
       const unit = this.unitOf(scope, context.getType() === 'http' ? request : undefined);
@@ -159,10 +164,8 @@ export class RequestScopeInterceptor implements NestInterceptor {
 /** What stands for the request: Node's own, a message's context, a socket, a GraphQL context. */
 function requestOf(context: ExecutionContext): unknown {
   switch (context.getType<string>()) {
-    case 'http': {
-      const request = context.switchToHttp().getRequest<{ raw?: unknown }>();
-      return request.raw ?? request;
-    }
+    case 'http':
+      return nodeRequestOf(context.switchToHttp().getRequest<object>());
     case 'rpc':
       return context.switchToRpc().getContext<unknown>();
     case 'ws':

@@ -23,6 +23,8 @@ interface RouteRules {
   beforeFirst(): void;
   /** A class of exception filters that write nothing. */
   readonly harmlessFilter: Type;
+  /** True: a pipe, given as its class or an instance, may run statements of an engine. */
+  reachesEngine(pipe: object): boolean;
 }
 
 /**
@@ -80,7 +82,8 @@ export class RouteHandlers {
     const interceptors = this.#interceptors;
     if (ownInterceptorsOf(type).length > 0) return method;
     const own = ownInterceptorsOf(method);
-    const isPlain = own.length === 0 && !isEventStream(method) && !this.#mayWriteBehindPipes(route);
+    const needsInterceptor = this.#mayWriteBehindPipes(route) || this.#mayWriteInPipes(route);
+    const isPlain = own.length === 0 && !isEventStream(method) && !needsInterceptor;
     const call: Method = function (this: object, ...args) {
       return method.apply(this, args);
     };
@@ -101,8 +104,7 @@ export class RouteHandlers {
    * True: a pipe may fail, and an exception filter may write then. Only an interceptor rolls back in between.
    */
   #mayWriteBehindPipes({ type, method, name }: Route): boolean {
-    const parameters = Reflect.getMetadata(NEST_METADATA.routeParameters, type, name) as object | undefined;
-    if (parameters === undefined || Object.keys(parameters).length === 0) return false;
+    if (parametersOf({ type, name }).length === 0) return false;
     const filters = [
       ...this.#config.getGlobalFilters(),
       ...this.#config.getGlobalRequestFilters(),
@@ -111,6 +113,21 @@ export class RouteHandlers {
     ];
     const { harmlessFilter } = this.#rules;
     return filters.some((filter) => filter !== harmlessFilter && !(filter instanceof harmlessFilter));
+  }
+
+  /** True: a pipe may write what is a part of the handler's unit. Only an interceptor begins it before. */
+  #mayWriteInPipes({ type, method, name }: Route): boolean {
+    if (!this.#interceptors.some((interceptor) => interceptor.isUnitFromStart(type))) return false;
+    const parameters = parametersOf({ type, name });
+    if (parameters.length === 0) return false;
+    const pipes = [
+      ...this.#config.getGlobalPipes(),
+      ...this.#config.getGlobalRequestPipes().map(({ metatype }) => metatype),
+      ...pipesOf(type),
+      ...pipesOf(method),
+      ...parameters.flatMap((parameter) => parameter.pipes ?? []),
+    ];
+    return pipes.some((pipe) => this.#rules.reachesEngine(pipe as object));
   }
 
   #startRegistering(): void {
@@ -148,6 +165,16 @@ function isEventStream(method: object): boolean {
 
 function interceptorsOf(target: object): unknown[] {
   return (Reflect.getMetadata(NEST_METADATA.interceptors, target) as unknown[] | undefined) ?? [];
+}
+
+function parametersOf({ type, name }: Pick<Route, 'type' | 'name'>): { readonly pipes?: object[] }[] {
+  return Object.values(
+    (Reflect.getMetadata(NEST_METADATA.routeParameters, type, name) as object | undefined) ?? {},
+  );
+}
+
+function pipesOf(target: object): unknown[] {
+  return (Reflect.getMetadata(NEST_METADATA.pipes, target) as unknown[] | undefined) ?? [];
 }
 
 function filtersOf(target: object): unknown[] {

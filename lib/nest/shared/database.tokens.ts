@@ -4,13 +4,14 @@ import { AsyncConnection, AsyncEngine } from '../../engine/index.js';
 /** The name of a database that was given none. */
 export const DEFAULT_DATABASE = 'default';
 
+const ENGINE_PREFIX = 'nest-async-engine:engine:';
 const CONNECTION_PREFIX = 'nest-async-engine:connection:';
 const SCOPED_CONNECTION_PREFIX = 'nest-async-engine:scoped-connection:';
 const SETTINGS_PREFIX = 'nest-async-engine:settings:';
 
 /** The token of an engine: the class itself for the unnamed one. */
 export function getEngineToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncEngine> {
-  return name === DEFAULT_DATABASE ? AsyncEngine : `nest-async-engine:engine:${name}`;
+  return name === DEFAULT_DATABASE ? AsyncEngine : `${ENGINE_PREFIX}${name}`;
 }
 
 /** The token of the request's connection: the class itself for the unnamed database. */
@@ -21,6 +22,11 @@ export function getConnectionToken(name: string = DEFAULT_DATABASE): InjectionTo
 /** The token of the singleton handle on the connection of each request. */
 export function getScopedConnectionToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncConnection> {
   return `${SCOPED_CONNECTION_PREFIX}${name}`;
+}
+
+/** Whether it is the token of an engine, of whatever database. */
+export function isEngineToken(token: InjectionToken): boolean {
+  return token === AsyncEngine || (typeof token === 'string' && token.startsWith(ENGINE_PREFIX));
 }
 
 /** Whether it is the token of a connection that Nest makes for each request, of whatever database. */

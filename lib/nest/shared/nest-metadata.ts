@@ -23,6 +23,8 @@ export const NEST_METADATA = {
   routeParameters: '__routeArguments__',
   /** `@UseFilters()`, on a class or a method. */
   exceptionFilters: '__exceptionFilters__',
+  /** `@UsePipes()`, on a class or a method. */
+  pipes: '__pipes__',
   /** `@UseInterceptors()`, on a class or a method. */
   interceptors: '__interceptors__',
 } as const;

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Get, Param, Sse, UseFilters, UseInterceptors } from '@nestjs/common';
+import { Get, Param, ParseIntPipe, Sse, UseFilters, UseInterceptors, UsePipes } from '@nestjs/common';
 import type { ExceptionFilter } from '@nestjs/common';
 import { ApolloDriver, Plugin } from '@nestjs/apollo';
 import { GraphQLModule, Mutation, Query, Subscription } from '@nestjs/graphql';
@@ -85,6 +85,16 @@ it('finds the parameters of a route and the filters of a method under their keys
   expect(
     Reflect.getMetadata(NEST_METADATA.exceptionFilters, Reflect.get(Decorated.prototype, 'method') as object),
   ).toEqual([Refusing]);
+});
+
+it('finds @UsePipes() under the key of pipes, and those of a parameter beside it', () => {
+  @UsePipes(ParseIntPipe)
+  class Decorated {
+    method(@Param('id', ParseIntPipe) _id: number): void {}
+  }
+  expect(Reflect.getMetadata(NEST_METADATA.pipes, Decorated)).toEqual([ParseIntPipe]);
+  const parameters = Reflect.getMetadata(NEST_METADATA.routeParameters, Decorated, 'method') as object;
+  expect(Object.values(parameters)).toEqual([expect.objectContaining({ pipes: [ParseIntPipe] })]);
 });
 
 it('finds @UseInterceptors() under the key of interceptors, and the options of GraphQL under their token', () => {
