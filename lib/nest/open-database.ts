@@ -7,6 +7,7 @@ import { Database } from './databases.js';
 import type { Databases } from './databases.js';
 import type { MigrationOptions } from '../migrations/migration-options.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
+import { environment } from './shared/environment.js';
 import { NestLogger } from './shared/nest-logger.js';
 import { printable } from '../engine/util/logger.js';
 
@@ -108,13 +109,12 @@ async function locate(name: string, options: DatabaseModuleOptions): Promise<Loc
   return { url: server.url, stopServer: () => server.stop() };
 }
 
-/** Any other name may be that of production: prod, Production, live, staging. */
 function expectDevelopment(name: string, logger: EngineLogger): void {
-  const environment = process.env['NODE_ENV'] ?? '';
-  if (environment === 'development' || environment === 'test') return;
-  if (environment !== '') {
+  const { kind, name: found } = environment();
+  if (kind === 'development') return;
+  if (kind === 'other') {
     throw new ArgumentError(
-      `the embedded PostgreSQL of the database '${name}' needs NODE_ENV to be development or test; got ${describeValue(environment)}. ` +
+      `the embedded PostgreSQL of the database '${name}' needs NODE_ENV to be development or test; got ${describeValue(found)}. ` +
         'Set DATABASE_URL to the server of this environment.',
     );
   }

@@ -157,7 +157,7 @@ describe('what the module is given', () => {
     await testing.close();
   });
 
-  it.each(['production', 'Production', 'prod', 'live', 'staging', 'Test'])(
+  it.each(['production', ' production ', 'Production', 'prod', 'live', 'staging', 'Test'])(
     'embedded is refused where NODE_ENV is %s',
     async (environment) => {
       vi.stubEnv('DATABASE_URL', '');

@@ -27,9 +27,12 @@ export interface DatabaseDevtoolsOptions {
   readonly path?: string | undefined;
   /** The names of the databases that are looked at. Default: all of the application. */
   readonly engines?: readonly string[] | undefined;
-  /** True: the values of statements are shown. Default false. */
+  /** True: the values of statements are shown, also those in errors and plans. Default false. */
   readonly values?: boolean | undefined;
-  /** Needed where NODE_ENV is `production`. Default: everybody who reaches the application may see it. */
+  /**
+   * Needed where NODE_ENV is neither `development` nor `test`. Default: everybody who reaches the application
+   * may see it.
+   */
   readonly guard?: DevtoolsGuard | undefined;
   /**
    * Defaults: repeated 5, heldIdle 200 ms, statements 100, slow 1,000 ms, poolWait 100 ms, leak 60,000 ms,

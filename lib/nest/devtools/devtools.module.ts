@@ -7,6 +7,7 @@ import { devtoolsController } from './devtools.controller.js';
 import { DevtoolsAccess } from './devtools.guard.js';
 import { settingsOf } from './devtools-options.js';
 import type { DatabaseDevtoolsOptions } from './devtools-options.js';
+import { environment } from '../shared/environment.js';
 
 /**
  * A page in the application that shows what it does on its databases, live: requests with their statements on
@@ -23,8 +24,8 @@ export class DatabaseDevtoolsModule implements NestModule {
   /**
    * Puts the page at `path` (default `/_database`), and `Server-Timing` into the answers of the application.
    *
-   * @throws ArgumentError for a wrong option, IllegalStateError where NODE_ENV is `production` and no `guard`
-   * is given.
+   * @throws ArgumentError for a wrong option, IllegalStateError where NODE_ENV is neither `development` nor
+   * `test` and no `guard` is given; where it is not set, a warning says so.
    *
    * @example
    * ```ts
@@ -34,9 +35,10 @@ export class DatabaseDevtoolsModule implements NestModule {
    */
   static forRoot(options: DatabaseDevtoolsOptions = {}): DynamicModule {
     const settings = settingsOf(options);
-    if (process.env['NODE_ENV'] === 'production' && settings.guard === undefined) {
+    const { kind, name } = environment();
+    if (kind === 'other' && settings.guard === undefined) {
       throw new IllegalStateError(
-        'DatabaseDevtoolsModule shows the SQL of the application, and NODE_ENV is production. Leave the module out there, ' +
+        `DatabaseDevtoolsModule shows the SQL of the application, and NODE_ENV is ${name.trim()}. Leave the module out there, ` +
           'or say who may see it: forRoot({ guard }).',
       );
     }

@@ -14,6 +14,8 @@ import type {
 import { printable } from '../../engine/util/logger.js';
 import { Databases } from '../databases.js';
 import { getEngineToken } from '../shared/database.tokens.js';
+import { environment } from '../shared/environment.js';
+import { NestLogger } from '../shared/nest-logger.js';
 import type { DevtoolsSettings } from './devtools-options.js';
 import { EngineDevtools } from './engine-devtools.js';
 import { Exchanges } from './recording/exchange.js';
@@ -82,6 +84,12 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   }
 
   onModuleInit(): void {
+    if (this.settings.guard === undefined && environment().kind === 'unset') {
+      new NestLogger().warn(
+        `NODE_ENV is not set: ${this.settings.path} shows the SQL of the application to everybody who reaches it. ` +
+          'Set NODE_ENV=development, or give DatabaseDevtoolsModule a guard.',
+      );
+    }
     const names = this.settings.engines ?? this.databases.names;
     const { limits } = this.settings;
     const findings = { all: this.#findings, ofUnits: new UnitFindings(this.#findings, limits), limits };
@@ -142,7 +150,8 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     if (statement === undefined || engine === undefined) {
       throw new ArgumentError('this statement is no longer in the table. Run it again.');
     }
-    return await explain(engine.side, statement, analyze);
+    const { showValues } = this.settings;
+    return await explain(engine.side, statement, { analyze, showValues });
   }
 
   #open(engine: string, label: string, waitsFor: 'its end' | 'its steps'): Unit {

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Logger } from '@nestjs/common';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
 import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import type { DatabaseDevtoolsOptions } from 'nest-async-engine/devtools';
@@ -109,6 +110,37 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
     expect(hidden.steps.every(({ values }) => values === undefined)).toBe(true);
   });
 
+  it('shows no values in the errors and plans of the server', async () => {
+    await start();
+    const { status } = await fetch(`${running.url}/find?stock=44441&name=alice%40example.com`);
+    expect(status).toBe(500);
+    const unit = await reader.unit('GET /find', ({ outcome }) => outcome !== 'running');
+    const [found, broken] = unit.steps;
+    expect(broken?.error).toBe('DataError: invalid input syntax for type integer: "…"');
+    const { id } = await reader.statement(found?.text ?? '');
+    const plan = (await reader.explain({ statement: id })).body.plan ?? '';
+    expect(plan).toMatch(/Filter: \(\(stock <> …\) AND .*<> '…'/);
+    expect(plan).toMatch(/cost=\d/);
+    const refused = await reader.explain({ statement: (await reader.statement(broken?.text ?? '')).id });
+    expect(JSON.stringify([plan, refused, ...reader.units.values()])).not.toMatch(/44441|alice/);
+  });
+
+  it.each([
+    [undefined, 1],
+    ['  ', 1],
+    ['development', 0],
+  ])('warns without a guard where NODE_ENV is %j', async (environment, warnings) => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockReturnValue();
+    vi.stubEnv('NODE_ENV', environment);
+    await start();
+    const said = warn.mock.calls.filter(([line]) =>
+      String(line).startsWith('NODE_ENV is not set: /_database'),
+    );
+    expect(said).toHaveLength(warnings);
+    vi.unstubAllEnvs();
+    warn.mockRestore();
+  });
+
   it('shows values where it is told to', async () => {
     await start({ values: true });
     await fetch(`${running.url}/orders`);
@@ -165,16 +197,16 @@ function allowed(context: {
 }
 
 describe('DatabaseDevtoolsModule.forRoot()', () => {
-  it('is refused in production without a guard', () => {
-    const before = process.env['NODE_ENV'];
-    process.env['NODE_ENV'] = 'production';
-    try {
-      expect(() => DatabaseDevtoolsModule.forRoot()).toThrow(/NODE_ENV is production/);
+  afterEach(() => vi.unstubAllEnvs());
+
+  it.each(['production', ' production ', 'Production', 'prod', 'staging'])(
+    'is refused without a guard where NODE_ENV is %j',
+    (environment) => {
+      vi.stubEnv('NODE_ENV', environment);
+      expect(() => DatabaseDevtoolsModule.forRoot()).toThrow(/NODE_ENV is/);
       expect(DatabaseDevtoolsModule.forRoot({ guard: () => true }).module).toBe(DatabaseDevtoolsModule);
-    } finally {
-      process.env['NODE_ENV'] = before;
-    }
-  });
+    },
+  );
 
   it.each([
     [{ path: 'database' }, /'path' must be a path such as/],

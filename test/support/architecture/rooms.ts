@@ -26,6 +26,7 @@ const ENGINE_TABLES = [
 
 /** Who looks at an engine from above names places and writes values as its own log does. */
 const OBSERVER_TOOLS = [
+  'lib/engine/errors/hidden-values.ts',
   'lib/engine/errors/parameter-text.ts',
   'lib/engine/util/call-site.ts',
   'lib/engine/util/lru-cache.ts',

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Query } from '@nestjs/common';
 import { AsyncEngine, sql, Transactional } from 'nest-async-engine';
 import { Barrier } from '../process/barrier.js';
 import type { TestDatabase } from '../server/postgres.js';
@@ -47,6 +47,14 @@ export class ShopController {
   @Get('wrong')
   async wrong(): Promise<void> {
     await this.engine.execute(sql`SELECT * FROM missing`);
+  }
+
+  @Get('find')
+  async find(@Query('stock') stock: string, @Query('name') name: string): Promise<void> {
+    await this.engine.execute(
+      sql`SELECT 1 FROM item WHERE stock <> ${Number(stock)} AND id::text <> ${name}`,
+    );
+    await this.engine.execute(sql`SELECT ${name}::text::int`);
   }
 
   @Get('quiet')

@@ -10,6 +10,7 @@ import type {
 } from '../../../engine/index.js';
 import { parametersText } from '../../../engine/errors/parameter-text.js';
 import { CallSite } from '../../../engine/util/call-site.js';
+import { errorText } from './error-text.js';
 import type { Exchanges } from './exchange.js';
 import { placeText } from './place.js';
 import type { PoolMonitor } from './pool-monitor.js';
@@ -105,7 +106,7 @@ export class UnitRecorder {
   };
 
   readonly #failed = (event: HandleErrorEvent<AsyncConnection>): void => {
-    this.#finish(event, { error: event.error });
+    this.#finish(event, { error: this.#textOf(event.error, event.parameters) });
   };
 
   readonly #begun = (event: TransactionEvent<AsyncConnection>): void => {
@@ -130,7 +131,9 @@ export class UnitRecorder {
     if (recorded === undefined) return;
     const { unit, step } = recorded;
     const fate = event.outcome === 'committed' ? 'kept' : 'undone';
-    unit.finish(step, { error: event.outcome === 'unknown' ? event.error : undefined });
+    unit.finish(step, {
+      error: event.outcome === 'unknown' ? this.#textOf(event.error, undefined) : undefined,
+    });
     // What a savepoint keeps is stored with the transaction around it, or not.
     if (!event.nested || fate === 'undone') unit.settle(step, fate);
     if (!event.nested) unit.transactionEnded(fate);
@@ -162,7 +165,7 @@ export class UnitRecorder {
 
   #finish(
     event: AfterCursorExecuteEvent<AsyncConnection> | HandleErrorEvent<AsyncConnection>,
-    end: { readonly rows?: number; readonly error?: unknown },
+    end: { readonly rows?: number; readonly error?: string },
   ): void {
     const recorded = this.#statements.get(event);
     if (recorded === undefined || recorded.isFinished) return;
@@ -176,6 +179,10 @@ export class UnitRecorder {
     this.#parts.statements.add({ ...run, engine: this.#engine.name, rows: end.rows, failed });
     this.#parts.findings.answered(unit, { ...run, transactionEvent: event.transactionEvent });
     this.#parts.changed(unit);
+  }
+
+  #textOf(error: unknown, parameters: unknown): string {
+    return errorText(error, parameters, this.#parts.showValues);
   }
 
   /** The request's unit, that of the scope, or one of its own. */

@@ -79,7 +79,7 @@ export class Unit {
   /** `fate`: what became of it, where that is known with its end. */
   finish(
     step: Step | undefined,
-    { rows, error, fate }: { rows?: number; error?: unknown; fate?: Fate } = {},
+    { rows, error, fate }: { rows?: number; error?: string | undefined; fate?: Fate } = {},
   ): void {
     this.#running -= 1;
     if (error !== undefined) this.#failures += 1;
@@ -87,7 +87,7 @@ export class Unit {
     if (step === undefined) return;
     step.duration = performance.now() - this.#start - step.start;
     step.rows = rows;
-    if (error !== undefined) step.error = String(error);
+    if (error !== undefined) step.error = error;
     if (fate !== undefined) step.fate = fate;
   }
 
