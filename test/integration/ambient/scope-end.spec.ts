@@ -147,4 +147,22 @@ describe('the end of a scope', () => {
     expect(engine.pool.checkedOut()).toBe(0);
     expect(await items.names()).toEqual([]);
   });
+
+  it.each(['rollback', 'reset', 'checkin'] as const)(
+    'gives the connection back and keeps the error of its work when a listener of %s throws',
+    async (event) => {
+      start();
+      engine.on(event, () => {
+        throw new Error('of the listener');
+      });
+      const work = async (): Promise<void> => {
+        await engine.currentConnection().execute(insert('undone'));
+        throw new RangeError('mine');
+      };
+      expect(String(await failureOf(engine.scope(work)))).toBe('RangeError: mine');
+      expect(log.errors.join()).toContain('of the listener');
+      expect(engine.pool.checkedOut()).toBe(0);
+      expect(await items.names()).toEqual([]);
+    },
+  );
 });
