@@ -12,7 +12,8 @@ const ORIGIN_COLUMNS = `pg_catalog.pg_backend_pid() AS pid, (SELECT ${STARTED_AT
 
 const ID = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()::text AS id';
 
-const ORIGIN_QUESTION: Command = {
+/** Asked once: where the session is. */
+export const ORIGIN_QUESTION: Command = {
   text: `SELECT ${ORIGIN_COLUMNS}, ${IS_DISTRIBUTED} AS "isDistributed"`,
   prepare: false,
 };
@@ -61,9 +62,8 @@ export class CommitWitness {
     return origin && { id: this.#id, isPlain: this.#effects === 'none', origin };
   }
 
-  /** Asks once where the session is. Rejects where the server does not know, or can't know an outcome. */
-  async start(ask: (question: Command) => Promise<CommandResult>): Promise<void> {
-    const { rows } = await ask(ORIGIN_QUESTION);
+  /** The answer to {@link ORIGIN_QUESTION}. Throws where an outcome can't be known. */
+  start({ rows }: CommandResult): void {
     const { isDistributed, ...origin } = rows[0] as unknown as SessionOrigin & { isDistributed: boolean };
     if (isDistributed) throw new InterfaceError('its transactions are spread over several servers');
     this.#origin = origin;

@@ -1,22 +1,21 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
-import { DBAPIError, InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { InterfaceError, OperationalError } from '../../../errors/errors.js';
 import { CommitWitness } from '../../commit-witness.js';
-import { completeTypes, resolveTypes } from '../../types/types.js';
-import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
-import type { Command, CommandResult, DriverConnection } from '../../driver.js';
-import { SessionChanges, settingsCommand } from '../../session-changes.js';
+import { resolveTypes } from '../../types/types.js';
+import type { ResolvedTypes } from '../../types/types.js';
+import { SessionChanges } from '../../session-changes.js';
 import { PgConnection } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
 import type { SettingsAs } from '../session/set-local.js';
 import type { ExecutemanyForm } from '../session/executemany.js';
 import type { JsonSerializer } from '../wire/json-text.js';
-import { arrayLiteral } from '../wire/arrays.js';
 import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../prepared/prepared-statements.js';
 import type { SessionTraits } from '../session/pg-connection.js';
 import { StatementRegistry } from '../prepared/statement-registry.js';
 import type { ConnectDeadline } from './connect-deadline.js';
+import { sendFirstFlight } from './first-flight.js';
 import { connectClient } from './traced-connect.js';
 
 export const CONNECT_TIMEOUT = 10_000;
@@ -91,12 +90,8 @@ export async function openSession(
   endSilence(client, connection, options.socketTimeout);
   try {
     addStyles(settings, connection);
-    const command = settingsCommand(settings);
-    if (command !== undefined) await ask(connection, deadline, command);
-    // Behind the settings: the search_path says what a name stands for.
-    const isComplete = options.types.unresolved.size === 0;
-    context.types = isComplete ? options.types : await lookUpTypes(connection, options, deadline);
-    if (witness !== undefined) await startWitness(witness, connection, options, deadline);
+    const needs = { settings, types: options.types, witness, commits: options.commits };
+    context.types = await sendFirstFlight(connection, needs, deadline);
     changes.clear();
     return connection;
   } catch (error) {
@@ -147,43 +142,4 @@ function addStyles(settings: Record<string, string>, connection: PgConnection): 
 /** `ISO, DMY` is the style ISO; its order of day and month is for reading only. */
 function isOtherStyle(reported: string | undefined, style: string): boolean {
   return reported !== undefined && reported.split(',')[0] !== style;
-}
-
-const LOOK_UP = `
-  SELECT wanted, t.oid, t.typarray AS "arrayOid", t.typtype::text AS kind
-  FROM unnest($1::text[]) AS wanted
-  LEFT JOIN pg_catalog.pg_type t ON t.oid = CASE WHEN wanted ~ '^[0-9]+$' THEN wanted::oid ELSE to_regtype(wanted)::oid END`;
-
-async function lookUpTypes(
-  connection: DriverConnection,
-  options: SessionOptions,
-  deadline: ConnectDeadline,
-): Promise<ResolvedTypes> {
-  const wanted = [...options.types.unresolved.keys()];
-  const { rows } = await ask(connection, deadline, { text: LOOK_UP, values: [arrayLiteral(wanted)] });
-  return completeTypes(options.types, rows as unknown as readonly TypeEntry[]);
-}
-
-/** A server that is not asked how a COMMIT ended is as good as any other. */
-async function startWitness(
-  witness: CommitWitness,
-  connection: DriverConnection,
-  { commits }: SessionOptions,
-  deadline: ConnectDeadline,
-): Promise<void> {
-  try {
-    await witness.start((question) => ask(connection, deadline, question));
-  } catch (error) {
-    if (!(error instanceof DBAPIError) || error.connectionInvalidated || deadline.isOver) throw error;
-    commits?.unknown(error);
-  }
-}
-
-/** A statement that is sent once per session. */
-function ask(
-  connection: DriverConnection,
-  deadline: ConnectDeadline,
-  command: Command,
-): Promise<CommandResult> {
-  return connection.execute([], { ...command, prepare: false }, { timeout: deadline.left });
 }
