@@ -92,7 +92,10 @@ export interface CommandResult {
   /** Undefined for a statement that returns no rows. */
   readonly shape: RowShape | undefined;
   readonly rows: DriverRow[];
-  /** What the server warned of while it stored; only with COMMIT, and absent where there was nothing. */
+  /**
+   * What the server warned of while it stored; only with COMMIT, or with the last that one was sent behind.
+   * Absent where there was nothing.
+   */
   readonly warnings?: readonly SessionNotice[];
 }
 

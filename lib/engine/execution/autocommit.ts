@@ -1,4 +1,5 @@
 import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
+import { storedWithWarnings } from '../driver/stored-with-warnings.js';
 import { classifyFailure } from './connection-observer.js';
 import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
@@ -49,6 +50,8 @@ export async function runAutocommitted(
     const before = stats === undefined ? 0 : timeWaited();
     const result = await invocation.run(host.targetFor?.(session) ?? session, control, undefined, session);
     stats?.recordAlone(timeWaited() - before);
+    if (result.warnings !== undefined)
+      host.pool.observer.warn('commit', storedWithWarnings('a list of statements', result.warnings));
     if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();
     return result;
   } catch (error) {

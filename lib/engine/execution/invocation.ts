@@ -268,5 +268,6 @@ function merge(results: readonly CommandResult[]): CommandResult {
     rowCount: results.reduce((sum, result) => sum + Math.max(result.rowCount, 0), 0),
     shape: last?.shape,
     rows: results.flatMap((result) => result.rows),
+    ...(last?.warnings && { warnings: last.warnings }),
   };
 }

@@ -1,4 +1,5 @@
 import { COORDINATOR_QUESTION } from '../driver/distributed.js';
+import { storedWithWarnings } from '../driver/stored-with-warnings.js';
 import type { Control } from '../driver/driver.js';
 import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
@@ -190,7 +191,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
       // The server answers COMMIT in a failed transaction with the tag ROLLBACK and no error.
       answered: (tag, answer) => {
         const warnings = answer?.warnings;
-        if (warnings !== undefined) this.host.engine.warn(refused.storedWithWarnings(this.origin, warnings));
+        if (warnings !== undefined)
+          this.host.engine.warn(storedWithWarnings(`the transaction started at ${this.origin}`, warnings));
         return tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed');
       },
       failed: async (error) => {

@@ -10,7 +10,6 @@ import {
   ResourceClosedError,
   TransactionEndedError,
 } from '../errors/errors.js';
-import type { SessionNotice } from '../driver/driver.js';
 import type { DBAPIErrorOptions } from '../errors/errors.js';
 import type { TransactionState } from './transaction-state.js';
 
@@ -56,12 +55,6 @@ export function outcomeUnknown(
     `${what} COMMIT of the transaction started at ${origin}: the data is stored or it is not. ` +
     `Read it back before you repeat the work.`;
   return Object.assign(new CommitOutcomeUnknownError(message, { cause }), { transactionId });
-}
-
-/** The server has stored it, and has said more than that. */
-export function storedWithWarnings(origin: string, warnings: readonly SessionNotice[]): string {
-  const said = warnings.map(({ message, sqlState }) => `${message} (${sqlState})`).join('; ');
-  return `the COMMIT of the transaction started at ${origin} came with a warning of the server: ${said}`;
 }
 
 /** The same, and the server has said that nothing is stored. */

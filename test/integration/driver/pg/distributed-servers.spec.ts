@@ -201,6 +201,26 @@ describe('COMMIT that a coordinator answers', () => {
   });
 });
 
+describe('a list with a COMMIT of its own that comes with a warning', () => {
+  const warning = { C: '01000', M: 'could not commit on w1' };
+  const warned = either(asked(true), (statement) =>
+    statement === 'COMMIT' ? { tag: 'COMMIT', warnings: [warning] } : undefined,
+  );
+
+  it.each([
+    ['an executemany', (engine: AsyncEngine) => engine.execute(update, sets(3))],
+    [
+      'a batch',
+      (engine: AsyncEngine) => engine.batch([sql`DELETE FROM item`, sql`UPDATE item SET name = 'b'`]),
+    ],
+    ['an executemany of many pages', (engine: AsyncEngine) => engine.execute(update, sets(2500))],
+  ])('is logged once: %s', async (_, send) => {
+    const { engine, logger } = await meet(warned);
+    await send(engine);
+    expect(logger.warnings.filter((line) => line.includes('could not commit on w1 (01000)'))).toHaveLength(1);
+  });
+});
+
 describe('Aurora DSQL', () => {
   const dsql: Dialect = (statement) =>
     statement.startsWith('SAVEPOINT')

@@ -334,6 +334,8 @@ export class PgBatch implements Submittable, MessageTarget {
       isSuspended,
     });
     if (this.#last !== undefined && index - this.#done === this.#steps.length) {
+      if (this.#last === COMMIT && this.#warnings !== undefined)
+        Object.assign(this.results.at(-1) ?? {}, { warnings: this.#warnings });
       this.#last.answered(result);
       this.#last = undefined;
       return;
