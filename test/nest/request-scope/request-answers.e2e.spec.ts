@@ -325,6 +325,21 @@ describe('HTTP/2 on Fastify', () => {
     },
   );
 
+  it('runs a handler to its end, and stores it, when its stream is cancelled amid it', async () => {
+    const session = connect(running.url);
+    const arrived = once(running.app.getHttpServer() as NodeJS.EventEmitter, 'stream');
+    const stream = session.request({ ':path': '/orphan' });
+    const [serverStream] = (await arrived) as [NodeJS.EventEmitter];
+    const { entered, mayGoOn } = running.get(Stage);
+    await entered.opened;
+    const closed = once(serverStream, 'close');
+    stream.close(constants.NGHTTP2_CANCEL);
+    await closed;
+    mayGoOn.open();
+    await eventually(async () => expect(await storedNames(database)).toEqual(['orphan']));
+    session.close();
+  });
+
   it('undoes a streamed body whose reader left', async () => {
     const session = connect(running.url);
     const stream = session.request({ ':path': '/rows' });
