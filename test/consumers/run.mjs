@@ -23,7 +23,7 @@ const CONSUMERS = {
   yoga: ownProject,
   // An application of TypeORM in CommonJS, one service of which is moved to the engine.
   typeorm: ownProject,
-  // BullMQ with a real Redis, and jobs of the clock.
+  // BullMQ and messages with a real Redis, and jobs of the clock.
   queue: ownProject,
   bundles,
   runtimes,
