@@ -88,6 +88,26 @@ describe('the server of a statement and of a transaction', () => {
     expect([...new Set(hosts)]).toEqual([hostOf(primary), hostOf(standby)]);
   });
 
+  it('stands in the fields of the pools’ lines, from the opening of a connection to its end', async () => {
+    const lines = new LogLines();
+    await using logged = createAsyncEngine(primary.url, {
+      logger: lines,
+      echoPool: 'debug',
+      replicas: { url: standby.url },
+    });
+    await logged.scalar(where);
+    await logged.scalar(where, undefined, READ);
+    await logged.aclose();
+    for (const server of [primary, standby]) {
+      const events = lines.lines.flatMap(({ fields }) =>
+        fields?.['host'] === hostOf(server) ? [fields.event] : [],
+      );
+      expect(events).toEqual(expect.arrayContaining(['connect', 'checkout', 'return', 'close']));
+    }
+    const others = lines.lines.filter(({ fields }) => fields?.['host'] === undefined);
+    expect(new Set(others.map(({ fields }) => fields?.event))).toEqual(new Set(['dispose']));
+  });
+
   it('stands in spans and metrics', async () => {
     const telemetry = new Telemetry();
     const stop = instrument(engine, telemetry);
