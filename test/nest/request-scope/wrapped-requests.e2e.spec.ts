@@ -1,5 +1,7 @@
-import { Controller, Get, Injectable, Module } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, Query } from '@nestjs/common';
 import type { MiddlewareConsumer, NestMiddleware } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AsyncConnection, AsyncEngine, DatabaseModule, InjectScopedConnection, sql } from 'nest-async-engine';
 import { startApp } from '../../support/nest/nest-app.js';
@@ -34,8 +36,9 @@ abstract class Routes {
   protected abstract readonly connection: AsyncConnection;
 
   @Get()
-  async add(): Promise<string> {
+  async add(@Query('fails') fails?: string): Promise<string> {
     await this.connection.execute(insert('handler'));
+    if (fails !== undefined) throw new Error('mine');
     return 'added';
   }
 }
@@ -96,5 +99,27 @@ describe.each(['provider', 'singleton'])(
       expect(await storedNames(database)).toEqual(['handler', 'middleware']);
       expect(asked).toEqual([`/${path}?raw=${raw}`]);
     });
+  },
+);
+
+it.each([{}, { raw: null }, null, 'text'])(
+  "a request is one unit of work where a test has put %j in the place of Nest's REQUEST",
+  async (request) => {
+    const testing = await Test.createTestingModule({
+      imports: [DatabaseModule.forRoot({ url: database.url, poolSize: 2, maxOverflow: 0 })],
+      controllers: [ProviderController, SingletonController],
+    })
+      .overrideProvider(REQUEST)
+      .useValue(request)
+      .compile();
+    const app = testing.createNestApplication({ logger: false });
+    await app.listen(0, '127.0.0.1');
+    for (const path of ['provider', 'singleton']) {
+      expect((await fetch(`${await app.getUrl()}/${path}`)).status).toBe(200);
+      expect((await fetch(`${await app.getUrl()}/${path}?fails`)).status).toBe(500);
+    }
+    expect(await storedNames(database)).toEqual(['handler', 'handler']);
+    await expectIdle(app.get(AsyncEngine), database);
+    await app.close();
   },
 );
