@@ -121,6 +121,8 @@ export interface CommitResolvedEvent<Connection> extends ConnectionEvent<Connect
   readonly outcome: CommitOutcome;
   /** Milliseconds that it took to find out. */
   readonly duration: number;
+  /** `host:port` of the server that COMMIT was sent to; undefined where it is not known. */
+  readonly host: string | undefined;
 }
 
 /** A savepoint that begins or ends. */

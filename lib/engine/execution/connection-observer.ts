@@ -7,7 +7,6 @@ import type { CopyProgress } from './copy/copy-progress.js';
 import type { AnswerOf, EventHub, EventOf } from '../util/event-hub.js';
 import type { ExecutionOptions } from './execution-options.js';
 import type { EchoLog } from '../util/logger.js';
-import type { CommitOutcome } from '../transaction/outcome.js';
 import type { TransactionObserver } from '../transaction/transaction-host.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 
@@ -175,9 +174,10 @@ export class ConnectionObserver<Connection> implements TransactionObserver {
     this.emit('commit', this.eventOf(transaction));
   }
 
-  commitResolved(transactionId: string | undefined, outcome: CommitOutcome, duration: number): void {
-    this.line('commit', `COMMIT of ${transactionId ?? 'a transaction without an id'}: ${outcome}`);
-    this.emit('commitResolved', { ...this.place, transactionId, outcome, duration });
+  commitResolved(resolved: Parameters<TransactionObserver['commitResolved']>[0]): void {
+    const { transactionId = 'a transaction without an id', outcome } = resolved;
+    this.line('commit', `COMMIT of ${transactionId}: ${outcome}`, { ...resolved });
+    this.emit('commitResolved', { ...this.place, ...resolved });
   }
 
   rollback(transaction: ObservedTransaction): void {

@@ -242,7 +242,9 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     const outcome = await inquiry.outcome();
     if (outcome === 'unknown') this.observation?.ended('unknown', cause);
     await this.end(ENDS[outcome], true);
-    this.host.observer?.commitResolved(id, outcome, performance.now() - startedAt);
+    const duration = performance.now() - startedAt;
+    const host = this.observation?.host;
+    this.host.observer?.commitResolved({ transactionId: id, outcome, duration, host });
     if (outcome === 'committed') return undefined;
     return outcome === 'aborted'
       ? refused.commitLost(this.origin, cause, id)

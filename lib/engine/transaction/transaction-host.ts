@@ -13,7 +13,12 @@ export interface TransactionObserver {
   rollbackSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
   releaseSavepoint(transaction: ObservedTransaction, name: string | undefined): void;
   /** Another session was asked how a COMMIT ended; `duration` in ms. */
-  commitResolved(transactionId: string | undefined, outcome: CommitOutcome, duration: number): void;
+  commitResolved(resolved: {
+    readonly transactionId: string | undefined;
+    readonly outcome: CommitOutcome;
+    readonly duration: number;
+    readonly host: string | undefined;
+  }): void;
   /** A control statement is on its way. */
   sent(text: string): void;
   /** What is thrown to the user for `error`. */

@@ -8,6 +8,8 @@ export type TransactionOutcome = 'committed' | 'rolled-back' | 'cancelled' | 'un
 export interface TransactionObservation {
   /** What a listener wants to be set while it lasts; travels with BEGIN. */
   readonly settings: Readonly<Record<string, string>> | undefined;
+  /** `host:port` of the server that it runs on, once that is known. */
+  readonly host: string | undefined;
   /** It is about to be used, by other means than `run()`. */
   start(): void;
   /** Runs work of the transaction as observers want it to be run. */

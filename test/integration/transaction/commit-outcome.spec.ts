@@ -8,6 +8,7 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import type { Client } from 'pg';
+import { LogLines } from '../../support/doubles/log-lines.js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 import { eventually } from '../../support/process/barrier.js';
@@ -66,6 +67,18 @@ afterAll(async () => {
 });
 
 describe('a COMMIT that is cut behind the server’s answer', () => {
+  it('has the host of its server in the event and in the line of the log', async () => {
+    const lines = new LogLines();
+    const hosts: (string | undefined)[] = [];
+    const logged = open({ logger: lines, echo: true });
+    logged.on('commitResolved', ({ host }) => void hosts.push(host));
+    await cutAt('server', () => logged.transaction(() => logged.execute(insert('h'))));
+    const { host } = new URL(proxy.url);
+    expect(hosts).toEqual([host]);
+    const line = lines.lines.find(({ message }) => /COMMIT of \d+: committed/.test(message));
+    expect(line?.fields).toMatchObject({ event: 'commit', outcome: 'committed', host });
+  });
+
   it('has succeeded: the call resolves, its hooks run, and the connection works on', async () => {
     const hooks: string[] = [];
     const value = await cutAt('server', () =>
