@@ -56,6 +56,11 @@ export interface ParameterType {
 export class TypeCatalog {
   readonly #entries = new Map<number, Omit<CatalogEntry, 'oid'>>();
 
+  /** How many types have been asked about, with those below them; it only grows. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** True: the database has to be asked before it is known whether the type is an array or a domain. */
   needs(oid: number): boolean {
     return oid >= FIRST_GIVEN_OID && !this.#entries.has(oid);

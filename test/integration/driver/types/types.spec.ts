@@ -85,6 +85,16 @@ describe('a type of the database arrives by the rule of what is under it', () =>
   });
 });
 
+it('a statement without a name reads a type by what the database has told since its first run', async () => {
+  const engine = open();
+  const moods = text(
+    "SELECT v::mood[] AS v FROM (VALUES (NULL), ('{glad}')) AS t (v) WHERE v IS NOT NULL OR :all",
+  );
+  const read = (all: boolean) => engine.execute(moods, { all }, { prepare: false }).all();
+  expect(await read(false)).toEqual([{ v: ['glad'] }]);
+  expect(await read(true)).toEqual([{ v: null }, { v: ['glad'] }]);
+});
+
 const spell = (value: string): string => `<${value}>`;
 
 describe('a rule goes by every spelling of its type', () => {

@@ -10,6 +10,7 @@ import { connectError } from '../session/pg-error.js';
 import type { SettingsAs } from '../session/set-local.js';
 import type { ExecutemanyForm } from '../session/executemany.js';
 import type { JsonSerializer } from '../wire/json-text.js';
+import { RowLayouts } from '../wire/row-layouts.js';
 import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../prepared/prepared-statements.js';
 import type { SessionTraits } from '../session/pg-connection.js';
@@ -75,7 +76,7 @@ export async function openSession(
     options.commits && new CommitWitness(() => (client as Client & { processID?: number }).processID);
   const types = resolveTypes();
   const forms = { hideParameters, onRefusedWrite, serializeJson, settingsAs, executemany };
-  const context = { prepared, changes, types, witness, ...forms };
+  const context = { prepared, changes, types, layouts: new RowLayouts(types), witness, ...forms };
   const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
   try {
     if (traits.isConnected !== true) {
@@ -92,6 +93,7 @@ export async function openSession(
     addStyles(settings, connection);
     const needs = { settings, types: options.types, witness, commits: options.commits };
     context.types = await sendFirstFlight(connection, needs, deadline);
+    context.layouts = new RowLayouts(context.types);
     changes.clear();
     return connection;
   } catch (error) {

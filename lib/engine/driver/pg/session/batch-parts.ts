@@ -3,6 +3,7 @@ import type { CommitWitness } from '../../commit-witness.js';
 import type { CommandOptions, CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
+import type { RowLayouts } from '../wire/row-layouts.js';
 import type { Executemany, ExecutemanyContext } from './executemany.js';
 import type { Step } from './pg-step.js';
 import type { SettingsAs } from './set-local.js';
@@ -18,6 +19,7 @@ export interface WireContext extends ExecutemanyContext {
   readonly prepared: PreparedStatements;
   readonly changes: SessionChanges;
   readonly types: ResolvedTypes;
+  readonly layouts: RowLayouts;
   /** Errors of the server are made without values, so that no listener sees one. */
   readonly hideParameters?: boolean | undefined;
   /** Set where a session whose server has become read-only is of no use: called when it is. */

@@ -6,7 +6,8 @@ import { copyError, rowError, unskippedError } from '../wire/answer-errors.js';
 import { CopyTransfer } from '../wire/copy-transfer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { RowLayout, UnknownTypeSignal } from '../wire/row-builder.js';
+import { UnknownTypeSignal } from '../wire/row-builder.js';
+import type { RowLayout } from '../wire/row-builder.js';
 import type { BatchListener, PgBatchParts, Question, RowDescription, WireContext } from './batch-parts.js';
 import { readUnread, stepResult, unreadTypes } from './pg-step.js';
 import type { Step, StepResult } from './pg-step.js';
@@ -265,8 +266,7 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleRowDescription(message: RowDescription): void {
-    const fields = message.fields.map((field) => ({ name: field.name, typeOid: field.dataTypeID }));
-    this.#layout = new RowLayout(fields, this.#context.types);
+    this.#layout = this.#context.layouts.of(message.fields);
   }
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
