@@ -49,7 +49,6 @@ export class PgBatch implements Submittable, MessageTarget {
   /** A result has rows that wait for their types. */
   #hasUnread = false;
   #layout: RowLayout | undefined;
-  /** `open`: there are more pages to come before the Sync. `asking`: it ends before the commands. */
   /** Its first result is that of BEGIN, and COMMIT is behind the last. */
   isWrapped = false;
   /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
@@ -57,6 +56,7 @@ export class PgBatch implements Submittable, MessageTarget {
   /** What was sent behind the steps, and has no answer yet: COMMIT, or a question of ours. */
   #last: Question | undefined;
   #warnings: SessionNotice[] | undefined;
+  /** `open`: there are more pages to come before the Sync. `asking`: it ends before the commands. */
   #progress: 'unwritten' | 'open' | 'written' | 'asking' = 'unwritten';
   /** The rows of its last step, which is a COPY; its Sync is sent when they have passed. */
   readonly copy: CopyTransfer | undefined;
