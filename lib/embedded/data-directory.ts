@@ -44,6 +44,12 @@ export async function openDataDirectory(dataDir: string, user: ServerUser): Prom
   return { path, password: await storedPassword(path), discard: () => Promise.resolve() };
 }
 
+/** True where the server that ran in it is ending, or has just ended. */
+export async function isBeingLeft(path: string): Promise<boolean> {
+  const lock = await readFile(join(path, 'postmaster.pid'), 'utf8').catch(() => undefined);
+  return lock === undefined || /^stopping/m.test(lock);
+}
+
 /** True where the directory did not exist: of several starts at once only one makes it. */
 async function isMade(path: string): Promise<boolean> {
   try {

@@ -36,7 +36,7 @@ const environment = { pickPort: freePort, deadline: startDeadline };
  * `kill -9` leaves no process and no temporary folder. It does not keep the process alive. Started by root it
  * runs as
  * `nobody`. With a `dataDir` the password stays the same from run to run; it is kept there in a file of mode
- * 0600.
+ * 0600. A server that is just ending in it, as behind a restart of the application, is waited for.
  *
  * For development and tests on Linux (glibc) and macOS, not for production.
  *

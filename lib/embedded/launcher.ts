@@ -1,15 +1,19 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ArgumentError, OperationalError } from '../engine/errors/errors.js';
 import { EMBEDDED_OPTIONS, fixedSettings, host, type EmbeddedPostgresOptions } from './embedded-options.js';
-import { openDataDirectory, type DataDirectory } from './data-directory.js';
+import { isBeingLeft, openDataDirectory, type DataDirectory } from './data-directory.js';
 import { copyBinaries, findBinaries, obstacleTo, type PostgresBinaries } from './binaries.js';
 import { WatchdogProcess, type ReplicaSource, type StartFailure } from './watchdog-process.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
 /** How many picked ports may turn out to be taken. */
 const portAttempts = 3;
+
+/** Milliseconds between two looks at a data directory whose server is ending. */
+const leavingPause = 100;
 
 /** Nothing survives the server, so nothing has to reach the disk. */
 const temporarySettings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
@@ -79,16 +83,24 @@ async function launchOnSomePort(
   directory: DataDirectory | undefined,
   environment: LaunchEnvironment,
 ): Promise<RunningPostgres> {
-  for (let attempt = 1; ; attempt += 1) {
+  const end = performance.now() + environment.deadline;
+  for (let attempt = 1; ;) {
     const port = launch.options.port ?? (await environment.pickPort());
     const started = await launchOn(port, launch, directory);
     if ('guard' in started) {
       const url = `postgresql://postgres:${launch.password}@${host}:${port}/postgres`;
       return { url, host, port, launch, ...started };
     }
+    const mayEnd = started.reason === 'server-in-data-dir' && performance.now() < end;
+    if (mayEnd && directory !== undefined && (await isBeingLeft(directory.path))) {
+      // As after a restart of the application, whose former process has only just gone.
+      await sleep(leavingPause);
+      continue;
+    }
     const mayRetry =
       started.reason === 'port-taken' && launch.options.port === undefined && attempt < portAttempts;
     if (!mayRetry) throw startError(started, port, launch);
+    attempt += 1;
   }
 }
 
@@ -174,6 +186,7 @@ function startError({ reason, log }: StartFailure, port: number, { options, user
             `port ${port} is taken by another program. Give another one, or none for a free one.`,
           );
     case 'data-dir-in-use':
+    case 'server-in-data-dir':
       return new ArgumentError(
         `dataDir "${options.dataDir}" is in use: a server runs on it, or another process is making it. Stop that one, or give another directory.\n${log}`,
       );

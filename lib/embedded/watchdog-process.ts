@@ -97,7 +97,13 @@ export interface ReplicaSource {
 /** Why the server did not start. */
 export interface StartFailure {
   readonly reason:
-    'no-folder' | 'data-dir-unreachable' | 'data-dir-in-use' | 'port-taken' | 'too-late' | 'other';
+    | 'no-folder'
+    | 'data-dir-unreachable'
+    | 'data-dir-in-use'
+    | 'server-in-data-dir'
+    | 'port-taken'
+    | 'too-late'
+    | 'other';
   readonly log: string;
 }
 
@@ -214,7 +220,7 @@ export class WatchdogProcess {
   #reason(): StartFailure['reason'] {
     if (this.#child.exitCode === 77) return 'data-dir-unreachable';
     if (this.#child.exitCode === 78) return 'data-dir-in-use';
-    if (this.#log.includes('lock file "postmaster.pid" already exists')) return 'data-dir-in-use';
+    if (this.#log.includes('lock file "postmaster.pid" already exists')) return 'server-in-data-dir';
     if (/could not bind .*: Address already in use/.test(this.#log)) return 'port-taken';
     return 'other';
   }

@@ -10,7 +10,8 @@ import { freePort } from '../../lib/embedded/free-port.js';
 import { findBinaries } from '../../lib/embedded/binaries.js';
 import { launchPostgres } from '../../lib/embedded/launcher.js';
 import { serverUser } from '../../lib/embedded/server-user.js';
-import { queryOnce } from '../support/server/postgres.js';
+import { eventually, Latch } from '../support/process/barrier.js';
+import { connect, queryOnce } from '../support/server/postgres.js';
 import { useWorkshop } from '../support/process/workshop.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -82,6 +83,38 @@ describe('a given data directory', () => {
     await expect(second).rejects.toThrow(ArgumentError);
     await expect(second).rejects.toThrow('is in use: a server runs on it');
     expect(await queryOnce(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('is waited for while its server is ending', async () => {
+    const dataDir = await workshop.makeFolder('data');
+    const first = await startEmbeddedPostgres({ dataDir });
+    await queryOnce(first.url, 'CREATE TABLE note AS SELECT 42 AS number');
+    const session = await connect(first.url);
+    const readLock = async (): Promise<string> => await readFile(join(dataDir, 'postmaster.pid'), 'utf8');
+    // A server that was asked so takes no sessions any more, and ends with its last one.
+    process.kill(Number.parseInt(await readLock(), 10), 'SIGTERM');
+    await eventually(async () => expect(await readLock()).toMatch(/^stopping/m));
+    const triedAgain = new Latch();
+    const pickPort = vi.fn<() => Promise<number>>(async () => {
+      if (pickPort.mock.calls.length > 1) triedAgain.open();
+      return await freePort();
+    });
+    const starting = launchPostgres({ dataDir }, { pickPort, deadline: 30_000 });
+    await Promise.race([triedAgain.opened, starting]);
+    await session.end();
+    const second = await starting;
+    expect(await queryOnce(second.url, 'SELECT number FROM note')).toEqual([{ number: 42 }]);
+    await second.guard.stop();
+    await first.stop();
+  });
+
+  it('of another major version is refused with what both versions are', async () => {
+    const dataDir = await workshop.makeFolder('data');
+    await (await startEmbeddedPostgres({ dataDir })).stop();
+    await writeFile(join(dataDir, 'PG_VERSION'), '17\n');
+    const start = startEmbeddedPostgres({ dataDir });
+    await expect(start).rejects.toThrow(OperationalError);
+    await expect(start).rejects.toThrow('initialized by PostgreSQL version 17, which is not compatible');
   });
 
   it.each(['missing', 'empty'])('that is %s is given to one of several starts at once', async (state) => {

@@ -55,7 +55,7 @@ function databaseUrl(server: string, name: string): string {
   return url.href;
 }
 
-async function connect(connectionString: string): Promise<Client> {
+export async function connect(connectionString: string): Promise<Client> {
   const client = new Client({ connectionString, application_name: 'test-observer' });
   await client.connect();
   return client;
