@@ -1,13 +1,11 @@
-import type { AddressInfo } from 'node:net';
 import { get } from 'node:http';
 import { Controller, Get, Injectable, UseInterceptors } from '@nestjs/common';
-import type { CallHandler, ExecutionContext, INestApplication, NestInterceptor } from '@nestjs/common';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Test } from '@nestjs/testing';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { NEVER, Observable, concat, defer, finalize, mergeAll, of } from 'rxjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AsyncEngine, AsyncConnection, DatabaseModule, InjectScopedConnection, sql } from 'nest-async-engine';
+import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
+import type { RunningApp } from '../../support/nest/nest-app.js';
 import { Latch } from '../../support/process/barrier.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
 import { createDatabase } from '../../support/server/postgres.js';
@@ -59,45 +57,31 @@ class Handlers {
   }
 }
 
-describe.each([
-  { name: 'Express', adapter: () => new ExpressAdapter() },
-  { name: 'Fastify', adapter: () => new FastifyAdapter() },
-])('On $name, a handler that has given a value and does not end', ({ name, adapter }) => {
+describe.each(ADAPTERS)('On %s, a handler that has given a value and does not end', (name, createAdapter) => {
   let database: TestDatabase;
+  let running: RunningApp;
   beforeAll(async () => {
     database = await createDatabase(`endless_answers_${name.toLowerCase()}`);
     await database.query('CREATE TABLE items (name text)');
   });
+  beforeEach(async () => {
+    const requestScope = { orphanTimeout: 20 };
+    const imports = [DatabaseModule.forRoot({ url: database.url, requestScope })];
+    running = await startApp({ imports, controllers: [Handlers], providers: [Journal] }, createAdapter());
+  });
+  afterEach(() => running.close());
   afterAll(() => database.drop());
 
   it.each(['finalize', 'endless'])(
     'is undone after orphanTimeout where its client has gone, and its connection goes back: %s',
     async (path) => {
-      const app = await start();
-      try {
-        const { port } = app.getHttpServer().address() as AddressInfo;
-        const request = get({ host: '127.0.0.1', port, path: `/${path}` });
-        request.on('error', () => undefined);
-        await app.get(Journal).answered.opened;
-        expect(app.get(AsyncEngine).pool.checkedOut()).toBe(1);
-        request.destroy();
-        await expectIdle(app.get(AsyncEngine), database);
-        expect(await storedNames(database)).toEqual([]);
-      } finally {
-        await app.close();
-      }
+      const request = get(`${running.url}/${path}`);
+      request.on('error', () => undefined);
+      await running.get(Journal).answered.opened;
+      expect(running.get(AsyncEngine).pool.checkedOut()).toBe(1);
+      request.destroy();
+      await expectIdle(running.get(AsyncEngine), database);
+      expect(await storedNames(database)).toEqual([]);
     },
   );
-
-  async function start(): Promise<INestApplication> {
-    const requestScope = { orphanTimeout: 20 };
-    const testing = await Test.createTestingModule({
-      imports: [DatabaseModule.forRoot({ url: database.url, requestScope })],
-      controllers: [Handlers],
-      providers: [Journal],
-    }).compile();
-    const app = testing.createNestApplication(adapter(), { logger: false });
-    await app.listen(0, '127.0.0.1');
-    return app;
-  }
 });
