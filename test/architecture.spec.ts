@@ -126,6 +126,11 @@ describe('docs/errors.md', () => {
     expect(sections).toHaveLength(codes.length);
   });
 
+  it('is about classes that the door of the package has', () => {
+    const names = doors.filter(({ name }) => name === '.').flatMap((door) => exportedNames(door));
+    expect(Object.keys(classes).filter((name) => !names.includes(name))).toEqual([]);
+  });
+
   it('tells every class by a code of its own', () => {
     expect(new Set(codes).size).toBe(codes.length);
   });

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { GraphqlDrivers } from './graphql-drivers.js';
-import { asGraphqlError, correct } from './graphql-operations.js';
+import { correct } from './graphql-operations.js';
 import type { GraphqlOperation, GraphqlOperations, OperationResult } from './graphql-operations.js';
 
 /** What Apollo tells of an operation; the little of it that is needed here. */
@@ -72,10 +72,9 @@ class ApolloOperation {
     if (result === undefined || this.#state === 'answered') return;
     this.#state = 'answered';
     const formatError = this.#drivers.formatErrorOf(schema);
-    correct(result, outcome, operation?.operation === 'mutation', (error) => {
-      const formatted = asGraphqlError(error);
-      return formatError === undefined ? formatted : formatError(formatted, error);
-    });
+    correct(result, outcome, operation?.operation === 'mutation', (formatted, error) =>
+      formatError === undefined ? formatted : formatError(formatted, error),
+    );
   }
 }
 

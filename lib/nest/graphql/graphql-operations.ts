@@ -3,12 +3,15 @@ import { EngineError, UnexpectedRollbackError } from '../../engine/index.js';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
 import { printable } from '../../engine/util/logger.js';
+import { answerTo, isForClient, UNKNOWN } from '../shared/error-answer.js';
 
-/** How the unit of work of an operation has ended; `error` is what its answer does not tell yet. */
-export type OperationOutcome =
-  | { readonly end: 'kept' }
-  | { readonly end: 'undone' }
-  | { readonly end: 'undone by another' | 'commit failed'; readonly error: unknown };
+/** `error` is what the answer of an operation does not tell yet. */
+type ToldOutcome =
+  | { readonly end: 'undone by another'; readonly error: UnexpectedRollbackError }
+  | { readonly end: 'commit failed'; readonly error: unknown };
+
+/** How the unit of work of an operation has ended. */
+export type OperationOutcome = { readonly end: 'kept' } | { readonly end: 'undone' } | ToldOutcome;
 
 /** What a driver answers an operation with. */
 export interface OperationResult {
@@ -155,6 +158,8 @@ class UnitOfOperations {
       await this.#scope.complete();
       return KEPT;
     } catch (error) {
+      // The client is told nothing of the statement, and the log why.
+      if (error instanceof EngineError && !isForClient(error)) this.#report(error);
       return { end: 'commit failed', error };
     }
   }
@@ -174,24 +179,28 @@ export function correct(
   result: OperationResult,
   outcome: OperationOutcome,
   isMutation: boolean,
-  format: (error: unknown) => unknown,
+  format: (formatted: object, error: unknown) => unknown,
 ): void {
   // A query reads; what it has read stays true.
   if (outcome.end === 'kept' || (!isMutation && outcome.end !== 'commit failed')) return;
   result.data = null;
-  if (outcome.end !== 'undone') result.errors = [format(outcome.error)];
+  if (outcome.end !== 'undone') result.errors = [format(asGraphqlError(outcome), outcome.error)];
 }
 
 /** An error in the shape of GraphQL, for an answer in which no field has failed. */
-export function asGraphqlError(error: unknown): object {
+function asGraphqlError({ end, error }: ToldOutcome): object {
   const code = error instanceof EngineError ? error.code : 'INTERNAL_SERVER_ERROR';
-  const message = error instanceof Error ? error.message : String(error);
-  return { message, extensions: { code } };
+  return { message: end === 'undone by another' ? error.message : messageOf(error), extensions: { code } };
+}
+
+/** Of an error of the database, as `DatabaseExceptionFilter` says it: nothing of a statement. */
+function messageOf(error: unknown): string {
+  if (error instanceof EngineError) return (answerTo(error) ?? UNKNOWN).message;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The same for drivers that send what `toJSON()` gives. */
-export function sendable(error: unknown): object {
-  const formatted = asGraphqlError(error);
+export function sendable(formatted: object): object {
   return { ...formatted, toJSON: () => formatted };
 }
 

@@ -2,38 +2,12 @@ import { Catch, HttpException, HttpStatus, Logger } from '@nestjs/common';
 import type { ArgumentsHost, HttpServer } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
 import type { Observable } from 'rxjs';
-import {
-  CheckViolationError,
-  EngineError,
-  ExclusionViolationError,
-  ForeignKeyViolationError,
-  NoResultFoundError,
-  NotNullViolationError,
-  UniqueViolationError,
-} from '../../engine/index.js';
-import { mayTryAgain } from './another-attempt.js';
+import { EngineError } from '../../engine/index.js';
+import { answerTo, UNKNOWN } from '../shared/error-answer.js';
+import type { ErrorAnswer } from '../shared/error-answer.js';
 import { answerOutsideHttp } from './message-answer.js';
-import type { ErrorAnswer } from './message-answer.js';
 import { PLAIN_RESPONSE } from './plain-response.js';
 import { printable } from '../../engine/util/logger.js';
-
-type ErrorClass = abstract new (...args: never[]) => EngineError;
-
-const ANSWERS: readonly (readonly [HttpStatus, string, readonly ErrorClass[]])[] = [
-  [HttpStatus.NOT_FOUND, 'Not Found', [NoResultFoundError]],
-  [
-    HttpStatus.CONFLICT,
-    'Conflict',
-    [UniqueViolationError, ForeignKeyViolationError, ExclusionViolationError],
-  ],
-  [HttpStatus.UNPROCESSABLE_ENTITY, 'Unprocessable Entity', [NotNullViolationError, CheckViolationError]],
-];
-
-/** What Nest says of an error that is not for the client. */
-const UNKNOWN: ErrorAnswer = {
-  statusCode: HttpStatus.INTERNAL_SERVER_ERROR,
-  message: 'Internal server error',
-};
 
 /** Seconds; longer than a transaction in the way, short for a server that was restarted. */
 const RETRY_AFTER = '1';
@@ -83,13 +57,4 @@ export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
     const response: unknown = host.getArgByIndex(1);
     if (!adapter.isHeadersSent(response)) adapter.setHeader(response, 'Retry-After', RETRY_AFTER);
   }
-}
-
-function answerTo(error: EngineError): ErrorAnswer | undefined {
-  const { code } = error;
-  if (mayTryAgain(error)) {
-    return { statusCode: HttpStatus.SERVICE_UNAVAILABLE, message: 'Service Unavailable', code };
-  }
-  const found = ANSWERS.find(([, , classes]) => classes.some((type) => error instanceof type));
-  return found && { statusCode: found[0], message: found[1], code };
 }

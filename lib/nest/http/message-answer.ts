@@ -2,13 +2,7 @@ import { HttpException } from '@nestjs/common';
 import type { ArgumentsHost } from '@nestjs/common';
 import { throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
-
-/** What a client is told of an error: nothing of the statement. */
-export interface ErrorAnswer {
-  readonly statusCode: number;
-  readonly message: string;
-  readonly code?: string | undefined;
-}
+import type { ErrorAnswer } from '../shared/error-answer.js';
 
 /** A socket of socket.io, or of ws. */
 interface SocketClient {

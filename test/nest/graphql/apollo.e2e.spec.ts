@@ -197,7 +197,7 @@ describe('a GraphQL operation whose resolver injects the connection', () => {
   it('answers with the failure of its COMMIT', async () => {
     const { data, errors } = await ask('mutation { a: unique(n: 1) b: unique(n: 1) }');
     expect(data).toBeNull();
-    expect(errors).toMatchObject([{ extensions: { code: 'UNIQUE_VIOLATION' } }]);
+    expect(errors).toMatchObject([{ message: 'Conflict', extensions: { code: 'UNIQUE_VIOLATION' } }]);
     expect(await database.query('SELECT * FROM checked')).toEqual([]);
   });
 

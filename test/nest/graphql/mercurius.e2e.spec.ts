@@ -94,7 +94,7 @@ describe('a GraphQL operation of Mercurius', () => {
 
   it('answers with the failure of its COMMIT', async () => {
     const { data, errors } = await post({ query: 'mutation { unique }' });
-    expect([data ?? null, errors?.length]).toEqual([null, 1]);
+    expect([data ?? null, errors?.map(({ message }) => message)]).toEqual([null, ['Conflict']]);
   });
 
   it('in a batch is undone with the others, and its answer does not claim otherwise', async () => {
