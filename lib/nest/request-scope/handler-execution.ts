@@ -123,18 +123,18 @@ export class HandlerExecution {
 
   #stopLater(): void {
     const { orphanTimeout, values } = this.#kind;
+    const { scope, logger } = this.#unit;
     this.#orphanTimer = setTimeout(() => {
       // Over HTTP, a promise runs to its end. A value without an end is not one of a promise: a `finalize()`
       // of an interceptor has thrown, or a stream goes on.
       if (values === 'last' && this.#deferred.isEmpty) return this.#stopLater();
-      this.#warn(`was still running ${orphanTimeout} ms after its client disconnected and was rolled back.`);
+      logger.warn(
+        printable(
+          `${scope.origin} was still running ${orphanTimeout} ms after its client disconnected and was rolled back.`,
+        ),
+      );
       this.#stop();
     }, orphanTimeout).unref();
-  }
-
-  #warn(what: string): void {
-    const { scope, logger } = this.#unit;
-    logger.warn(printable(`${scope.origin} ${what}`));
   }
 
   #answer(value: unknown): void {
