@@ -174,6 +174,7 @@ export type {
   RowTextOptions,
   SavepointEvent,
   SessionNotice,
+  ServerRole,
   SessionServer,
   StatementEvent,
   StatementFacts,

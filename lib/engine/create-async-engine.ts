@@ -43,7 +43,8 @@ export function createAsyncEngine(url: string | DatabaseUrl, options: AsyncEngin
   const databaseUrl = makeUrl(url);
   databaseUrl.getBackendName();
   const resolved = resolveEngineOptions(options, optionsInUrl(databaseUrl));
-  const driver = makeDriver(databaseUrl, resolved);
+  const role = resolved.replicas && 'primary';
+  const driver = makeDriver(databaseUrl, { ...resolved, role });
   const pool =
     options.pool ?? new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
   expectUsable(pool);
@@ -88,7 +89,7 @@ function replicaSet(
 ): ReplicaSet {
   const replicas = options.urls.map((given) => {
     const url = replicaUrl(primary, makeUrl(given));
-    const driver = makeDriver(url, { ...resolved, wantsWrites: false });
+    const driver = makeDriver(url, { ...resolved, role: 'replica' });
     const pool = new (resolved.poolClass ?? QueuePool)(driver, poolOptionsFor(driver, resolved.pool));
     return new Replica(addressOf(url), driver, pool);
   });

@@ -146,6 +146,7 @@ export type {
   Portal,
   RowShape,
   SessionNotice,
+  ServerRole,
   SessionServer,
   SettingAssignment,
   ServerStatus,

@@ -1,6 +1,7 @@
 import { DRIVER_OPTIONS, driverOptionNames } from './engine-options.js';
 import type { AsyncEngineOptions, DriverOptions, PoolClass } from './engine-options.js';
 import { TRANSACTIONAL_OPTIONS } from './ambient/transactional-options.js';
+import type { ServerRole } from './driver/driver.js';
 import type { TypeOptions, TypeParser } from './driver/types/types.js';
 import { ArgumentError, AsyncMethodRequiredError } from './errors/errors.js';
 import { EXECUTION_OPTIONS, type ExecutionOptions } from './execution/execution-options.js';
@@ -141,8 +142,8 @@ export interface ResolvedEngineOptions {
   readonly commitTimeout: number;
   readonly replicas: ResolvedReplicaOptions | undefined;
   readonly hideParameters: boolean;
-  /** False: its sessions are for reads, and a write that is refused says nothing of them. */
-  readonly wantsWrites?: boolean;
+  /** Of the server, where there are replicas. */
+  readonly role?: ServerRole | undefined;
   readonly logger: EngineLogger;
 }
 

@@ -15,7 +15,7 @@ import { INSTRUMENTATION_OPTIONS } from './instrumentation-options.js';
 import type { InstrumentationOptions } from './instrumentation-options.js';
 import { EngineMetrics } from './metrics.js';
 import { TransactionContexts } from './span-context.js';
-import { endSpan, traceparentOf } from './span-end.js';
+import { endSpan, roleOf, traceparentOf } from './span-end.js';
 import { withComment } from './sql-comment.js';
 import { StatementSpans } from './statement-spans.js';
 import { TransactionSpans } from './transaction-spans.js';
@@ -109,12 +109,12 @@ function followAcquires(
   isOurs: (event: AcquireEvent) => boolean,
   measured: EngineMetrics,
 ): () => void {
-  const attributes = { 'db.system.name': 'postgresql' };
   return follow<AcquireEvent>('acquire', isOurs, {
     asyncEnd: (event) => {
       measured.acquired(event);
       if (!event.hasWaited) return;
       const { startedAt: startTime, error } = event;
+      const attributes = { 'db.system.name': 'postgresql', ...roleOf(event) };
       const span = tracer.startSpan('acquire connection', { kind: SpanKind.INTERNAL, startTime, attributes });
       endSpan(span, error, { now: performance.now() });
     },

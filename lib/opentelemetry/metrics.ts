@@ -6,8 +6,10 @@ import type {
   AsyncConnection,
   AsyncEngine,
   CheckinEvent,
+  ServerRole,
   TransactionEvent,
 } from '../engine/index.js';
+import { roleOf } from './span-end.js';
 
 /** Seconds, as the semantic conventions want them. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
@@ -39,7 +41,7 @@ export class EngineMetrics {
     this.#engine = engine;
     const { host = 'localhost', port = 5432, database = '' } = engine.url;
     this.#database = database;
-    this.#pool = this.#poolAt(`${host}:${port}`);
+    this.#pool = this.#poolAt(`${host}:${port}`, engine.pool.role);
     const duration = (name: string, description: string): Histogram =>
       meter.createHistogram(name, { description, unit: 's', advice: { explicitBucketBoundaries: BUCKETS } });
     this.#operations = duration('db.client.operation.duration', 'Duration of statements.');
@@ -58,7 +60,10 @@ export class EngineMetrics {
       result.observe(pool.checkedIn(), { ...this.#pool, 'db.client.connection.state': 'idle' });
       result.observe(pool.checkedOut(), { ...this.#pool, 'db.client.connection.state': 'used' });
       for (const { host, checkedOut } of engine.replicas.status())
-        result.observe(checkedOut, { ...this.#poolAt(host), 'db.client.connection.state': 'used' });
+        result.observe(checkedOut, {
+          ...this.#poolAt(host, 'replica'),
+          'db.client.connection.state': 'used',
+        });
     });
     this.#observe(meter, 'idle.max', 'Idle connections at most.', (result) =>
       result.observe(engine.pool.options.poolSize, this.#pool),
@@ -69,18 +74,19 @@ export class EngineMetrics {
     });
     this.#observe(meter, 'pending_requests', 'Callers that wait for a connection.', (result) => {
       result.observe(engine.pool.waiting(), this.#pool);
-      for (const { host, waiting } of engine.replicas.status()) result.observe(waiting, this.#poolAt(host));
+      for (const { host, waiting } of engine.replicas.status())
+        result.observe(waiting, this.#poolAt(host, 'replica'));
     });
   }
 
-  #poolAt(host: string): Attributes {
-    return { 'db.client.connection.pool.name': `${host}/${this.#database}` };
+  #poolAt(host: string, role: ServerRole | undefined): Attributes {
+    return { 'db.client.connection.pool.name': `${host}/${this.#database}`, ...roleOf({ role }) };
   }
 
   #figuresAt(host: string): PoolFigures {
     const known = this.#pools.get(host);
     if (known !== undefined) return known;
-    const figures = { attributes: host === '' ? this.#pool : this.#poolAt(host), roundTrips: 0 };
+    const figures = { attributes: host === '' ? this.#pool : this.#poolAt(host, 'replica'), roundTrips: 0 };
     this.#pools.set(host, figures);
     return figures;
   }

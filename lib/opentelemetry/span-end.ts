@@ -1,6 +1,15 @@
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Attributes, Span } from '@opentelemetry/api';
 import { DBAPIError } from '../engine/index.js';
+import type { ServerRole } from '../engine/index.js';
+
+/** Where spans and metrics have the role of a server. */
+export const ROLE = 'nest_async_engine.server.role';
+
+/** The role of a server where its engine has replicas; nothing else. */
+export function roleOf({ role }: { readonly role?: ServerRole | undefined } = {}): Attributes {
+  return role === undefined ? {} : { [ROLE]: role };
+}
 
 /** What a failure is called. */
 export function failureOf(error: unknown): Attributes {

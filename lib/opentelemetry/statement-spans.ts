@@ -2,7 +2,7 @@ import { context, SpanKind } from '@opentelemetry/api';
 import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 import type { AsyncConnection, StatementEvent } from '../engine/index.js';
 import { LruCache } from '../engine/util/lru-cache.js';
-import { endSpan, failureOf } from './span-end.js';
+import { endSpan, failureOf, roleOf } from './span-end.js';
 import { summarize } from './query-summary.js';
 import type { QuerySummary } from './query-summary.js';
 import type { TransactionContexts } from './span-context.js';
@@ -96,7 +96,10 @@ export class StatementSpans {
 function isSame(one: Statement['server'], other: Statement['server']): boolean {
   return (
     one === other ||
-    (one?.host === other?.host && one?.port === other?.port && one?.database === other?.database)
+    (one?.host === other?.host &&
+      one?.port === other?.port &&
+      one?.database === other?.database &&
+      one?.role === other?.role)
   );
 }
 
@@ -122,6 +125,7 @@ function attributesOf(
     'db.query.summary': summary || undefined,
     'server.address': server?.host,
     'server.port': server?.port,
+    ...roleOf(server),
   };
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined));
 }

@@ -1,7 +1,7 @@
 import { context, SpanKind } from '@opentelemetry/api';
 import type { Tracer } from '@opentelemetry/api';
 import type { AsyncConnection, TransactionEvent } from '../engine/index.js';
-import { endSpan, traceparentOf } from './span-end.js';
+import { endSpan, roleOf, traceparentOf } from './span-end.js';
 import type { TransactionContexts } from './span-context.js';
 
 type Transaction = TransactionEvent<AsyncConnection>;
@@ -51,6 +51,7 @@ export class TransactionSpans {
       'nest_async_engine.transaction.outcome': event.outcome,
       'server.address': event.server?.host,
       'server.port': event.server?.port,
+      ...roleOf(event),
     });
     endSpan(span, event.error);
   }

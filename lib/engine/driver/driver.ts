@@ -129,7 +129,12 @@ export interface SessionServer {
   readonly user: string | undefined;
   /** True: over TLS. */
   readonly ssl: boolean;
+  /** Undefined unless the engine has replicas. */
+  readonly role?: ServerRole | undefined;
 }
+
+/** What a server is to an engine with replicas. */
+export type ServerRole = 'primary' | 'replica';
 
 /** What a server says beside its answers: a NOTICE, a WARNING. */
 export interface SessionNotice {
@@ -261,6 +266,8 @@ export interface DriverFacts {
   readonly maxConnections: number;
   /** Settings the server accepts but ignores. */
   readonly ignoredSettings?: readonly string[];
+  /** Of its server; undefined unless the engine has replicas. */
+  readonly role?: ServerRole | undefined;
 }
 
 /** What a listener of `doConnect` says about one attempt. */

@@ -4,7 +4,7 @@ import type { ConnectionEvent } from './event-place.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { StatementEvent } from './statement-event.js';
 import type { TransactionEvent } from './transaction-event.js';
-import type { SessionServer } from '../driver/driver.js';
+import type { ServerRole, SessionServer } from '../driver/driver.js';
 import { EventChannels } from '../util/event-hub.js';
 import type { EventTiming } from '../util/event-hub.js';
 import type { Executable } from '../statement/executable.js';
@@ -24,6 +24,8 @@ export interface StatementFacts<Connection> extends ConnectionEvent<Connection> 
   readonly server: SessionServer | undefined;
   /** `host:port` of that server. */
   readonly host: string | undefined;
+  /** Its role; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
   /** The transaction that it runs in; known from `beforeCursorExecute` on. */
   readonly transactionEvent: TransactionEvent<Connection> | undefined;
   /** The label of that transaction, or where it was started. */
@@ -123,6 +125,8 @@ export interface CommitResolvedEvent<Connection> extends ConnectionEvent<Connect
   readonly duration: number;
   /** `host:port` of the server that COMMIT was sent to; undefined where it is not known. */
   readonly host: string | undefined;
+  /** Of that server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
 }
 
 /** A savepoint that begins or ends. */

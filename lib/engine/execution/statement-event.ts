@@ -1,7 +1,7 @@
 import type { ConnectionEvent, EngineOf, Labeled } from './event-place.js';
 import type { StatementOptions } from './execution-options.js';
 import type { TransactionEvent } from './transaction-event.js';
-import type { SessionServer } from '../driver/driver.js';
+import type { ServerRole, SessionServer } from '../driver/driver.js';
 import { hostOf } from '../driver/host-of.js';
 import type { Executable } from '../statement/executable.js';
 import type { TracedEvent } from '../util/channels.js';
@@ -65,6 +65,11 @@ export class StatementEvent<Connection> implements TracedEvent {
   /** `host:port` of the server. */
   get host(): string | undefined {
     return hostOf(this.server);
+  }
+
+  /** Of that server; undefined unless the engine has replicas. */
+  get role(): ServerRole | undefined {
+    return this.server?.role;
   }
 
   /** The label of the transaction, or where it was started. */

@@ -220,14 +220,14 @@ export class StatementObserver<Connection> implements CommandObserver {
     return event as Changeable<BeforeCursorExecuteEvent<Connection>>;
   }
 
-  #logStatement({ sql, parameters, isMany, host }: BeforeCursorExecuteEvent<Connection>): void {
+  #logStatement({ sql, parameters, isMany, host, role }: BeforeCursorExecuteEvent<Connection>): void {
     const { log, hideParameters } = this.#observer.parts;
     if (!log.isOn) return;
     const token = this.#event.options.loggingToken ?? undefined;
     const shown = isMany ? parameterSetsText(parameters) : parametersText(parameters);
     const text = hideParameters ? HIDDEN_PARAMETERS : shown;
-    const fields = { sql, host, ...(!hideParameters && { parameters }) };
-    this.#observer.line('statement', sql, { sql, host }, token);
+    const fields = { sql, host, role, ...(!hideParameters && { parameters }) };
+    this.#observer.line('statement', sql, { sql, host, role }, token);
     this.#observer.line('parameters', `[${this.#mark}] ${text}`, { mark: this.#mark, ...fields }, token);
   }
 
@@ -245,12 +245,12 @@ export class StatementObserver<Connection> implements CommandObserver {
     this.#observer.debugLine('row', `Row (${values.map(valueText).join(', ')})`);
   }
 
-  #warnIfSlow({ sql, host }: BeforeCursorExecuteEvent<Connection>, duration: number): void {
+  #warnIfSlow({ sql, host, role }: BeforeCursorExecuteEvent<Connection>, duration: number): void {
     const { log, slowStatementThreshold: threshold } = this.#observer.parts;
     if (threshold === undefined || duration < threshold) return;
     const site = String(this.#site);
     const message = `slow statement: ${Math.round(duration)} ms (slowStatementThreshold is ${threshold}), executed at ${site}: ${sql}`;
-    log.warn('slowStatement', message, { sql, host, duration, site });
+    log.warn('slowStatement', message, { sql, host, role, duration, site });
   }
 }
 

@@ -6,7 +6,7 @@ import type {
   TransactionOutcome,
 } from '../transaction/transaction-observation.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
-import type { SessionServer } from '../driver/driver.js';
+import type { ServerRole, SessionServer } from '../driver/driver.js';
 import { hostOf } from '../driver/host-of.js';
 import type { TracedEvent } from '../util/channels.js';
 
@@ -77,6 +77,11 @@ export class TransactionEvent<Connection> implements TracedEvent {
   /** `host:port` of the server. */
   get host(): string | undefined {
     return hostOf(this.server);
+  }
+
+  /** Of that server; undefined unless the engine has replicas. */
+  get role(): ServerRole | undefined {
+    return this.server?.role;
   }
 
   /** The label of the transaction, or where it was started. */

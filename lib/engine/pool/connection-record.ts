@@ -1,4 +1,4 @@
-import type { Control, DriverConnection } from '../driver/driver.js';
+import type { Control, DriverConnection, ServerRole } from '../driver/driver.js';
 import { hostOf } from '../driver/host-of.js';
 import { ConnectionLostError } from '../errors/errors.js';
 import type { ResetOnReturn } from './pool-options.js';
@@ -62,6 +62,11 @@ export class ConnectionRecord {
   /** `host:port` of its server. */
   get host(): string | undefined {
     return (this.#host ??= hostOf(this.session.server));
+  }
+
+  /** Of its server; undefined unless the engine has replicas. */
+  get role(): ServerRole | undefined {
+    return this.session.server?.role;
   }
 
   /** Neither lost nor ended, nor to be replaced at its next checkout. */

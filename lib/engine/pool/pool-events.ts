@@ -1,5 +1,5 @@
 import { EventChannels, type EventTiming } from '../util/event-hub.js';
-import type { SessionNotice } from '../driver/driver.js';
+import type { ServerRole, SessionNotice } from '../driver/driver.js';
 import { POOL_GROUP, type PoolEngine } from './pool-trace.js';
 import type { PooledConnection } from './pooled-connection.js';
 
@@ -19,6 +19,8 @@ export interface PoolEvent extends OfPool {
   readonly roundTrips: number;
   /** `host:port` of its server; undefined with PGlite. */
   readonly host: string | undefined;
+  /** Of that server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
 }
 
 /** A physical connection that is about to be opened. */
@@ -30,6 +32,8 @@ export interface DoConnectEvent extends OfPool {
   readonly connectArgs: Record<string, unknown>;
   /** `host:port` of the replica that it is for; undefined for the primary. */
   readonly replica: string | undefined;
+  /** Of the server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
 }
 
 /** A connection that is about to be lent. */

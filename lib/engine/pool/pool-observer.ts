@@ -13,11 +13,12 @@ import {
 } from './pool-trace.js';
 import type { PoolEngine, PoolFigures } from './pool-trace.js';
 import type { Waiter } from './waiting-line.js';
-import type { PoolEvent, PoolEvents } from './pool-events.js';
+import type { DoConnectEvent, PoolEvent, PoolEvents } from './pool-events.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Runs work outside of the async context of a request. */
-type Outside = <T>(work: () => T) => T;
+export type Outside = <T>(work: () => T) => T;
+type OpeningPlace = Pick<DoConnectEvent, 'replica' | 'role'>;
 type Open<T> = (attempt?: ConnectAttempt) => Promise<T>;
 
 /**
@@ -61,15 +62,16 @@ export class PoolObserver {
   }
 
   /** Opens a connection as the listeners say. Rejects with what a listener throws. */
-  connecting<T>(outside: Outside, open: Open<T>, replica: string | undefined): Promise<T> {
+  connecting<T>(outside: Outside, open: Open<T>, place: OpeningPlace): Promise<T> {
     if (!this.isObserved) return outside(open);
-    return traceConnect(this.engine, () => outside(() => this.#askBefore(open, replica)));
+    const { engine } = this;
+    return traceConnect({ engine, role: place.role }, () => outside(() => this.#askBefore(open, place)));
   }
 
-  async #askBefore<T>(open: Open<T>, replica: string | undefined): Promise<T> {
+  async #askBefore<T>(open: Open<T>, place: OpeningPlace): Promise<T> {
     const connectArgs: Record<string, unknown> = {};
     let client: unknown;
-    const event = { engine: this.engine, replica, connectArgs };
+    const event = { engine: this.engine, ...place, connectArgs };
     await this.hub.emitAwaited('doConnect', event, (answer) => (client ??= answer));
     return await open({ connectArgs, client });
   }
@@ -104,11 +106,11 @@ export class PoolObserver {
     const { roundTrips = 0 } = session;
     record.observedLoan = { since: performance.now(), roundTrips };
     if (!this.hub.hears('checkout')) return;
-    const { info, host } = record;
+    const { info, host, role } = record;
     const { driverConnection } = session;
     const { engine } = this;
     // Written out, as below: a spread of an object would take longer than all the rest of it.
-    this.hub.emit('checkout', { engine, driverConnection, info, roundTrips, host, pooled });
+    this.hub.emit('checkout', { engine, driverConnection, info, roundTrips, host, role, pooled });
   }
 
   resetting(record: ConnectionRecord, what: string): void {
@@ -131,7 +133,7 @@ export class PoolObserver {
   checkedIn(record: ConnectionRecord, isBack: boolean, cause?: unknown): void {
     publishRelease(record, cause);
     if (!this.hub.hears('checkin')) return;
-    const { session, info, host, observedLoan: loan } = record;
+    const { session, info, host, role, observedLoan: loan } = record;
     record.observedLoan = undefined;
     const { roundTrips = 0 } = session;
     this.#emitSafely('checkin', {
@@ -140,6 +142,7 @@ export class PoolObserver {
       info,
       roundTrips,
       host,
+      role,
       duration: loan && performance.now() - loan.since,
       loanRoundTrips: loan && roundTrips - loan.roundTrips,
     });
@@ -174,9 +177,9 @@ export class PoolObserver {
     );
   }
 
-  #eventOf({ session, info, host }: ConnectionRecord): PoolEvent {
+  #eventOf({ session, info, host, role }: ConnectionRecord): PoolEvent {
     const { driverConnection, roundTrips = 0 } = session;
-    return { engine: this.engine, driverConnection, info, roundTrips, host };
+    return { engine: this.engine, driverConnection, info, roundTrips, host, role };
   }
 
   /** Hears what the server says on this connection. */
@@ -216,6 +219,6 @@ export class PoolObserver {
   }
 }
 
-function fieldsOf({ session, host }: ConnectionRecord): Readonly<Record<string, unknown>> {
-  return { processId: session.processId, host };
+function fieldsOf({ session, host, role }: ConnectionRecord): Readonly<Record<string, unknown>> {
+  return { processId: session.processId, host, role };
 }

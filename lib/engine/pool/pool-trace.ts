@@ -1,3 +1,4 @@
+import type { ServerRole } from '../driver/driver.js';
 import { ChannelGroup } from '../util/channels.js';
 import type { TracedEvent } from '../util/channels.js';
 import type { ConnectionRecord } from './connection-record.js';
@@ -8,6 +9,8 @@ export interface PoolEngine {}
 
 /** The figures of a pool. */
 export interface PoolFigures {
+  /** Of its server; undefined unless the engine has replicas. */
+  readonly role?: ServerRole | undefined;
   readonly options: { readonly poolSize: number; readonly maxOverflow: number };
   /** How many connections are idle. */
   checkedIn(): number;
@@ -22,6 +25,8 @@ export interface AcquireEvent extends TracedEvent {
   /** Undefined for a pool without one. */
   readonly engine: PoolEngine | undefined;
   readonly pool: PoolFigures;
+  /** Of the pool's server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
   /** By `performance.now()`. */
   readonly startedAt: number;
   /** True: no connection was free. */
@@ -33,6 +38,8 @@ export interface AcquireEvent extends TracedEvent {
 /** A pool opens a connection. */
 export interface ConnectTrace extends TracedEvent {
   readonly engine: PoolEngine | undefined;
+  /** Of the server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
   readonly startedAt: number;
   duration: number | undefined;
 }
@@ -73,7 +80,15 @@ export class AcquireTrace {
     { hasWaited }: { readonly hasWaited: boolean },
   ) {
     const startedAt = performance.now();
-    this.#event = { engine, pool, startedAt, hasWaited, duration: undefined, error: undefined };
+    this.#event = {
+      engine,
+      pool,
+      role: pool.role,
+      startedAt,
+      hasWaited,
+      duration: undefined,
+      error: undefined,
+    };
     if (ACQUIRE.isObserved) ACQUIRE.begin(this.#event, nothing);
     if (!PG_ACQUIRE.isObserved) return;
     this.#pg = { pool: figuresOf(pool) };
@@ -112,9 +127,12 @@ function figuresOf(pool: PoolFigures): PgPoolConnect['pool'] {
 }
 
 /** Tells of the opening of a connection. */
-export async function traceConnect<T>(engine: PoolEngine | undefined, open: () => Promise<T>): Promise<T> {
+export async function traceConnect<T>(
+  { engine, role }: Pick<ConnectTrace, 'engine' | 'role'>,
+  open: () => Promise<T>,
+): Promise<T> {
   const startedAt = performance.now();
-  const event: ConnectTrace = { engine, startedAt, duration: undefined, error: undefined };
+  const event: ConnectTrace = { engine, role, startedAt, duration: undefined, error: undefined };
   return await CONNECT.run(event, async () => {
     try {
       return await open();

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ConnectAttempt, Driver, DriverConnection } from '../driver/driver.js';
+import type { ConnectAttempt, Driver, DriverConnection, ServerRole } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
 import {
@@ -15,7 +15,7 @@ import { ConnectionRecord } from './connection-record.js';
 import { LeakDetector } from './leak-detector.js';
 import type { CheckedOutConnections } from './leak-detector.js';
 import type { PoolEvents } from './pool-events.js';
-import { PoolObserver } from './pool-observer.js';
+import { PoolObserver, type Outside } from './pool-observer.js';
 import { resolvePoolOptions } from './pool-options.js';
 import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection } from './pooled-connection.js';
@@ -39,6 +39,8 @@ const MAX_REFUSALS = 3;
 export abstract class Pool implements AsyncDisposable {
   /** What holds for this pool, defaults included. */
   readonly options: ResolvedPoolOptions;
+  /** Of its server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
   protected readonly driver: Driver;
   /** What is undone when a connection comes back. */
   protected readonly resetMode: ResetOnReturn;
@@ -67,7 +69,7 @@ export abstract class Pool implements AsyncDisposable {
   readonly #loans: CheckedOutConnections;
   readonly #whenReturned = new WhenEmpty();
   // A socket or timer that outlives its request must not hold on to the request's async context.
-  readonly #outsideOfRequests = AsyncLocalStorage.snapshot();
+  protected readonly outsideOfRequests: Outside = AsyncLocalStorage.snapshot();
   /** Counts the invalidations of all connections. */
   protected generation = 0;
   #state: 'open' | 'disposed' = 'open';
@@ -75,6 +77,7 @@ export abstract class Pool implements AsyncDisposable {
 
   constructor(driver: Driver, options?: PoolOptions) {
     this.driver = driver;
+    this.role = driver.facts.role;
     this.options = resolvePoolOptions(options);
     this.resetMode = this.options.poolResetOnReturn;
     this.#loans = this.#makeLoans();
@@ -324,7 +327,7 @@ export abstract class Pool implements AsyncDisposable {
       logger,
       poolName: () => this.name,
       reclaim: (record) => this.reclaim(this.#register(record, undefined)),
-      outsideOfRequests: (work) => this.outsideOfRequests(work),
+      outsideOfRequests: this.outsideOfRequests,
     });
   }
 
@@ -337,17 +340,14 @@ export abstract class Pool implements AsyncDisposable {
     if (this.#loans.size === 0) this.#whenReturned.notify();
   }
 
-  protected outsideOfRequests<T>(work: () => T): T {
-    return this.#outsideOfRequests(work);
-  }
-
   /** Opens a connection; what a listener of `connect` throws fails the attempt. */
   protected async openRecord(): Promise<ConnectionRecord> {
     // Taken before the attempt: what connects while everything is being invalidated may have reached the old
     // server.
     const generation = this.generation;
     const open = (attempt?: ConnectAttempt): Promise<DriverConnection> => this.driver.connect(attempt);
-    const session = await this.observer.connecting(this.#outsideOfRequests, open, this.#replica);
+    const place = { replica: this.#replica, role: this.role };
+    const session = await this.observer.connecting(this.outsideOfRequests, open, place);
     expectOpen(session);
     const record = new ConnectionRecord(session, generation, this.observer);
     this.observer.listenTo(record);

@@ -243,8 +243,8 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     if (outcome === 'unknown') this.observation?.ended('unknown', cause);
     await this.end(ENDS[outcome], true);
     const duration = performance.now() - startedAt;
-    const host = this.observation?.host;
-    this.host.observer?.commitResolved({ transactionId: id, outcome, duration, host });
+    const { host, role } = this.observation ?? {};
+    this.host.observer?.commitResolved({ transactionId: id, outcome, duration, host, role });
     if (outcome === 'committed') return undefined;
     return outcome === 'aborted'
       ? refused.commitLost(this.origin, cause, id)

@@ -1,4 +1,4 @@
-import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
+import type { CommandResult, Control, DriverConnection, ServerRole } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 import type { CommitOutcome } from './outcome.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';
@@ -18,6 +18,7 @@ export interface TransactionObserver {
     readonly outcome: CommitOutcome;
     readonly duration: number;
     readonly host: string | undefined;
+    readonly role: ServerRole | undefined;
   }): void;
   /** A control statement is on its way. */
   sent(text: string): void;

@@ -1,4 +1,4 @@
-import type { CommandOptions } from '../driver/driver.js';
+import type { CommandOptions, ServerRole } from '../driver/driver.js';
 import type { TransactionOptions } from './isolation.js';
 
 /** `unknown`: the connection was lost during COMMIT. `cancelled`: what is around it has ended or was lost. */
@@ -10,6 +10,8 @@ export interface TransactionObservation {
   readonly settings: Readonly<Record<string, string>> | undefined;
   /** `host:port` of the server that it runs on, once that is known. */
   readonly host: string | undefined;
+  /** Of that server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
   /** It is about to be used, by other means than `run()`. */
   start(): void;
   /** Runs work of the transaction as observers want it to be run. */

@@ -1,7 +1,7 @@
 import { flagRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { ArgumentError, transactionCommand } from '../../engine/index.js';
-import type { AsyncEngine, Command, Control, DriverConnection } from '../../engine/index.js';
+import type { AsyncEngine, Command, Control, DriverConnection, ServerRole } from '../../engine/index.js';
 import { RecordingSession } from './recording-session.js';
 
 /** One statement as it was handed to the driver. */
@@ -15,6 +15,8 @@ export interface SentStatement {
   readonly session: number;
   /** `host:port` of the server that it went to; undefined with PGlite. */
   readonly host: string | undefined;
+  /** Of that server; undefined unless the engine has replicas. */
+  readonly role: ServerRole | undefined;
 }
 
 /** What one session was sent, in order. */
@@ -85,15 +87,15 @@ export class SqlLog implements Disposable {
     const known = this.#views.get(session);
     if (known !== undefined) return known;
     this.#numbers += 1;
-    const { host, port } = session.server ?? {};
-    const place = { session: this.#numbers, host: host && `${host}:${port}` };
+    const { host, port, role } = session.server ?? {};
+    const place = { session: this.#numbers, host: host && `${host}:${port}`, role };
     const view = new RecordingSession(session, (control, commands) => this.#write(place, control, commands));
     this.#views.set(session, view);
     return view;
   }
 
   #write(
-    place: Pick<SentStatement, 'session' | 'host'>,
+    place: Pick<SentStatement, 'session' | 'host' | 'role'>,
     control: readonly Control[],
     commands: readonly Command[],
   ): void {

@@ -1,4 +1,5 @@
-import { createAsyncEngine, sql, text, type AsyncEngine } from 'nest-async-engine/engine';
+import { tracingChannel } from 'node:diagnostics_channel';
+import { createAsyncEngine, sql, text, type AcquireEvent, type AsyncEngine } from 'nest-async-engine/engine';
 import type { Client } from 'pg';
 import { instrument } from 'nest-async-engine/opentelemetry';
 import { recordSql, rollbackEach } from 'nest-async-engine/testing';
@@ -16,6 +17,12 @@ let standby: EmbeddedPostgres;
 let engine: AsyncEngine;
 const nothing = (): Promise<void> => Promise.resolve();
 const hostOf = ({ host, port }: EmbeddedPostgres): string => `${host}:${port}`;
+/** Such as `127.0.0.1:5432 replica`. */
+const placeOf = (event: object): string => {
+  const { host, role } = event as { readonly host?: string; readonly role?: string };
+  return `${host} ${role}`;
+};
+const places = (): string[] => [`${hostOf(primary)} primary`, `${hostOf(standby)} replica`];
 
 beforeAll(async () => {
   primary = await startEmbeddedPostgres({ replicas: 1 });
@@ -39,9 +46,9 @@ afterAll(() => primary.stop());
 
 describe('the server of a statement and of a transaction', () => {
   it('stands in the events of statements, transactions, savepoints and pools', async () => {
-    const heard: [string, string | undefined][] = [];
+    const heard: [string, string][] = [];
     const hear = (name: string) => (event: { readonly host: string | undefined }) =>
-      void heard.push([name, event.host]);
+      void heard.push([name, placeOf(event)]);
     for (const name of [
       'afterCursorExecute',
       'afterExecute',
@@ -55,11 +62,37 @@ describe('the server of a statement and of a transaction', () => {
       await engine.transaction(() => engine.transaction(() => engine.scalar(where)), options);
     }
     const names = ['afterCursorExecute', 'afterExecute', 'commit', 'releaseSavepoint', 'checkin'];
-    for (const server of [primary, standby]) {
-      const at = heard.flatMap(([name, host]) => (host === hostOf(server) ? [name] : []));
+    for (const place of places()) {
+      const at = heard.flatMap(([name, each]) => (each === place ? [name] : []));
       expect(names.filter((name) => !at.includes(name))).toEqual([]);
     }
-    expect(heard.filter(([, host]) => host === undefined)).toEqual([]);
+    expect(heard.filter(([, place]) => !places().includes(place))).toEqual([]);
+  });
+
+  it('is there for a caller that takes or opens a connection, too', async () => {
+    const heard: string[] = [];
+    const stops = ['acquire', 'connect'].map((name) => {
+      const { asyncEnd } = tracingChannel<unknown, AcquireEvent>(`nest-async-engine:${name}`);
+      const hear = (event: unknown): void => void heard.push(`${name} ${(event as AcquireEvent).role}`);
+      asyncEnd.subscribe(hear);
+      return () => asyncEnd.unsubscribe(hear);
+    });
+    engine.on('doConnect', ({ role }) => void heard.push(`doConnect ${role}`));
+    for (const options of [{}, READ]) await engine.transaction(() => engine.scalar(where), options);
+    for (const stop of stops) stop();
+    const words = ['acquire', 'connect', 'doConnect'];
+    expect([...new Set(heard)].toSorted()).toEqual(
+      words.flatMap((word) => [`${word} primary`, `${word} replica`]),
+    );
+  });
+
+  it('has no role where the engine has no replicas', async () => {
+    await using alone = createAsyncEngine(primary.url, { logger: new LogLines() });
+    const roles: unknown[] = [];
+    for (const name of ['afterExecute', 'commit', 'checkin', 'doConnect'] as const)
+      alone.on(name, ({ role }: { readonly role?: unknown }) => void roles.push(role));
+    await alone.transaction(() => alone.scalar(where));
+    expect(roles).toEqual([undefined, undefined, undefined, undefined]);
   });
 
   it('is prepared by listeners of a replica’s connections as well as of the primary’s', async () => {
@@ -83,9 +116,9 @@ describe('the server of a statement and of a transaction', () => {
     await logged.scalar(where);
     await logged.scalar(where, undefined, READ);
     const hosts = lines.lines.flatMap(({ fields }) =>
-      fields?.['sql'] === 'SELECT pg_is_in_recovery() AS standby' ? [fields['host']] : [],
+      fields?.['sql'] === 'SELECT pg_is_in_recovery() AS standby' ? [placeOf(fields)] : [],
     );
-    expect([...new Set(hosts)]).toEqual([hostOf(primary), hostOf(standby)]);
+    expect([...new Set(hosts)]).toEqual(places());
   });
 
   it('stands in the fields of the pools’ lines, from the opening of a connection to its end', async () => {
@@ -98,9 +131,9 @@ describe('the server of a statement and of a transaction', () => {
     await logged.scalar(where);
     await logged.scalar(where, undefined, READ);
     await logged.aclose();
-    for (const server of [primary, standby]) {
+    for (const place of places()) {
       const events = lines.lines.flatMap(({ fields }) =>
-        fields?.['host'] === hostOf(server) ? [fields.event] : [],
+        fields !== undefined && placeOf(fields) === place ? [fields.event] : [],
       );
       expect(events).toEqual(expect.arrayContaining(['connect', 'checkout', 'return', 'close']));
     }
@@ -115,11 +148,23 @@ describe('the server of a statement and of a transaction', () => {
       for (const options of [{}, READ]) await engine.transaction(() => engine.scalar(where), options);
       const ports = telemetry.named('transaction').map(({ attributes }) => attributes['server.port']);
       expect(ports).toEqual([primary.port, standby.port]);
+      const role = 'nest_async_engine.server.role';
+      for (const name of ['transaction', 'SELECT'])
+        expect(telemetry.named(name).map(({ attributes }) => attributes[role])).toEqual([
+          'primary',
+          'replica',
+        ]);
       const points = await telemetry.points('db.client.connection.use_time');
       const pools = points.map(({ attributes }) => attributes['db.client.connection.pool.name']);
       expect(pools).toEqual(
         expect.arrayContaining([`${hostOf(primary)}/postgres`, `${hostOf(standby)}/postgres`]),
       );
+      const metrics = ['client.operation.duration', 'client.connection.use_time', 'client.connection.count'];
+      for (const metric of metrics) {
+        const measured = await telemetry.points(`db.${metric}`);
+        const roles = measured.map(({ attributes }) => attributes[role]);
+        expect(new Set(roles)).toEqual(new Set(['primary', 'replica']));
+      }
     } finally {
       stop();
       await telemetry.close();
@@ -130,8 +175,10 @@ describe('the server of a statement and of a transaction', () => {
     using log = recordSql(engine, { control: false });
     await engine.scalar(where);
     await engine.scalar(where, undefined, READ);
-    const hosts = log.statements.flatMap((sent) => (sent.text.includes('AS standby') ? [sent.host] : []));
-    expect(hosts).toEqual([hostOf(primary), hostOf(standby)]);
+    const sentTo = log.statements.flatMap((sent) =>
+      sent.text.includes('AS standby') ? [placeOf(sent)] : [],
+    );
+    expect(sentTo).toEqual(places());
   });
 });
 

@@ -57,7 +57,7 @@ export class QueuePool extends Pool {
         interval: poolQueueInterval ?? 2_000,
         status: () => this.status(),
         warn: (message) => this.observer.warn('overload', message),
-        outsideOfRequests: (work) => this.outsideOfRequests(work),
+        outsideOfRequests: this.outsideOfRequests,
       });
     this.#keepLimit = poolSize === 0 ? Infinity : poolSize;
     this.#limit = maxOverflow === -1 ? Infinity : this.#keepLimit + maxOverflow;

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { InterfaceError, OperationalError } from '../../../errors/errors.js';
 import { CommitWitness } from '../../commit-witness.js';
+import type { ServerRole } from '../../driver.js';
 import { resolveTypes } from '../../types/types.js';
 import type { ResolvedTypes } from '../../types/types.js';
 import { SessionChanges } from '../../session-changes.js';
@@ -51,6 +52,8 @@ export interface SessionOptions {
   readonly executemany?: ExecutemanyForm | undefined;
   /** Set: the ids of transactions are asked for; told why the server can't say what it takes. */
   readonly commits?: { unknown(error: Error): void } | undefined;
+  /** Of an engine with replicas. A write that a replica refuses says nothing of its sessions. */
+  readonly role?: ServerRole | undefined;
 }
 
 interface SessionPlace {
@@ -77,7 +80,8 @@ export async function openSession(
   const types = resolveTypes();
   const forms = { hideParameters, onRefusedWrite, serializeJson, settingsAs, executemany };
   const context = { prepared, changes, types, layouts: new RowLayouts(types), witness, ...forms };
-  const connection = new PgConnection(client, context, { isPooled: options.pgbouncer === true, ...traits });
+  const { role, pgbouncer: isPooled = false } = options;
+  const connection = new PgConnection(client, context, { isPooled, role, ...traits });
   try {
     if (traits.isConnected !== true) {
       await connectClient(client);

@@ -28,8 +28,6 @@ export interface PgDriverOptions extends SessionOptions {
   readonly password?: string | (() => Promise<string>) | undefined;
   /** Milliseconds in which a host that did not answer or refused a write is tried last. Default 30,000. */
   readonly deadHostMemory?: number | undefined;
-  /** False: it is there for reads. */
-  readonly wantsWrites?: boolean | undefined;
   /** Settings that leave with the startup message: those that every pooler knows. */
   readonly startupSettings?: Readonly<Record<string, string>> | undefined;
   /** The driver's own options; they win over the URL. */
@@ -48,7 +46,7 @@ const DEAD_HOST_MEMORY = 30_000;
 
 /** Opens sessions on a PostgreSQL server, or on one of several, over the client of `pg`. */
 export class PgDriver implements Driver {
-  readonly facts: DriverFacts = { name: 'pg', maxConnections: Number.POSITIVE_INFINITY };
+  readonly facts: DriverFacts;
   readonly #url: DatabaseUrl;
   readonly #options: PgDriverOptions;
   readonly #connectTimeout: number;
@@ -83,8 +81,9 @@ export class PgDriver implements Driver {
     this.#tls = new TlsRules(parameters);
     this.#target = new SessionTarget(parameters);
     this.#options = options;
+    this.facts = { name: 'pg', maxConnections: Number.POSITIVE_INFINITY, role: options.role };
     this.#wantsWrites =
-      options.wantsWrites !== false && this.#target.isForWrites && !isReadOnlyByDefault(options, parameters);
+      options.role !== 'replica' && this.#target.isForWrites && !isReadOnlyByDefault(options, parameters);
     this.#login = new LoginRules(parameters);
     this.#memory = new HostMemory(options.deadHostMemory ?? DEAD_HOST_MEMORY);
     if (options.asyncCreator !== undefined) expectOneSource('asyncCreator', options.startupSettings);

@@ -43,6 +43,7 @@ export interface SessionTraits {
    * false.
    */
   readonly isPooled?: boolean;
+  readonly role?: SessionServer['role'];
 }
 
 /** What leaves as one task. */
@@ -152,7 +153,7 @@ export class PgConnection implements DriverConnection {
   get server(): SessionServer | undefined {
     if (this.#traits.driverConnection !== undefined) return undefined;
     const { host, port, database, user, ssl } = this.#client;
-    return (this.#server ??= { host, port, database, user, ssl: Boolean(ssl) });
+    return (this.#server ??= { host, port, database, user, ssl: Boolean(ssl), role: this.#traits.role });
   }
 
   get transactionMark(): TransactionMark | undefined {
