@@ -149,6 +149,25 @@ describe("readYourWrites: 'lsn'", () => {
     }
   });
 
+  it('reads on a replica that has the whole log, where the next record begins behind a header', async () => {
+    await resume();
+    try {
+      const engine = engineWith({});
+      expect(await engine.scalar(WHERE, undefined, READ)).toBe(true);
+      await eventually(async () => {
+        await queryOnce(primary.url, 'SELECT pg_switch_wal()');
+        const [row] = await queryOnce(primary.url, 'SELECT pg_current_wal_insert_lsn() AS next');
+        expect(row?.['next']).toMatch(/000028$/);
+      });
+      await engine.scope(async () => {
+        await engine.scalar(WHERE);
+        await eventually(async () => expect(await engine.scalar(WHERE, undefined, READ)).toBe(true));
+      });
+    } finally {
+      resume = await pauseReplay(paused);
+    }
+  });
+
   it('keeps a root on the primary whole, with what is nested in it', async () => {
     const engine = engineWith({});
     const seen = await engine.scope(async () => {

@@ -1,5 +1,5 @@
 import { DBAPIError, NoReplicaError, PoolTimeoutError } from '../../errors/errors.js';
-import { lsnNumber } from './lsn.js';
+import { endInFrontOf, lsnNumber, lsnText } from './lsn.js';
 import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { LagClock } from './lag-clock.js';
@@ -9,7 +9,8 @@ import type { Replica, ReplicaStatus } from './replica.js';
 import type { ResolvedReplicaOptions } from './replica-options.js';
 
 const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
-  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn()::text END AS "lsn"`;
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn()::text END AS "lsn",
+  current_setting('wal_block_size')::int AS "blockSize"`;
 
 /** Milliseconds that an examination may take at least, on a busy machine. */
 const PATIENCE = 1_000;
@@ -36,6 +37,8 @@ export class ReplicaSet {
   readonly #replicas: readonly Replica[];
   readonly #primary: () => Pool;
   readonly #clock: LagClock;
+  /** Of the primary's log, in bytes; 0: it has not said yet. */
+  #blockSize = 0n;
   #listener: ReplicaListener | undefined;
   /** How many tests have replaced the primary's pool, so that all work goes there. */
   #bypasses = 0;
@@ -100,9 +103,10 @@ export class ReplicaSet {
   }
 
   /** What a read has to see that comes behind `mark`; undefined: nothing. */
-  awaited({ lsn, lsnText: text }: WriteMark): AwaitedWrite | undefined {
-    if (lsn === undefined) return undefined;
-    return { lsn, text, age: Math.max(this.#recent.ageOf(lsn), this.#clock.ageOf(lsn)) };
+  awaited({ lsn: next }: WriteMark): AwaitedWrite | undefined {
+    if (next === undefined) return undefined;
+    const lsn = endInFrontOf(next, this.#blockSize);
+    return { lsn, text: lsnText(lsn), age: Math.max(this.#recent.ageOf(lsn), this.#clock.ageOf(lsn)) };
   }
 
   /** False: a read that has to see `write` is better off on the primary. */
@@ -189,7 +193,8 @@ export class ReplicaSet {
   async #examinePrimary(timeout: number): Promise<void> {
     const pool = this.#primary();
     try {
-      const { standby, lsn } = await askOnce(pool, PRIMARY_QUESTION, { timeout });
+      const { standby, lsn, blockSize } = await askOnce(pool, PRIMARY_QUESTION, { timeout });
+      if (typeof blockSize === 'number') this.#blockSize = BigInt(blockSize);
       const number = lsnNumber(lsn);
       if (number !== undefined) this.#clock.note(number);
       // It was a primary, or never one: the next sessions look for what the URL asks for.
