@@ -15,7 +15,7 @@ const portAttempts = 3;
 /** Milliseconds between two looks at a data directory whose server is ending. */
 const leavingPause = 100;
 
-/** Nothing survives the server, so nothing has to reach the disk; replicas get a COMMIT at once, as in production. */
+/** Nothing survives the server, so nothing has to reach the disk; but replicas get a COMMIT at once. */
 const temporarySettings = { fsync: 'off', full_page_writes: 'off' };
 
 /** For replicas: the server keeps what they have yet to read, and they look for it without a pause. */
