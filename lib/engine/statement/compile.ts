@@ -29,11 +29,12 @@ export function compileStatement(
   schemas?: SchemaTranslateMap,
 ): CompiledStatement {
   if (executable instanceof TextClause) {
-    // Most are plain objects.
-    if (parameters !== undefined && parameters?.constructor !== Object) expectNamed(parameters);
-    const template = templateOf(executable, cache);
-    const command = fill(executable, template, parameters ?? NO_PARAMETERS, 0);
-    return command.values.length <= MAX_VALUES ? command : bounded(command);
+    return fill(
+      executable,
+      templateOf(executable, cache),
+      parameters === undefined ? NO_PARAMETERS : parameters,
+      0,
+    );
   }
   const command =
     executable instanceof Sql ? executable.toCommand(cache, schemas) : foreignCommand(executable, schemas);
@@ -51,9 +52,8 @@ export function compileMany(
   schemas?: SchemaTranslateMap,
 ): CompiledStatement[] {
   if (executable instanceof TextClause) {
-    const commands = compileTexts(executable, sets, cache);
-    commands.forEach(bounded);
-    return commands;
+    const template = templateOf(executable, cache);
+    return sets.map((set, group) => fill(executable, template, set, group));
   }
   return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }
@@ -76,26 +76,16 @@ function bounded(command: CompiledStatement): CompiledStatement {
   );
 }
 
-/** A text for each set of an executemany; it is looked up once. */
-function compileTexts(
-  clause: TextClause<unknown>,
-  sets: readonly Parameters[],
-  cache?: CompiledCache,
-): CompiledStatement[] {
-  const template = templateOf(clause, cache);
-  return sets.map((set, group) => {
-    expectNamed(set);
-    return fill(clause, template, set, group);
-  });
-}
-
 function fill(
   clause: TextClause<unknown>,
   template: TextTemplate,
   parameters: Parameters,
   group: number,
 ): CompiledStatement {
-  const values = template.names.map((name) => {
+  // Most are plain objects.
+  if (parameters?.constructor !== Object) expectNamed(parameters);
+  const values: unknown[] = [];
+  for (const name of template.names) {
     let given: unknown;
     try {
       // `:constructor` must not find what every object inherits; getters of a class instance count as given.
@@ -108,10 +98,12 @@ function fill(
     // `null` is a value.
     const value = given === undefined ? clause.binds.get(name)?.value : given;
     if (value === undefined) throw missingValue(name, template, parameters, group);
-    return value;
-  });
-  if (clause.hasExpanding) return expandText(clause, template, values);
-  return { text: template.text, values, control: template.control };
+    values.push(value);
+  }
+  const command = clause.hasExpanding
+    ? expandText(clause, template, values)
+    : { text: template.text, values, control: template.control };
+  return command.values.length <= MAX_VALUES ? command : bounded(command);
 }
 
 function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {

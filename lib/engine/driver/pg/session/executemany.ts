@@ -1,6 +1,6 @@
 import { InsertMany } from '../../../statement/insert-many.js';
 import type { Command } from '../../driver.js';
-import { arrayLiteral, encodedArray, fixedArray } from '../wire/arrays.js';
+import { arrayLiteral, encodedArray, fixedArray, isFixedType } from '../wire/arrays.js';
 import { dependsOnType, encodeValue } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
@@ -37,22 +37,31 @@ export class Executemany {
   readonly #context: ExecutemanyContext;
   readonly #insert: InsertMany | undefined;
   /** Positions at which some value is written by its type. */
-  readonly #dependent = new Set<number>();
+  readonly #dependent: ReadonlySet<number>;
 
-  private constructor(commands: readonly Command[], context: ExecutemanyContext) {
+  private constructor(
+    commands: readonly Command[],
+    dependent: ReadonlySet<number>,
+    context: ExecutemanyContext,
+  ) {
     this.commands = commands;
+    this.#dependent = dependent;
     this.#context = context;
     if (context.executemany !== 'rows') this.#insert = InsertMany.of(commands[0]?.text ?? '');
-    for (const { values = [] } of commands)
-      for (let index = 0; index < values.length; index += 1)
-        if (dependsOnType(values[index])) this.#dependent.add(index);
   }
 
   /** Undefined for commands of different texts. */
   static of(commands: readonly Command[], context: ExecutemanyContext): Executemany | undefined {
     const [first] = commands;
     if (first === undefined || commands.length === 1) return undefined;
-    return commands.every(({ text }) => text === first.text) ? new Executemany(commands, context) : undefined;
+    const dependent = new Set<number>();
+    for (const { text, values = [] } of commands) {
+      if (text !== first.text) return undefined;
+      // Most have none: that is asked without a call of ours for each value.
+      if (values.some(dependsOnType))
+        for (const [index, value] of values.entries()) if (dependsOnType(value)) dependent.add(index);
+    }
+    return new Executemany(commands, dependent, context);
   }
 
   /** True: the types of its values decide how it is sent. */
@@ -112,17 +121,17 @@ export class Executemany {
   }
 
   #arrayOf(commands: readonly Command[], index: number, typeOid: number): WireValue | undefined {
-    const fixed = fixedArray(
-      typeOid,
-      commands.map(({ values }) => values?.[index]),
-    );
-    if (fixed !== undefined) return fixed;
+    if (isFixedType(typeOid)) {
+      const values = commands.map((command) => command.values?.[index]);
+      const fixed = fixedArray(typeOid, values);
+      if (fixed !== undefined) return fixed;
+    }
     const { serializeJson } = this.#context;
     const type = { isJson: JSON_OIDS.has(typeOid), elementOid: undefined, hasJsonElements: false };
-    const encoded = commands.map(({ text, values = [] }) =>
-      encodeValue({ text, values, serializeJson }, values[index], index, type),
-    );
+    const encoded = commands.map((command) => encodeValue(command, index, serializeJson, type));
+    const binary = encodedArray(typeOid, encoded);
+    if (binary !== undefined) return binary;
     if (typeOid !== BYTEA_OID && encoded.some((value) => value instanceof Buffer)) return undefined;
-    return encodedArray(typeOid, encoded) ?? arrayLiteral(encoded);
+    return arrayLiteral(encoded);
   }
 }

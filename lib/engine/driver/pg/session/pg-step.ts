@@ -66,8 +66,7 @@ export function toStep(
       'the text of a statement has a NUL character or half of a surrogate pair, which PostgreSQL does not take.',
     );
   const given = command.values ?? NO_VALUES;
-  const values =
-    given.length === 0 ? NO_VALUES : encodeValues({ text, values: given, serializeJson }, typeOf);
+  const values = given.length === 0 ? NO_VALUES : encodeValues(command, serializeJson, typeOf);
   // Written out: all steps have one hidden class, and a copy by spreading is slow.
   return {
     text,

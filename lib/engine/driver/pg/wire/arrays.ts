@@ -51,6 +51,10 @@ const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
   [3802, [1]],
 ]);
 
+export function isFixedType(typeOid: number): boolean {
+  return FIXED_TYPES.has(typeOid);
+}
+
 /**
  * The values of one column as a binary array; undefined where the type, or one of the values, has no such
  * form.
@@ -76,20 +80,22 @@ export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer 
 /** The same for values that are already encoded. */
 export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
   const prefix = TEXT_TYPES.get(typeOid);
-  if (prefix !== undefined) return values.some(isBytes) ? undefined : textArray(typeOid, prefix, values);
+  if (prefix !== undefined) return textArray(typeOid, prefix, values);
   const isBytea = typeOid === BYTEA_OID && values.every((value) => typeof value !== 'string');
   return isBytea ? bytesArray(values) : undefined;
 }
 
-function isBytes(value: WireValue): boolean {
-  return value instanceof Buffer;
-}
-
-function textArray(typeOid: number, prefix: readonly number[], values: readonly WireValue[]): Buffer {
-  const room = values.reduce(
-    (sum, value) => sum + (typeof value === 'string' ? roomOf(value) : 0),
-    HEAD + values.length * (LENGTH + prefix.length),
-  );
+/** Undefined where a value is bytes. */
+function textArray(
+  typeOid: number,
+  prefix: readonly number[],
+  values: readonly WireValue[],
+): Buffer | undefined {
+  let room = HEAD + values.length * (LENGTH + prefix.length);
+  for (const value of values) {
+    if (typeof value === 'string') room += roomOf(value);
+    else if (value !== null) return undefined;
+  }
   const bytes = Buffer.allocUnsafeSlow(room);
   let at = putHead(bytes, typeOid, values.length);
   for (const value of values) {

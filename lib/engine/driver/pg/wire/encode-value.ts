@@ -11,9 +11,7 @@ import type { WireValue } from './message-writer.js';
 /** The statement that a value belongs to. */
 export interface Binding {
   readonly text: string;
-  readonly values: readonly unknown[];
-  /** Default: `JSON.stringify`. */
-  readonly serializeJson: JsonSerializer | undefined;
+  readonly values?: readonly unknown[] | undefined;
 }
 
 /** Bind counts its values in 16 bits. */
@@ -31,8 +29,12 @@ export const dependsOnType: (value: unknown) => boolean = Array.isArray;
  *
  * @throws StatementError for a value that can't be sent, ArgumentError for more than the protocol can count.
  */
-export function encodeValues(binding: Binding, typeOf?: (index: number) => ParameterType): WireValue[] {
-  const { values } = binding;
+export function encodeValues(
+  binding: Binding,
+  serializeJson?: JsonSerializer,
+  typeOf?: (index: number) => ParameterType,
+): WireValue[] {
+  const { values = [] } = binding;
   if (values.length > MAX_VALUES) {
     throw new ArgumentError(
       `the statement has ${values.length} parameters and PostgreSQL takes ${MAX_VALUES}. ` +
@@ -42,13 +44,14 @@ export function encodeValues(binding: Binding, typeOf?: (index: number) => Param
   const encoded: WireValue[] = [];
   // By number, because map() leaves out the holes of a list.
   for (let index = 0; index < values.length; index += 1)
-    encoded.push(encodeValue(binding, values[index], index, typeOf?.(index)));
-  const length = encoded.reduce((sum, value) => sum + (value?.length ?? 0), binding.text.length);
+    encoded.push(encodeValue(binding, index, serializeJson, typeOf?.(index)));
+  let { length } = binding.text;
+  for (const value of encoded) length += value?.length ?? 0;
   if (length > SURELY_SHORT) expectShort(binding, encoded);
   return encoded;
 }
 
-function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): void {
+function expectShort({ text, values = [] }: Binding, encoded: readonly WireValue[]): void {
   const bytes = encoded.reduce((sum, value) => sum + (value === null ? 0 : Buffer.byteLength(value)), 0);
   if (Math.max(bytes, Buffer.byteLength(text)) <= MAX_MESSAGE) return;
   throw new StatementError(
@@ -57,18 +60,18 @@ function expectShort({ text, values }: Binding, encoded: readonly WireValue[]): 
   );
 }
 
-/** One value, the one at `index`. @throws StatementError for a value that can't be sent. */
+/** The value at `index`. @throws StatementError for a value that can't be sent. */
 export function encodeValue(
   binding: Binding,
-  value: unknown,
   index: number,
+  serializeJson: JsonSerializer | undefined,
   type?: ParameterType,
 ): WireValue {
+  const value = binding.values?.[index];
   if (typeof value === 'number') return String(value);
   if (value === null || value === undefined) return null;
   try {
     if (typeof value === 'string') return wellFormed(value);
-    const { serializeJson } = binding;
     if (Array.isArray(value)) return encodeArray(value, serializeJson, type);
     return flat(encode(value, serializeJson, []));
   } catch (cause) {

@@ -184,7 +184,8 @@ export class MessageWriter {
   #grow(size: number): void {
     const written = this.#at - this.#start;
     const usual = Math.min(SLAB, 2 * this.#slab.length);
-    const slab = Buffer.allocUnsafeSlow(Math.max(usual, 2 * (written + size)));
+    // A large message is mostly the only one: its own room, and a little for what ends the batch.
+    const slab = Buffer.allocUnsafeSlow(Math.max(usual, 2 * written + size + FIRST_SLAB));
     this.#slab.copy(slab, 0, this.#start, this.#at);
     this.#slab = slab;
     this.#whole -= this.#start;
