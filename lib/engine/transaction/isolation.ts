@@ -107,9 +107,11 @@ export const settingsRule: OptionRule = {
   accepts: isPlainObject,
   coerce: asItIs,
   parse: (settings) => {
-    for (const [name, value] of Object.entries(settings as Readonly<Record<string, unknown>>))
-      checkSetting(name, value);
-    return settings;
+    const given = Object.entries(settings as Readonly<Record<string, unknown>>);
+    for (const [name, value] of given) checkSetting(name, value);
+    if (given.every(([name]) => name === name.toLowerCase())) return settings;
+    // PostgreSQL knows a name in any case: two spellings must not stand beside each other.
+    return Object.fromEntries(given.map(([name, value]) => [name.toLowerCase(), value]));
   },
 };
 

@@ -39,15 +39,10 @@ export function checkJoiningOptions(
   if (own.isolationLevel !== undefined && serverLevel(outer.options.isolationLevel) === undefined)
     throw refusal('isolationLevel', own.isolationLevel, outer);
   if (own.settings === undefined) return;
-  const held = byLowerCase({ ...session, ...outer.options.settings });
+  const held = new Map(Object.entries({ ...session, ...outer.options.settings }));
   for (const [name, value] of Object.entries(own.settings)) {
-    if (held.get(name.toLowerCase()) !== value) throw refusal(`settings['${name}']`, value, outer);
+    if (held.get(name) !== value) throw refusal(`settings['${name}']`, value, outer);
   }
-}
-
-/** PostgreSQL knows a setting by its name in any case. The last one of a name holds. */
-function byLowerCase(settings: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
-  return new Map(Object.entries(settings).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /**

@@ -70,6 +70,27 @@ describe("a transaction that joins ('required') and asks for a setting", () => {
   });
 });
 
+describe('settings by a name in different cases', () => {
+  it('are one setting: the nearest wins', async () => {
+    const engine = items.engine(tenant('engine')).executionOptions(tenant('middle', 'APP.Tenant'));
+    expect(await engine.scalar(TENANT)).toBe('middle');
+    expect(await engine.executionOptions(tenant('last')).scalar(TENANT)).toBe('last');
+    expect(await engine.transaction(() => engine.scalar(TENANT), tenant('near'))).toBe('near');
+    expect(await engine.begin((connection) => connection.scalar(TENANT), tenant('near', 'App.Tenant'))).toBe(
+      'near',
+    );
+  });
+
+  it('are one setting in an engine: its own and that of its transactions', async () => {
+    const engine = items.engine({
+      settings: { 'App.Tenant': 'session' },
+      executionOptions: tenant('transaction', 'APP.TENANT'),
+    });
+    expect(await engine.connect((connection) => connection.scalar(TENANT))).toBe('transaction');
+    expect(await engine.transaction(() => joining(engine, 'inner'), tenant('inner'))).toBe('inner');
+  });
+});
+
 describe('settings whose names are longer than 63 bytes', () => {
   const [one, other] = ['a', 'b'].map((end) => `app.${'x'.repeat(70)}${end}`) as [string, string];
 
