@@ -72,10 +72,12 @@ export class Sql<R = Row> {
   /** The statement as a driver takes it. @internal */
   toCommand(cache?: CompiledCache, schemas?: SchemaTranslateMap): CompiledStatement {
     const key = this.cacheKey;
-    if (key === undefined || cache === undefined) return this.#write(schemas);
-    const known = cache.get(key);
+    const known = key === undefined ? undefined : cache?.get(key);
     if (known !== undefined) return { text: known.text, values: this.#values, control: known.control };
-    const command = this.#write(schemas);
+    const writer = this.#write(schemas);
+    writer.expectValuesInTheOpen();
+    const command = writer.finish();
+    if (key === undefined || cache === undefined) return command;
     cache.set(key, namelessTemplate(command));
     return command;
   }
@@ -85,7 +87,7 @@ export class Sql<R = Row> {
     return this.#write(undefined).text;
   }
 
-  #write(schemas: SchemaTranslateMap | undefined): CompiledStatement {
+  #write(schemas: SchemaTranslateMap | undefined): CommandWriter {
     const writer = new CommandWriter();
     // Without recursion: a condition that grows in a loop may be thousands of fragments deep.
     const open: Place[] = [{ part: this, next: 0 }];
@@ -103,7 +105,7 @@ export class Sql<R = Row> {
       else if (value instanceof Identifier) writer.sql(value.toSql(schemas));
       else writer.value(value);
     }
-    return writer.finish();
+    return writer;
   }
 }
 

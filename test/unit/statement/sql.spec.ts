@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ArgumentError } from '../../../lib/engine/errors/errors.js';
+import { ArgumentError, StatementError } from '../../../lib/engine/errors/errors.js';
 import { CompiledCache } from '../../../lib/engine/statement/compiled-cache.js';
 import { quoteIdentifier } from '../../../lib/engine/statement/identifier.js';
 import type { Sql } from '../../../lib/engine/statement/sql-fragment.js';
@@ -12,11 +12,14 @@ function written(statement: Sql<unknown>): readonly [string, readonly unknown[]]
   return [command.text, command.values];
 }
 
-function messageOf(work: () => unknown): string {
+function messageOf(
+  work: () => unknown,
+  kind: typeof ArgumentError | typeof StatementError = ArgumentError,
+): string {
   try {
     work();
   } catch (error) {
-    if (error instanceof ArgumentError) return error.message;
+    if (error instanceof kind) return error.message;
     throw error;
   }
   return 'nothing was thrown';
@@ -76,6 +79,43 @@ describe('sql', () => {
       expect(messageOf(() => sql(argument as unknown as TemplateStringsArray))).toContain('template tag');
     },
   );
+
+  const cache = new CompiledCache(10);
+  it.each<[string, (value: unknown) => unknown]>([
+    ['a literal', (value) => sql`SELECT '${value}'`],
+    ['a pattern', (value) => sql`SELECT ${1} WHERE name LIKE '%${value}%'`],
+    ['a literal with backslashes', (value) => sql`SELECT E'it\\'s ${value}'`],
+    ['a dollar-quoted literal', (value) => sql`SELECT $a$ ${value} $a$`],
+    ['a quoted name', (value) => sql`SELECT 1 AS "${value}"`],
+    ['a comment to the end of the line', (value) => sql`SELECT 1 -- ${value}`],
+    ['a comment', (value) => sql`SELECT 1 /* ${value} */`],
+    ['a literal, in a part', (value) => sql`SELECT '${sql`a ${value}`}'`],
+    ['a literal behind another', (value) => sql`SELECT 'a' || '${value}'`],
+  ])('refuses a value inside %s, where the server would see none', (_place, make) => {
+    const run = (): string =>
+      messageOf(() => (make('secret') as Sql<unknown>).toCommand(cache), StatementError);
+    const message = run();
+    expect(message).toMatch(/the value \$[12] stands inside quotes or a comment/);
+    expect(message).not.toContain('secret');
+    // Not only the first time.
+    expect(run()).toBe(message);
+  });
+
+  it('takes a value beside literals and comments, and parts without values inside of them', () => {
+    const value = 1;
+    expect(written(sql`SELECT 'a' || ${value} || "b" -- it's\n, ${value}`)).toEqual([
+      `SELECT 'a' || $1 || "b" -- it's\n, $2`,
+      [1, 1],
+    ]);
+    expect(written(sql`SELECT '${sql.raw('x')}', /* ${sql.id('y')} */ ${value}`)).toEqual([
+      `SELECT 'x', /* "y" */ $1`,
+      [1],
+    ]);
+    expect(written(sql`SELECT a - ${value} / ${value}, $$b$$, ${value}`)).toEqual([
+      'SELECT a - $1 / $2, $$b$$, $3',
+      [1, 1, 1],
+    ]);
+  });
 
   it('refuses an escape that JavaScript does not know', () => {
     expect(messageOf(() => sql`SELECT '\u{zz}'`)).toContain('escape');
