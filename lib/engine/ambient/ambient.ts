@@ -175,6 +175,7 @@ export class Ambient {
   /** A scope in pieces, for code that sees a request begin and end in different places. */
   openScope(options: ScopeOptions = {}): Scope {
     const { host, context, scopes } = this.#parts;
+    context.current?.expectRoom();
     const scope = new Scope(host, context, SCOPE_OPTIONS.parse(options), () => scopes.remove(scope));
     scopes.add(scope);
     return scope;

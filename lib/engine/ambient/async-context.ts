@@ -3,6 +3,7 @@ import type { AsyncConnection, AsyncTransaction } from '../connection/connection
 import { coreOf } from '../connection/connection-core.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { WriteMark } from '../pool/replicas/write-mark.js';
+import { IllegalStateError } from '../errors/errors.js';
 import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
@@ -35,8 +36,16 @@ export interface FrameParts {
   readonly lock?: HeldLock | undefined;
 }
 
+/**
+ * Scopes and transactions inside each other: each calls the next one, so that without an end they would
+ * overflow the stack.
+ */
+const MAX_DEPTH = 768;
+
 export class ContextFrame {
   readonly parent: ContextFrame | undefined;
+  /** How many frames are around it, or fewer: of those that have ended none need be counted. */
+  #depth: number;
   /** What has opened the scope of this frame, or will. */
   readonly opener: ScopeOpener | undefined;
   readonly lock: HeldLock | undefined;
@@ -53,6 +62,7 @@ export class ContextFrame {
 
   constructor({ parent, scope, opener, unit, transaction, holds, lock }: FrameParts) {
     this.parent = parent;
+    this.#depth = parent === undefined ? 0 : parent.#depth + 1;
     this.opener = opener;
     this.#unopened = opener;
     this.#holds = holds;
@@ -139,6 +149,23 @@ export class ContextFrame {
     if (error !== undefined) throw error;
   }
 
+  /** Refuses one more scope or transaction inside too many. */
+  expectRoom(): void {
+    if (this.#depth < MAX_DEPTH) return;
+    // Work that was started in one that has ended, such as the next round of a timer, is inside it for ever.
+    this.#depth = 0;
+    for (let frame = this.parent; frame !== undefined; frame = frame.parent)
+      if (!frame.#isOver) this.#depth += 1;
+    if (this.#depth < MAX_DEPTH) return;
+    throw new IllegalStateError(
+      `scopes and transactions are more than ${MAX_DEPTH} deep inside each other. Does the work call itself without end?`,
+    );
+  }
+
+  get #isOver(): boolean {
+    return this.#transaction === 'none' || this.#state === 'closed' || this.#scope?.isOpen === false;
+  }
+
   get #endedError(): Error | undefined {
     if (this.#isLikeParent && this.parent !== undefined) return this.parent.#endedError;
     if (this.#transaction === 'none') return undefined;
@@ -205,6 +232,7 @@ export class AmbientContext implements ScopeContext {
   async runInside<T>(transaction: AsyncTransaction, work: () => Promise<T>): Promise<T> {
     expectFunction('transaction.within()', work);
     const parent = this.current;
+    parent?.expectRoom();
     const frame = new ContextFrame({ parent, scope: parent?.openScope, transaction });
     try {
       return await this.run(frame, () => runObserved(transaction, work));

@@ -58,6 +58,7 @@ export class OpenTransaction {
     this.#ambient = ambient;
     this.options = options;
     const parent = ambient.current;
+    parent?.expectRoom();
     const scope = parent?.openScope;
     const { action, active } = chooseAction(options, parent);
     this.isOwn = action === 'begin' || action === 'nest';

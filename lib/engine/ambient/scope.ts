@@ -46,6 +46,14 @@ const connectionRule: OptionRule = {
   parse: (value) => (typeof value === 'function' ? value : EXECUTION_OPTIONS.parse(value)),
 };
 
+/** Options of statements and transactions, by name, with what to do instead. */
+const OF_OTHERS: Readonly<Record<string, string>> = {
+  ...EXECUTION_OPTIONS.misplaced,
+  ...Object.fromEntries(
+    EXECUTION_OPTIONS.names.map((name) => [name, `Set it on its connection: { connection: { ${name} } }.`]),
+  ),
+};
+
 /** What each option of a scope may be. */
 export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
   'scope',
@@ -61,6 +69,7 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
     },
   },
   'taken',
+  OF_OTHERS,
 );
 
 /** What a scope needs of the async context. */

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Transactional, UseTransaction } from 'nest-async-engine';
 import { ArgumentError, text, type AsyncEngine } from 'nest-async-engine/engine';
 import { inTransaction } from 'nest-async-engine/rx';
-import { STATEMENT_RULES } from '../../../lib/engine/execution/execution-options.js';
+import { EXECUTION_OPTIONS, STATEMENT_RULES } from '../../../lib/engine/execution/execution-options.js';
 import { transactionOptionRules } from '../../../lib/engine/transaction/isolation.js';
 import { TRANSACTIONAL_OPTIONS } from '../../../lib/engine/ambient/transactional-options.js';
 import { failureOf, ItemDatabase } from '../../support/items.js';
@@ -54,4 +54,21 @@ describe.each(
     expect(failure).toBeInstanceOf(ArgumentError);
     expect((failure as Error).message).toContain(name);
   });
+});
+
+describe.each([...EXECUTION_OPTIONS.names, ...Object.keys(EXECUTION_OPTIONS.misplaced)])(
+  'an option of statements or transactions, %s, is not taken in silence by',
+  (name) => {
+    it('engine.scope()', async () => {
+      const failure = await failureOf(items.engine().scope(work, with1(name)));
+      expect(failure).toBeInstanceOf(ArgumentError);
+      expect((failure as Error).message).toContain(`'${name}'`);
+    });
+  },
+);
+
+it('an engine is not chosen in silence by the options of engine.transaction()', async () => {
+  const failure = await failureOf(items.engine().transaction(work, { engine: 'reports' } as never));
+  expect(failure).toBeInstanceOf(ArgumentError);
+  expect((failure as Error).message).toContain('@Transactional()');
 });

@@ -1,4 +1,5 @@
-import { IllegalStateError, sql, type AsyncConnection } from 'nest-async-engine/engine';
+import { AsyncResource } from 'node:async_hooks';
+import { IllegalStateError, sql, type AsyncConnection, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { failureOf, insert, ItemDatabase } from '../../support/items.js';
 
@@ -50,6 +51,40 @@ describe('transactions inside each other', () => {
       }),
     );
     expect(failure).toBeInstanceOf(IllegalStateError);
+  });
+
+  it.each<[string, (engine: AsyncEngine, work: () => Promise<unknown>) => Promise<unknown>]>([
+    ["propagation 'required'", (engine, work) => engine.transaction(work, { propagation: 'required' })],
+    [
+      "propagation 'requires-new'",
+      (engine, work) => engine.transaction(work, { propagation: 'requires-new' }),
+    ],
+    ["propagation 'supports'", (engine, work) => engine.transaction(work, { propagation: 'supports' })],
+    ['engine.scope()', (engine, work) => engine.scope(work)],
+    [
+      'transaction.within()',
+      async (engine, work) => await engine.currentConnection().getTransaction()?.within(work),
+    ],
+  ])('without end are refused by name where they take no savepoint: %s', async (_name, begin) => {
+    const engine = items.engine();
+    const nest = async (): Promise<unknown> => await begin(engine, nest);
+    const failure = await failureOf(engine.transaction(nest));
+    expect(failure).toBeInstanceOf(IllegalStateError);
+    expect((failure as Error).message).toMatch(/more than 768 deep/);
+    expect(await items.names()).toEqual([]);
+  });
+
+  it('do not count where each begins after the one before it has ended', async () => {
+    const engine = items.engine();
+    let rounds = 0;
+    const round = async (): Promise<void> => {
+      rounds += 1;
+      // The next one is started in the context of this one, as by a timer.
+      const next = await engine.scope(() => Promise.resolve(AsyncResource.bind(round)));
+      if (rounds < 1_000) await next();
+    };
+    await round();
+    expect(rounds).toBe(1_000);
   });
 
   it('may be deeper where they join: they are one', async () => {
