@@ -3,7 +3,10 @@ const NEEDS_QUOTES = /[",\r\n]/;
 const LOOKS_LIKE_FORMULA = /^(?:[\t\r\n]|[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20])/u;
 const IS_NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
-/** JSON of a row or a value: bytes are base64, a bigint is a string of its digits. */
+/**
+ * JSON of a row or a value: bytes are base64, a bigint is a string of its digits. `NaN` and `Infinity` are
+ * strings, as PostgreSQL's `to_json()` has them.
+ */
 export function toJson(value: unknown): string {
   // A replacer makes JSON.stringify several times slower, and few rows need one.
   if (!hasSpecials(value)) return JSON.stringify(value);
@@ -42,7 +45,7 @@ function plainText(value: unknown): string {
   return isPlain ? String(value) : toJson(value);
 }
 
-/** Whether there is a bigint or bytes in a row or in arrays of it; the rest is JSON's own affair. */
+/** Whether a row or arrays of it hold what JSON has no word for; the rest is JSON's own affair. */
 function hasSpecials(row: unknown): boolean {
   if (typeof row !== 'object' || row === null) return isSpecial(row);
   return isSpecial(row) || Object.values(row).some(isSpecialOrHolds);
@@ -53,6 +56,7 @@ function isSpecialOrHolds(value: unknown): boolean {
 }
 
 function isSpecial(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
   return typeof value === 'bigint' || value instanceof Uint8Array;
 }
 
@@ -60,7 +64,7 @@ function isSpecial(value: unknown): boolean {
 function replaceSpecials(this: unknown, key: string, value: unknown): unknown {
   const original: unknown = typeof this === 'object' && this !== null ? Reflect.get(this, key) : value;
   if (original instanceof Uint8Array) return toBase64(original);
-  return typeof value === 'bigint' ? value.toString() : value;
+  return isSpecial(value) ? String(value) : value;
 }
 
 function toBase64(bytes: Uint8Array): string {
