@@ -138,6 +138,17 @@ export class ContextFrame {
     return this.parent?.isInTransactionOn(connection) === true;
   }
 
+  /** True: it is in a transaction or a scope that was opened inside `scope`. Opens nothing. */
+  isDeeperThan(scope: Scope): boolean {
+    const own = this.#scope;
+    if (this.isPlain && (own === undefined || own === scope)) return false;
+    return this.#isInside(scope);
+  }
+
+  #isInside(scope: Scope): boolean {
+    return this.#scope === scope || (this.parent !== undefined && this.parent.#isInside(scope));
+  }
+
   /** Statements that come later are refused. */
   close(): void {
     this.#state = 'closed';
@@ -268,7 +279,10 @@ export class AmbientContext implements ScopeContext {
   }
 
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {
-    const frame = new ContextFrame({ parent: this.current, scope, unit });
+    const parent = this.current;
+    // A transaction around a handler, of an interceptor or a middleware, is the handler's too.
+    const isDeeper = unit !== undefined && parent?.isDeeperThan(scope) === true;
+    const frame = isDeeper ? parent : new ContextFrame({ parent, scope, unit });
     return (work) => this.run(frame, work);
   }
 

@@ -47,11 +47,12 @@ export class HandlerCall {
   run(call: () => unknown): unknown {
     const { engine } = this.#parts;
     const source = this.#source;
-    if (source instanceof Scope || source.isOpened) this.open();
-    else engine.ambient.openScopes.add(this);
+    const unit = source instanceof Scope || source.isOpened ? this.open().unit : undefined;
+    if (unit === undefined) engine.ambient.openScopes.add(this);
     if (!(source instanceof Scope)) source.handlerStarted();
+    const work = (): unknown => this.#called(call());
     try {
-      return engine.ambient.context.runLazily(this, () => this.#called(call()));
+      return unit === undefined ? engine.ambient.context.runLazily(this, work) : unit.run(work);
     } catch (error) {
       return this.#failed(error);
     }
