@@ -121,6 +121,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     return this.#shared.ambient.transactionOn(connection);
   }
 
+  runHolding<T>(connection: AsyncConnection, work: () => T): T {
+    return this.#shared.ambient.runHolding(connection, work);
+  }
+
   holding(): readonly PooledConnection[] {
     return this.#shared.ambient.holding();
   }

@@ -171,7 +171,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     expectFunction('engine.connect(work)', work);
     const connection = await makeConnection(this.#runner).start();
     try {
-      const result = await this.#shared.ambient.runHolding(connection, () => work(connection));
+      const result = await this.#runner.runHolding(connection, () => work(connection));
       connection.core.warnOfUncommitted();
       return result;
     } finally {
@@ -202,7 +202,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
       return await work(connection);
     };
     try {
-      return await this.#shared.ambient.runHolding(connection, () => connection.begin(run, options));
+      return await connection.begin(run, options);
     } finally {
       await connection.close();
     }

@@ -174,6 +174,7 @@ export class ContextFrame {
   }
 
   get #isOver(): boolean {
+    if (this.#holds !== undefined || this.lock !== undefined) return true;
     return this.#transaction === 'none' || this.#state === 'closed' || this.#scope?.isOpen === false;
   }
 

@@ -233,7 +233,11 @@ export class ConnectionCore<Connection>
     args: A,
   ): Promise<T> {
     this.session.expectOpenable();
-    return await lendDriverClient(this, (client) => work(client, ...args));
+    return await this.runHeld(() => lendDriverClient(this, (client) => work(client, ...args)));
+  }
+
+  runHeld<T>(work: () => T): T {
+    return this.host.runHolding(this.connection, work);
   }
 
   async execute(query: QueryConfig): Promise<CommandResult> {

@@ -44,6 +44,8 @@ export interface ConnectionHost<Connection> extends TransactionEngine {
   readonly scope: Labeled | undefined;
   /** The transaction of the calling async context that lives on `connection`. */
   transactionOn(connection: Connection): Transaction<Connection> | undefined;
+  /** Runs `work`, which has `connection` for itself: a wait for another one may be a deadlock. */
+  runHolding<T>(connection: Connection, work: () => T): T;
   /** Waits for a connection on behalf of the caller and of the scope that it works in. */
   checkout(signal?: WaitSignal): Promise<PooledConnection>;
   /**

@@ -238,7 +238,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     first?: TransactionOptions | ((transaction: Root) => Promise<T>),
     second?: TransactionOptions,
   ): Promise<T | Root> {
-    const { session, transactions } = this.#core();
+    const core = this.#core();
+    const { session, transactions } = core;
     session.expectOpenable();
     if (typeof first !== 'function') {
       if (second !== undefined) expectFunction('connection.begin(work, options)', first);
@@ -246,7 +247,8 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
       root.observation?.start();
       return root;
     }
-    return await transactions.block(transactions.begin(parsed(second)), first);
+    const root = transactions.begin(parsed(second));
+    return await core.runHeld(() => transactions.block(root, first));
   }
 
   /**
@@ -265,11 +267,12 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   beginNested(): Promise<Nested>;
   beginNested<T>(work: (transaction: Nested) => Promise<T>): Promise<T>;
   async beginNested<T>(work?: (transaction: Nested) => Promise<T>): Promise<T | Nested> {
-    const { session, transactions } = this.#core();
+    const core = this.#core();
+    const { session, transactions } = core;
     session.expectOpenable();
     if (work !== undefined) expectFunction('connection.beginNested(work)', work);
     const nested = transactions.beginNested(work !== undefined);
-    if (work !== undefined) return await transactions.block(nested, work);
+    if (work !== undefined) return await core.runHeld(() => transactions.block(nested, work));
     nested.observation?.start();
     return nested;
   }

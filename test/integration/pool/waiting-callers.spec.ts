@@ -1,5 +1,5 @@
 import { createAsyncEngine, PoolDeadlockError, text } from 'nest-async-engine/engine';
-import type { AsyncEngine } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { fromQuery } from 'nest-async-engine/rx';
 import { Client } from 'pg';
 import { lastValueFrom } from 'rxjs';
@@ -147,6 +147,29 @@ describe('a stream in whose loop the last connection is waited for', () => {
           for await (const _row of connection.stream(rows)) await engine.execute(ONE);
         }),
     ],
+  ])('is a PoolDeadlockError, at once: %s', async (_way, run) => {
+    const engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0, poolTimeout: 60_000 });
+    expect(await failureOf(run(engine))).toBeInstanceOf(PoolDeadlockError);
+    expect([engine.pool.checkedOut(), engine.pool.waiting()]).toEqual([0, 0]);
+    await engine.aclose();
+  });
+});
+
+describe('a handle whose own work waits for the last connection', () => {
+  const held = async (
+    engine: AsyncEngine,
+    use: (connection: AsyncConnection) => Promise<unknown>,
+  ): Promise<unknown> => {
+    await using connection = await engine.connect();
+    return await use(connection);
+  };
+  it.each<[string, (engine: AsyncEngine) => Promise<unknown>]>([
+    ['connection.begin(work)', (engine) => held(engine, (own) => own.begin(async () => engine.execute(ONE)))],
+    [
+      'connection.beginNested(work)',
+      (engine) => held(engine, (own) => own.beginNested(async () => engine.execute(ONE))),
+    ],
+    ['connection.run(work)', (engine) => held(engine, (own) => own.run(async () => engine.execute(ONE)))],
   ])('is a PoolDeadlockError, at once: %s', async (_way, run) => {
     const engine = createAsyncEngine(database.url, { poolSize: 1, maxOverflow: 0, poolTimeout: 60_000 });
     expect(await failureOf(run(engine))).toBeInstanceOf(PoolDeadlockError);
