@@ -1,11 +1,7 @@
 import { Global, Module } from '@nestjs/common';
-import type {
-  BeforeApplicationShutdown,
-  NestModule,
-  OnApplicationShutdown,
-  OnModuleInit,
-} from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
+import type { NestModule, OnModuleInit } from '@nestjs/common';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+import { DatabaseShutdown } from './database-shutdown.js';
 import { Databases } from './databases.js';
 import { DatabaseExceptionFilter } from './http/database-exception.filter.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';
@@ -17,24 +13,21 @@ import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { RouteHandlers } from './request-scope/route-handlers.js';
 import { refuseMisplacedConnections, refuseScopedOptions } from './request-scope/connection-guards.js';
 
-/**
- * Closes what the DatabaseModules opened. Always global, because Nest shuts global modules down last: queue
- * workers and the like still have their database while they end.
- */
+/** What all DatabaseModules of an application share. */
 @Global()
 @Module({
   providers: [Databases, ConnectionConsumers, GraphqlDrivers, HttpEntrances, MessageInterceptor],
   exports: [Databases, ConnectionConsumers, GraphqlDrivers, HttpEntrances, MessageInterceptor],
 })
-export class DatabaseCoreModule
-  implements NestModule, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
-{
+export class DatabaseCoreModule implements NestModule, OnModuleInit {
   constructor(
     private readonly databases: Databases,
     private readonly consumers: ConnectionConsumers,
     private readonly config: ApplicationConfig,
     private readonly entrances: HttpEntrances,
+    modules: ModulesContainer,
   ) {
+    new DatabaseShutdown(databases).addTo(modules);
     // Before an application can be connected to a transport, which registers its handlers.
     followMessages(consumers.wrappers());
   }
@@ -59,14 +52,5 @@ export class DatabaseCoreModule
       refuseMisplacedConnections(this.consumers);
       connectOutsideScopes(this.consumers.wrappers());
     });
-  }
-
-  /** Before the HTTP server waits for its handlers. */
-  beforeApplicationShutdown(): void {
-    this.databases.startShutdown();
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.databases.close();
   }
 }

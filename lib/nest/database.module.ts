@@ -1,6 +1,6 @@
-import { Inject, Module } from '@nestjs/common';
+import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, Provider } from '@nestjs/common';
-import type { AsyncEngine } from '../engine/index.js';
+import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from './database-core.module.js';
 import {
   asyncSettingsProviders,
@@ -39,11 +39,16 @@ import { HttpEntrances } from './request-scope/http-entrances.js';
 export class DatabaseModule {
   /** @internal */
   constructor(
-    @Inject(MODULE_ENGINE) engine: AsyncEngine,
-    @Inject(MODULE_SETTINGS) { options }: ModuleSettings,
-    @Inject(HttpEntrances) entrances: HttpEntrances,
+    @Optional() @Inject(MODULE_ENGINE) engine: AsyncEngine | undefined,
+    @Optional() @Inject(MODULE_SETTINGS) settings: ModuleSettings | undefined,
+    @Optional() @Inject(HttpEntrances) entrances: HttpEntrances | undefined,
   ) {
-    entrances.add(engine, options.requestScope);
+    if (engine === undefined || settings === undefined) {
+      throw new ArgumentError(
+        'DatabaseModule was imported as a class. Import DatabaseModule.forRoot() or .forRootAsync(), once for each database.',
+      );
+    }
+    entrances?.add(engine, settings.options.requestScope);
   }
 
   /**

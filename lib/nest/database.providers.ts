@@ -188,7 +188,7 @@ export function asyncSettingsProviders(name: string, options: DatabaseModuleAsyn
     return [{ provide, inject: [Databases, ...inject], useFactory: factory }];
   }
   const fromFactory = (databases: Databases, factory: DatabaseOptionsFactory) =>
-    settingsOf(databases, () => factory.createDatabaseOptions(name));
+    settingsOf(databases, () => optionsOf(factory, name));
   if (useExisting !== undefined) {
     return [{ provide, inject: [Databases, useExisting], useFactory: fromFactory }];
   }
@@ -197,6 +197,18 @@ export function asyncSettingsProviders(name: string, options: DatabaseModuleAsyn
     { provide: factoryToken, useClass: useClass as NonNullable<typeof useClass> },
     { provide, inject: [Databases, factoryToken], useFactory: fromFactory },
   ];
+}
+
+function optionsOf(
+  factory: DatabaseOptionsFactory,
+  name: string,
+): ReturnType<DatabaseOptionsFactory['createDatabaseOptions']> {
+  if (typeof (factory as Partial<DatabaseOptionsFactory> | null)?.createDatabaseOptions === 'function')
+    return factory.createDatabaseOptions(name);
+  throw new ArgumentError(
+    `forRootAsync of the database '${name}': ${describeValue(factory)} has no method createDatabaseOptions(). ` +
+      'The class of useClass, and the provider of useExisting, must have one that returns the options.',
+  );
 }
 
 function checked(name: string, given: unknown): DatabaseModuleFactoryOptions {

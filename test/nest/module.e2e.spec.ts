@@ -12,7 +12,9 @@ import {
   createAsyncEngine,
   InjectEngine,
   OperationalError,
+  Exclusive,
   Transactional,
+  UseTransaction,
   getEngineToken,
   sql,
 } from 'nest-async-engine';
@@ -86,6 +88,15 @@ describe('an engine that a test replaces', () => {
   it('by something else fails the start and says what to give', async () => {
     await expect(replaced({ execute: () => 'fake' })).rejects.toThrow(
       /replaced by an object, which is not an AsyncEngine/,
+    );
+  });
+
+  it('by a mock, in a test without the module, names what a test has for it', async () => {
+    const testing = await Test.createTestingModule({ providers: [Notes] })
+      .useMocker(() => ({}))
+      .compile();
+    await expect(testing.get(Notes).add('a')).rejects.toThrow(
+      /Notes.add needs a transaction, and in the place of its engine there is an object. .*disableTransactions\(\)/,
     );
   });
 
@@ -195,6 +206,38 @@ describe('what the module is given', () => {
       expect(() => DatabaseModule.forRootAsync(wrong as never)).toThrow(ArgumentError);
     },
   );
+
+  it('nothing, where the class itself is imported, names forRoot()', async () => {
+    await expect(compile(DatabaseModule)).rejects.toThrow(
+      /imported as a class. Import DatabaseModule.forRoot\(\) or .forRootAsync\(\)/,
+    );
+  });
+
+  it('an empty name is refused at once, wherever one is given', () => {
+    expect(() => DatabaseModule.forRoot({ name: '' })).toThrow(ArgumentError);
+    expect(() => DatabaseModule.forRootAsync({ name: '', useFactory: () => ({}) })).toThrow(ArgumentError);
+    expect(() => Transactional({ engine: '' })).toThrow(ArgumentError);
+    expect(() => UseTransaction({ engine: '' })).toThrow(ArgumentError);
+    expect(() => Exclusive('job', { engine: '' })).toThrow(ArgumentError);
+  });
+
+  it('a class without createDatabaseOptions() is refused by its kind', async () => {
+    class Forgetful {}
+    const ways = [
+      DatabaseModule.forRootAsync({ useClass: Forgetful as never }),
+      DatabaseModule.forRootAsync({
+        useExisting: 'options',
+        imports: [
+          { module: Forgetful, providers: [{ provide: 'options', useValue: {} }], exports: ['options'] },
+        ],
+      }),
+    ];
+    for (const way of ways) {
+      const starting = compile(way);
+      await expect(starting).rejects.toThrow(ArgumentError);
+      await expect(starting).rejects.toThrow(/has no method createDatabaseOptions\(\)/);
+    }
+  });
 
   it('a near miss in forRootAsync is refused at once', () => {
     const wrong = { usefactory: () => ({}) } as never;

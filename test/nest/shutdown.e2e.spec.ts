@@ -1,9 +1,10 @@
 import { Agent, get } from 'node:http';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { Controller, Get, Module } from '@nestjs/common';
-import type { StreamableFile } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Controller, Get, Global, Injectable, Module } from '@nestjs/common';
+import type { OnApplicationShutdown, StreamableFile } from '@nestjs/common';
+import { LazyModuleLoader, NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import {
   AsyncConnection,
@@ -190,5 +191,51 @@ describe('a shutdown whose time is over', () => {
     await running.close();
     expect(logger.lines.map(({ message }) => message)).toEqual([expect.stringContaining('the drain failed')]);
     await expect(engine.execute(sql`SELECT 1`)).rejects.toBeInstanceOf(ResourceClosedError);
+  });
+});
+
+describe('a shutdown', () => {
+  @Injectable()
+  class Worker implements OnApplicationShutdown {
+    constructor(private readonly engine: AsyncEngine) {}
+
+    async onApplicationShutdown(): Promise<void> {
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.engine.execute(sql`INSERT INTO items VALUES ('last')`);
+    }
+  }
+  @Module({ providers: [Worker] })
+  class Workers {}
+  @Global()
+  @Module({ providers: [Worker] })
+  class GlobalWorkers {}
+
+  it.each<[string, typeof Workers, 'in front of' | 'behind']>([
+    ['a module', Workers, 'in front of'],
+    ['a module', Workers, 'behind'],
+    ['a global module', GlobalWorkers, 'in front of'],
+    ['a global module', GlobalWorkers, 'behind'],
+  ])('lets %s end with its database that is imported %s it', async (_what, workers, place) => {
+    await database.query('TRUNCATE items');
+    const own = DatabaseModule.forRoot({ url: database.url });
+    const imports = place === 'behind' ? [own, workers] : [workers, own];
+    const testing = await Test.createTestingModule({ imports }).compile();
+    await testing.init();
+    await testing.close();
+    expect(await storedNames(database)).toEqual(['last']);
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
+  });
+
+  it('closes a database that was loaded lazily', async () => {
+    const testing = await Test.createTestingModule({}).compile();
+    await testing.init();
+    const lazy = await testing
+      .get(LazyModuleLoader)
+      .load(() => DatabaseModule.forRoot({ url: database.url }) as never);
+    const engine = lazy.get(AsyncEngine, { strict: false });
+    await engine.execute(sql`SELECT 1`);
+    await testing.close();
+    await expect(engine.execute(sql`SELECT 1`)).rejects.toBeInstanceOf(ResourceClosedError);
+    await eventually(async () => expect(await database.sessions()).toEqual([]));
   });
 });

@@ -38,6 +38,12 @@ export const wordRule: OptionRule = {
   coerce: asItIs,
 };
 
+export const nameRule: OptionRule = {
+  expected: 'a name: a string that is not empty',
+  accepts: (value) => typeof value === 'string' && value !== '',
+  coerce: asItIs,
+};
+
 /** Anything. */
 export const anyRule: OptionRule = { expected: 'a value', accepts: () => true, coerce: asItIs };
 

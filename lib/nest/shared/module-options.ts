@@ -6,11 +6,11 @@ import {
   eitherRule,
   flagRule,
   functionRule,
+  nameRule,
   objectRule,
   oneOf,
   synchronousRule,
   timeRule,
-  wordRule,
   type OptionRule,
 } from '../../engine/util/option-rule.js';
 import { OptionTable, tableRule } from '../../engine/util/option-table.js';
@@ -54,7 +54,7 @@ export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
   {
     url: urlRule,
     ...ENGINE_OPTIONS.rules,
-    name: wordRule,
+    name: nameRule,
     isGlobal: flagRule,
     embedded: eitherRule(flagRule, tableRule(EMBEDDED_OPTIONS)),
     migrations: tableRule(MIGRATION_OPTIONS),
@@ -74,7 +74,7 @@ export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
 export const DATABASE_ASYNC_OPTIONS = new OptionTable<DatabaseModuleAsyncOptions>(
   'forRootAsync',
   {
-    name: wordRule,
+    name: nameRule,
     isGlobal: flagRule,
     imports: listRule,
     inject: listRule,

@@ -4,7 +4,7 @@ import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { PoolTimeoutError } from '../../engine/index.js';
 import type { AsyncEngine, Pool, ReplicaStatus } from '../../engine/index.js';
-import { timeRule, wordRule } from '../../engine/util/option-rule.js';
+import { timeRule, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 
@@ -18,7 +18,7 @@ export interface DatabasePingOptions {
 
 const HEALTH_OPTIONS = new OptionTable<DatabasePingOptions>(
   'pingCheck',
-  { engine: wordRule, timeout: timeRule },
+  { engine: nameRule, timeout: timeRule },
   'refused',
 );
 

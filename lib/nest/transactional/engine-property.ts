@@ -2,7 +2,9 @@ import 'reflect-metadata';
 import { Inject, Optional } from '@nestjs/common';
 import { ArgumentError, NoActiveScopeError } from '../../engine/index.js';
 import type { AsyncEngine } from '../../engine/index.js';
+import { describeValue } from '../../engine/util/describe-value.js';
 import { getEngineToken } from '../shared/database.tokens.js';
+import { isEngine } from '../shared/is-engine.js';
 import type { EngineChoice } from './transactional-options.js';
 
 const ENGINES = Symbol.for('nest-async-engine:engines');
@@ -31,8 +33,14 @@ export function engineProperties(instance: object): readonly symbol[] {
 /** The engine that the container has given to `self`, or that the function finds. */
 export function engineOf(self: object, choice: EngineChoice | undefined, label: string): AsyncEngine {
   if (typeof choice === 'function') return foundBy(choice, self, label);
-  const engine = Reflect.get(self, propertyOf(choice)) as AsyncEngine | undefined;
-  if (engine !== undefined) return choice === undefined ? engine.engineAround : engine;
+  const engine: unknown = Reflect.get(self, propertyOf(choice));
+  if (isEngine(engine)) return choice === undefined ? engine.engineAround : engine;
+  if (engine !== undefined) {
+    throw new ArgumentError(
+      `${label} needs a transaction, and in the place of its engine there is ${describeValue(engine)}. ` +
+        'In a test without a database, put disableTransactions() of nest-async-engine/testing there.',
+    );
+  }
   const options = choice === undefined ? '' : `{ name: '${choice}' }`;
   const advice =
     typeof self === 'function'
@@ -43,8 +51,7 @@ export function engineOf(self: object, choice: EngineChoice | undefined, label: 
 
 function foundBy(find: (self: never) => AsyncEngine, self: object, label: string): AsyncEngine {
   const found: unknown = find(self as never);
-  // By its shape: a package that is loaded twice has two classes of this name.
-  if (typeof (found as AsyncEngine | undefined)?.openTransaction === 'function') return found as AsyncEngine;
+  if (isEngine(found)) return found;
   throw new ArgumentError(
     `${label}: the function given as 'engine' returned ${typeof found === 'object' ? 'an object' : String(found)}. ` +
       'It must return an AsyncEngine.',

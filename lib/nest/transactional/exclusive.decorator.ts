@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { EXCLUSIVE_OPTIONS, expectLockName } from '../../engine/ambient/exclusive-options.js';
 import { ArgumentError, IllegalStateError } from '../../engine/index.js';
 import type { ExclusiveOptions } from '../../engine/index.js';
-import { eitherRule, functionRule, isThenable, wordRule } from '../../engine/util/option-rule.js';
+import { eitherRule, functionRule, isThenable, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { copyMethodMetadata } from '../shared/method-metadata.js';
 import type { Method } from '../shared/method-metadata.js';
@@ -31,7 +31,7 @@ export type ExclusiveDecorator = <Method extends (...args: never[]) => PromiseLi
 const { signal: _signal, ...rules } = EXCLUSIVE_OPTIONS.rules;
 const METHOD_OPTIONS = new OptionTable<ExclusiveMethodOptions>(
   '@Exclusive',
-  { ...rules, engine: eitherRule(wordRule, functionRule) },
+  { ...rules, engine: eitherRule(nameRule, functionRule) },
   'refused',
 );
 

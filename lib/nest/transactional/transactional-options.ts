@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
-import { eitherRule, functionRule, wordRule } from '../../engine/util/option-rule.js';
+import { eitherRule, functionRule, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 
 /**
@@ -19,7 +19,7 @@ export interface TransactionalMethodOptions extends TransactionalOptions {
 /** What each option of a transactional method may be. */
 export const TRANSACTIONAL_METHOD_OPTIONS = new OptionTable<TransactionalMethodOptions>(
   '@Transactional',
-  { ...TRANSACTIONAL_OPTIONS.rules, engine: eitherRule(wordRule, functionRule) },
+  { ...TRANSACTIONAL_OPTIONS.rules, engine: eitherRule(nameRule, functionRule) },
   'taken',
   TRANSACTIONAL_OPTIONS.misplaced,
 );

@@ -4,7 +4,7 @@ import { defer } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
-import { wordRule } from '../../engine/util/option-rule.js';
+import { nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { inTransaction } from '../../rx/index.js';
 import { getEngineToken } from '../shared/database.tokens.js';
@@ -17,7 +17,7 @@ export interface UseTransactionOptions extends TransactionalOptions {
 
 const USE_TRANSACTION_OPTIONS = new OptionTable<UseTransactionOptions>(
   '@UseTransaction',
-  { ...TRANSACTIONAL_OPTIONS.rules, engine: wordRule },
+  { ...TRANSACTIONAL_OPTIONS.rules, engine: nameRule },
   'taken',
   TRANSACTIONAL_OPTIONS.misplaced,
 );
