@@ -58,7 +58,7 @@ export function instrument(engine: AsyncEngine, given: InstrumentationOptions = 
   if (options.sqlCommenter === true) engine.on('beforeCursorExecute', comment);
   const stops = [
     follow<Statement>('statement', isOurs, {
-      start: (event) => statements.started(event),
+      ...(options.sqlCommenter === true && { start: (event) => statements.started(event) }),
       asyncEnd: (event) => {
         const now = performance.now();
         measured.operation(now - event.startedAt, statements.ended(event, now));

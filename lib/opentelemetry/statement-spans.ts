@@ -42,6 +42,7 @@ export class StatementSpans {
     this.#transactions = transactions;
   }
 
+  /** For a span that is made before its end, where the context may be another one. */
   started(event: Followed): void {
     event[CALLER] = context.active();
   }

@@ -93,7 +93,7 @@ class TransactionPortal implements Portal {
         ? this.#fetch(count)
         : observer === undefined
           ? open()
-          : observer.begin(open));
+          : observer.beginStream(open));
       if (batch.done) observer?.ended();
       return batch;
     } catch (error) {
@@ -128,7 +128,7 @@ class TransactionPortal implements Portal {
     if (observer === undefined) return await send([]);
     observer.runsIn(this.#transaction);
     const batch = await observer.run([command], send, this.#session.pooled?.session);
-    observer.finished(-1, this.shape);
+    observer.finished({ rowCount: -1, shape: this.shape });
     return batch;
   }
 

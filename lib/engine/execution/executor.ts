@@ -347,24 +347,33 @@ async function sendBatch(
   }
 }
 
-// One promise for all that is told of it.
-async function sendObserved(
+// One promise for all that is told of it, its two ends in one call.
+function sendObserved(
   runner: StatementRunner,
   observer: ConnectionObserver<unknown>,
   call: StatementCall,
   options: StatementOptions,
 ): Promise<ObservedAnswer> {
   const observed = new StatementObserver(observer, call, options);
-  try {
-    const result = await observed.begin(() => runner.send(observed.prepare(runner.compiledCache)));
-    observed.finished(result.rowCount, result.shape);
-    observed.ended();
-    const { onFetch } = observed;
-    return onFetch === undefined ? result : { ...result, onFetch };
-  } catch (error) {
+  const fail = (error: unknown): never => {
     const shown = observer.replacementOf(described(runner, error));
     observed.ended(shown);
     throw shown;
+  };
+  try {
+    const sent = observed.begin(() => runner.send(observed.prepare(runner.compiledCache)));
+    return sent.then((result) => {
+      try {
+        observed.finished(result);
+      } catch (error) {
+        return fail(error);
+      }
+      observed.ended();
+      const { onFetch } = observed;
+      return onFetch === undefined ? result : { ...result, onFetch };
+    }, fail);
+  } catch (error) {
+    return fail(error);
   }
 }
 

@@ -7,7 +7,6 @@ import type {
   Control,
   DriverConnection,
   DriverRow,
-  RowShape,
 } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE } from './execution-options.js';
@@ -51,6 +50,9 @@ export interface CommandTarget {
   ): Promise<CommandResult[]>;
 }
 
+/** What a statement has come to: -1 rows where the server gives no number. */
+export type FinishedStatement = Pick<CommandResult, 'rowCount' | 'shape'> & { readonly command?: string };
+
 /** Sends commands in its own way, and is told how they end. */
 export interface CommandObserver {
   run<T>(
@@ -66,8 +68,8 @@ export interface CommandObserver {
   runsIn(transaction: ObservedTransaction): void;
   /** Tells of the whole, from the call to the answer. */
   traced<T>(work: () => Promise<T>): Promise<T>;
-  /** Tells of its beginning: the call, or the first pull of a stream. */
-  begin<T>(work: () => T): T;
+  /** Tells of the beginning of a stream: its first pull. */
+  beginStream<T>(work: () => T): T;
   /** It has its answer, or has failed; a stream has no more rows or was closed. The first end counts. */
   ended(error?: unknown): void;
   /** Asks `handleError` what the failure means; once. */
@@ -77,7 +79,7 @@ export interface CommandObserver {
   /** What `handleError` made of an error of the driver that a listener has thrown. */
   readonly failure: FailureClass | undefined;
   /** The statement has succeeded. */
-  finished(rowCount: number, shape: RowShape | undefined): void;
+  finished(result: FinishedStatement): void;
   /** Told of each row that is handed out; undefined where rows are not logged. */
   readonly onFetch: ((row: DriverRow) => void) | undefined;
 }

@@ -12,7 +12,7 @@ import type { Command, CommandResult, DriverRow, RowShape } from '../driver/driv
 import { InvalidRequestError, StatementError } from '../errors/errors.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
-import type { CommandObserver, SessionFacts, StatementParameters } from './invocation.js';
+import type { CommandObserver, FinishedStatement, SessionFacts, StatementParameters } from './invocation.js';
 import { HIDDEN_PARAMETERS, parameterSetsText, parametersText, valueText } from '../errors/parameter-text.js';
 import { serverErrorOf } from '../errors/sqlstate.js';
 import { cachedSince } from '../statement/executable.js';
@@ -64,9 +64,13 @@ export class StatementObserver<Connection> implements CommandObserver {
     return this.#trace.run(work);
   }
 
-  /** Its call, or the first pull of a stream; `ended()` is its end. */
+  /** Its call; `ended()` is its end. */
   begin<T>(work: () => T): T {
     return this.#trace.begin(work);
+  }
+
+  beginStream<T>(work: () => T): T {
+    return this.#trace.beginStream(work);
   }
 
   ended(error?: unknown): void {
@@ -138,14 +142,24 @@ export class StatementObserver<Connection> implements CommandObserver {
   }
 
   /** Sends the commands as the listeners leave them. */
-  async run<T>(
+  run<T>(
+    commands: readonly Command[],
+    send: (commands: readonly Command[]) => Promise<T>,
+    session: SessionFacts | undefined,
+  ): Promise<T> {
+    const event = this.#eventOn(commands, session);
+    const isHeard = this.#hasListeners || this.#site !== undefined || this.#trace.isSendingObserved;
+    // What hears of its call and its end alone needs no promise between them.
+    return isHeard || event.isMany ? this.#sendHeard(commands, send, session) : send(commands);
+  }
+
+  async #sendHeard<T>(
     commands: readonly Command[],
     send: (commands: readonly Command[]) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T> {
     const { statement, parameters } = this.#event;
-    const event = this.#cursorEvent(commands, session);
-    this.#event.transactionEvent?.runsOn(session?.server);
+    const event = this.#cursorEvent(commands);
     if (this.#hasListeners) this.#askBeforeCursor(event);
     this.#logStatement(event);
     const start = performance.now();
@@ -197,26 +211,30 @@ export class StatementObserver<Connection> implements CommandObserver {
   }
 
   /** The statement has succeeded. */
-  finished(rowCount: number, shape: RowShape | undefined): void {
+  finished({ rowCount, shape, command }: FinishedStatement): void {
     if (shape !== undefined && this.#observer.parts.log.isDebug) this.#logColumns(shape);
-    if (this.#isRaw) return;
     this.#event.duration = performance.now() - this.#event.startedAt;
     this.#event.rowCount = rowCount;
-    if (this.#hasListeners) this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
+    this.#event.command = command;
+    if (this.#hasListeners && !this.#isRaw)
+      this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
   }
 
-  #cursorEvent(
-    commands: readonly Command[],
-    session: SessionFacts | undefined,
-  ): Changeable<BeforeCursorExecuteEvent<Connection>> {
+  #eventOn(commands: readonly Command[], session: SessionFacts | undefined): StatementEvent<Connection> {
     const event = this.#event;
-    const [first] = commands;
     event.isMany = commands.length > 1;
     event.setCount = commands.length;
-    event.sql = first?.text ?? '';
-    event.parameters = event.isMany ? commands.map(({ values }) => values ?? []) : (first?.values ?? []);
+    event.sql = commands[0]?.text ?? '';
     event.server = session?.server;
     event.processId = session?.processId;
+    event.transactionEvent?.runsOn(session?.server);
+    return event;
+  }
+
+  #cursorEvent(commands: readonly Command[]): Changeable<BeforeCursorExecuteEvent<Connection>> {
+    const event = this.#event;
+    const [first] = commands;
+    event.parameters = event.isMany ? commands.map(({ values }) => values ?? []) : (first?.values ?? []);
     return event as Changeable<BeforeCursorExecuteEvent<Connection>>;
   }
 

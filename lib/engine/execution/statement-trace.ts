@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { EXECUTION_CHANNELS } from './event-place.js';
 import type { SessionFacts } from './invocation.js';
 import type { StatementEvent } from './statement-event.js';
@@ -31,6 +32,8 @@ const PG_QUERY = EXECUTION_CHANNELS.trace<PgQuery>('pg:query');
 export class StatementTrace {
   readonly #event: StatementEvent<unknown>;
   #progress: 'idle' | 'running' = 'idle';
+  /** The async context of the first pull of a stream. */
+  #inContext: (<T>(work: () => T) => T) | undefined;
 
   constructor(event: StatementEvent<unknown>) {
     this.#event = event;
@@ -56,12 +59,25 @@ export class StatementTrace {
     return TRACE.begin(this.#event, work);
   }
 
+  /** The first pull of a stream, in whose context its end is told, whoever reads it to there. */
+  beginStream<T>(work: () => T): T {
+    if (TRACE.isObserved) this.#inContext = AsyncLocalStorage.snapshot();
+    return this.begin(work);
+  }
+
+  /** True: `send()` tells of it. */
+  get isSendingObserved(): boolean {
+    return PG_QUERY.isObserved;
+  }
+
   /** Without effect once it is over. */
   finish(error?: unknown): void {
     if (this.#progress !== 'running') return;
     this.#progress = 'idle';
     this.#event.error = error;
-    TRACE.finish(this.#event);
+    const tell = (): void => TRACE.finish(this.#event);
+    if (this.#inContext === undefined) tell();
+    else this.#inContext(tell);
   }
 
   /** Sends it on `session`; `answerOf` tells of the result what subscribers get. */

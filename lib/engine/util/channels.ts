@@ -23,9 +23,12 @@ export class ChannelGroup {
   /** The five channels of an operation. */
   trace<Event extends TracedEvent>(name: string): Trace<Event> {
     const traced = tracingChannel<unknown, Event>(name);
-    for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error])
+    const own = new ChannelGroup();
+    for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error]) {
       this.#follow(each as Channel);
-    return new Trace(traced);
+      own.#follow(each as Channel);
+    }
+    return new Trace(traced, own);
   }
 
   // Node tells of no subscription. Each way to subscribe ends in a method of the channel, whose prototype
@@ -63,27 +66,22 @@ export interface TracedEvent {
  */
 export class Trace<Event extends TracedEvent> {
   readonly #channel: TracingChannel<unknown, Event>;
+  readonly #group: ChannelGroup;
 
-  constructor(traced: TracingChannel<unknown, Event>) {
+  constructor(traced: TracingChannel<unknown, Event>, group: ChannelGroup) {
     this.#channel = traced;
+    this.#group = group;
   }
 
   /** True: a subscriber hears of at least one of the five. */
   get isObserved(): boolean {
-    const { start, end, asyncStart, asyncEnd, error } = this.#channel;
-    return (
-      start.hasSubscribers ||
-      asyncEnd.hasSubscribers ||
-      error.hasSubscribers ||
-      end.hasSubscribers ||
-      asyncStart.hasSubscribers
-    );
+    return this.#group.active > 0;
   }
 
   /** Runs the synchronous part of an operation, in the stores that subscribers have bound to its start. */
   begin<T>(event: Event, work: () => T): T {
     const { start, end } = this.#channel;
-    if (!end.hasSubscribers) return start.runStores(event, work) as T;
+    if (!end.hasSubscribers) return start.hasSubscribers ? (start.runStores(event, work) as T) : work();
     return start.runStores(event, () => {
       try {
         return work();

@@ -66,13 +66,12 @@ export class EventChannels<Events> {
   }
 
   hasSubscribers(name: PropertyKey): boolean {
-    return this.#channels.get(name)?.hasSubscribers === true;
+    return this.hasAnySubscribers && this.#channels.get(name)?.hasSubscribers === true;
   }
 
   /** What a subscriber throws, Node reports. */
   publish(name: PropertyKey, event: object): void {
-    const channel = this.#channels.get(name);
-    if (channel?.hasSubscribers === true) channel.publish(event);
+    if (this.hasAnySubscribers) this.#channels.get(name)?.publish(event);
   }
 }
 

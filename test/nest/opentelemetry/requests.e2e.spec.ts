@@ -3,6 +3,7 @@ import { Controller, Get, Injectable, Param } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AsyncEngine, DatabaseModule, Transactional, text } from 'nest-async-engine';
 import { DatabaseOpenTelemetryModule } from 'nest-async-engine/opentelemetry';
+import { SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
 import { failureOf } from '../../support/items.js';
 import { ADAPTERS, startApp, type RunningApp } from '../../support/nest/nest-app.js';
@@ -109,18 +110,22 @@ function spanOfRequest(
 }
 
 function collect<Event>(name: string, textOf: (event: Event) => string | undefined) {
-  const heard = { started: [] as string[], ended: [] as string[], failed: 0 };
+  const heard = { ended: [] as string[], failed: 0 };
+  /** Those that have started and have not ended. */
+  const open = new Set<Event>();
   const nothing = (): void => undefined;
   const handlers = {
-    start: nothing,
+    start: (event: Event) => void open.add(event),
     end: nothing,
     asyncStart: nothing,
-    asyncEnd: (event: Event) => void heard.ended.push(textOf(event) ?? ''),
-    error: () => void (heard.failed += 1),
+    asyncEnd: (event: Event) => {
+      if (open.delete(event)) heard.ended.push(textOf(event) ?? '');
+    },
+    error: (event: Event) => void (heard.failed += Number(open.has(event))),
   };
   const channel = tracingChannel<unknown, Event & object>(name);
   channel.subscribe(handlers as never);
-  return { heard, stop: () => channel.unsubscribe(handlers as never) };
+  return { heard, open, stop: () => channel.unsubscribe(handlers as never) };
 }
 
 /** How many statements at most were on their way on one session. */
@@ -202,6 +207,10 @@ describe.each(ADAPTERS)('%s, 200 requests at once', (_, adapter) => {
       EXPECTED,
       EXPECTED,
     ]);
+    const failing = ids.filter((id) => ['nest', 'retry'].includes(kindOf(id))).length;
+    for (const { open, heard } of [ours, theirs])
+      expect({ left: open.size, failed: heard.failed }).toEqual({ left: 0, failed: failing });
+    expect(statements.filter(({ status }) => status.code === SpanStatusCode.ERROR)).toHaveLength(failing);
     expect(new Set(texts).size).toBe(EXPECTED - SHARED_READS + 1);
     expect(ours.heard.ended.map(withoutValues).toSorted()).toEqual(texts.toSorted());
     expect(theirs.heard.ended.toSorted()).toEqual(ours.heard.ended.toSorted());

@@ -46,7 +46,7 @@ export class BatchObserver implements CommandObserver {
   }
 
   // A batch is no stream.
-  begin<T>(work: () => T): T {
+  beginStream<T>(work: () => T): T {
     return work();
   }
 
@@ -87,7 +87,7 @@ export class BatchObserver implements CommandObserver {
   finishEach(results: readonly CommandResult[]): readonly (((row: DriverRow) => void) | undefined)[] {
     return this.#observers.map((observer, index) => {
       const result = results[index];
-      if (result !== undefined) observer.finished(result.rowCount, result.shape);
+      if (result !== undefined) observer.finished(result);
       return observer.onFetch;
     });
   }

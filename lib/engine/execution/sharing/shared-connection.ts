@@ -102,7 +102,7 @@ export class SharedConnection {
   }
 
   /** Tells of the read once, however often it is sent. */
-  async #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
+  #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
     const { host, command } = read;
     const send = ([sent = command]: readonly Command[]): Promise<CommandResult> => {
       if (sent === command) return this.#send(read);
@@ -111,15 +111,18 @@ export class SharedConnection {
       return runAutocommitted(host, alone({ ...read, command: sent }, observer), NO_CONTROL);
     };
     this.#observed.add(read);
-    try {
-      return await observer.run([command], send, this.#pooled.session);
-    } catch (error) {
-      observer.failed(error);
-      if (observer.isInterrupted && this.#observed.has(read)) this.#lose(error, false);
-      throw error;
-    } finally {
-      this.#endObserved(read);
-    }
+    return observer.run([command], send, this.#pooled.session).then(
+      (result) => {
+        this.#endObserved(read);
+        return result;
+      },
+      (error: unknown) => {
+        observer.failed(error);
+        if (observer.isInterrupted && this.#observed.has(read)) this.#lose(error, false);
+        this.#endObserved(read);
+        throw error;
+      },
+    );
   }
 
   #send(read: Read): Promise<CommandResult> {
