@@ -21,6 +21,8 @@ const CONSUMERS = {
     ownProject(consumer, 'tools', ['vitest.config.ts', 'test/tool.ts', 'test/global-setup.ts']),
   // GraphQL Yoga, which is for Nest 11.
   yoga: ownProject,
+  // The agent of @nestjs/observe, with a collector that shows what it has seen.
+  observe: ownProject,
   // An application of TypeORM in CommonJS, one service of which is moved to the engine.
   typeorm: ownProject,
   // BullMQ and messages with a real Redis, and jobs of the clock.
