@@ -8,6 +8,7 @@ import {
 } from '../../engine/util/option-rule.js';
 import { isPlainObject } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
+import { environment } from '../shared/environment.js';
 import type { FindingAction } from './recording/findings.js';
 import type { PoolLimits } from './recording/pool-findings.js';
 import type { FindingLimits } from './recording/unit-findings.js';
@@ -19,7 +20,8 @@ export interface DevtoolsGuards extends Partial<FindingLimits>, Partial<PoolLimi
 }
 
 /** A guard class, or a function that says whether a request may see the page. */
-export type DevtoolsGuard = Type<CanActivate> | ((context: ExecutionContext) => boolean | Promise<boolean>);
+export type DevtoolsGuard =
+  Type<CanActivate> | ((context: ExecutionContext) => ReturnType<CanActivate['canActivate']>);
 
 /** Where the page is, what it shows, and who may see it. */
 export interface DatabaseDevtoolsOptions {
@@ -31,7 +33,7 @@ export interface DatabaseDevtoolsOptions {
   readonly values?: boolean | undefined;
   /**
    * Needed where NODE_ENV is neither `development` nor `test`. Default: everybody who reaches the application
-   * may see it.
+   * may see it; where NODE_ENV is not set, only requests of the same machine.
    */
   readonly guard?: DevtoolsGuard | undefined;
   /**
@@ -110,6 +112,8 @@ export interface DevtoolsSettings {
   readonly engines: readonly string[] | undefined;
   readonly showValues: boolean;
   readonly guard: DevtoolsGuard | undefined;
+  /** True: without a guard, only requests of the same machine see it. */
+  readonly isLocalOnly: boolean;
   readonly limits: FindingLimits & PoolLimits;
   readonly action: FindingAction;
 }
@@ -123,6 +127,7 @@ export function settingsOf(given: DatabaseDevtoolsOptions): DevtoolsSettings {
     engines,
     showValues: values,
     guard,
+    isLocalOnly: environment().kind === 'unset',
     limits: { ...LIMITS, ...limits },
     action,
   };

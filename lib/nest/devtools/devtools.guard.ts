@@ -1,8 +1,12 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { ForbiddenException, Inject, Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { isObservable, lastValueFrom } from 'rxjs';
 import { DEVTOOLS_SETTINGS } from './devtools.js';
 import type { DevtoolsGuard, DevtoolsSettings } from './devtools-options.js';
+import type { NodeRequest } from '../request-scope/http-request-scope.js';
+
+const LOCAL = /^(?:::ffff:)?127\.|^::1$/;
 
 /** Asks the guard of the module's options, where there is one. */
 @Injectable()
@@ -13,18 +17,37 @@ export class DevtoolsAccess implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const { guard } = this.settings;
-    if (guard === undefined) return true;
-    if (!isGuardClass(guard)) return await guard(context);
-    const instance = await this.moduleRef.create(guard);
-    const answer = instance.canActivate(context);
-    return typeof answer === 'object' && 'subscribe' in answer
-      ? await new Promise((resolve, reject) => answer.subscribe({ next: resolve, error: reject }))
+    const { guard, isLocalOnly } = this.settings;
+    if (guard === undefined) {
+      if (isLocalOnly) expectLocal(context);
+      return true;
+    }
+    const answer = isClass(guard)
+      ? (await this.moduleRef.create(guard)).canActivate(context)
+      : guard(context);
+    // Whatever is not true, such as an answer that never came, is no.
+    const said: unknown = isObservable(answer)
+      ? await lastValueFrom(answer, { defaultValue: false })
       : await answer;
+    return said === true;
   }
 }
 
-function isGuardClass(guard: DevtoolsGuard): guard is Type<CanActivate> {
-  const { prototype } = guard as { readonly prototype?: { readonly canActivate?: unknown } };
-  return typeof prototype?.canActivate === 'function';
+/** A function may have a prototype as well, which can be replaced; that of a class can't. */
+function isClass(guard: DevtoolsGuard): guard is Type<CanActivate> {
+  const { value, writable } = Object.getOwnPropertyDescriptor(guard, 'prototype') ?? {};
+  const { canActivate } = (value ?? {}) as { readonly canActivate?: unknown };
+  return writable === false || typeof canActivate === 'function';
+}
+
+/** A server that has forgotten to set NODE_ENV may be that of production. */
+function expectLocal(context: ExecutionContext): void {
+  const request = context.switchToHttp().getRequest<NodeRequest>();
+  const { socket, headers } = request;
+  const isForwarded = 'x-forwarded-for' in headers || 'forwarded' in headers;
+  if (!isForwarded && LOCAL.test(socket.remoteAddress ?? '')) return;
+  throw new ForbiddenException(
+    'NODE_ENV is not set, so that this page is for requests of the same machine alone. Set NODE_ENV=development, ' +
+      'or say who may see it: DatabaseDevtoolsModule.forRoot({ guard }).',
+  );
 }

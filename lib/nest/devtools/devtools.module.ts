@@ -1,6 +1,6 @@
 import { Inject, Module } from '@nestjs/common';
 import type { DynamicModule, NestModule } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { IllegalStateError } from '../../engine/index.js';
 import { Devtools, DEVTOOLS_SETTINGS } from './devtools.js';
 import { devtoolsController } from './devtools.controller.js';
@@ -19,13 +19,14 @@ export class DatabaseDevtoolsModule implements NestModule {
   constructor(
     @Inject(Devtools) private readonly devtools: Devtools,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
   /**
    * Puts the page at `path` (default `/_database`), and `Server-Timing` into the answers of the application.
    *
    * @throws ArgumentError for a wrong option, IllegalStateError where NODE_ENV is neither `development` nor
-   * `test` and no `guard` is given; where it is not set, a warning says so.
+   * `test` and no `guard` is given; where it is not set, only requests of the same machine see the page.
    *
    * @example
    * ```ts
@@ -51,6 +52,16 @@ export class DatabaseDevtoolsModule implements NestModule {
 
   /** Puts itself in front of every route; called by Nest. */
   configure(): void {
+    const { path } = this.devtools;
+    const pages = [...this.modules.values()].flatMap(({ instance }) =>
+      instance instanceof DatabaseDevtoolsModule ? instance.devtools.path : [],
+    );
+    // The guard of one would say nothing about the other.
+    if (pages.filter((each) => each === path).length > 1) {
+      throw new IllegalStateError(
+        `there are two DatabaseDevtoolsModules at ${path}. Import it once, or give one of them another path: forRoot({ path }).`,
+      );
+    }
     this.adapterHost.httpAdapter.use(this.devtools.exchanges.middleware());
   }
 }

@@ -14,7 +14,6 @@ import type {
 import { printable } from '../../engine/util/logger.js';
 import { Databases } from '../databases.js';
 import { getEngineToken } from '../shared/database.tokens.js';
-import { environment } from '../shared/environment.js';
 import { NestLogger } from '../shared/nest-logger.js';
 import type { DevtoolsSettings } from './devtools-options.js';
 import { EngineDevtools } from './engine-devtools.js';
@@ -84,14 +83,14 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
   }
 
   onModuleInit(): void {
-    if (this.settings.guard === undefined && environment().kind === 'unset') {
+    const { guard, isLocalOnly, limits } = this.settings;
+    if (guard === undefined && isLocalOnly) {
       new NestLogger().warn(
-        `NODE_ENV is not set: ${this.settings.path} shows the SQL of the application to everybody who reaches it. ` +
-          'Set NODE_ENV=development, or give DatabaseDevtoolsModule a guard.',
+        `NODE_ENV is not set: ${this.path}, which shows the SQL of the application, is for requests of this machine ` +
+          'alone. Set NODE_ENV=development, or give DatabaseDevtoolsModule a guard.',
       );
     }
     const names = this.settings.engines ?? this.databases.names;
-    const { limits } = this.settings;
     const findings = { all: this.#findings, ofUnits: new UnitFindings(this.#findings, limits), limits };
     this.#engines = names.map((name) => {
       const engine = this.#engine(name);
@@ -121,6 +120,10 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     STATEMENTS.asyncEnd.unsubscribe(this.#statementEnded as never);
     TRANSACTIONS.asyncEnd.unsubscribe(this.#transactionEnded as never);
     await Promise.all(this.#engines.map((engine) => engine.close()));
+  }
+
+  get path(): string {
+    return this.settings.path;
   }
 
   /** What the page keeps, as what it is made of here. */
