@@ -8,6 +8,7 @@ import type {
   Control,
   DriverConnection,
   Portal,
+  WantedRows,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
 import { ServerChoice } from './server-choice.js';
@@ -222,17 +223,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   /** Opens a portal by its first fetch; `opened` is told of it before. */
   fetchFirst(
     open: (options: CommandOptions | undefined) => Portal,
-    count: number,
+    wanted: WantedRows,
     options: CommandOptions | undefined,
     observer: CommandObserver | undefined,
   ): Promise<Batch> {
-    const fetch: Sender<Batch> = (told) => this.fetch(open(told), count, observer);
+    const fetch: Sender<Batch> = (told) => this.fetch(open(told), wanted, observer);
     return this.#server?.isAsking === true ? this.#ask(this.#server, options, fetch) : fetch(options);
   }
 
   /** Fetches from a portal of this session. */
-  fetch(portal: Portal, count: number, observer?: CommandObserver): Promise<Batch> {
-    return this.#run(() => portal.fetch(count), observer);
+  fetch(portal: Portal, { count, csv }: WantedRows, observer?: CommandObserver): Promise<Batch> {
+    return this.#run(() => portal.fetch(count, csv), observer);
   }
 
   /** Closing has as little to do as ROLLBACK, and as long. */

@@ -1,6 +1,15 @@
 import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
-import type { Batch, Command, CommandOptions, Control, Portal, RowShape } from '../driver/driver.js';
+import type {
+  Batch,
+  Command,
+  CommandOptions,
+  Control,
+  CsvField,
+  Portal,
+  RowShape,
+  WantedRows,
+} from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import { observedOptions } from '../execution/invocation.js';
 import type { Invocation } from '../execution/invocation.js';
@@ -82,15 +91,16 @@ class TransactionPortal implements Portal {
     return this.#portal?.shape;
   }
 
-  async fetch(count: number): Promise<Batch> {
+  async fetch(count: number, csv?: CsvField): Promise<Batch> {
+    const wanted = { count, csv };
     this.#session.expectNotClosed();
     const { observer } = this.#invocation;
     this.#fetches += 1;
     try {
       const open = (): Promise<Batch> =>
-        this.#invocation.waitForPortal((signal) => this.#fetch(count, signal));
+        this.#invocation.waitForPortal((signal) => this.#fetch(wanted, signal));
       const batch = await (this.#portal !== undefined
-        ? this.#fetch(count)
+        ? this.#fetch(wanted)
         : observer === undefined
           ? open()
           : observer.beginStream(open));
@@ -104,26 +114,26 @@ class TransactionPortal implements Portal {
     }
   }
 
-  #fetch(count: number, signal?: AbortSignal): Promise<Batch> {
+  #fetch(wanted: WantedRows, signal?: AbortSignal): Promise<Batch> {
     return this.#transaction.execute((control) => {
       // Closed while the fetch waited for its turn or for a connection.
       if (this.#state === 'closed')
         throw new ResourceClosedError('the cursor is closed. Run the statement again.');
       return this.#portal === undefined
-        ? this.#fetchFirst(control, count)
-        : this.#session.fetch(this.#portal, count, this.#invocation.observer);
+        ? this.#fetchFirst(control, wanted)
+        : this.#session.fetch(this.#portal, wanted, this.#invocation.observer);
     }, signal);
   }
 
   /** Sends the statement with its first fetch, which is what observers are told of. */
-  async #fetchFirst(control: readonly Control[], count: number): Promise<Batch> {
+  async #fetchFirst(control: readonly Control[], wanted: WantedRows): Promise<Batch> {
     const { command, observer, options } = this.#invocation;
     const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
     const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
       const open = (told: CommandOptions | undefined): Portal =>
         (this.#portal = this.#session.openPortal(control, sent, told));
       const told = observer === undefined ? limits : observedOptions(observer, limits);
-      return this.#session.fetchFirst(open, count, told, observer);
+      return this.#session.fetchFirst(open, wanted, told, observer);
     };
     if (observer === undefined) return await send([]);
     observer.runsIn(this.#transaction);

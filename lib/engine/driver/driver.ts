@@ -99,9 +99,27 @@ export interface CommandResult {
   readonly warnings?: readonly SessionNotice[];
 }
 
+/** The text of a value as a field of CSV, in quotes where it needs them. */
+export type CsvField = (value: unknown) => string;
+
+/** What a fetch is to bring: so many rows at most, as CSV where `csv` is set. */
+export interface WantedRows {
+  readonly count: number;
+  readonly csv: CsvField | undefined;
+}
+
+/** Rows that the driver has written as lines of CSV, which end in CRLF. */
+export interface CsvLines {
+  readonly text: Buffer;
+  /** How many rows they are. */
+  readonly count: number;
+}
+
 /** What one fetch of a cursor gave. */
 export interface Batch {
   readonly rows: DriverRow[];
+  /** The rows, where they were asked for as CSV and the driver writes that; `rows` is empty then. */
+  readonly csv?: CsvLines | undefined;
   /** True: the portal is exhausted. `close()` closes it on the server. */
   readonly done: boolean;
   /** How many bytes the rows took on the wire; undefined where that is not known. */
@@ -112,8 +130,8 @@ export interface Batch {
 export interface Portal {
   /** Known after the first fetch. */
   readonly shape: RowShape | undefined;
-  /** The next rows, `count` at most. */
-  fetch(count: number): Promise<Batch>;
+  /** The next rows, `count` at most; as lines of CSV, if the driver can, where `csv` is given. */
+  fetch(count: number, csv?: CsvField): Promise<Batch>;
   /** Idempotent. Waits for a fetch in flight; never rejects because the connection is gone. */
   close(): Promise<void>;
 }

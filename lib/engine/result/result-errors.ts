@@ -84,6 +84,13 @@ export function pendingIsNoJson(): AsyncMethodRequiredError {
   );
 }
 
+/** Rows that a RowTextStream has asked for as text are there no more for who reads beside it. */
+export function rowsAreText(): IllegalStateError {
+  return new IllegalStateError(
+    'the rows of this result are being written by a RowTextStream. Read that one, or run the statement once more.',
+  );
+}
+
 /** A stream that was never opened, or has failed before its first row, is asked about its columns. */
 export function streamIsNotOpen(): IllegalStateError {
   return new IllegalStateError(

@@ -27,6 +27,11 @@ export class RowReader<T> {
     this.#distinct = distinct;
   }
 
+  /** True: it gives all rows, with all their columns. */
+  get isPlain(): boolean {
+    return this.#selections.length === 0 && this.#distinct === undefined;
+  }
+
   /** The same columns in another form, sharing the rows seen. */
   as<Other>(form: RowForm): RowReader<Other> {
     return new RowReader(form, this.#selections, this.#distinct);

@@ -1,15 +1,17 @@
 import { onAbort } from '../util/on-abort.js';
-import type { Batch, DriverRow, Portal, RowShape } from '../driver/driver.js';
+import type { Batch, CsvField, CsvLines, DriverRow, Portal, RowShape } from '../driver/driver.js';
 import {
   expectCount,
   expectRowsPerFetch,
   resultIsClosed,
   returnsNoRows,
+  rowsAreText,
   streamAborted,
 } from './result-errors.js';
 import type { RowQueue } from './row-reader.js';
 import {
   BYTES_PER_FETCH,
+  LINES_FOR_A_ROW,
   ROWS_PER_FETCH,
   type StreamHooks,
   type StreamOptions,
@@ -49,6 +51,10 @@ export class RowStream implements RowQueue {
   #shape: RowShape | 'none' | undefined;
   #rows: DriverRow[] = [];
   #position = 0;
+  /** Set while the rows are wanted as CSV. */
+  #csv: CsvField | undefined;
+  /** A batch at hand that came as such. */
+  #lines: CsvLines | undefined;
   #fetch: Fetch | undefined;
   #ending: Promise<void> | undefined;
   /** Why the stream is closed, if something failed. */
@@ -136,13 +142,29 @@ export class RowStream implements RowQueue {
    * one row.
    */
   async fill(limit?: number): Promise<boolean> {
+    this.#csv = undefined;
     const isFilled = await this.#pull(limit);
+    if (this.#lines !== undefined) throw rowsAreText();
     if (!isFilled && !this.returnsRows) throw returnsNoRows();
     return isFilled;
   }
 
+  /**
+   * The next batch as lines of CSV; undefined where it comes as rows, which are at hand then, and at the end
+   * of the rows.
+   */
+  async takeLines(csv: CsvField): Promise<Buffer | undefined> {
+    await this.open(csv);
+    if (!this.returnsRows) throw returnsNoRows();
+    const lines = this.#lines?.text;
+    this.#lines = undefined;
+    return lines;
+  }
+
   /** Sends the statement and waits for the first rows, so that its failure is known and the shape is. */
-  async open(): Promise<void> {
+  async open(csv?: CsvField): Promise<void> {
+    // Each row is to be handed out.
+    if (this.#hooks.onFetch === undefined) this.#csv = csv;
     await this.#pull();
   }
 
@@ -164,7 +186,7 @@ export class RowStream implements RowQueue {
   }
 
   async #pull(limit?: number): Promise<boolean> {
-    while (!this.hasRows) {
+    while (!this.hasRows && this.#lines === undefined) {
       if (this.#state === 'closed') throw this.#takeAbort() ?? resultIsClosed(this.#failure);
       if (this.#state === 'drained') {
         await this.#ended();
@@ -188,6 +210,7 @@ export class RowStream implements RowQueue {
       throw arrival.failure;
     }
     this.#rows = arrival.rows;
+    this.#lines = arrival.csv;
     this.#position = 0;
     if (arrival.done) this.#state = 'drained';
     else if (limit === undefined) this.#startFetch();
@@ -230,7 +253,7 @@ export class RowStream implements RowQueue {
     try {
       const portal = await (this.#portal ??= this.#source.open());
       if (this.#state === 'closed') return undefined;
-      const batch = await portal.fetch(count);
+      const batch = await portal.fetch(count, this.#csv);
       this.#shape ??= portal.shape ?? 'none';
       this.#measure(batch);
       // The connection is wanted back as soon as the server is through, not when the last row has been looked
@@ -244,10 +267,11 @@ export class RowStream implements RowQueue {
     }
   }
 
-  #measure({ rows, bytes = 0 }: Batch): void {
+  #measure({ rows, csv, bytes = 0 }: Batch): void {
     if (this.#fitting === undefined || bytes === 0) return;
-    const fitting = Math.floor((BYTES_PER_FETCH * rows.length) / bytes);
-    this.#fitting = Math.min(Math.max(fitting, 1), ROWS_PER_FETCH);
+    const times = csv === undefined ? 1 : LINES_FOR_A_ROW;
+    const fitting = Math.floor((times * BYTES_PER_FETCH * (csv?.count ?? rows.length)) / bytes);
+    this.#fitting = Math.min(Math.max(fitting, 1), times * ROWS_PER_FETCH);
   }
 
   #end(failure?: unknown): void {
@@ -285,6 +309,7 @@ export class RowStream implements RowQueue {
   }
 
   #discard(): void {
+    this.#lines = undefined;
     this.#rows = [];
     this.#position = 0;
   }

@@ -27,6 +27,9 @@ export const ROWS_PER_FETCH = 1_000;
  */
 export const BYTES_PER_FETCH = 40_960;
 
+/** A row as a line of text takes so much less memory than its values. */
+export const LINES_FOR_A_ROW = 4;
+
 /** How many rows a stream fetches at a time. */
 export interface StreamOptions {
   /** Rows per fetch, exactly; also the size of `partitions()` and `fetchMany()` without a number. */

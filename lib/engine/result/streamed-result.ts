@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { expectArgument } from '../util/argument.js';
 import { synchronousRule } from '../util/option-rule.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
-import type { DriverRow, Field } from '../driver/driver.js';
+import type { CsvField, DriverRow, Field } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
 import type { ColumnReference } from './projection.js';
 import { PullIterator, type Found } from './pull-iterator.js';
@@ -71,7 +71,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   all(): Promise<T[]> {
     return this.guard(async () => {
       const lists: T[][] = [];
-      while (await this.stream.fill()) lists.push(this.#readAtHand());
+      while (await this.stream.fill()) lists.push(this.readAtHand());
       return lists.flat();
     });
   }
@@ -249,13 +249,13 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     return this.stream.hasRows ? this.reader.take(this.stream, this.stream.shape) : undefined;
   }
 
-  #readAtHand(): T[] {
+  protected readAtHand(): T[] {
     return this.reader.readRest(this.stream, this.stream.shape);
   }
 
   async #readBatch(): Promise<T[]> {
     while (await this.stream.fill()) {
-      const batch = this.#readAtHand();
+      const batch = this.readAtHand();
       if (batch.length > 0) return batch;
     }
     return [];
@@ -312,6 +312,15 @@ export abstract class StreamedRows<R> extends StreamedResult<R> {
       const row = await this.takeRow();
       return row && this.read(row);
     });
+  }
+
+  /**
+   * The next rows, as lines of CSV where the driver writes such: what is its own text on the wire need not
+   * become a value. None at the end. @internal
+   */
+  fetchCsv(csv: CsvField): Promise<Buffer | R[]> {
+    if (!this.reader.isPlain) return this.fetchMany();
+    return this.guard(async () => (await this.stream.takeLines(csv)) ?? this.readAtHand());
   }
 
   /** Reads only `columns` from here on. */

@@ -43,8 +43,8 @@ export const ROW_TEXT_OPTIONS = new OptionTable<RowTextOptions>('RowTextStream',
 /** How a stream of rows becomes text. `Element` is what `read` gives, and `write` takes. */
 export interface RowFormat<Element = unknown> {
   readonly contentType: string;
-  /** The next elements; none at the end. */
-  read(): Promise<readonly Element[]>;
+  /** The next elements, or their text; none at the end. */
+  read(): Promise<readonly Element[] | Buffer>;
   /** What comes before the first element. */
   begin(): Promise<string>;
   write(element: Element, isFirst: boolean): string;
@@ -66,7 +66,7 @@ abstract class ElementFormat<Element, Source extends Elements<Element>> implemen
     this.source = source;
   }
 
-  read(): Promise<readonly Element[]> {
+  read(): Promise<readonly Element[] | Buffer> {
     return this.source.fetchMany();
   }
 
@@ -105,10 +105,13 @@ class JsonFormat extends ElementFormat<unknown, AsyncResult<unknown>> {
   }
 }
 
+const plainField = (value: unknown): string => csvField(value, false);
+
 /** Rows by position: two columns may share a name. */
 class CsvFormat extends ElementFormat<readonly unknown[], AsyncTupleResult> {
   readonly contentType = 'text/csv; charset=utf-8';
   readonly #options: RowTextOptions;
+  #first: Promise<readonly unknown[][] | Buffer> | undefined;
 
   constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
     super(result.tuples());
@@ -118,7 +121,18 @@ class CsvFormat extends ElementFormat<readonly unknown[], AsyncTupleResult> {
   override async begin(): Promise<string> {
     const { header = true, byteOrderMark = false } = this.#options;
     const mark = byteOrderMark ? '\ufeff' : '';
-    return header ? mark + this.write(await this.source.keys()) : mark;
+    if (!header) return mark;
+    // Whoever asks for the names first has asked for rows that are no text.
+    this.#first = this.read();
+    await this.#first;
+    return mark + this.write(await this.source.keys());
+  }
+
+  override read(): Promise<readonly unknown[][] | Buffer> {
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined) return first;
+    return this.#options.escapeFormulas === true ? this.source.fetchMany() : this.source.fetchCsv(plainField);
   }
 
   write(row: readonly unknown[]): string {

@@ -8,6 +8,9 @@ import type { RowFormat, RowTextOptions } from './row-format.js';
 /** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
 const CHUNK_LENGTH = 65_536;
 
+const NO_TEXT = Buffer.alloc(0);
+const LINE_FEED = 0x0a;
+
 /** `fresh`: no row was written yet. */
 type ReadableState = 'fresh' | 'reading' | 'finished';
 
@@ -16,7 +19,8 @@ type ReadableState = 'fresh' | 'reading' | 'finished';
  * format: 'csv' })`.
  *
  * Memory stays flat: rows are fetched as they are read, and many go into one chunk. The cursor is closed when
- * the stream is destroyed.
+ * the stream is destroyed. It has the rows that were not read before; nothing else may read `result` beside
+ * it.
  *
  * In all formats dates are ISO 8601, `bytea` is base64, and a `bigint` keeps its digits (as a string in
  * JSON). In JSON, NaN and infinities are null; of columns with the same name the last wins. In CSV, lines end
@@ -33,6 +37,8 @@ export class RowTextStream extends Readable {
   #readTimer: NodeJS.Timeout | undefined;
   #rows: readonly unknown[] = [];
   #position = 0;
+  /** Rows that came as text, and are left to be sent. */
+  #text: Buffer = NO_TEXT;
 
   constructor(result: AsyncResult<unknown>, options: RowTextOptions) {
     super({ highWaterMark: CHUNK_LENGTH });
@@ -59,7 +65,7 @@ export class RowTextStream extends Readable {
       (chunk) => {
         // Started first: with room for more, push() asks for the next chunk.
         if (this.#state !== 'finished') this.#waitForReader();
-        if (chunk !== '') this.push(chunk);
+        if (chunk.length > 0) this.push(chunk);
         if (this.#state === 'finished') this.push(null);
       },
       (error: unknown) => this.destroy(error as Error),
@@ -83,6 +89,7 @@ export class RowTextStream extends Readable {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearTimeout(this.#readTimer);
     this.#rows = [];
+    this.#text = NO_TEXT;
     this.#result.close().then(
       () => callback(error),
       (failure: unknown) => callback(error ?? (failure as Error)),
@@ -90,15 +97,29 @@ export class RowTextStream extends Readable {
   }
 
   /** One fetch at most, so that what the server has sent is not held back until a chunk is full. */
-  async #nextChunk(): Promise<string> {
+  async #nextChunk(): Promise<string | Buffer> {
     const head = this.#state === 'fresh' ? await this.#format.begin() : '';
-    if (this.#position >= this.#rows.length) {
-      this.#rows = await this.#format.read();
+    if (this.#position >= this.#rows.length && this.#text.length === 0) {
+      const read = await this.#format.read();
+      const isText = Buffer.isBuffer(read);
+      this.#text = isText ? read : NO_TEXT;
+      this.#rows = isText ? [] : read;
       this.#position = 0;
     }
+    if (this.#text.length > 0) return this.#cutText(head);
     if (this.#rows.length > 0) return head + this.#writeRows();
     this.#state = 'finished';
     return head + this.#format.end();
+  }
+
+  /** At the end of a line, and so never within a character. */
+  #cutText(head: string): Buffer {
+    this.#state = 'reading';
+    const text = this.#text;
+    const end = text.length <= CHUNK_LENGTH ? text.length : text.indexOf(LINE_FEED, CHUNK_LENGTH) + 1;
+    const chunk = text.subarray(0, end);
+    this.#text = text.subarray(end);
+    return head === '' ? chunk : Buffer.concat([Buffer.from(head), chunk]);
   }
 
   #writeRows(): string {

@@ -1,23 +1,23 @@
 import type { Submittable } from 'pg';
 import { DBAPIError } from '../../../errors/errors.js';
 import type { DriverRow, SessionNotice } from '../../driver.js';
-import { changesOf, SESSION_TAGS } from '../../session-changes.js';
+import { changesOf } from '../../session-changes.js';
 import { copyError, rowError, unskippedError } from '../wire/answer-errors.js';
 import { CopyTransfer } from '../wire/copy-transfer.js';
+import type { CsvWriter } from '../wire/csv-writer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { UnknownTypeSignal } from '../wire/row-builder.js';
 import type { RowLayout } from '../wire/row-builder.js';
 import type { BatchListener, PgBatchParts, Question, RowDescription, WireContext } from './batch-parts.js';
-import { readUnread, stepResult, unreadTypes } from './pg-step.js';
-import type { Step, StepResult } from './pg-step.js';
+import { readUnread, stepResult, unreadTypes, type Step, type StepResult } from './pg-step.js';
 import { ExecutemanyPages } from './executemany-pages.js';
 import { commitFailure, isWarning } from './commit-answer.js';
+import { noteTag } from './note-tag.js';
 import { BEGIN, COMMIT, distributionQuestion } from './own-steps.js';
 import { toEngineError } from './pg-error.js';
 import { PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
-import type { PreparedStatement } from '../prepared/prepared-statements.js';
 import { TypeQuestions } from './type-questions.js';
 
 /**
@@ -46,6 +46,7 @@ export class PgBatch implements Submittable, MessageTarget {
   #rows: DriverRow[] = [];
   #rowBytes = 0;
   #unread: Buffer[] = [];
+  #csv: CsvWriter | undefined;
   /** A result has rows that wait for their types. */
   #hasUnread = false;
   #layout: RowLayout | undefined;
@@ -254,7 +255,9 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#rows = [];
     this.#rowBytes = 0;
     this.#unread = [];
-    this.#layout = this.#steps[index - this.#done]?.bound ?? this.#writer.statements[index]?.layout;
+    const step = this.#steps[index - this.#done];
+    this.#csv = step?.csv?.begin();
+    this.#layout = step?.bound ?? this.#writer.statements[index]?.layout;
   }
 
   handleParseComplete(): void {
@@ -274,7 +277,8 @@ export class PgBatch implements Submittable, MessageTarget {
     this.#rowBytes += end - start;
     if (this.#unread.length > 0) return void this.#unread.push(Buffer.from(bytes.subarray(start, end)));
     try {
-      this.#rows.push(this.#layout.build(bytes, start, end));
+      if (this.#csv?.isFor(this.#layout) === true) this.#csv.write(bytes, start, end);
+      else this.#rows.push(this.#layout.build(bytes, start, end));
     } catch (cause) {
       if (cause instanceof UnknownTypeSignal) this.#unread.push(Buffer.from(bytes.subarray(start, end)));
       else this.#refuseRow(cause);
@@ -299,16 +303,10 @@ export class PgBatch implements Submittable, MessageTarget {
     const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
     const statement = this.#writer.statements[index];
     // A query's answer means nothing for its session.
-    const isQuery = statement?.hasStableRows === true && !statement.configures && this.#layout !== undefined;
-    if (!isQuery) this.#noteTag(tag, step, statement);
+    const hasRows = this.#layout !== undefined;
+    const isQuery = hasRows && statement?.hasStableRows === true && !statement.configures;
+    if (!isQuery) noteTag(this.#context, tag, { step, statement, isScript: this.#isSimple, hasRows });
     this.#complete(tag, false);
-  }
-
-  #noteTag(tag: string, step: Step | undefined, statement: PreparedStatement | undefined): void {
-    const { prepared, changes } = this.#context;
-    if (SESSION_TAGS.has(tag)) changes.noteTag(tag, this.#isSimple ? undefined : step?.text);
-    if (step?.isControl === false && statement?.configures === true) prepared.settings.change();
-    prepared.handleTag(tag, step?.text ?? '', this.#layout !== undefined);
   }
 
   handleEmptyQuery(): void {
@@ -331,6 +329,7 @@ export class PgBatch implements Submittable, MessageTarget {
       rows: this.#rows,
       bytes: this.#rowBytes,
       unread: this.#unread,
+      csv: this.#csv?.take(),
       isSuspended,
     });
     if (this.#last !== undefined && index - this.#done === this.#steps.length) {

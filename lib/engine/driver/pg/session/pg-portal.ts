@@ -1,5 +1,6 @@
 import { ArgumentError, DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
-import type { Batch, Command, Control, Portal, RowShape } from '../../driver.js';
+import type { Batch, Command, Control, CsvField, Portal, RowShape } from '../../driver.js';
+import { CsvWriter } from '../wire/csv-writer.js';
 import type { StepResult, WireCommand } from './pg-step.js';
 
 /** What a portal needs of its connection. */
@@ -27,6 +28,8 @@ export class PgPortal implements Portal {
   readonly #host: PortalHost;
   #state: State = 'new';
   #last: StepResult | undefined;
+  /** Made for the first fetch of CSV. */
+  #csv: CsvWriter | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
 
   constructor(name: string, control: readonly Control[], command: Command, host: PortalHost) {
@@ -40,13 +43,13 @@ export class PgPortal implements Portal {
     return this.#last?.shape;
   }
 
-  fetch(count: number): Promise<Batch> {
-    const fetching = this.#fetch(count);
+  fetch(count: number, csv?: CsvField): Promise<Batch> {
+    const fetching = this.#fetch(count, csv);
     this.#fetching = fetching.catch(() => undefined);
     return fetching;
   }
 
-  async #fetch(count: number): Promise<Batch> {
+  async #fetch(count: number, field: CsvField | undefined): Promise<Batch> {
     if (!Number.isInteger(count) || count < 1 || count > MOST_ROWS) {
       throw new ArgumentError(
         `a fetch must be of 1 to ${MOST_ROWS} rows, as yieldPer and maxRowBuffer say; got ${String(count)}.`,
@@ -57,15 +60,17 @@ export class PgPortal implements Portal {
     const portal = { name: this.#name, rows: count };
     const isFirst = this.#state === 'new';
     const bound = this.#last?.layout;
+    const csv = field && (this.#csv ??= new CsvWriter(field));
     const command: WireCommand = isFirst
-      ? { ...this.#command, portal }
-      : { text: this.#command.text, portal, ...(bound && { bound }) };
+      ? { ...this.#command, portal, csv }
+      : { text: this.#command.text, portal, csv, ...(bound && { bound }) };
     this.#state = 'bound';
     try {
       const result = await this.#host.fetch(isFirst ? this.#control : [], command);
       this.#last = result;
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
-      return { rows: result.rows, done: !result.isSuspended, bytes: result.bytes };
+      const { rows, bytes } = result;
+      return { rows, csv: result.csv, done: !result.isSuspended, bytes };
     } catch (error) {
       // What the server refuses has ended the portal with its transaction.
       this.#state = error instanceof DBAPIError ? 'done' : 'unreadable';

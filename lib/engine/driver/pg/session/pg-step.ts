@@ -1,7 +1,8 @@
 import { ArgumentError } from '../../../errors/errors.js';
-import type { Command, CommandResult } from '../../driver.js';
+import type { Command, CommandResult, CsvLines } from '../../driver.js';
 import type { ParameterType } from '../../types/type-catalog.js';
 import type { PreparedStatement } from '../prepared/prepared-statements.js';
+import type { CsvWriter } from '../wire/csv-writer.js';
 import { dependsOnType, encodeValues } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
@@ -17,6 +18,8 @@ export interface WireCommand extends Command {
   readonly settings?: readonly string[] | undefined;
   /** A named portal and how many rows to take from it; without it, all rows through the unnamed one. */
   readonly portal?: { readonly name: string; readonly rows: number } | undefined;
+  /** Set where its rows are wanted as lines of CSV. */
+  readonly csv?: CsvWriter | undefined;
   /** Set for a fetch from a portal that is bound already. */
   readonly bound?: RowLayout | undefined;
   /** What the server gets instead of `text`, which is what errors name. */
@@ -79,6 +82,7 @@ export function toStep(
     acknowledged: command.acknowledged,
     settings: command.settings,
     portal: command.portal,
+    csv: command.csv,
     bound: command.bound,
     sql: command.sql,
     needsTypes: typeOf === undefined && given.some(dependsOnType),
@@ -95,6 +99,8 @@ export interface StepResult extends CommandResult {
   readonly bytes: number;
   /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
   readonly unread: Buffer[];
+  /** Its rows, where they were wanted so and could be written. */
+  readonly csv: CsvLines | undefined;
 }
 
 /** What the server answered to one step; `tag` is what it has done. */
@@ -105,8 +111,9 @@ export function stepResult(
     rows,
     bytes,
     unread,
+    csv,
     isSuspended,
-  }: Pick<StepResult, 'layout' | 'rows' | 'bytes' | 'unread' | 'isSuspended'>,
+  }: Pick<StepResult, 'layout' | 'rows' | 'bytes' | 'unread' | 'csv' | 'isSuspended'>,
 ): StepResult {
   const space = tag.lastIndexOf(' ');
   const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
@@ -118,6 +125,7 @@ export function stepResult(
     rows,
     bytes,
     unread,
+    csv,
     isSuspended,
   };
 }

@@ -27,6 +27,7 @@ export class RowLayout implements RowShape {
   readonly fields: readonly Field[];
   readonly keyed: boolean;
   readonly build: RowBuilder;
+  readonly decoders: readonly FieldDecoder[];
   readonly #types: ResolvedTypes;
 
   constructor(fields: readonly Field[], types: ResolvedTypes) {
@@ -34,6 +35,7 @@ export class RowLayout implements RowShape {
     this.#types = types;
     this.keyed = new Set(fields.map((field) => field.name)).size === fields.length;
     const decoders = fields.map((field) => decoderFor(field.typeOid, types));
+    this.decoders = decoders;
     if (!this.keyed) this.build = buildArray(decoders);
     else
       this.build =
