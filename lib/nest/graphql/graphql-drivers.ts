@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { GRAPHQL_MODULE_OPTIONS } from '../shared/nest-metadata.js';
-import { correct, hasErrors, hasOperation, sendable } from './graphql-operations.js';
+import { correct, hasErrors, hasOperation, hideStatements, sendable } from './graphql-operations.js';
 import type { GraphqlDocument, GraphqlOperations, OperationResult } from './graphql-operations.js';
 import { isYogaDriver, yogaPlugin } from './yoga-plugin.js';
 
@@ -105,6 +105,7 @@ export class GraphqlDrivers implements OnModuleInit, OnApplicationBootstrap {
     const onOperation = async (...facts: readonly unknown[]): Promise<unknown> => {
       const { contextValue, document } = facts[3] as Execution;
       const result = facts[4] as OperationResult;
+      hideStatements(result.errors);
       for (const operations of this.#operations) {
         const outcome = await operations.of(contextValue)?.end(hasErrors(result));
         if (outcome !== undefined) correct(result, outcome, hasOperation(document, 'mutation'), sendable);

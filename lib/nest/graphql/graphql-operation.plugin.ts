@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { GraphqlDrivers } from './graphql-drivers.js';
-import { correct } from './graphql-operations.js';
+import { correct, hideStatements } from './graphql-operations.js';
 import type { GraphqlOperation, GraphqlOperations, OperationResult } from './graphql-operations.js';
 
 /** What Apollo tells of an operation; the little of it that is needed here. */
@@ -49,6 +49,11 @@ class ApolloOperation {
   constructor(operation: GraphqlOperation, drivers: GraphqlDrivers) {
     this.#operation = operation;
     this.#drivers = drivers;
+  }
+
+  /** Before they are formatted. */
+  async didEncounterErrors({ errors }: ApolloRequest): Promise<void> {
+    hideStatements(errors);
   }
 
   async executionDidStart(request: ApolloRequest): Promise<object> {

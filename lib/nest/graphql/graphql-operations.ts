@@ -174,6 +174,27 @@ class UnitOfOperations {
   }
 }
 
+/** An error of GraphQL, which says what the one that a resolver threw says. */
+interface FieldError {
+  message: string;
+  readonly originalError?: unknown;
+  readonly extensions?: Record<string, unknown>;
+}
+
+/**
+ * Lets errors of the engine say what `DatabaseExceptionFilter` would: nothing of a statement. Nest has logged
+ * them, and the application's `formatError` finds them in `originalError`.
+ */
+export function hideStatements(errors: unknown): void {
+  if (!Array.isArray(errors)) return;
+  for (const error of errors as FieldError[]) {
+    const { originalError } = error;
+    if (!(originalError instanceof EngineError)) continue;
+    error.message = messageOf(originalError);
+    if (error.extensions !== undefined) error.extensions['code'] = originalError.code;
+  }
+}
+
 /** Takes back what an answer claims of an operation that is undone. */
 export function correct(
   result: OperationResult,

@@ -15,10 +15,11 @@ import {
   Resolver,
 } from '@nestjs/graphql';
 import type { ApolloServerPlugin } from '@apollo/server';
+import { unwrapResolverError } from '@apollo/server/errors';
 import { createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { AsyncConnection, AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
+import { AsyncConnection, AsyncEngine, DatabaseModule, ProgrammingError, sql } from 'nest-async-engine';
 import { MemoryLogger } from '../../support/items.js';
 import { Latch, eventually } from '../../support/process/barrier.js';
 import { startApp } from '../../support/nest/nest-app.js';
@@ -85,6 +86,11 @@ class ItemResolver {
   }
 
   @Mutation(() => String)
+  async wrong(): Promise<string> {
+    return String(await this.connection.scalar(sql`SELECT 1 FROM secret_table`));
+  }
+
+  @Mutation(() => String)
   async unique(): Promise<string> {
     await this.connection.execute(sql`INSERT INTO checked VALUES (1), (1)`);
     return 'must not be seen';
@@ -106,6 +112,8 @@ const breaking: ApolloServerPlugin = {
 };
 
 const log = new MemoryLogger();
+/** What the application's formatError was given. */
+const formatted: unknown[] = [];
 let database: TestDatabase;
 let running: RunningApp;
 let app: INestApplication;
@@ -126,7 +134,10 @@ beforeAll(async () => {
         allowBatchedHttpRequests: true,
         subscriptions: { 'graphql-ws': true },
         plugins: [breaking],
-        formatError: ({ message }) => ({ message: `told: ${message.replace(/secret.*/s, '…')}` }),
+        formatError: ({ message }, error) => {
+          formatted.push(unwrapResolverError(error));
+          return { message: `told: ${message}` };
+        },
       }),
       DatabaseModule.forRoot({ url: database.url, poolSize: 2, maxOverflow: 0, logger: log }),
     ],
@@ -198,6 +209,16 @@ describe('the failure of the COMMIT of a GraphQL operation', () => {
   });
 });
 
+describe('an error of the database in a resolver', () => {
+  it('is answered without its statement, and given whole to the formatError of the application', async () => {
+    formatted.length = 0;
+    const { data, errors } = await post<Answer>({ query: 'mutation { wrong }' });
+    expect([data ?? null, errors]).toEqual([null, [{ message: 'told: Internal server error' }]]);
+    expect(formatted).toEqual([expect.any(ProgrammingError)]);
+    expect(String(formatted[0])).toContain('secret_table');
+  });
+});
+
 describe('a client that goes away', () => {
   it('does not end a mutation that has begun: all its fields are stored', async () => {
     const request = http.request(`${running.url}/graphql`, {
@@ -254,6 +275,12 @@ describe('a GraphQL operation over a WebSocket', () => {
     const { data } = await ask('{ a: part { outer isSameUnit } b: part { outer isSameUnit } }');
     const [a, b] = Object.values(data ?? {}) as { outer: string; isSameUnit: boolean[] }[];
     expect([a?.isSameUnit[0], b?.isSameUnit[0], a?.outer === b?.outer]).toEqual([true, true, true]);
+  });
+
+  it('answers an error of the database without its statement', async () => {
+    const { data, errors } = await ask('mutation { wrong }');
+    expect(data ?? null).toBeNull();
+    expect(errors).toMatchObject([{ message: 'Internal server error', extensions: { code: 'PROGRAMMING' } }]);
   });
 
   it('answers with the failure of its COMMIT', async () => {
