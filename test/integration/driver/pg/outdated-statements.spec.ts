@@ -163,6 +163,55 @@ describe('what DDL replaces', () => {
     expect(await engine.scalar(text('SELECT count(*)::int FROM counter'))).toBe(6);
   });
 
+  it.each<[string, string, unknown, unknown, unknown]>([
+    ['"char"', 'text', 'a', 'hello', 'hello'],
+    ['name', 'text', 'a', 'n'.repeat(80), 'n'.repeat(80)],
+    ['char(5)', 'text', 'a', 'ab  ', 'ab  '],
+    ['date', 'timestamp', '2020-01-01', '2020-01-02 10:11', '2020-01-02 10:11:00'],
+    ['date', 'timestamp', '2020-01-01', new Date(2020, 0, 2, 10, 11), '2020-01-02 10:11:00'],
+    ['time', 'timetz', '10:00', '10:11:12+05', '10:11:12+05'],
+    ['timestamp', 'timestamptz', '2020-01-01 00:00', '2020-01-01 00:00:00+05', '2019-12-31 19:00:00+00'],
+  ])(
+    'keeps a value whole where another process has made %s %s',
+    async (before, after, first, value, stored) => {
+      const engine = open({ settings: { timezone: 'UTC' } });
+      await database.query(`DROP TABLE IF EXISTS wider; CREATE TABLE wider (v ${before})`);
+      const insert = text('INSERT INTO wider (v) VALUES (:v)');
+      const update = text('UPDATE wider SET v = :v');
+      const returning = text('INSERT INTO wider (v) VALUES (:v) RETURNING 1');
+      const seen = async () => {
+        const all = await engine.execute<{ v: string | null }>(text('SELECT v::text AS v FROM wider')).all();
+        await engine.execute(text('DELETE FROM wider'));
+        return all;
+      };
+      const ways: (readonly [string, (v: unknown) => Promise<unknown>])[] = [
+        ['execute()', async (v) => await engine.execute(insert, { v })],
+        ['in a transaction', (v) => engine.transaction(() => engine.execute(returning, { v }).all())],
+        ['a list for an INSERT', async (v) => await engine.execute(insert, [{ v: first }, { v }])],
+        ['a list for an UPDATE', async (v) => await engine.execute(update, [{ v: first }, { v }])],
+        ['stream()', (v) => engine.transaction(() => engine.stream(returning, { v }).all())],
+      ];
+      for (const [, put] of ways) await put(first);
+      await seen();
+      await database.query(`ALTER TABLE wider ALTER v TYPE ${after} USING v::text::${after}`);
+      for (const [way, put] of ways) {
+        await database.query(`INSERT INTO wider VALUES (NULL)`);
+        await put(value);
+        expect([way, (await seen()).map(({ v }) => v)]).toEqual([way, expect.arrayContaining([stored])]);
+      }
+    },
+  );
+
+  it('is not parsed anew for values that its types take whole', async () => {
+    const engine = open();
+    await database.query('DROP TABLE IF EXISTS narrow; CREATE TABLE narrow (c "char", d date)');
+    const put = () => engine.execute(text('INSERT INTO narrow VALUES (:c, :d)'), { c: 'a', d: '2020-01-01' });
+    await put();
+    const names = await namesOf(engine);
+    await put();
+    expect(await namesOf(engine)).toEqual(names);
+  });
+
   it('is parsed anew by all sessions of the engine, also where it would not fail', async () => {
     const engine = open({ poolSize: 2 });
     await database.query('DROP TABLE IF EXISTS later; CREATE SCHEMA IF NOT EXISTS later_schema');

@@ -3,6 +3,7 @@ import { changesOf } from '../../session-changes.js';
 import type { SessionChange } from '../../session-changes.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { LruCache } from '../../../util/lru-cache.js';
+import type { NarrowTypes } from '../wire/narrow-types.js';
 import type { RowLayout } from '../wire/row-builder.js';
 import { mayConfigure, ParseSettings } from './parse-settings.js';
 import type { StatementRegistry } from './statement-registry.js';
@@ -57,6 +58,8 @@ export class PreparedStatement {
   layout: RowLayout | undefined;
   /** The types of its values; undefined until the server was asked. */
   typeOids: readonly number[] | undefined;
+  /** Those of its types that cut values off; undefined: none, or not known. */
+  narrowTypes: NarrowTypes | undefined;
   /** How it inserts many rows at once; undefined until it is known whether it can. */
   arrayInsert: ArrayInsert | 'none' | undefined;
 

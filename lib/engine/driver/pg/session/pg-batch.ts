@@ -265,11 +265,12 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleParameterDescription(typeOids: readonly number[]): void {
-    this.#questions?.handleTypes(typeOids, this.#parts.many?.executemany);
+    const isAsked = this.#questions?.handleTypes(typeOids, this.#parts.many?.executemany);
+    if (isAsked !== true) this.#writer.handleTypesOf(this.results.length, typeOids);
   }
 
   handleRowDescription(message: RowDescription): void {
-    this.#layout = this.#context.layouts.of(message.fields);
+    if (!this.#writer.repeats(this.results.length)) this.#layout = this.#context.layouts.of(message.fields);
   }
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
@@ -336,8 +337,7 @@ export class PgBatch implements Submittable, MessageTarget {
       if (this.#last === COMMIT && this.#warnings !== undefined)
         Object.assign(this.results.at(-1) ?? {}, { warnings: this.#warnings });
       this.#last.answered(result);
-      this.#last = undefined;
-      return;
+      return void (this.#last = undefined);
     }
     if (this.#warnings !== undefined) Object.assign(result, { warnings: this.#warnings });
     this.results.push(result);

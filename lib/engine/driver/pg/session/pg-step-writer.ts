@@ -1,5 +1,6 @@
 import { dependsOnType } from '../wire/encode-value.js';
 import type { MessageWriter } from '../wire/message-writer.js';
+import { NarrowTypes } from '../wire/narrow-types.js';
 import type { WireContext } from './batch-parts.js';
 import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
@@ -7,7 +8,7 @@ import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { mayConfigure } from '../prepared/parse-settings.js';
 import { PLAIN_CONTROL, type PreparedStatement } from '../prepared/prepared-statements.js';
-import type { ServerStatus } from '../../driver.js';
+import type { Command, ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
 interface Sent {
@@ -36,6 +37,8 @@ export class PgStepWriter {
   readonly #task: WriterTask;
   /** Parsed by the server when it confirms it. */
   readonly #parses: Sent[] = [];
+  /** The statement whose types the server has told last. */
+  #typedAt = -1;
   #last: PreparedStatement | undefined;
 
   constructor(writer: MessageWriter, context: WireContext, task: WriterTask) {
@@ -62,6 +65,7 @@ export class PgStepWriter {
     const statement = step.bound === undefined ? this.#statementFor(step) : undefined;
     this.statements.push(statement);
     if (statement !== undefined) {
+      if (statement !== before) this.#describe(statement, step);
       // Noted before it runs: a statement that fails may have taken a lock.
       if (statement.changes.length > 0) this.#context.changes.add(statement.changes);
       const wasAsked = before === statement && statement.hasStableRows;
@@ -70,6 +74,46 @@ export class PgStepWriter {
       if (!statement.isDescribed && !wasAsked) writer.describePortal(portal);
     }
     writer.execute(portal, step.portal?.rows ?? 0);
+  }
+
+  /** Asks, with the first execution, for the types of the values. */
+  #describe(statement: PreparedStatement, step: Step): void {
+    // What is sent in the place of the text, for an executemany, names its types itself.
+    if (!statement.isNamed || step.isControl || step.values.length === 0 || step.sql !== undefined) return;
+    if (statement.typeOids !== undefined || !this.#isFresh(statement)) return;
+    this.#writer.describeStatement(statement.name);
+  }
+
+  /** The answer to that, for the statement at `index`. */
+  handleTypesOf(index: number, typeOids: readonly number[]): void {
+    const statement = this.statements[index];
+    if (statement !== undefined) statement.narrowTypes = NarrowTypes.of(typeOids);
+    this.#typedAt = index;
+  }
+
+  /** True: a description of its rows came with its types; that of its portal, which has formats, follows. */
+  repeats(index: number): boolean {
+    const repeats = this.#typedAt === index;
+    this.#typedAt = -1;
+    return repeats;
+  }
+
+  /** True: the server has parsed it for this task. */
+  #isFresh(statement: PreparedStatement): boolean {
+    return statement.parsedIn === this.#task.number;
+  }
+
+  /** False: the types that it was parsed with would cut off a value, and may be others by now. */
+  #keeps(statement: PreparedStatement, values: readonly unknown[]): boolean {
+    const { narrowTypes } = statement;
+    return narrowTypes === undefined || this.#isFresh(statement) || narrowTypes.keep(values);
+  }
+
+  /** The same for many sets of values; where it is false, the text is parsed anew. */
+  keepsAll(statement: PreparedStatement, sets: readonly Command[]): boolean {
+    const keeps = sets.every(({ values = [] }) => this.#keeps(statement, values));
+    if (!keeps) this.#context.prepared.forget(statement.text);
+    return keeps;
   }
 
   /** What Control sets is in force for all that is parsed behind it. */
@@ -120,6 +164,7 @@ export class PgStepWriter {
     needed: (index: number) => boolean,
   ): void {
     statement.typeOids = typeOids;
+    statement.narrowTypes = NarrowTypes.of(typeOids);
     const { catalog } = this.#context.types;
     this.unknownTypes.push(...typeOids.filter((oid, index) => needed(index) && catalog.needs(oid)));
     this.#task.asked.set(statement.text, statement);
@@ -145,9 +190,10 @@ export class PgStepWriter {
     const last = this.#last;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
     const isNamed = step.prepare && this.#canRepeat;
-    if (last?.text === text && (isNamed || !last.isNamed)) return last;
-    const statement =
-      (isNamed ? prepared.find(text, step.isControl) : undefined) ?? this.#parse(step, text, sql);
+    if (last?.text === text && (isNamed || !last.isNamed) && this.#keeps(last, step.parameters)) return last;
+    const found = isNamed ? prepared.find(text, step.isControl) : undefined;
+    const isUsable = found !== undefined && this.#keeps(found, step.parameters);
+    const statement = isUsable ? found : this.#parse(step, text, sql);
     this.#last = statement;
     return statement;
   }

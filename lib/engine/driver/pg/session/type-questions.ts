@@ -38,7 +38,9 @@ export class TypeQuestions {
     if (many?.executemany.needsTypes !== true) return unknown;
     const { commands } = many.executemany;
     const [first] = commands;
-    if (first === undefined || this.knownOf(many.executemany) !== undefined) return unknown;
+    const known = this.knownOf(many.executemany);
+    if (first === undefined || (known !== undefined && this.#writer.keepsAll(known, commands)))
+      return unknown;
     // Refused before anything is sent, as any first page is.
     for (const command of commands.slice(0, many.pageSize)) toStep(command, this.#serializeJson);
     return [...unknown, toStep(first, this.#serializeJson)];
@@ -56,14 +58,15 @@ export class TypeQuestions {
     }
   }
 
-  /** The answer to the first of them. */
-  handleTypes(typeOids: readonly number[], executemany: Executemany | undefined): void {
+  /** The answer to the first of them; false where nothing was asked. */
+  handleTypes(typeOids: readonly number[], executemany: Executemany | undefined): boolean {
     const asked = this.#asked.shift();
-    if (asked === undefined) return;
+    if (asked === undefined) return false;
     this.#writer.handleTypes(asked.statement, typeOids, (index) =>
       executemany === undefined
         ? dependsOnType(asked.step.parameters[index])
         : executemany.dependsOnType(index),
     );
+    return true;
   }
 }
