@@ -18,6 +18,8 @@ const SHUTDOWN_TIMEOUT = 10_000;
 interface Location {
   readonly url: string | DatabaseUrl;
   readonly stopServer: () => Promise<void>;
+  /** The standbys of a server of ours. */
+  readonly replicas?: { readonly url: readonly string[] };
 }
 
 /** Makes the engine of a module, connects it as its options say and gives it to `databases` to be closed. */
@@ -33,8 +35,9 @@ export async function openDatabase(
       `the database '${name}' has migrations, which run before the application starts, and connectOnStart: '${moment}'. Leave one of them out.`,
     );
   }
-  const { url, stopServer } = await locate(name, options);
-  const engine = await createOrStop(url, options, stopServer);
+  const location = await locate(name, options);
+  const { stopServer } = location;
+  const engine = await createOrStop(location, options);
   const database = new Database(engine, options.shutdownTimeout ?? SHUTDOWN_TIMEOUT, stopServer);
   databases.add(name, database);
   await connectOnStart(engine, name, options, database.closing);
@@ -43,12 +46,15 @@ export async function openDatabase(
 }
 
 async function createOrStop(
-  url: string | DatabaseUrl,
+  { url, stopServer, replicas }: Location,
   options: DatabaseModuleOptions,
-  stopServer: () => Promise<void>,
 ): Promise<AsyncEngine> {
   try {
-    return createAsyncEngine(url, { logger: new NestLogger(), ...engineOptionsOf(options) });
+    return createAsyncEngine(url, {
+      logger: new NestLogger(),
+      ...engineOptionsOf(options),
+      ...(replicas && { replicas }),
+    });
   } catch (error) {
     await stopServer();
     throw error;
@@ -103,10 +109,18 @@ async function locate(name: string, options: DatabaseModuleOptions): Promise<Loc
     );
   }
   expectDevelopment(name, options.logger ?? new NestLogger());
+  const { replicas: standbys = 0 } = embedded === true ? {} : embedded;
+  if (standbys > 0 && options.replicas !== undefined) {
+    throw new ArgumentError(
+      `the database '${name}' has embedded: { replicas: ${standbys} }, which it would read from, and 'replicas' of its own. Leave one of them out.`,
+    );
+  }
   // Loaded only here: applications in production need not have the server's package.
   const { startEmbeddedPostgres } = await import('../embedded/embedded-postgres.js');
   const server = await startEmbeddedPostgres(embedded === true ? {} : embedded);
-  return { url: server.url, stopServer: () => server.stop() };
+  const stopServer = (): Promise<void> => server.stop();
+  if (standbys === 0) return { url: server.url, stopServer };
+  return { url: server.url, stopServer, replicas: { url: server.replicas.map(({ url: of }) => of) } };
 }
 
 function expectDevelopment(name: string, logger: EngineLogger): void {

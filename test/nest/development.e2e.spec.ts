@@ -49,6 +49,25 @@ describe('an application with embedded: { dataDir, port }', () => {
   });
 });
 
+describe('an application with embedded: { replicas }', () => {
+  it('reads on the standbys that it has started', async () => {
+    const application = await start({ embedded: { replicas: 1 } });
+    const engine = application.get(AsyncEngine);
+    const isStandby = sql`SELECT pg_is_in_recovery()`;
+    expect(await engine.execute(isStandby, undefined, { readOnly: true }).scalar()).toBe(true);
+    expect(await engine.scalar(isStandby)).toBe(false);
+    expect(engine.replicas.status()).toHaveLength(1);
+    await application.close();
+  });
+
+  it('is refused where it has other replicas, too, and starts nothing', async () => {
+    const replicas = { url: 'postgresql://127.0.0.1:1/never' };
+    const failure = start({ embedded: { replicas: 1 }, replicas });
+    await expect(failure).rejects.toThrow(ArgumentError);
+    await expect(failure).rejects.toThrow("and 'replicas' of its own");
+  });
+});
+
 describe('an application with embedded', () => {
   it('uses DATABASE_URL where it is set', async () => {
     const database = await createDatabase('development');

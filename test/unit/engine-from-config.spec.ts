@@ -110,6 +110,8 @@ describe('the text of an option', () => {
     ['pgbouncer', 'Off', false],
     ['pgbouncer', '0', false],
     ['PU-13 poolRecycle', '50', 50],
+    ['PU-13 echo', 'true', true],
+    ['echo', 'debug', 'debug'],
     ['poolRecycle', '-1', -1],
     ['poolTimeout', '2.5', 2.5],
     ['connectTimeout', '10', 10],
