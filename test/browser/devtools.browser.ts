@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DatabaseModule } from 'nest-async-engine';
+import { AsyncEngine, DatabaseModule } from 'nest-async-engine';
 import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import { fillShop, ShopController } from '../support/nest/devtools-shop.js';
 import { startApp } from '../support/nest/nest-app.js';
@@ -71,7 +71,14 @@ describe('the page of the devtools', () => {
   const choose = (name: string): Promise<void> => page.getByRole('tab', { name }).click();
 
   async function picture(name: string): Promise<void> {
-    if (PICTURES !== undefined) await page.screenshot({ path: `${PICTURES}devtools-${name}.png` });
+    if (PICTURES === undefined) return;
+    const boxes = await Promise.all(
+      (await page.locator('.card:visible').all()).map((card) => card.boundingBox()),
+    );
+    const bottom = Math.max(...boxes.map((box) => (box === null ? 0 : box.y + box.height)));
+    const { width, height } = page.viewportSize() ?? { width: 0, height: 0 };
+    const clip = { x: 0, y: 0, width, height: Math.min(height, Math.ceil(bottom) + 24) };
+    await page.screenshot({ path: `${PICTURES}devtools-${name}.png`, clip });
   }
 
   async function violations(): Promise<string[]> {
@@ -91,6 +98,7 @@ describe('the page of the devtools', () => {
     await visit('orders');
     await page.locator('.unit').nth(1).waitFor();
     expect(await page.locator('.unit .name').allInnerTexts()).toEqual(['GET /orders', 'GET /place']);
+    await expect.poll(() => page.locator('.unit[data-outcome="running"]').count()).toBe(0);
     await picture('requests');
   });
 
@@ -113,6 +121,28 @@ describe('the page of the devtools', () => {
     const struck = page.locator('.step[data-fate="undone"] .sql');
     await expect.poll(() => struck.allInnerTexts()).toEqual(['INSERT INTO item VALUES (101)']);
     await picture('nested-rollback');
+  });
+
+  it('shows a wait for a connection as one, in front of the statement that it was for', async () => {
+    const { pool } = running.get(AsyncEngine);
+    const { poolSize, maxOverflow } = pool.options;
+    const held = await Promise.all(Array.from({ length: poolSize + maxOverflow }, () => pool.connect()));
+    const placing = visit('place');
+    await expect.poll(() => pool.waiting()).toBe(1);
+    await Promise.all(held.map((pooled) => pooled.close()));
+    await placing;
+    await page.locator('.unit[data-outcome="committed"]').waitFor();
+    await page.locator('.step .kept', { hasText: 'COMMIT' }).waitFor();
+    const steps = await page.locator('.steps .step .what').allInnerTexts();
+    expect(steps.map((step) => step.split('\n')[0])).toEqual([
+      'BEGIN … COMMIT',
+      'waits for a connection',
+      'INSERT INTO item VALUES (100)',
+      'SAVEPOINT … ROLLBACK TO SAVEPOINT',
+      expect.stringContaining('INSERT INTO item VALUES (101)'),
+    ]);
+    expect(await page.locator('.track i[data-kind="wait"]').count()).toBe(1);
+    await picture('wait');
   });
 
   it('shows two handlers that wait for each other, with their names and lines', async () => {
@@ -143,6 +173,23 @@ describe('the page of the devtools', () => {
     expect(await page.locator('pre').innerText()).toContain('Scan');
   });
 
+  it('shows the plan of a statement that has run again before the server answered', async () => {
+    await visit('orders');
+    await choose('Statements');
+    let answer: () => void = () => undefined;
+    const mayAnswer = new Promise<void>((resolve) => (answer = resolve));
+    await page.route('**/explain', async (route) => {
+      await mayAnswer;
+      await route.continue();
+    });
+    const row = page.getByRole('row', { name: 'SELECT * FROM item WHERE id' });
+    await row.getByRole('button', { name: 'Explain' }).click();
+    await visit('orders');
+    await row.getByRole('cell', { name: '12', exact: true }).first().waitFor();
+    answer();
+    expect(await row.locator('pre').innerText()).toContain('Scan');
+  });
+
   it('is used by keyboard alone', async () => {
     await visit('orders');
     await page.locator('.unit').waitFor();
@@ -151,6 +198,7 @@ describe('the page of the devtools', () => {
     expect(await page.getByRole('tab', { name: 'Statements' }).getAttribute('aria-selected')).toBe('true');
     await page.keyboard.press('End');
     expect(await page.locator(':focus').innerText()).toContain('Findings');
+    await page.getByRole('button', { name: 'Show the request' }).waitFor();
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await page.locator('section[aria-label="Timeline"] h2').waitFor();

@@ -26,6 +26,8 @@ export interface StatementFacts<Connection> extends ConnectionEvent<Connection> 
   readonly host: string | undefined;
   /** Its role; undefined unless the engine has replicas. */
   readonly role: ServerRole | undefined;
+  /** The session that it runs on, by the id of its process; known from `beforeCursorExecute` on. */
+  readonly processId: number | undefined;
   /** The transaction that it runs in; known from `beforeCursorExecute` on. */
   readonly transactionEvent: TransactionEvent<Connection> | undefined;
   /** The label of that transaction, or where it was started. */

@@ -33,6 +33,8 @@ export interface AcquireEvent extends TracedEvent {
   readonly hasWaited: boolean;
   /** Milliseconds, once it is over. */
   duration: number | undefined;
+  /** The session that the caller has got, by the id of its process. */
+  processId: number | undefined;
 }
 
 /** A pool opens a connection. */
@@ -87,6 +89,7 @@ export class AcquireTrace {
       startedAt,
       hasWaited,
       duration: undefined,
+      processId: undefined,
       error: undefined,
     };
     if (ACQUIRE.isObserved) ACQUIRE.begin(this.#event, nothing);
@@ -97,6 +100,7 @@ export class AcquireTrace {
 
   given(loan: PooledConnection): void {
     const { processId: processID } = loan.session;
+    this.#event.processId = processID;
     if (this.#pg !== undefined) this.#pg.client = { processID, reused: loan.isReused };
     this.#end();
   }

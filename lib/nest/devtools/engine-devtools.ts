@@ -34,6 +34,8 @@ export class EngineDevtools {
 
   readonly #engine: AsyncEngine;
   readonly #findings: PoolFindings;
+  /** True: the texts of other applications are shown, which may have values in them. */
+  readonly #showsOthers: boolean;
 
   constructor(
     engine: AsyncEngine,
@@ -41,6 +43,7 @@ export class EngineDevtools {
   ) {
     this.#engine = engine;
     this.#findings = new PoolFindings(engine.name, findings.all, findings.limits);
+    this.#showsOthers = parts.showValues;
     this.name = engine.name;
     this.pool = new PoolMonitor(engine);
     this.side = new SideConnection(engine);
@@ -61,6 +64,8 @@ export class EngineDevtools {
   }
 
   acquired(event: AcquireEvent): void {
+    if (event.engine === undefined || event.engine.pool !== this.#engine.pool) return;
+    this.pool.acquired(event);
     if (event.pool === this.#engine.pool) this.#findings.acquired(event);
   }
 
@@ -73,7 +78,11 @@ export class EngineDevtools {
   /** None where the server can't be asked: the page must live on while it is down. */
   async locks(): Promise<LockView[]> {
     try {
-      return await readLocks(this.name, this.side, (pid) => this.pool.holderOf(pid));
+      return await readLocks(this.side, {
+        engine: this.name,
+        showsOthers: this.#showsOthers,
+        holderOf: (pid) => this.pool.holderOf(pid),
+      });
     } catch {
       return [];
     }

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DataError, sql, text } from 'nest-async-engine/engine';
 import type {
+  AcquireEvent,
   AsyncConnection,
   AsyncEngine,
   StatementEvent,
@@ -308,9 +309,9 @@ describe('the channels of the pool', () => {
   it('tell whether a caller has waited, and of a connection that is opened', async () => {
     engine = items.engine({ poolSize: 1, maxOverflow: 0 });
     const opened = listen<{ duration: number }>('nest-async-engine:connect');
-    const acquired = listen<{ hasWaited: boolean }>('nest-async-engine:acquire');
+    const acquired = listen<AcquireEvent>('nest-async-engine:acquire');
     await engine.execute(one);
-    await engine.execute(one);
+    const pid = await engine.scalar(text('SELECT pg_backend_pid()'));
     let waiting: Promise<unknown> | undefined;
     await engine.transaction(async () => {
       await engine.execute(one);
@@ -326,6 +327,7 @@ describe('the channels of the pool', () => {
       [false, undefined],
       [true, 'waiting'],
     ]);
+    expect(ends.map(({ event }) => event.processId)).toEqual([pid, pid, pid, pid]);
   });
 
   it('tell of a caller that was refused', async () => {

@@ -1,16 +1,21 @@
 import 'reflect-metadata';
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { AsyncEngine, DatabaseModule, sql } from 'nest-async-engine';
+import { AsyncEngine, DatabaseModule, sql, text } from 'nest-async-engine';
+import type { DatabaseModuleOptions } from 'nest-async-engine';
 import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import type { DatabaseDevtoolsOptions } from 'nest-async-engine/devtools';
+import { failureOf } from '../../support/items.js';
 import { DevtoolsReader } from '../../support/nest/devtools-reader.js';
 import { fillShop, ShopController } from '../../support/nest/devtools-shop.js';
 import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
 import type { RunningApp } from '../../support/nest/nest-app.js';
 import { eventually } from '../../support/process/barrier.js';
-import { createDatabase } from '../../support/server/postgres.js';
+import { connect, createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
+
+const isOver = ({ outcome }: { readonly outcome: string }): boolean => outcome !== 'running';
+const isNoWait = ({ kind }: { readonly kind: string }): boolean => kind !== 'wait';
 
 describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
   let database: TestDatabase;
@@ -30,10 +35,16 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
     await database.drop();
   });
 
-  async function start(options: DatabaseDevtoolsOptions = {}): Promise<void> {
+  async function start(
+    options: DatabaseDevtoolsOptions = {},
+    engineOptions: DatabaseModuleOptions = {},
+  ): Promise<void> {
     running = await startApp(
       {
-        imports: [DatabaseModule.forRoot({ url: database.url }), DatabaseDevtoolsModule.forRoot(options)],
+        imports: [
+          DatabaseModule.forRoot({ url: database.url, ...engineOptions }),
+          DatabaseDevtoolsModule.forRoot(options),
+        ],
         controllers: [ShopController],
       },
       adapter(),
@@ -63,14 +74,79 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
   it('shows a request that failed as rolled back, and one without a transaction as it is', async () => {
     await start();
     await Promise.all(['fail', 'wrong', 'orders'].map((path) => fetch(`${running.url}/${path}`)));
-    const isOver = ({ outcome }: { readonly outcome: string }): boolean => outcome !== 'running';
     const failed = await reader.unit('GET /fail', isOver);
     expect(failed.outcome).toBe('rolled back');
-    expect(failed.steps.map(({ fate }) => fate)).toEqual(['undone', 'undone']);
+    expect(failed.steps.filter(isNoWait).map(({ fate }) => fate)).toEqual(['undone', 'undone']);
     const wrong = await reader.unit('GET /wrong', isOver);
     expect(wrong.outcome).toBe('failed');
-    expect(wrong.steps[0]?.error).toContain('missing');
+    expect(wrong.steps.find(isNoWait)?.error).toContain('missing');
     expect((await reader.unit('GET /orders', isOver)).outcome).toBe('autocommit');
+  });
+
+  it('shows the wait for a connection in front of the statement that it was for', async () => {
+    await start({}, { poolSize: 1, maxOverflow: 0 });
+    const engine = running.get(AsyncEngine);
+    const held = await engine.connect();
+    const placing = fetch(`${running.url}/place`);
+    await eventually(() => expect(engine.pool.waiting()).toBe(1));
+    await held.close();
+    await (await placing).text();
+    const { steps } = await reader.unit('GET /place', isOver);
+    const [transaction, wait, insert] = steps;
+    expect([transaction?.kind, wait?.kind, insert?.kind]).toEqual(['transaction', 'wait', 'statement']);
+    expect([wait?.parent, insert?.parent]).toEqual([transaction?.id, transaction?.id]);
+    expect(wait?.duration).toBeGreaterThan(0);
+    expect(steps.filter(({ kind }) => kind === 'wait')).toHaveLength(1);
+  });
+
+  it('shows no wait of a borrower that has sent nothing to the next one', async () => {
+    await start({}, { poolSize: 1, maxOverflow: 0 });
+    const engine = running.get(AsyncEngine);
+    const held = await engine.connect();
+    const waiting = engine.connect();
+    await eventually(() => expect(engine.pool.waiting()).toBe(1));
+    await held.close();
+    await (await waiting).close();
+    await (await fetch(`${running.url}/place`)).text();
+    const { steps } = await reader.unit('GET /place', isOver);
+    expect(steps.filter(({ kind }) => kind === 'wait')).toEqual([]);
+  });
+
+  it('shows the wait of a caller that got no connection, with its error', async () => {
+    await start({}, { poolSize: 1, maxOverflow: 0, poolTimeout: 50 });
+    const held = await running.get(AsyncEngine).connect();
+    expect((await fetch(`${running.url}/orders`)).status).toBe(500);
+    await held.close();
+    const { steps } = await reader.unit('GET /orders', isOver);
+    expect(steps).toMatchObject([
+      { kind: 'wait', error: expect.stringContaining('no connection became free') },
+    ]);
+  });
+
+  it('shows a statement that was refused before it was sent, and ends the job that it was all of', async () => {
+    await start();
+    const engine = running.get(AsyncEngine);
+    await engine.scope(() => failureOf(engine.execute(text('SELECT :missing AS one'))), { label: 'job' });
+    const { steps } = await reader.unit('job', isOver);
+    expect(steps).toMatchObject([{ kind: 'statement', text: 'SELECT $1 AS one', fate: 'undone' }]);
+  });
+
+  it.each([false, true])('shows the SQL of another application with values: %j alone', async (values) => {
+    await start({ values });
+    const other = await connect(`${database.url}?application_name=reports`);
+    await other.query('BEGIN');
+    const insert = 'INSERT INTO item VALUES (100, 4711)';
+    await other.query(insert);
+    const placing = fetch(`${running.url}/place`);
+    const theirs = await reader.lock(({ application }) => application === 'reports');
+    const { processID: pid } = other as typeof other & { readonly processID?: number };
+    expect(theirs).toMatchObject({ pid, ...(values && { sql: insert }) });
+    expect('sql' in theirs).toBe(values);
+    const ours = await reader.lock(({ label }) => label === 'GET /place');
+    expect(ours.sql).toBe('INSERT INTO item VALUES (100)');
+    await other.query('ROLLBACK');
+    await other.end();
+    await (await placing).text();
   });
 
   it('finds N + 1, names its line, and folds it into one text with its figures', async () => {

@@ -11,6 +11,14 @@ interface Step {
   readonly error?: string;
   readonly site?: string;
   readonly values?: string;
+  readonly duration?: number;
+}
+
+interface Lock {
+  readonly pid: number;
+  readonly application: string;
+  readonly label?: string;
+  readonly sql?: string;
 }
 
 interface Unit {
@@ -43,6 +51,7 @@ interface Update {
   readonly units?: readonly Unit[];
   readonly statements?: readonly Statement[];
   readonly findings?: readonly Finding[];
+  readonly locks?: readonly Lock[];
 }
 
 /** What an open page of the devtools knows: it reads the event stream as a browser does. */
@@ -50,6 +59,7 @@ export class DevtoolsReader {
   readonly units = new Map<number, Unit>();
   readonly #statements = new Map<number, Statement>();
   readonly #findings = new Map<number, Finding>();
+  #locks: readonly Lock[] = [];
   readonly #page: string;
   readonly #end = new AbortController();
   #reading: Promise<void> = Promise.resolve();
@@ -82,6 +92,10 @@ export class DevtoolsReader {
 
   finding(kind: string): Promise<Finding> {
     return found(() => [...this.#findings.values()].find((finding) => finding.kind === kind));
+  }
+
+  lock(isIt: (lock: Lock) => boolean): Promise<Lock> {
+    return found(() => this.#locks.find(isIt));
   }
 
   /** Those that were told of so far. */
@@ -120,7 +134,8 @@ export class DevtoolsReader {
     const data = /^data: (.*)$/m.exec(event)?.[1];
     // One with a name is no message.
     if (data === undefined || /^event: /m.test(event)) return;
-    const { units = [], statements = [], findings = [] } = JSON.parse(data) as Update;
+    const { units = [], statements = [], findings = [], locks } = JSON.parse(data) as Update;
+    this.#locks = locks ?? this.#locks;
     for (const unit of units) this.units.set(unit.id, unit);
     for (const statement of statements) this.#statements.set(statement.id, statement);
     for (const finding of findings) this.#findings.set(finding.id, finding);

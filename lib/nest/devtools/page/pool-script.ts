@@ -67,11 +67,11 @@ function lockForest(locks) {
   const node = (lock) => {
     drawn.add(lock.pid);
     const waiting = locks.filter((other) => other.blockedBy.includes(lock.pid) && !drawn.has(other.pid));
-    return h('li', {}, h('strong', {}, lock.label || 'another program'), ' · session ' + lock.pid + ' · ',
+    return h('li', {}, h('strong', {}, lock.label || lock.application || 'another application'), ' · session ' + lock.pid + ' · ',
       lock.blockedBy.length === 0 ? h('span', { class: 'warn' }, 'blocks ' + many(locks.filter((other) => other.blockedBy.includes(lock.pid)).length, 'session'))
         : h('span', { class: 'undone' }, 'waits ' + (lock.waiting === undefined ? '' : ms(lock.waiting)) + ' for ' + lock.blockedBy.map((pid) => nameOf(locks, pid)).join(', ')),
       lock.site ? h('div', { class: 'sql' }, lock.site) : '',
-      h('div', { class: 'sql' }, short(oneLine(lock.sql), 300)),
+      lock.sql === undefined ? h('div', { class: 'site' }, 'of another application: its SQL is shown with values: true') : h('div', { class: 'sql' }, short(oneLine(lock.sql), 300)),
       waiting.length === 0 ? '' : h('ul', {}, waiting.map(node)));
   };
   const roots = locks.filter((lock) => lock.blockedBy.length === 0);

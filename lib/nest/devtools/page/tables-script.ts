@@ -25,11 +25,12 @@ function showStatements(panel) {
 
 const plans = new Map();
 function statementRow(row) {
-  const plan = h('div', {}, plans.get(row.id) || '');
+  // It moves to the next node of this row: new figures may come before the answer.
+  const plan = plans.get(row.id) || h('div', {});
   const explain = async (analyze) => {
+    plans.set(row.id, plan);
     plan.replaceChildren(h('p', {}, 'asking the server …'));
-    plans.set(row.id, await planOf(row.id, analyze));
-    plan.replaceChildren(plans.get(row.id));
+    plan.replaceChildren(await planOf(row.id, analyze));
   };
   return h('tr', {},
     h('td', { class: 'text' }, h('span', { class: 'sql' }, short(oneLine(row.sql), 400)),

@@ -1,4 +1,4 @@
-import type { AsyncEngine, PoolEvent } from '../../../engine/index.js';
+import type { AcquireEvent, AsyncEngine, PoolEvent } from '../../../engine/index.js';
 import type { CallSite } from '../../../engine/util/call-site.js';
 import { placeText } from './place.js';
 import type { HolderView, PoolSample, PoolView } from './views.js';
@@ -6,10 +6,18 @@ import type { HolderView, PoolSample, PoolView } from './views.js';
 /** One minute, at a sample each half second. */
 const MAX_SAMPLES = 120;
 
+/** The wait for a connection: when it began, by `performance.now()`, and how long it took (ms). */
+export interface Wait {
+  readonly startedAt: number;
+  readonly duration: number;
+}
+
 /** Who has a connection, as far as it has said so. */
 export interface Holder {
   readonly pid: number | undefined;
   readonly since: number;
+  /** It has waited for the connection, which nothing was sent on yet. */
+  wait: Wait | undefined;
   label: string;
   site: CallSite | undefined;
 }
@@ -24,6 +32,7 @@ export class PoolMonitor {
     this.#holders.set(driverConnection, {
       pid,
       since: performance.now(),
+      wait: undefined,
       label: 'not known yet',
       site: undefined,
     });
@@ -61,6 +70,19 @@ export class PoolMonitor {
 
   holderOf(pid: number): Holder | undefined {
     return [...this.#holders.values()].find((holder) => holder.pid === pid);
+  }
+
+  acquired({ hasWaited, processId, startedAt, duration = 0 }: AcquireEvent): void {
+    const holder = hasWaited && processId !== undefined ? this.holderOf(processId) : undefined;
+    if (holder !== undefined) holder.wait = { startedAt, duration };
+  }
+
+  /** The wait of the one who sends its first statement on this session now; undefined for all others. */
+  takeWait(processId: number | undefined): Wait | undefined {
+    const holder = processId === undefined ? undefined : this.holderOf(processId);
+    const wait = holder?.wait;
+    if (holder !== undefined) holder.wait = undefined;
+    return wait;
   }
 
   sample(): void {

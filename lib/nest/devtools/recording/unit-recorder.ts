@@ -8,6 +8,7 @@ import type {
   StatementEvent,
   TransactionEvent,
 } from '../../../engine/index.js';
+import { PoolTimeoutError } from '../../../engine/index.js';
 import { parametersText } from '../../../engine/errors/parameter-text.js';
 import { CallSite } from '../../../engine/util/call-site.js';
 import { errorText } from './error-text.js';
@@ -23,8 +24,9 @@ import type { UnitFindings } from './unit-findings.js';
 interface Recorded {
   readonly unit: Unit;
   readonly site: CallSite;
+  /** Undefined also for a step that is only counted. */
   step: Step | undefined;
-  isFinished: boolean;
+  state: 'called' | 'sent' | 'over';
 }
 
 interface RecordedTransaction {
@@ -87,6 +89,9 @@ export class UnitRecorder {
     const recorded = this.#statements.get(event) ?? this.#record(event);
     const around = transactionEvent === undefined ? undefined : this.#transactions.get(transactionEvent);
     const { unit, site } = recorded;
+    const wait = this.#parts.pool.takeWait(event.processId);
+    if (wait !== undefined) unit.waitedForConnection(wait, { parent: around?.step?.id });
+    recorded.state = 'sent';
     recorded.step = unit.begin({
       kind: 'statement',
       text: sql.slice(0, 10_000),
@@ -106,6 +111,12 @@ export class UnitRecorder {
   };
 
   readonly #failed = (event: HandleErrorEvent<AsyncConnection>): void => {
+    const recorded = this.#statements.get(event);
+    // It was refused before it could be sent.
+    if (recorded?.state === 'called') {
+      const { unit, site } = recorded;
+      recorded.step = unit.begin({ kind: 'statement', text: (event.statement ?? '').slice(0, 10_000), site });
+    }
     this.#finish(event, { error: this.#textOf(event.error, event.parameters) });
   };
 
@@ -146,7 +157,13 @@ export class UnitRecorder {
   statementEnded(event: StatementEvent<AsyncConnection>): void {
     const recorded = this.#statements.get(event);
     if (recorded === undefined) return;
-    recorded.unit.waited(event);
+    const { unit } = recorded;
+    if (recorded.state === 'called' && event.error instanceof PoolTimeoutError) {
+      const { startedAt, duration = performance.now() - startedAt } = event;
+      unit.waitedForConnection({ startedAt, duration }, { error: event.error.message });
+      recorded.state = 'over';
+    }
+    unit.waited(event);
     this.#parts.endings.refused(recorded.unit, event);
     this.#parts.changed(recorded.unit);
   }
@@ -158,7 +175,7 @@ export class UnitRecorder {
     const around =
       event.transactionEvent === undefined ? undefined : this.#transactions.get(event.transactionEvent);
     const unit = around?.unit ?? this.#unitOf(site);
-    const recorded: Recorded = { unit, site, step: undefined, isFinished: false };
+    const recorded: Recorded = { unit, site, step: undefined, state: 'called' };
     this.#statements.set(event, recorded);
     return recorded;
   }
@@ -168,8 +185,8 @@ export class UnitRecorder {
     end: { readonly rows?: number; readonly error?: string },
   ): void {
     const recorded = this.#statements.get(event);
-    if (recorded === undefined || recorded.isFinished) return;
-    recorded.isFinished = true;
+    if (recorded === undefined || recorded.state === 'over') return;
+    recorded.state = 'over';
     const { unit, step, site } = recorded;
     const isAlone = event.transactionEvent === undefined;
     const failed = end.error !== undefined;

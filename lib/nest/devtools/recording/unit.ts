@@ -1,5 +1,6 @@
 import type { CallSite } from '../../../engine/util/call-site.js';
 import { placeText } from './place.js';
+import type { Wait } from './pool-monitor.js';
 import type { Fate, Outcome, StepView, UnitView } from './views.js';
 
 type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
@@ -76,6 +77,19 @@ export class Unit {
     return step;
   }
 
+  /** A wait for a connection, from `startedAt` (by `performance.now()`) for `duration` ms. */
+  waitedForConnection(
+    { startedAt, duration }: Wait,
+    { parent, error }: { readonly parent?: number | undefined; readonly error?: string },
+  ): void {
+    const step = this.begin({ kind: 'wait', text: '', parent });
+    this.finish(step, { ...(error && { error }) });
+    if (step !== undefined) {
+      step.start = Math.max(0, startedAt - this.#start);
+      step.duration = duration;
+    }
+  }
+
   /** `fate`: what became of it, where that is known with its end. */
   finish(
     step: Step | undefined,
@@ -98,6 +112,7 @@ export class Unit {
     for (const each of this.#steps) {
       if (each.parent === undefined || !inside.has(each.parent)) continue;
       inside.add(each.id);
+      if (each.kind === 'wait') continue;
       if (each.fate === 'open' || fate === 'undone') each.fate = fate;
     }
     step.fate = fate;

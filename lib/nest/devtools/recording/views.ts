@@ -81,12 +81,15 @@ export interface PoolView {
 export interface LockView {
   readonly engine: string;
   readonly pid: number;
+  /** Its `application_name`. */
+  readonly application: string;
   readonly blockedBy: readonly number[];
   /** The unit of work that has this session, where it is one of this application. */
   readonly label: string | undefined;
   readonly site: string | undefined;
   readonly state: string;
-  readonly sql: string;
+  /** Undefined for another application, whose texts may have values in them, unless these are shown. */
+  readonly sql: string | undefined;
   /** Milliseconds. */
   readonly waiting: number | undefined;
 }
