@@ -32,6 +32,8 @@ export class CopyFrom implements CopySource {
   #isBinary = false;
   #state: 'open' | 'waiting' | 'ended' = 'open';
   #failure: { readonly error: unknown } | undefined;
+  /** The end of a text, where it is the first half of a surrogate pair. */
+  #half = '';
 
   /** @throws ArgumentError for an input that holds no rows. */
   constructor(sql: string | Executable<unknown>, input: CopyInput, observer: CopyObserver) {
@@ -77,14 +79,37 @@ export class CopyFrom implements CopySource {
     for (let size = 0; size < BLOCK && this.#state !== 'ended';) {
       const step = this.#chunks.next();
       const { done, value } = isThenable(step) ? await this.#wait(step) : step;
-      if (done === true) break;
-      const piece = bytesOf(value);
+      if (done === true) {
+        this.#expectWholePair();
+        break;
+      }
+      const piece = typeof value === 'string' ? this.#textOf(value) : this.#bytesOf(value);
       pieces.push(piece);
       size += piece.length;
     }
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
     this.#meter?.add(bytes, () => (this.#isBinary ? undefined : countLines(pieces)));
     return pieces.length === 0 ? undefined : pieces;
+  }
+
+  /** Texts may be cut anywhere: half of a surrogate pair waits for the other half. */
+  #textOf(chunk: string): Buffer {
+    const text = this.#half + chunk;
+    const isCut = (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800;
+    const end = isCut ? text.length - 1 : text.length;
+    this.#half = text.slice(end);
+    const whole = text.slice(0, end);
+    if (whole.isWellFormed()) return Buffer.from(whole);
+    throw halfOfPair();
+  }
+
+  #bytesOf(chunk: unknown): Uint8Array {
+    this.#expectWholePair();
+    return bytesOf(chunk);
+  }
+
+  #expectWholePair(): void {
+    if (this.#half !== '') throw halfOfPair();
   }
 
   async #wait<T>(step: PromiseLike<T>): Promise<T> {
@@ -120,8 +145,14 @@ function chunksOf(input: unknown): Iterator<unknown> | AsyncIterator<unknown> {
   );
 }
 
+function halfOfPair(): ArgumentError {
+  return new ArgumentError(
+    'the rows of copyFrom() have half of a surrogate pair, as of an emoji that was cut in two: it would be stored as U+FFFD. ' +
+      'Cut texts by Array.from(text), or call toWellFormed().',
+  );
+}
+
 function bytesOf(chunk: unknown): Uint8Array {
-  if (typeof chunk === 'string') return Buffer.from(chunk);
   if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   ignoreRejection(chunk);
   throw new ArgumentError(

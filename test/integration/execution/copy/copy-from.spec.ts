@@ -46,6 +46,22 @@ describe('copyFrom', () => {
     expect(await items.names()).toHaveLength(2);
   });
 
+  it('stores an emoji whose halves come in two texts', async () => {
+    const halves = 'a😀\t1\nb😀\t2\n'.split('');
+    expect(await items.engine().copyFrom(COPY, halves)).toEqual({ rowCount: 2 });
+    expect(await items.names()).toEqual(['a😀', 'b😀']);
+  });
+
+  it.each<[string, CopyInput]>([
+    ['at the end of its rows', ['a\t1\nb\ud83d']],
+    ['in front of bytes', ['a\ud83d', Buffer.from('\t1\n')]],
+    ['in the middle of a text', 'a\ud83db\t1\n'],
+    ['that is the second one', 'a\ude00\t1\n'],
+  ])('refuses half of an emoji %s, and stores nothing', async (_where, input) => {
+    expect(await failureOf(items.engine().copyFrom(COPY, input))).toBeInstanceOf(ArgumentError);
+    expect(await items.names()).toEqual([]);
+  });
+
   it('stores no rows of an empty source', async () => {
     expect(await items.engine().copyFrom(COPY, [])).toEqual({ rowCount: 0 });
   });
