@@ -247,6 +247,36 @@ describe('the channel of statements', () => {
     expect(phasesOf(heard)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
   });
 
+  it.each(['read to its end', 'left'])(
+    'tells of the end of a stream that is %s elsewhere in the context of its first pull',
+    async (way) => {
+      const heard = listen<Statement>(OURS);
+      const sent = text('SELECT generate_series(1, 5) AS n');
+      const rows = engine.stream(sent, undefined, { yieldPer: 2 })[Symbol.asyncIterator]();
+      await caller.run('first', () => rows.next());
+      await caller.run('other', async () => {
+        if (way === 'left') await rows.return?.();
+        else while ((await rows.next()).done !== true);
+      });
+      const callers = heard.filter(({ phase }) => phase === 'asyncEnd').map((end) => end.caller);
+      expect(callers).toEqual(['first']);
+    },
+  );
+
+  it('is told of what it has come to, where nothing but channels listens', async () => {
+    const heard = listen<Statement>(OURS);
+    const add = text('INSERT INTO item (name) VALUES (:name)');
+    await engine.execute(add, { name: 'a' });
+    const failure = await failureOf(engine.execute(add, { name: 'a' }));
+    const ends = heard.filter(({ phase }) => phase === 'asyncEnd').map(({ event }) => event);
+    expect(ends).toMatchObject([
+      { sql: 'INSERT INTO item (name) VALUES ($1)', rowCount: 1, command: 'INSERT', error: undefined },
+      { sql: 'INSERT INTO item (name) VALUES ($1)', error: failure },
+    ]);
+    expect(ends.every(({ duration, roundTrips }) => (duration ?? 0) > 0 && roundTrips === 1)).toBe(true);
+    expect(ends[0]?.parameters).toEqual({ name: 'a' });
+  });
+
   it('tells of each statement of a batch', async () => {
     const heard = listen<Statement>(OURS);
     await engine.batch([one, sql`SELECT 2`]);
