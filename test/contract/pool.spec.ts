@@ -9,13 +9,8 @@ import type { Pool } from '../../lib/engine/pool/pool.js';
 import type { PooledConnection } from '../../lib/engine/pool/pooled-connection.js';
 import { QueuePool } from '../../lib/engine/pool/kinds/queue-pool.js';
 import { StaticPool } from '../../lib/engine/pool/kinds/static-pool.js';
-import {
-  FakeDriver,
-  seededRandom,
-  settle,
-  unreachable,
-  type FakeSession,
-} from '../support/doubles/fake-driver.js';
+import { FakeDriver, settle, unreachable, type FakeSession } from '../support/doubles/fake-driver.js';
+import { randomOf } from '../support/random.js';
 
 interface Candidate {
   readonly poolClass: new (driver: Driver, options?: PoolOptions) => Pool;
@@ -375,7 +370,7 @@ class Scramble {
   constructor(driver: FakeDriver, pool: Pool, seed: number, rules: { shares: boolean; limit: number }) {
     this.#driver = driver;
     this.#pool = pool;
-    this.#random = seededRandom(seed);
+    this.#random = randomOf(seed);
     this.#rules = rules;
     driver.onConnect = () => {
       const outside = [...this.#detached].filter((session) => session.isOpen).length;

@@ -223,12 +223,3 @@ export class FakeDriver implements Driver {
 export async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
-
-/** A repeatable source of numbers from 0 up to, not including, `limit`. */
-export function seededRandom(seed: number): (limit: number) => number {
-  let state = seed * 2_654_435_761 + 1;
-  return (limit) => {
-    state = (Math.imul(state ^ (state >>> 15), 2_246_822_519) + 0x9e3779b9) >>> 0;
-    return (state ^ (state >>> 13)) % limit;
-  };
-}

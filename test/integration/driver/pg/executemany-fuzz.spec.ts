@@ -1,6 +1,6 @@
 import { createAsyncEngine, text, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { seededRandom } from '../../../support/doubles/fake-driver.js';
+import { randomOf } from '../../../support/random.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 
 /** A failing run is repeated by its seed: FUZZ_SEED=123 npx vitest run executemany-fuzz. */
@@ -60,8 +60,7 @@ async function outcome(work: () => Promise<unknown>): Promise<string> {
 it(
   `stores what the same rows store one by one in a transaction, or fails as they do (seed ${SEED})`,
   async () => {
-    const next = seededRandom(SEED);
-    const random = (limit: number): number => Math.abs(next(limit));
+    const random = randomOf(SEED);
     const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T;
     for (let round = 0; round < ROUNDS; round += 1) {
       const [type, values] = pick(TYPES);
