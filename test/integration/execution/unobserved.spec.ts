@@ -1,7 +1,9 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { Session } from 'node:inspector/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createAsyncEngine, text } from 'nest-async-engine';
 import type { AsyncEngine } from 'nest-async-engine';
+import { promisesOf } from '../../support/process/promises.js';
 import { createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
 
@@ -57,4 +59,18 @@ it('runs the functions of events where something listens', async () => {
   const ran = await eventFunctions(() => engine.execute(select, { n: 1 }).one());
   engine.off('afterExecute', listener);
   expect(ran).toEqual(expect.arrayContaining(['emit', 'finished', 'begin']));
+});
+
+it('makes at most two promises more of a statement where channels alone observe it', async () => {
+  const run = (): Promise<unknown> => engine.execute(select, { n: 1 }).one();
+  for (let warm = 0; warm < 3; warm += 1) await run();
+  const alone = await promisesOf(run);
+  const channels = ['statement', 'acquire'].map(
+    (name) => tracingChannel(`nest-async-engine:${name}`).asyncEnd,
+  );
+  const hear = (): void => undefined;
+  for (const channel of channels) channel.subscribe(hear);
+  const observed = await promisesOf(run);
+  for (const channel of channels) channel.unsubscribe(hear);
+  expect(observed - alone).toBeLessThanOrEqual(2);
 });
