@@ -56,7 +56,7 @@ function cutCommits(random: Random): void {
 }
 
 const isCommit = ({ from, type, text }: WireMessage): boolean =>
-  text === 'COMMIT' && type === (from === 'client' ? 'Execute' : 'CommandComplete');
+  text === 'COMMIT' && (from === 'client' ? ['Query', 'Execute'] : ['CommandComplete']).includes(type);
 const cutsSoFar = (): number => Object.values(cuts).reduce((sum, count) => sum + count, 0);
 
 /** Runs `operation` by several workers while `goesOn()`; the server dies by `kill -9` in between. */

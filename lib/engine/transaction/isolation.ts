@@ -191,7 +191,7 @@ export function beginControl(options: TransactionOptions, acknowledged: () => vo
   if (level !== undefined && level !== 'AUTOCOMMIT') words.push('ISOLATION LEVEL', level);
   if (options.readOnly !== undefined) words.push(options.readOnly ? 'READ ONLY' : 'READ WRITE');
   if (options.deferrable !== undefined) words.push(options.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
-  const begin: Control = { kind: 'begin', text: words.join(' '), prepare: false, acknowledged };
+  const begin: Control = { kind: 'begin', text: words.join(' '), acknowledged };
   const hasSettings = options.settings ?? options.lockTimeout ?? options.statementTimeout;
   return hasSettings === undefined ? [begin] : [begin, ...settingsControl(options)];
 }

@@ -22,7 +22,7 @@ type Speaker = 'client' | 'server';
 const isCommit =
   (from: Speaker) =>
   (message: { from: string; type: string; text?: string }): boolean =>
-    message.from === from && message.text === 'COMMIT' && /Execute|CommandComplete/.test(message.type);
+    message.from === from && message.text === 'COMMIT' && /Query|Execute|CommandComplete/.test(message.type);
 
 let server: MortalServer;
 let engine: AsyncEngine;

@@ -24,7 +24,7 @@ let resolved: { transactionId: string | undefined; outcome: string }[];
 const isCommit =
   (from: Speaker) =>
   (message: { from: string; type: string; text?: string }): boolean =>
-    message.from === from && message.text === 'COMMIT' && /Execute|CommandComplete/.test(message.type);
+    message.from === from && message.text === 'COMMIT' && /Query|Execute|CommandComplete/.test(message.type);
 
 /** Cuts every connection when the first COMMIT passes: before the server has heard it, or behind its answer. */
 async function cutAt<T>(from: Speaker, work: () => Promise<T>): Promise<T> {

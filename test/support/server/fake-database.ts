@@ -81,6 +81,10 @@ export class FakeSession {
     if (type === 'S') return this.#sync();
     if (this.#isSkipping) return;
     switch (type) {
+      case 'Q':
+        this.#portals.set('', { sql: first, own: this.#dialect(first, this), sent: 0 });
+        this.#execute('', 0);
+        return this.#sync();
       case 'P':
         this.#texts.set(first, second);
         return void this.#socket.write(says.parseComplete());

@@ -13,7 +13,8 @@ export async function failOnTheWire(
   fault: Fault,
 ): Promise<void> {
   await proxy.holdWhen(
-    ({ from, type, text }) => from === 'client' && type === 'Parse' && text?.startsWith(sql) === true,
+    ({ from, type, text = '' }) =>
+      from === 'client' && (type === 'Parse' || type === 'Query') && text.startsWith(sql),
   );
   if (fault === 'the wire is cut') return proxy.cut();
   const [session] = await database.sessions();

@@ -280,7 +280,7 @@ describe.each(kills)('$name', ({ kill }) => {
 
 describe('during COMMIT', () => {
   const isCommit = (from: 'client' | 'server') => (message: { from: string; type: string; text?: string }) =>
-    message.from === from && message.text === 'COMMIT' && /Execute|CommandComplete/.test(message.type);
+    message.from === from && message.text === 'COMMIT' && /Query|Execute|CommandComplete/.test(message.type);
 
   it('after the server has done it: the outcome is unknown, and the data is stored', async () => {
     const held = proxy.holdWhen(isCommit('server'));

@@ -53,6 +53,35 @@ describe('a statement that was run before', () => {
     ]);
   });
 
+  it('has a BEGIN with a name in front of it in a transaction, whose COMMIT is one message', async () => {
+    const work = () => engine.transaction(() => rowsOf('SELECT b FROM item WHERE a = $1', [1]));
+    await work();
+    proxy.reset();
+    expect(await work()).toEqual([{ b: 'x' }]);
+    expect(proxy.messages.filter(({ from }) => from === 'client').map(({ type }) => type)).toEqual([
+      'Bind',
+      'Execute',
+      'Bind',
+      'Execute',
+      'Sync',
+      'Query',
+    ]);
+  });
+
+  it('begins a transaction and ends it where a function has dropped all names, unseen', async () => {
+    await run(
+      `CREATE FUNCTION drop_names() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$`,
+    );
+    const insert = (b: string) => run('INSERT INTO item (a, b) VALUES (3, $1)', [b]);
+    await engine.transaction(() => insert('first'));
+    await rowsOf('SELECT drop_names()');
+    await engine.transaction(async () => {
+      await insert('second');
+      await rowsOf('SELECT drop_names()');
+    });
+    expect(await rowsOf('SELECT b FROM item WHERE a = 3')).toEqual([{ b: 'first' }, { b: 'second' }]);
+  });
+
   it('gives its rows with new values, and none', async () => {
     const sql = 'SELECT b FROM item WHERE a = $1';
     expect([await rowsOf(sql, [2]), await rowsOf(sql, [1]), await rowsOf(sql, [null])]).toEqual([

@@ -18,13 +18,14 @@ async function counted(work: () => Promise<unknown>): Promise<{ roundTrips: numb
   return { roundTrips: proxy.roundTrips, flights: flights() };
 }
 
-/** The statements between two Syncs, joined: each line left in one flight. */
+/** The statements between two Syncs, or of a Query, joined: each line left in one flight. */
 function flights(): string[] {
   const lines: string[][] = [[]];
   for (const { from, type, text: statement } of proxy.messages) {
     if (from !== 'client') continue;
-    if (type === 'Execute') lines.at(-1)?.push((statement ?? '').replace(/nae_savepoint_\d+/, 'x'));
-    if (type === 'Sync') lines.push([]);
+    if (type === 'Execute' || type === 'Query')
+      lines.at(-1)?.push((statement ?? '').replace(/nae_savepoint_\d+/, 'x'));
+    if (type === 'Sync' || type === 'Query') lines.push([]);
   }
   return lines.filter((line) => line.length > 0).map((line) => line.join('; '));
 }

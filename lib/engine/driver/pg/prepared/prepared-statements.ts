@@ -14,7 +14,10 @@ import type { StatementRegistry } from './statement-registry.js';
  */
 const STABLE_ROWS = /^\s*(?:\(|(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)\b)/i;
 
-/** Commands without rows and values: parsing them is nothing, and a COMMIT must not depend on a name. */
+/**
+ * Commands without rows and values. What is sent inside of a transaction or ends it must not depend on a
+ * name; a BEGIN of ours without its name is refused where nothing has happened, and sent again.
+ */
 const CONTROL =
   /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION|DISCARD|DEALLOCATE)\b/i;
 
@@ -80,8 +83,8 @@ export class PreparedStatement {
 }
 
 /** They leave nothing behind and have no rows: one object of each is for all sessions. */
-export const PLAIN_CONTROL: ReadonlyMap<string, PreparedStatement> = new Map(
-  ['BEGIN', 'COMMIT', 'ROLLBACK'].map((text) => [text, new PreparedStatement('', text, 0)]),
+export const PLAIN_END: ReadonlyMap<string, PreparedStatement> = new Map(
+  ['COMMIT', 'ROLLBACK'].map((text) => [text, new PreparedStatement('', text, 0)]),
 );
 
 /**
@@ -127,7 +130,8 @@ export class PreparedStatements {
 
   find(text: string, isControl = false): PreparedStatement | undefined {
     const key = isControl || this.settings.state === 'own' ? text : this.settings.keyOf(text);
-    const found = key === undefined ? undefined : this.#named.get(key);
+    // A BEGIN between all others would put the list in order each time.
+    const found = key === undefined ? undefined : isControl ? this.#named.peek(key) : this.#named.get(key);
     if (found === undefined) return undefined;
     if (performance.now() - found.parsedAt < this.#registry.maxAge) return found;
     this.#drop(this.#named, key ?? '');
@@ -159,7 +163,7 @@ export class PreparedStatements {
       this.#named.limit > 0 &&
       this.keyOf(text, step.isControl) !== undefined &&
       this.#registry.allows(text) &&
-      !CONTROL.test(text) &&
+      (!CONTROL.test(text) || (step.isControl && text.startsWith('BEGIN'))) &&
       !MOMENT.test(text);
     if (!isNamed) return new PreparedStatement('', text, task);
     this.#count += 1;

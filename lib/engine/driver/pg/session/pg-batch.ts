@@ -16,7 +16,7 @@ import { commitFailure, isWarning } from './commit-answer.js';
 import { noteTag } from './note-tag.js';
 import { BEGIN, COMMIT, distributionQuestion } from './own-steps.js';
 import { toEngineError } from './pg-error.js';
-import { PgStepWriter } from './pg-step-writer.js';
+import { isPlainEnd, PgStepWriter } from './pg-step-writer.js';
 import type { WriterTask } from './pg-step-writer.js';
 import { TypeQuestions } from './type-questions.js';
 
@@ -156,11 +156,11 @@ export class PgBatch implements Submittable, MessageTarget {
    */
   write(): void {
     const { writer } = this.#wire;
-    if (this.#isSimple) {
+    const [first] = this.#steps;
+    if (this.#isSimple || (first?.prepare === false && isPlainEnd(this.#parts))) {
       this.#progress = 'written';
-      const text = this.#steps[0]?.text ?? '';
-      this.#context.changes.add(changesOf(text));
-      return writer.query(text);
+      if (this.#isSimple) this.#context.changes.add(changesOf(first?.text ?? ''));
+      return writer.query(first?.text ?? '');
     }
     const { many } = this.#parts;
     let isOpen = many !== undefined;

@@ -1,13 +1,13 @@
 import { dependsOnType } from '../wire/encode-value.js';
 import type { MessageWriter } from '../wire/message-writer.js';
 import { NarrowTypes } from '../wire/narrow-types.js';
-import type { WireContext } from './batch-parts.js';
+import type { PgBatchParts, WireContext } from './batch-parts.js';
 import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep } from './pg-step.js';
 import type { Step } from './pg-step.js';
 import { mayConfigure } from '../prepared/parse-settings.js';
-import { PLAIN_CONTROL, type PreparedStatement } from '../prepared/prepared-statements.js';
+import { PLAIN_END, type PreparedStatement } from '../prepared/prepared-statements.js';
 import type { Command, ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
@@ -24,6 +24,12 @@ export interface WriterTask {
   readonly startedIn: ServerStatus;
   /** Statements whose types it has asked for, by their text. */
   readonly asked: Map<string, PreparedStatement>;
+}
+
+/** COMMIT or ROLLBACK alone: sent as a Query, the server has one message of it to read, and not four. */
+export function isPlainEnd({ steps, many, question, closePortals }: PgBatchParts): boolean {
+  const isAlone = steps.length === 1 && many === undefined && question === undefined;
+  return isAlone && closePortals.length === 0 && PLAIN_END.has(steps[0]?.text ?? '');
 }
 
 /** Writes the steps of a batch one behind the other, and knows which statement each of them runs. */
@@ -121,8 +127,7 @@ export class PgStepWriter {
     const { settings } = this.#context.prepared;
     if (step.settings !== undefined)
       settings.setLocally(step.settings, step.parameters, this.#task.startedIn);
-    else if (step.isControl && !PLAIN_CONTROL.has(step.text) && mayConfigure(step.text))
-      settings.changeLocally();
+    else if (step.isControl && step.text !== 'BEGIN' && mayConfigure(step.text)) settings.changeLocally();
   }
 
   /**
@@ -202,7 +207,7 @@ export class PgStepWriter {
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
     const named = this.#canRepeat ? step : { ...step, prepare: false };
-    const statement = PLAIN_CONTROL.get(sql) ?? prepared.create(named, text, this.#task.number);
+    const statement = PLAIN_END.get(sql) ?? prepared.create(named, text, this.#task.number);
     this.#writer.parse(statement.name, sql);
     const key = statement.isNamed ? prepared.keyOf(text, step.isControl) : undefined;
     this.#parses.push({ key, statement });
