@@ -7,8 +7,7 @@ import { CopyTransfer } from '../wire/copy-transfer.js';
 import type { CsvWriter } from '../wire/csv-writer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { UnknownTypeSignal } from '../wire/row-builder.js';
-import type { RowLayout } from '../wire/row-builder.js';
+import { UnknownTypeSignal, type RowLayout } from '../wire/row-builder.js';
 import type { BatchListener, PgBatchParts, Question, RowDescription, WireContext } from './batch-parts.js';
 import { readUnread, stepResult, unreadTypes, type Step, type StepResult } from './pg-step.js';
 import { ExecutemanyPages } from './executemany-pages.js';
@@ -16,8 +15,7 @@ import { commitFailure, isWarning } from './commit-answer.js';
 import { noteTag } from './note-tag.js';
 import { BEGIN, COMMIT, distributionQuestion } from './own-steps.js';
 import { toEngineError } from './pg-error.js';
-import { isPlainEnd, PgStepWriter } from './pg-step-writer.js';
-import type { WriterTask } from './pg-step-writer.js';
+import { isPlainEnd, PgStepWriter, type WriterTask } from './pg-step-writer.js';
 import { TypeQuestions } from './type-questions.js';
 
 /**
@@ -303,10 +301,11 @@ export class PgBatch implements Submittable, MessageTarget {
     const index = this.results.length;
     const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
     const statement = this.#writer.statements[index];
-    // A query's answer means nothing for its session.
+    // A query's answer means nothing for its session, nor do these two.
     const hasRows = this.#layout !== undefined;
     const isQuery = hasRows && statement?.hasStableRows === true && !statement.configures;
-    if (!isQuery) noteTag(this.#context, tag, { step, statement, isScript: this.#isSimple, hasRows });
+    if (!isQuery && tag !== 'BEGIN' && tag !== 'COMMIT')
+      noteTag(this.#context, tag, { step, statement, isScript: this.#isSimple, hasRows });
     this.#complete(tag, false);
   }
 

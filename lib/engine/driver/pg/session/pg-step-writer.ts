@@ -71,7 +71,7 @@ export class PgStepWriter {
     const statement = step.bound === undefined ? this.#statementFor(step) : undefined;
     this.statements.push(statement);
     if (statement !== undefined) {
-      if (statement !== before) this.#describe(statement, step);
+      if (statement !== before && statement.parsedIn === this.#task.number) this.#describe(statement, step);
       // Noted before it runs: a statement that fails may have taken a lock.
       if (statement.changes.length > 0) this.#context.changes.add(statement.changes);
       const wasAsked = before === statement && statement.hasStableRows;
@@ -86,8 +86,7 @@ export class PgStepWriter {
   #describe(statement: PreparedStatement, step: Step): void {
     // What is sent in the place of the text, for an executemany, names its types itself.
     if (!statement.isNamed || step.isControl || step.values.length === 0 || step.sql !== undefined) return;
-    if (statement.typeOids !== undefined || !this.#isFresh(statement)) return;
-    this.#writer.describeStatement(statement.name);
+    if (statement.typeOids === undefined) this.#writer.describeStatement(statement.name);
   }
 
   /** The answer to that, for the statement at `index`. */
@@ -104,20 +103,15 @@ export class PgStepWriter {
     return repeats;
   }
 
-  /** True: the server has parsed it for this task. */
-  #isFresh(statement: PreparedStatement): boolean {
-    return statement.parsedIn === this.#task.number;
-  }
-
   /** False: the types that it was parsed with would cut off a value, and may be others by now. */
-  #keeps(statement: PreparedStatement, values: readonly unknown[]): boolean {
-    const { narrowTypes } = statement;
-    return narrowTypes === undefined || this.#isFresh(statement) || narrowTypes.keep(values);
+  #keeps({ narrowTypes, parsedIn }: PreparedStatement, values: readonly unknown[]): boolean {
+    return narrowTypes === undefined || parsedIn === this.#task.number || narrowTypes.keep(values);
   }
 
   /** The same for many sets of values; where it is false, the text is parsed anew. */
   keepsAll(statement: PreparedStatement, sets: readonly Command[]): boolean {
-    const keeps = sets.every(({ values = [] }) => this.#keeps(statement, values));
+    const keeps =
+      statement.narrowTypes === undefined || sets.every(({ values = [] }) => this.#keeps(statement, values));
     if (!keeps) this.#context.prepared.forget(statement.text);
     return keeps;
   }
@@ -197,10 +191,9 @@ export class PgStepWriter {
     const isNamed = step.prepare && this.#canRepeat;
     if (last?.text === text && (isNamed || !last.isNamed) && this.#keeps(last, step.parameters)) return last;
     const found = isNamed ? prepared.find(text, step.isControl) : undefined;
-    const isUsable = found !== undefined && this.#keeps(found, step.parameters);
-    const statement = isUsable ? found : this.#parse(step, text, sql);
-    this.#last = statement;
-    return statement;
+    const isUsable = found?.narrowTypes === undefined || this.#keeps(found, step.parameters);
+    this.#last = found !== undefined && isUsable ? found : this.#parse(step, text, sql);
+    return this.#last;
   }
 
   /** `text`: what the statement is kept by; `sql`: the same with its comment. */
