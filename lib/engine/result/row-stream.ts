@@ -1,3 +1,4 @@
+import { Mutex } from '../util/mutex.js';
 import { onAbort } from '../util/on-abort.js';
 import type { Batch, CsvField, CsvLines, DriverRow, Portal, RowShape } from '../driver/driver.js';
 import {
@@ -39,6 +40,8 @@ interface Fetch {
  * and fetches the next one meanwhile, never more.
  */
 export class RowStream implements RowQueue {
+  /** Of those who want several rows at once, each gets rows that follow one another. */
+  readonly turns = new Mutex();
   readonly #source: StreamSource;
   readonly #hooks: StreamHooks;
   readonly #signal: AbortSignal | undefined;

@@ -262,13 +262,19 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
   }
 
   async #readMany(count: number): Promise<T[]> {
-    const elements: T[] = [];
-    while (elements.length < count) {
-      const row = this.#takeAtHand() ?? (await this.takeRow());
-      if (row === undefined) break;
-      elements.push(this.read(row));
+    const { turns } = this.stream;
+    if (!turns.tryAcquire()) await turns.acquire();
+    try {
+      const elements: T[] = [];
+      while (elements.length < count) {
+        const row = this.#takeAtHand() ?? (await this.takeRow());
+        if (row === undefined) break;
+        elements.push(this.read(row));
+      }
+      return elements;
+    } finally {
+      turns.release();
     }
-    return elements;
   }
 }
 

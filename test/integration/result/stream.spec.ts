@@ -294,3 +294,23 @@ describe('the memory of a stream', () => {
     expect(ahead).toBeLessThanOrEqual(200);
   });
 });
+
+it('gives rows that follow one another to each of several fetches that are asked for at once', async () => {
+  const stream = engine.stream(numbers(25));
+  const lists = await Promise.all([stream.fetchMany(10), stream.fetchMany(10), stream.fetchMany(10)]);
+  expect(lists.map((list) => [list[0]?.n, list.at(-1)?.n, list.length])).toEqual([
+    [1, 10, 10],
+    [11, 20, 10],
+    [21, 25, 5],
+  ]);
+});
+
+it('tells each of several fetches that the stream was closed before they came', async () => {
+  const stream = engine.stream(STUCK, {}, { yieldPer: 1 });
+  await stream.open();
+  const fetches = [stream.fetchMany(5), stream.fetchMany(5)].map((fetch) =>
+    fetch.catch((error: unknown) => error),
+  );
+  await stream.close();
+  for (const failure of await Promise.all(fetches)) expect(failure).toBeInstanceOf(ResourceClosedError);
+});
