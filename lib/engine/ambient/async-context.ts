@@ -8,7 +8,7 @@ import { expectFunction } from '../util/argument.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
 import type { HeldLock } from './held-lock.js';
-import type { Scope, ScopeContext } from './scope.js';
+import type { OpenedInside, Scope, ScopeContext } from './scope.js';
 import { Warnings } from '../util/warnings.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
@@ -280,11 +280,14 @@ export class AmbientContext implements ScopeContext {
   }
 
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T {
-    const parent = this.current;
-    // A transaction around a handler, of an interceptor or a middleware, is the handler's too.
-    const isDeeper = unit !== undefined && parent?.isDeeperThan(scope) === true;
-    const frame = isDeeper ? parent : new ContextFrame({ parent, scope, unit });
+    const frame = new ContextFrame({ parent: this.current, scope, unit });
     return (work) => this.run(frame, work);
+  }
+
+  openedIn(scope: Scope): OpenedInside | undefined {
+    const frame = this.current;
+    if (frame?.isDeeperThan(scope) !== true) return undefined;
+    return { connection: frame.transaction?.connection, run: (work) => this.run(frame, work) };
   }
 
   runOutside<T>(scope: Scope, work: () => T): T {

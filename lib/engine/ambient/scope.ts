@@ -72,10 +72,19 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
   OF_OTHERS,
 );
 
+/** A transaction or scope that is open inside another scope. */
+export interface OpenedInside {
+  /** That of the transaction. */
+  readonly connection: AsyncConnection | undefined;
+  readonly run: <T>(work: () => T) => T;
+}
+
 /** What a scope needs of the async context. */
 export interface ScopeContext {
   /** Gives a function that runs work in `scope`, and in `unit`, inside the frame of the caller of `bind`. */
   bind(scope: Scope, unit?: UnitOfWork): <T>(work: () => T) => T;
+  /** The transaction or scope that the caller has opened inside `scope`. */
+  openedIn(scope: Scope): OpenedInside | undefined;
   /** Runs work in what is around `scope`, also where the caller is inside it. */
   runOutside<T>(scope: Scope, work: () => T): T;
   /** True: the caller is in `scope`, and in no scope or transaction inside it. */
@@ -192,14 +201,30 @@ export class Scope {
   openUnit(): UnitOfWork {
     this.expectOpen();
     if (this.#unit?.isOpen === true) return this.#unit;
-    this.#unit = new UnitOfWork(this, (unit) => this.#context.bind(this, unit));
+    this.#unit = new UnitOfWork(this, (unit) => this.#bindUnit(unit));
     if (this.#state === 'settled') this.#beginAgain();
     return this.#unit;
   }
 
   /** A part of the open unit that can be undone and repeated, while the unit goes on. @internal */
   openRun(): UnitOfWork {
-    return new UnitOfWork(this, (run) => this.#context.bind(this, run), this.#unit);
+    return new UnitOfWork(this, (run) => this.#bindRun(run), this.#unit);
+  }
+
+  // A transaction of an interceptor is the handler's, too.
+  #bindRun(run: UnitOfWork): <T>(work: () => T) => T {
+    return this.#context.openedIn(this)?.run ?? this.#context.bind(this, run);
+  }
+
+  // And one of a middleware, unless the handler is in the scope's own transaction.
+  #bindUnit(unit: UnitOfWork): <T>(work: () => T) => T {
+    const own = this.#context.bind(this, unit);
+    const inside = this.#context.openedIn(this);
+    if (inside === undefined) return own;
+    return (work) => {
+      const isInside = this.transaction === undefined || inside.connection === this.#connection;
+      return isInside ? inside.run(work) : own(work);
+    };
   }
 
   /**

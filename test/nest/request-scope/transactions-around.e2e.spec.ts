@@ -14,7 +14,15 @@ import type { ServerResponse } from 'node:http';
 import { defer, from, lastValueFrom } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { AsyncEngine, DatabaseModule, Transactional, UseTransaction, sql } from 'nest-async-engine';
+import {
+  AsyncEngine,
+  DatabaseModule,
+  InjectScopedConnection,
+  Transactional,
+  UseTransaction,
+  sql,
+} from 'nest-async-engine';
+import type { AsyncConnection } from 'nest-async-engine';
 import { inTransaction } from 'nest-async-engine/rx';
 import { failureOf } from '../../support/items.js';
 import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
@@ -131,8 +139,24 @@ const INTERCEPTORS: Readonly<Record<string, ClassDecorator>> = {
 const WAYS = Object.keys(INTERCEPTORS);
 const pathOf = (way: string): string => `way${WAYS.indexOf(way)}`;
 
+const XID = sql`SELECT pg_current_xact_id()::text`;
+
+@Controller('middleware/unit')
+class Unit {
+  constructor(
+    private readonly engine: AsyncEngine,
+    @InjectScopedConnection() private readonly connection: AsyncConnection,
+  ) {}
+
+  @Get()
+  async isOne(): Promise<boolean> {
+    return (await this.engine.scalar(XID)) === (await this.connection.scalar(XID));
+  }
+}
+
 @Module({
   controllers: [
+    Unit,
     controllerOf('middleware', () => undefined),
     ...WAYS.map((way) => controllerOf(pathOf(way), INTERCEPTORS[way] as ClassDecorator)),
   ],
@@ -175,6 +199,12 @@ describe.each(ADAPTERS)('a transaction around a handler on %s', (_adapter, creat
   it('is that of what the handler and its services do: a middleware', async () => {
     expect(await answersOf('middleware')).toEqual([500, 200]);
     await eventually(async () => expect(await storedNames(database)).toEqual(['a1', 'a2']));
+    await expectIdle(running.get(AsyncEngine), database);
+  });
+
+  it('leaves a handler that holds the connection its own: a middleware', async () => {
+    const answer = await fetch(`${running.url}/middleware/unit`);
+    expect(await answer.text()).toBe('true');
     await expectIdle(running.get(AsyncEngine), database);
   });
 });
