@@ -18,6 +18,8 @@ if (sample === undefined) {
     stdio: 'inherit',
   });
   process.exitCode = built.status ?? 1;
+  // The page of the database names lines of code: those of TypeScript.
+  process.setSourceMapsEnabled(true);
   // In this process, so that a Ctrl-C reaches the sample and nobody else.
   if (built.status === 0) await import(pathToFileURL(path.join(folder, sample, 'dist/main.js')).href);
 }
