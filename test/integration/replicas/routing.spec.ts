@@ -248,6 +248,34 @@ describe('a replica that takes no work', () => {
     await eventually(async () => expect(await read(engine)).toBe('replica'));
   });
 
+  it('is none whose last transaction is old, once it has what its primary had at the first question', async () => {
+    const [idle] = primary.replicas;
+    if (idle === undefined) throw new Error('no replica');
+    await queryOnce(primary.url, "SELECT pg_logical_emit_message(true, 'test', 'last')");
+    await eventually(async () => {
+      const text = `SELECT clock_timestamp() - pg_last_xact_replay_timestamp() > '200 ms'
+        AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AS old`;
+      expect(await queryOnce(idle.url, text)).toEqual([{ old: true }]);
+    });
+    const resume = await pauseReplay(idle);
+    try {
+      // Not by a transaction: the last one that is applied stays old.
+      await queryOnce(primary.url, "SELECT pg_logical_emit_message(false, 'test', 'more')");
+      await eventually(async () => {
+        const text = 'SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() AS more';
+        expect(await queryOnce(idle.url, text)).toEqual([{ more: true }]);
+      });
+      const once = { checkInterval: 600_000, waitForWrites: 600_000 };
+      const engine = engineWith({ url: idle.url, maxLag: 100, readYourWrites: false, ...once });
+      const reading = read(engine);
+      await eventually(() => expect(engine.replicas.status()).toMatchObject([{ problem: 'lag' }]));
+      await resume();
+      expect(await reading).toBe('replica');
+    } finally {
+      await resume();
+    }
+  });
+
   it('is one that was promoted, whose sessions are left', async () => {
     const standby = await primary.addReplica();
     const engine = engineWith({ url: standby.url, checkInterval: 20, readYourWrites: false });

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { DBAPIError, NoReplicaError, PoolTimeoutError } from '../../errors/errors.js';
 import { endInFrontOf, lsnNumber, lsnText } from './lsn.js';
 import { askOnce } from './ask-once.js';
@@ -14,6 +15,9 @@ const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
 
 /** Milliseconds that an examination may take at least, on a busy machine. */
 const PATIENCE = 1_000;
+
+/** Milliseconds between two questions of the first examination. */
+const BETWEEN_QUESTIONS = 10;
 
 /** Milliseconds for which the primary's places are remembered at least. */
 const MEMORY = 60_000;
@@ -86,9 +90,23 @@ export class ReplicaSet {
   }
 
   async #examineFirst(): Promise<void> {
-    const examination = (this.#examination ??= this.#examine());
+    const examination = (this.#examination ??= this.#examineUntilKnown());
     await Promise.race([examination, this.#untilUsable()]);
     if (this.#state === 'unasked') this.#state = 'known';
+  }
+
+  /**
+   * A lag is measured against an earlier place of the primary. Before there is one, a replica that applies
+   * something seems as far behind as its last transaction is old: it is asked again for `waitForWrites`.
+   */
+  async #examineUntilKnown(): Promise<void> {
+    const end = performance.now() + this.options.waitForWrites;
+    await this.#examine();
+    while (this.#state === 'unasked' && performance.now() < end) {
+      if (this.#replicas.every(({ problem }) => problem !== 'lag')) return;
+      await wait(BETWEEN_QUESTIONS);
+      await this.#examine();
+    }
   }
 
   #untilUsable(): Promise<void> {
@@ -185,7 +203,6 @@ export class ReplicaSet {
       this.#examinePrimary(timeout),
       ...this.#replicas.map((replica) => this.#examineReplica(replica, timeout)),
     ]);
-    if (this.#state === 'unasked') this.#state = 'known';
     this.#examineLater();
   }
 
