@@ -66,7 +66,6 @@ describe('the guide about statements: fragments', () => {
   });
 
   it.each([
-    ['inside of quotes', sql`SELECT name FROM items WHERE name LIKE '%${'e'}%'`],
     ['behind INTERVAL', sql`SELECT INTERVAL ${'1 day'}`],
     ['in CREATE', sql`CREATE TABLE other (a INT DEFAULT ${1})`],
     ['in ALTER', sql`ALTER TABLE items ALTER price SET DEFAULT ${1}`],
@@ -74,6 +73,13 @@ describe('the guide about statements: fragments', () => {
     ['in NOTIFY', sql`NOTIFY items, ${'7'}`],
   ])('a value %s is an error of the server', async (_, wrong) => {
     expect(await failureOf(engine.execute(wrong))).toBeInstanceOf(DBAPIError);
+  });
+
+  it('a value inside of quotes is refused before anything is sent', async () => {
+    const wrong = engine.execute(sql`SELECT name FROM items WHERE name LIKE '%${'e'}%'`);
+    const failure = await failureOf(wrong);
+    expect(failure).toBeInstanceOf(StatementError);
+    expect(failure).not.toBeInstanceOf(DBAPIError);
   });
 
   it('what is to be written instead works', async () => {

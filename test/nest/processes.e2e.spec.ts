@@ -100,11 +100,16 @@ describe.each(ADAPTERS)('an application on %s in a process of its own', (adapter
       `${COUNT} rows as %s to a slow client in flat memory`,
       { timeout: 240_000 },
       async (path, { annotate }) => {
-        await memoryGrowth();
-        expect(await readSlowly(`${path}?count=${COUNT}`)).toBeGreaterThan(COUNT * ROW_BYTES);
-        const growth = await memoryGrowth();
-        await annotate(`${Math.round(growth / 2 ** 20)} MB more at most`);
-        expect(growth).toBeLessThan(FLAT);
+        const growthOfOne = async (): Promise<number> => {
+          await memoryGrowth();
+          expect(await readSlowly(`${path}?count=${COUNT}`)).toBeGreaterThan(COUNT * ROW_BYTES);
+          const growth = await memoryGrowth();
+          await annotate(`${Math.round(growth / 2 ** 20)} MB more at most`);
+          return growth;
+        };
+        // Rows that are held are held each time; a collector that comes late is not late each time.
+        const first = await growthOfOne();
+        expect(first < FLAT ? first : await growthOfOne()).toBeLessThan(FLAT);
       },
     );
   });

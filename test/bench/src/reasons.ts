@@ -16,7 +16,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   'pgbouncer-select':
     'PgBouncer before 1.21 knows no named statements in transaction mode, so every client sends the text each time and the server parses it. Without the flag, the engine notices this at the first statement that is gone.',
   'pgbouncer-transaction':
-    'An unnamed statement is described each time, and BEGIN travels with the first one. The profile shows Node.js itself and this library where the select shows waiting. Not yet tried: to keep the shape of the rows of a text that has no name.',
+    'An unnamed statement is described each time, and BEGIN travels with the first one. The profile shows Node.js itself and this library where the select shows waiting. The code that reads its rows is made once for its columns.',
   'wide-rows':
     'A constructor that is compiled once for the columns builds rows from the bytes of the wire. The floor decodes the same columns by hand, and leaves JSON as text.',
   transaction:
