@@ -36,7 +36,7 @@ type Answer = 'locked' | 'taken' | 'standby' | 'snapshot';
 
 const NOT_RUN = { ran: false } as const;
 
-/** `isPooled`: a pooler gives each transaction another session. */
+/** `isPooled`: a pooler gives each transaction another session. @internal */
 export async function runExclusive<T>(
   ambient: Ambient,
   isPooled: boolean,

@@ -22,7 +22,7 @@ export interface Dialect {
   readonly driver: string;
 }
 
-/** What a connection needs of its engine. Times in ms. */
+/** What a connection needs of its engine. Times in ms. @internal */
 export interface ConnectionHost<Connection> extends TransactionEngine {
   readonly engine: EngineOf<Connection>;
   readonly pool: Pool;

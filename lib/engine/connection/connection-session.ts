@@ -49,6 +49,8 @@ type Send<T> = (on: DriverConnection, control: readonly Control[], options?: Com
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the
  * next batch.
+ *
+ * @internal
  */
 export class ConnectionSession<Connection> implements TransactionHost, CommandTarget {
   readonly engine: ConnectionHost<Connection>;

@@ -324,7 +324,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   }
 }
 
-/** A connection of an engine in the mode that `settings` name. */
+/** A connection of an engine in the mode that `settings` name. @internal */
 export function makeConnection(
   host: ConnectionHost<AsyncConnection>,
   settings?: ConnectionSettings,
@@ -332,7 +332,7 @@ export function makeConnection(
   return new ConnectionCore(host, asConnection, settings).connection;
 }
 
-/** What the user of `core` holds. */
+/** What the user of `core` holds. @internal */
 export function asConnection(core: Core): AsyncConnection {
   return new AsyncConnection(() => core);
 }

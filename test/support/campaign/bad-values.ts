@@ -5,6 +5,7 @@ export type Kind =
   | 'flag'
   | 'time'
   | 'count'
+  | 'limit'
   | 'rows'
   | 'text'
   | 'function'
@@ -89,6 +90,7 @@ const RIGHT: Readonly<Record<Kind, readonly string[]>> = {
   flag: ['true', 'false'],
   time: ['0', '1', '1.5'],
   count: ['0', '1', '2 ** 40'],
+  limit: ['-1', '0', '1', '2 ** 40'],
   rows: ['1'],
   text: TEXTS,
   function: FUNCTIONS,

@@ -74,7 +74,7 @@ const TRANSACTIONAL: KnownOptions = {
 const SCOPE: KnownOptions = { label: 'text', commit: 'never', owner: 'object' };
 const ENGINE: KnownOptions = {
   poolSize: 'count',
-  maxOverflow: 'count',
+  maxOverflow: 'limit',
   poolTimeout: 'time',
   poolPrePing: 'flag',
   poolUseLifo: 'flag',
