@@ -138,6 +138,8 @@ export type {
   CopySink,
   CopySource,
   Control,
+  CsvField,
+  CsvLines,
   Driver,
   DriverConnection,
   DriverFacts,
