@@ -6,7 +6,7 @@ import type { CommandOptions, CommandResult, DriverConnection } from '../driver/
 import type { CommandTarget } from '../execution/invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { lsnNumber } from '../pool/replicas/lsn.js';
+import { lsnNumber, lsnText } from '../pool/replicas/lsn.js';
 import type { AwaitedWrite } from '../pool/replicas/replay-progress.js';
 import type { Replica } from '../pool/replicas/replica.js';
 import type { ReplicaSet } from '../pool/replicas/replica-set.js';
@@ -160,7 +160,7 @@ export class Route implements AutocommitHost {
     const isYes = (answer: CommandResult): boolean => hear(answer, replica, after);
     if (!replica.canWait) return { command: { text: REACHED }, isYes };
     const limit = this.#set.options.waitForWrites;
-    const text = `WAIT FOR LSN '${after.text}' WITH (TIMEOUT '${limit}ms', NO_THROW)`;
+    const text = `WAIT FOR LSN '${lsnText(after.lsn)}' WITH (TIMEOUT '${limit}ms', NO_THROW)`;
     return { command: { text, prepare: false }, isYes };
   }
 

@@ -24,9 +24,10 @@ const HEADER = 40n;
  * Where the last record in front of `lsn` ends, when `lsn` says where the next one begins. At the start of a
  * block the two differ by the block's header, which no standby applies before a record comes behind it: after
  * `pg_switch_wal()` an idle standby would never be where its primary is. No record is short enough to begin
- * behind a header and end in these bytes.
+ * behind a header and end in these bytes. A `blockSize` of 0 is one that is not known.
  */
 export function endInFrontOf(lsn: bigint, blockSize: bigint): bigint {
-  const offset = blockSize === 0n ? lsn : lsn % blockSize;
+  if (blockSize === 0n) return lsn;
+  const offset = lsn % blockSize;
   return offset <= HEADER ? lsn - offset : lsn;
 }

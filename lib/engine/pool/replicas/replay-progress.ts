@@ -4,8 +4,6 @@ const PATIENCE = 100;
 /** A write that a read has to see. */
 export interface AwaitedWrite {
   readonly lsn: bigint;
-  /** As PostgreSQL writes it. */
-  readonly text: string;
   /** Milliseconds since it was written, at least. */
   readonly age: number;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { DBAPIError, NoReplicaError, PoolTimeoutError } from '../../errors/errors.js';
-import { endInFrontOf, lsnNumber, lsnText } from './lsn.js';
+import { endInFrontOf, lsnNumber } from './lsn.js';
 import { askOnce } from './ask-once.js';
 import type { Pool } from '../pool.js';
 import { LagClock } from './lag-clock.js';
@@ -124,7 +124,7 @@ export class ReplicaSet {
   awaited({ lsn: next }: WriteMark): AwaitedWrite | undefined {
     if (next === undefined) return undefined;
     const lsn = endInFrontOf(next, this.#blockSize);
-    return { lsn, text: lsnText(lsn), age: Math.max(this.#recent.ageOf(lsn), this.#clock.ageOf(lsn)) };
+    return { lsn, age: Math.max(this.#recent.ageOf(lsn), this.#clock.ageOf(lsn)) };
   }
 
   /** False: a read that has to see `write` is better off on the primary. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ReplayProgress, type AwaitedWrite } from '../../../../lib/engine/pool/replicas/replay-progress.js';
 
-const write = (lsn: bigint, age: number): AwaitedWrite => ({ lsn, text: `0/${lsn.toString(16)}`, age });
+const write = (lsn: bigint, age: number): AwaitedWrite => ({ lsn, age });
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
