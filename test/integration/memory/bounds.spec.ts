@@ -2,6 +2,7 @@ import { createAsyncEngine, text, type AsyncEngine } from 'nest-async-engine/eng
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sqlStateOf } from '../../../lib/engine/errors/sqlstate.js';
 import { collectGarbage } from '../../support/process/garbage.js';
+import { growthThatRecurs } from '../../support/process/growth.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
 
 /** LONG=1: as often as the promise says; else a part of it. */
@@ -20,10 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/**
- * Bytes by which `work`, done half of {@link TIMES}, makes the heap grow when half of it was done before. A leak grows
- * with each half, so where the first growth is too large (a collector that came late) the second one counts.
- */
+/** Bytes by which `work`, done half of {@link TIMES}, makes the heap grow when half of it was done before. */
 async function growthOf(work: (index: number) => Promise<unknown>): Promise<number> {
   const half = TIMES / 2;
   const run = async (first: number): Promise<number> => {
@@ -33,9 +31,14 @@ async function growthOf(work: (index: number) => Promise<unknown>): Promise<numb
     await collectGarbage();
     return process.memoryUsage().heapUsed;
   };
-  const sizes = [await run(0), await run(half)] as const;
-  const growth = sizes[1] - sizes[0];
-  return growth < FLAT ? growth : (await run(TIMES)) - sizes[1];
+  let size = await run(0);
+  let next = half;
+  return growthThatRecurs(FLAT, async () => {
+    const [before, first] = [size, next];
+    next += half;
+    size = await run(first);
+    return size - before;
+  });
 }
 
 /** The same of an engine of its own. */
