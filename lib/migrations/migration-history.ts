@@ -1,4 +1,6 @@
 import { MigrationError } from '../engine/index.js';
+import { quoteIdentifier } from '../engine/statement/identifier.js';
+import { quoteLiteral } from '../engine/statement/literal.js';
 import type { MigrationFile } from './migration-files.js';
 
 /** Runs SQL on the session of the migrations. */
@@ -15,9 +17,6 @@ interface PastMigration {
   readonly checksum: string | null;
 }
 
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-
 /** What has run on a database, as its two tables tell. */
 export class MigrationHistory {
   readonly #client: MigrationClient;
@@ -26,8 +25,8 @@ export class MigrationHistory {
 
   constructor(client: MigrationClient, schema: string, table: string) {
     this.#client = client;
-    this.#table = `${quote(schema)}.${quote(table)}`;
-    this.#checksums = `${quote(schema)}.${quote(`${table}_checksums`)}`;
+    this.#table = `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
+    this.#checksums = `${quoteIdentifier(schema)}.${quoteIdentifier(`${table}_checksums`)}`;
   }
 
   /**
@@ -48,7 +47,7 @@ export class MigrationHistory {
 
   /** A statement that keeps the checksums of these files. */
   insertOf(files: readonly MigrationFile[]): string {
-    const rows = files.map(({ name, checksum }) => `(${literal(name)}, ${literal(checksum)})`);
+    const rows = files.map(({ name, checksum }) => `(${quoteLiteral(name)}, ${quoteLiteral(checksum)})`);
     return (
       `INSERT INTO ${this.#checksums} (name, checksum) VALUES ${rows.join(', ')} ` +
       'ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum'

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ArgumentError, EngineError, MigrationError } from '../engine/index.js';
 import type { AsyncEngine, EngineLogger } from '../engine/index.js';
+import { quoteIdentifier } from '../engine/statement/identifier.js';
 import { readMigrationFiles } from './migration-files.js';
 import { MigrationHistory, type MigrationClient } from './migration-history.js';
 import { MIGRATION_OPTIONS, type MigrationOptions } from './migration-options.js';
@@ -89,5 +90,5 @@ async function waitForLock(
 // IF NOT EXISTS asks for the right to create, even where there is nothing to do.
 async function createSchema(client: MigrationClient, schema: string): Promise<void> {
   const { rows } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema]);
-  if (rows.length === 0) await client.query(`CREATE SCHEMA "${schema}"`);
+  if (rows.length === 0) await client.query(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { NullPool, createAsyncEngine, makeUrl, text } from '../engine/index.js';
+import { quoteIdentifier } from '../engine/statement/identifier.js';
 import { wordRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
 import { testServerUrl } from './test-server.js';
@@ -45,11 +46,11 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   const { template: origin } = TEST_DATABASE_OPTIONS.parse(options);
   const server = await testServerUrl();
   const name = `nae_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
-  const template = origin === undefined ? '' : ` TEMPLATE ${quote(origin)}`;
-  await command(server, `CREATE DATABASE ${quote(name)}${template}`);
+  const template = origin === undefined ? '' : ` TEMPLATE ${quoteIdentifier(origin)}`;
+  await command(server, `CREATE DATABASE ${quoteIdentifier(name)}${template}`);
   let dropping: Promise<void> | undefined;
   const drop = (): Promise<void> =>
-    (dropping ??= command(server, `DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`));
+    (dropping ??= command(server, `DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`));
   const url = makeUrl(server).set({ database: name }).renderAsString({ hidePassword: false });
   return { url, name, drop, [Symbol.asyncDispose]: drop };
 }
@@ -57,8 +58,4 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
 async function command(server: string, sql: string): Promise<void> {
   await using engine = createAsyncEngine(server, { poolClass: NullPool });
   await engine.execute(text(sql.replaceAll(':', '\\:')));
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

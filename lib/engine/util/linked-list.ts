@@ -29,12 +29,6 @@ export class LinkedList<T> {
     return node;
   }
 
-  shift(): T | undefined {
-    const node = this.#first;
-    if (node !== undefined) this.remove(node);
-    return node?.value;
-  }
-
   /** Takes out a node of this list; once. */
   remove(node: ListNode<T>): void {
     if (node.previous === undefined) this.#first = node.next;

@@ -1,4 +1,6 @@
 import type { Command, CommandResult, DriverConnection } from '../../engine/index.js';
+import { quoteLiteral } from '../../engine/statement/literal.js';
+import { unprepared } from './piece.js';
 import { writtenRows } from './written-rows.js';
 
 const CANDIDATE = /\bON\s+COMMIT\b|\bCURSOR\b|advisory_xact_lock/i;
@@ -21,12 +23,12 @@ const LOCKS = ['lock', 'lock_shared', 'try_lock', 'try_lock_shared'].map((kind) 
 
 /** The functions of the application's text, which take a lock that can be given back before the test ends. */
 const DEFINITIONS: readonly Command[] = LOCKS.flatMap(({ taken, held, attempt }) =>
-  ['bigint', 'int, int'].map((types) => ({
-    text:
+  ['bigint', 'int, int'].map((types) =>
+    unprepared(
       `CREATE OR REPLACE FUNCTION pg_temp.${taken}(${types}) RETURNS ${attempt === '' ? 'void' : 'boolean'} LANGUAGE sql AS ` +
-      `'SELECT pg_catalog.${held}(${types === 'bigint' ? '$1' : '$1, $2'})'`,
-    prepare: false,
-  })),
+        `'SELECT pg_catalog.${held}(${types === 'bigint' ? '$1' : '$1, $2'})'`,
+    ),
+  ),
 );
 
 const OWN_LOCKS =
@@ -83,7 +85,7 @@ export class CommitEffects {
     const rowsBefore = await writtenRows(this.#session);
     const [held] = await this.#session.executeMany(
       [],
-      [unnamed(`SELECT ${LOCK_KEY} AS key ${OWN_LOCKS}`), ...DEFINITIONS],
+      [unprepared(`SELECT ${LOCK_KEY} AS key ${OWN_LOCKS}`), ...DEFINITIONS],
     );
     this.#locksBefore = columnOf(held);
     this.#ownRows = (await writtenRows(this.#session)) - rowsBefore;
@@ -94,32 +96,30 @@ export class CommitEffects {
     const drops = [...this.#dropped].map((table) => `DROP TABLE IF EXISTS ${table} CASCADE`);
     const deletes = [...this.#emptied].map(
       (table) =>
-        `DO $nae$ BEGIN IF to_regclass(${quoted(table)}) IS NOT NULL THEN DELETE FROM ${table}; END IF; END $nae$`,
+        `DO $nae$ BEGIN IF to_regclass(${quoteLiteral(table)}) IS NOT NULL THEN DELETE FROM ${table}; END IF; END $nae$`,
     );
     const texts = [...(await this.#closings()), ...drops, ...deletes];
-    if (texts.length > 0) await this.#session.executeMany([], texts.map(unnamed));
+    if (texts.length > 0) await this.#session.executeMany([], texts.map(unprepared));
     await this.releaseLocks();
   }
 
   /** After a rollback only locks are left. */
   async releaseLocks(): Promise<void> {
     if (this.#locksBefore === undefined) return;
-    const before = this.#locksBefore.map((key) => quoted(String(key))).join(', ');
-    await this.#session.executeMany([], [unnamed(releasing(before))]);
+    const before = this.#locksBefore.map((key) => quoteLiteral(String(key))).join(', ');
+    await this.#session.executeMany([], [unprepared(releasing(before))]);
   }
 
   async #closings(): Promise<string[]> {
     if (this.#cursors.size === 0) return [];
-    const open = await this.#session.execute([], {
-      text: 'SELECT name FROM pg_catalog.pg_cursors WHERE NOT is_holdable',
-      prepare: false,
-    });
+    const open = await this.#session.execute(
+      [],
+      unprepared('SELECT name FROM pg_catalog.pg_cursors WHERE NOT is_holdable'),
+    );
     const names = new Set(columnOf(open));
     return [...this.#cursors].filter((name) => names.has(folded(name))).map((name) => `CLOSE ${name}`);
   }
 }
-
-const unnamed = (text: string): Command => ({ text, prepare: false });
 
 /** Gives back each lock as often as it was taken. */
 function releasing(before: string): string {
@@ -136,8 +136,6 @@ function releasing(before: string): string {
     END LOOP;
   END $nae$`;
 }
-
-const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** A name as the server keeps it. */
 function folded(name: string): string {

@@ -1,6 +1,8 @@
 import { IllegalStateError, TransactionEndedError } from '../../engine/index.js';
 import type { Command, DriverConnection, Pool, PooledConnection } from '../../engine/index.js';
+import { WhenEmpty } from '../../engine/util/when-empty.js';
 import { recordedSession } from '../record/recording-session.js';
+import { unprepared } from './piece.js';
 import { RollbackSession } from './rollback-session.js';
 import type { SessionPlace } from './rollback-session.js';
 import { TurnQueue } from './turn-queue.js';
@@ -16,7 +18,7 @@ const LEAVE_NOTHING: readonly Command[] = [
   `DO $nae$ DECLARE n text; BEGIN
     FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP EXECUTE format('DEALLOCATE %I', n); END LOOP;
   END $nae$`,
-].map((text) => ({ text, prepare: false }));
+].map(unprepared);
 
 /**
  * The transaction around one test, on one connection of the application's pool, in which everything of the
@@ -31,7 +33,7 @@ export class OuterTransaction implements SessionPlace {
   readonly #loan: PooledConnection;
   readonly #sessions = new Set<RollbackSession>();
   readonly #complaints = new Set<string>();
-  #onSettled: (() => void) | undefined;
+  readonly #whenSettled = new WhenEmpty();
   #ending: Promise<void> | undefined;
 
   private constructor(loan: PooledConnection, turnTimeout: number) {
@@ -44,7 +46,7 @@ export class OuterTransaction implements SessionPlace {
   static async begin(pool: Pool, turnTimeout: number): Promise<OuterTransaction> {
     const loan = await pool.connect();
     try {
-      await recordedSession(loan.session).execute([], { text: 'BEGIN', prepare: false });
+      await recordedSession(loan.session).execute([], unprepared('BEGIN'));
       return new OuterTransaction(loan, turnTimeout);
     } catch (error) {
       await loan.close();
@@ -60,14 +62,7 @@ export class OuterTransaction implements SessionPlace {
    * Waits until no connection is out, at most `timeout` ms; then gives the last statements of those that are.
    */
   async settle(timeout: number): Promise<readonly string[]> {
-    if (this.#sessions.size > 0) {
-      const settled = new Promise<void>((resolve) => {
-        this.#onSettled = resolve;
-      });
-      const timer = setTimeout(() => this.#onSettled?.(), timeout);
-      await settled;
-      clearTimeout(timer);
-    }
+    await this.#whenSettled.wait(this.#sessions.size === 0, timeout);
     return [...this.#sessions].map(({ lastStatement }) => lastStatement);
   }
 
@@ -85,7 +80,7 @@ export class OuterTransaction implements SessionPlace {
 
   ended(session: RollbackSession): void {
     this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.#onSettled?.();
+    if (this.#sessions.size === 0) this.#whenSettled.notify();
   }
 
   check(statement: string): void {

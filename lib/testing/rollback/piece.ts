@@ -7,3 +7,6 @@ export interface Piece<T> {
   readonly signal: AbortSignal | undefined;
   readonly send: (opening: readonly Control[], commands: readonly Command[]) => Promise<T>;
 }
+
+/** A command of the kit's own, which is not kept as a prepared statement. */
+export const unprepared = (text: string): Command & Control => ({ text, prepare: false });

@@ -11,8 +11,8 @@ import type {
   TransactionCommand,
 } from '../../engine/index.js';
 import { CommitEffects } from './commit-effects.js';
-import type { Piece } from './piece.js';
-import { runGuarded } from './savepoint.js';
+import { unprepared, type Piece } from './piece.js';
+import { READ_ONLY, runGuarded } from './savepoint.js';
 import type { NestingLevel, TestTransactionContext } from './nesting-level.js';
 import { ReadOnlyTransaction } from './read-only-transaction.js';
 import { RollbackPortal } from './rollback-portal.js';
@@ -22,7 +22,6 @@ import { WriteTransaction, answer, transactionAborted } from './write-transactio
 // An isolation level is taken without effect, however it is said: the server wants it before the first query.
 const SET_TRANSACTION =
   /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*SET\s+(?:(?:LOCAL|SESSION)\s+)?(?:TRANSACTION\s[^;]*\b(?:ISOLATION|DEFERRABLE)\b|transaction_(?:isolation|deferrable)\b)/i;
-const READ_ONLY: Command = { text: 'SET TRANSACTION READ ONLY', prepare: false };
 
 /** The place of a session: its own part of the test's transaction. */
 export interface SessionPlace extends TestTransactionContext, NestingLevel {
@@ -257,7 +256,7 @@ export class RollbackSession implements DriverConnection {
     if (said.chains || said.kind === 'prepared') throw notInTest(said);
     if (said.kind === 'begin') {
       const isBegun = this.#block !== undefined || control.length > 0;
-      await this.#sendControl(isBegun ? control : [{ text: command.text, prepare: false }], [], signal);
+      await this.#sendControl(isBegun ? control : [unprepared(command.text)], [], signal);
       return [answer('BEGIN')];
     }
     if (said.kind === 'commit' || said.kind === 'rollback') return [await this.#end(said.kind)];

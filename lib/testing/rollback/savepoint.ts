@@ -1,11 +1,12 @@
-import type { Command, Control, DriverConnection } from '../../engine/index.js';
+import type { Command, DriverConnection } from '../../engine/index.js';
 import type { CommitEffects } from './commit-effects.js';
 import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
 import type { NestingLevel } from './nesting-level.js';
 import { savedSettings } from './local-settings.js';
-import type { Piece } from './piece.js';
+import { unprepared, type Piece } from './piece.js';
 
-const READ_ONLY: Control = { text: 'SET TRANSACTION READ ONLY', prepare: false };
+/** What of a transaction that is READ ONLY holds in a savepoint. */
+export const READ_ONLY = unprepared('SET TRANSACTION READ ONLY');
 
 export interface GuardPlan {
   readonly session: DriverConnection;
@@ -43,7 +44,7 @@ async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
     plan.acknowledged();
   };
   const opening = [
-    { text: `SAVEPOINT ${savepoint}`, prepare: false, acknowledged },
+    { ...unprepared(`SAVEPOINT ${savepoint}`), acknowledged },
     ...(isReadOnly ? [READ_ONLY] : []),
     ...piece.control,
   ];
@@ -51,7 +52,7 @@ async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
     const result = await piece.send(opening, commands);
     if (isIndependent && (await effects.writtenRows()) !== rowsBefore) level.noteIndependent();
     if (!isReadOnly) await effects.commit();
-    await release(plan, savepoint, restore);
+    await release(session, savepoint, { isChecked: level.isOutermost && !isReadOnly, restore });
     return result;
   } catch (error) {
     if (isSet && session.isOpen && session.status === 'failed') {
@@ -62,17 +63,17 @@ async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
   }
 }
 
-async function release(
-  { session, isReadOnly, level }: GuardPlan,
+/** Stores what was done in a savepoint, behind the check of constraints where it is due. */
+export async function release(
+  session: DriverConnection,
   savepoint: string,
-  restore: Command | undefined,
+  { isChecked, restore }: { readonly isChecked: boolean; readonly restore: Command | undefined },
 ): Promise<void> {
-  const isChecked = level.isOutermost && !isReadOnly;
   await session.executeMany(
     [],
     [
       ...(isChecked ? [CHECK_CONSTRAINTS] : []),
-      { text: `RELEASE SAVEPOINT ${savepoint}`, prepare: false },
+      unprepared(`RELEASE SAVEPOINT ${savepoint}`),
       ...(isChecked ? [DEFER_CONSTRAINTS] : []),
       ...(restore === undefined ? [] : [restore]),
     ],
@@ -81,11 +82,6 @@ async function release(
 
 /** Undoes a savepoint and forgets it. */
 export async function undo(session: DriverConnection, savepoint: string): Promise<void> {
-  await session.executeMany(
-    [],
-    [
-      { text: `ROLLBACK TO SAVEPOINT ${savepoint}`, prepare: false },
-      { text: `RELEASE SAVEPOINT ${savepoint}`, prepare: false },
-    ],
-  );
+  const texts = [`ROLLBACK TO SAVEPOINT ${savepoint}`, `RELEASE SAVEPOINT ${savepoint}`];
+  await session.executeMany([], texts.map(unprepared));
 }

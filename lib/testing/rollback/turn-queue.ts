@@ -1,9 +1,10 @@
 import { PoolTimeoutError, QueryCanceledError } from '../../engine/index.js';
+import { Mutex } from '../../engine/util/mutex.js';
 
 /** Lets one after the other through, in the order in which they came. */
 export class TurnQueue {
   readonly #timeout: number;
-  #tail: Promise<void> = Promise.resolve();
+  readonly #mutex = new Mutex();
 
   /** `timeout` in ms; 0: waits for as long as it takes. */
   constructor(timeout: number) {
@@ -11,43 +12,19 @@ export class TurnQueue {
   }
 
   /**
-   * Resolves to what ends the turn.
+   * Resolves to what ends the turn, to be called once.
    *
-   * @throws PoolTimeoutError when the turn does not come in time.
+   * @throws PoolTimeoutError when the turn does not come in time, QueryCanceledError when `signal` is
+   * aborted.
    */
   async take(signal?: AbortSignal): Promise<() => void> {
-    const before = this.#tail;
-    let leave = (): void => undefined;
-    const left = new Promise<void>((resolve) => {
-      leave = resolve;
-    });
-    this.#tail = before.then(() => left);
     try {
-      await this.#wait(before, signal);
+      await this.#mutex.acquire({ signal, timeout: this.#timeout, expired: () => this.#tooLong() });
     } catch (error) {
-      leave();
-      throw error;
+      if (error instanceof PoolTimeoutError) throw error;
+      throw new QueryCanceledError('the statement was cancelled unsent.');
     }
-    return leave;
-  }
-
-  async #wait(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#timeout === 0 && signal === undefined) return await before;
-    let stop = (): void => undefined;
-    const given = new Promise<never>((_, reject) => {
-      const onAbort = (): void => reject(new QueryCanceledError('the statement was cancelled unsent.'));
-      const timer = this.#timeout > 0 ? setTimeout(() => reject(this.#tooLong()), this.#timeout) : undefined;
-      signal?.addEventListener('abort', onAbort, { once: true });
-      stop = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-      };
-    });
-    try {
-      await Promise.race([before, given]);
-    } finally {
-      stop();
-    }
+    return () => this.#mutex.release();
   }
 
   #tooLong(): PoolTimeoutError {

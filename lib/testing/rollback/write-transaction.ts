@@ -1,11 +1,10 @@
 import { InternalError, transactionCommand } from '../../engine/index.js';
 import type { CommandResult, Control, DriverConnection } from '../../engine/index.js';
 import { CommitEffects } from './commit-effects.js';
-import { CHECK_CONSTRAINTS, DEFER_CONSTRAINTS } from './deferred-constraints.js';
-import { undo } from './savepoint.js';
+import { release, undo } from './savepoint.js';
 import type { NestingLevel, TestTransactionContext } from './nesting-level.js';
 import { savedSettings } from './local-settings.js';
-import type { Piece } from './piece.js';
+import { unprepared, type Piece } from './piece.js';
 import { TurnQueue } from './turn-queue.js';
 
 /**
@@ -80,7 +79,7 @@ export class WriteTransaction implements NestingLevel {
       opened();
       begin.acknowledged?.();
     };
-    return { text: `SAVEPOINT ${this.savepoint}`, prepare: false, acknowledged };
+    return { ...unprepared(`SAVEPOINT ${this.savepoint}`), acknowledged };
   }
 
   /** One piece of the application's work, which waits for work that is nested in the transaction. */
@@ -106,7 +105,7 @@ export class WriteTransaction implements NestingLevel {
   async prepare(): Promise<void> {
     if (this.#session.status !== 'failed') return;
     const text = `ROLLBACK TO SAVEPOINT ${this.#innermost ?? this.savepoint}`;
-    await this.#session.executeMany([], [{ text, prepare: false }]);
+    await this.#session.executeMany([], [unprepared(text)]);
     this.#state = 'doomed';
   }
 
@@ -144,19 +143,9 @@ export class WriteTransaction implements NestingLevel {
   }
 
   async #store(): Promise<void> {
-    const release = { text: `RELEASE SAVEPOINT ${this.savepoint}`, prepare: false };
-    const { isOutermost } = this.#level;
     try {
       await this.#effects.commit();
-      await this.#session.executeMany(
-        [],
-        [
-          ...(isOutermost ? [CHECK_CONSTRAINTS] : []),
-          release,
-          ...(isOutermost ? [DEFER_CONSTRAINTS] : []),
-          ...(this.#restore === undefined ? [] : [this.#restore]),
-        ],
-      );
+      await this.#release(this.#level.isOutermost);
     } catch (error) {
       if (this.#session.isOpen) await undo(this.#session, this.savepoint).catch(() => undefined);
       throw error;
@@ -166,15 +155,17 @@ export class WriteTransaction implements NestingLevel {
   async #undo(): Promise<CommandResult> {
     // Doomed as a whole, it is undone already, and what came after that is not its own.
     const isUndone = this.#state === 'doomed' && this.#innermost === undefined;
-    if (isUndone) {
-      const release = { text: `RELEASE SAVEPOINT ${this.savepoint}`, prepare: false };
-      await this.#session.executeMany([], [release, ...(this.#restore === undefined ? [] : [this.#restore])]);
-    } else {
+    if (isUndone) await this.#release(false);
+    else {
       this.#complainOf(this.#trail);
       await undo(this.#session, this.savepoint);
     }
     await this.#effects.releaseLocks();
     return answer('ROLLBACK');
+  }
+
+  #release(isChecked: boolean): Promise<void> {
+    return release(this.#session, this.savepoint, { isChecked, restore: this.#restore });
   }
 
   get #innermost(): string | undefined {

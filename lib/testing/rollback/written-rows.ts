@@ -1,12 +1,11 @@
-import type { Command, DriverConnection } from '../../engine/index.js';
+import type { DriverConnection } from '../../engine/index.js';
+import { unprepared } from './piece.js';
 
 // Catalogs are among them, so that DDL counts; what a function or a DO block does, counts like any statement.
-const TALLY: Command = {
-  text:
-    'SELECT COALESCE(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + ' +
+const TALLY = unprepared(
+  'SELECT COALESCE(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + ' +
     "pg_stat_get_xact_tuples_deleted(oid)), 0)::text AS rows FROM pg_catalog.pg_class WHERE relkind IN ('r', 't', 'm')",
-  prepare: false,
-};
+);
 
 /** Counts the rows that the transaction of `session` has written so far, by whatever statement. */
 export async function writtenRows(session: DriverConnection): Promise<number> {

@@ -8,29 +8,19 @@ const RX_DOOR = 'lib/rx/index.ts';
 const OPENTELEMETRY = 'lib/opentelemetry/';
 const MIGRATIONS = ['lib/migrations/run-migrations.ts', 'lib/migrations/migration-options.ts'];
 const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
-/** How options are checked is one thing for all rooms, and nothing for users. */
-const OPTION_TABLES = [
-  'lib/engine/util/argument.ts',
-  'lib/engine/util/describe-value.ts',
-  'lib/engine/util/option-rule.ts',
-  'lib/engine/util/option-table.ts',
-];
+/** Tools that know no database, such as the rules of options: for all rooms, and nothing for users. */
+const UTIL = 'lib/engine/util/';
+/** Names and texts are quoted in one place. */
+const QUOTING = ['lib/engine/statement/identifier.ts', 'lib/engine/statement/literal.ts'];
 const ENGINE_TABLES = [
-  ...OPTION_TABLES,
   'lib/engine/resolve-engine-options.ts',
   'lib/engine/ambient/exclusive-options.ts',
   'lib/engine/ambient/transactional-options.ts',
   'lib/engine/result/text/row-format.ts',
-  'lib/engine/util/logger.ts',
 ];
 
-/** Who looks at an engine from above names places and writes values as its own log does. */
-const OBSERVER_TOOLS = [
-  'lib/engine/errors/hidden-values.ts',
-  'lib/engine/errors/parameter-text.ts',
-  'lib/engine/util/call-site.ts',
-  'lib/engine/util/lru-cache.ts',
-];
+/** Who looks at an engine from above writes values as its own log does. */
+const OBSERVER_TOOLS = ['lib/engine/errors/hidden-values.ts', 'lib/engine/errors/parameter-text.ts'];
 
 /** What the files of a room may import besides the files of the same room. */
 interface Room {
@@ -51,38 +41,37 @@ const ROOMS: readonly Room[] = [
       (isDriverPackage(name) && file.startsWith('lib/engine/driver/')) ||
       (name === '@electric-sql/pglite' && file.startsWith('lib/engine/driver/pglite/')),
   },
-  { folder: 'lib/rx/', doors: [ENGINE_DOOR, ...OPTION_TABLES], allowsPackage: (name) => name === 'rxjs' },
+  { folder: 'lib/rx/', doors: [ENGINE_DOOR, UTIL], allowsPackage: (name) => name === 'rxjs' },
   {
     folder: 'lib/cls/',
-    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/ambient/transactional-options.ts'],
+    doors: [ENGINE_DOOR, UTIL, 'lib/engine/ambient/transactional-options.ts'],
     allowsPackage: () => false,
   },
   {
     folder: 'lib/opentelemetry/',
-    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/util/lru-cache.ts'],
+    doors: [ENGINE_DOOR, UTIL],
     allowsPackage: (name) => name === '@opentelemetry/api',
   },
   {
     folder: 'lib/migrations/',
-    doors: [ENGINE_DOOR, ...OPTION_TABLES, 'lib/engine/util/logger.ts'],
+    doors: [ENGINE_DOOR, UTIL, ...QUOTING],
     allowsPackage: (name) => name === 'node-pg-migrate',
   },
   {
     folder: 'lib/pg/',
     doors: [
       ENGINE_DOOR,
-      ...OPTION_TABLES,
+      UTIL,
       'lib/engine/statement/split-script.ts',
       'lib/engine/statement/transaction-command.ts',
-      'lib/engine/util/call-site.ts',
     ],
     allowsPackage: (name, file) =>
       isDriverPackage(name) || (name === 'kysely' && file.startsWith('lib/pg/kysely/')),
   },
   {
-    // Starts a server beside the application, and takes nothing of the engine but errors and rules of options.
+    // Starts a server beside the application, and takes nothing of the engine but errors and tools.
     folder: 'lib/embedded/',
-    doors: ['lib/engine/errors/errors.ts', ...OPTION_TABLES],
+    doors: ['lib/engine/errors/errors.ts', UTIL],
     allowsPackage: (name, file) =>
       name === 'embedded-postgres' || (isDriverPackage(name) && file === 'lib/embedded/base-backup.ts'),
   },
@@ -93,6 +82,7 @@ const ROOMS: readonly Room[] = [
       RX_DOOR,
       EMBEDDED,
       OPENTELEMETRY,
+      UTIL,
       'lib/embedded/embedded-options.ts',
       ...MIGRATIONS,
       ...ENGINE_TABLES,
@@ -102,7 +92,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     folder: 'lib/testing/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, 'lib/nest/', ...ENGINE_TABLES],
+    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, UTIL, 'lib/nest/', ...QUOTING, ...ENGINE_TABLES],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
 ];

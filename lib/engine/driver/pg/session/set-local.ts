@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../../../statement/identifier.js';
+import { quoteLiteral } from '../../../statement/literal.js';
 import type { SettingAssignment, Control } from '../../driver.js';
 
 /** Settings whose values are lists of names: a list in one literal would be one name. */
@@ -28,15 +29,9 @@ function quotedName(name: string): string {
 }
 
 function valueOf(name: string, value: string): string {
-  if (!NAME_LISTS.has(name.toLowerCase())) return literal(value);
+  if (!NAME_LISTS.has(name.toLowerCase())) return quoteLiteral(value);
   const names = [...value.matchAll(LISTED)].map(([, quoted, plain = '']) =>
     quoted === undefined ? plain.toLowerCase() : quoted.replaceAll('""', '"'),
   );
-  return names.length === 0 ? literal('') : names.map(literal).join(', ');
-}
-
-/** Right whatever `standard_conforming_strings` is. */
-function literal(value: string): string {
-  const quoted = `'${value.replaceAll("'", "''")}'`;
-  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+  return names.length === 0 ? quoteLiteral('') : names.map(quoteLiteral).join(', ');
 }

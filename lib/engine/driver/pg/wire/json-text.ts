@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { ArgumentError } from '../../../errors/errors.js';
+import { isThenable } from '../../../util/option-rule.js';
 
 /** Makes the text of a value that is sent as JSON. */
 export type JsonSerializer = (value: unknown) => string;
@@ -22,10 +23,6 @@ export function jsonText(value: object, serializeJson: JsonSerializer | undefine
   }
   if (serializeJson === undefined) expectJson(value, 0);
   return json;
-}
-
-export function isThenable(value: object): boolean {
-  return 'then' in value && typeof value.then === 'function';
 }
 
 /** `new String('a')`, of any realm: JSON and PostgreSQL get what is in it. */
