@@ -4,16 +4,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ConnectAttempt, Driver, DriverConnection, ServerRole } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
-import {
-  ConnectError,
-  IllegalStateError,
-  PoolOverloadError,
-  PoolTimeoutError,
-  ResourceClosedError,
-} from '../errors/errors.js';
 import { ConnectionRecord } from './connection-record.js';
 import { LeakDetector } from './leak-detector.js';
 import type { CheckedOutConnections } from './leak-detector.js';
+import {
+  checkoutTimedOut,
+  lineFull,
+  poolDisposed,
+  refusedByListener,
+  sessionDropped,
+} from './pool-errors.js';
 import type { PoolEvents } from './pool-events.js';
 import { PoolObserver, type Outside } from './pool-observer.js';
 import { resolvePoolOptions } from './pool-options.js';
@@ -22,7 +22,7 @@ import { PooledConnection } from './pooled-connection.js';
 import type { LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
-import type { CheckoutOptions, Waiter, WaitingLine } from './waiting-line.js';
+import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */
 const MAX_REFUSALS = 3;
@@ -42,6 +42,8 @@ export abstract class Pool implements AsyncDisposable {
   /** Of its server; undefined unless the engine has replicas. */
   readonly role: ServerRole | undefined;
   protected readonly driver: Driver;
+  /** The callers that wait for a connection. */
+  protected readonly line = new WaitingLine();
   /** What is undone when a connection comes back. */
   protected readonly resetMode: ResetOnReturn;
   /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
@@ -107,13 +109,27 @@ export abstract class Pool implements AsyncDisposable {
   abstract checkedIn(): number;
   /** How many connections exist above `poolSize`; negative while there are fewer. */
   abstract overflow(): number;
-  /** How many callers wait for a connection. */
-  abstract waiting(): number;
 
-  protected abstract shutDown(): Promise<void>;
+  /** A connection comes back. Undefined where nothing has to be waited for. */
   protected abstract receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined;
-  protected abstract discard(loan: PooledConnection, record: ConnectionRecord): void;
-  protected abstract release(loan: PooledConnection, record: ConnectionRecord): void;
+
+  /** A connection on loan is of no more use. */
+  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
+    record.terminate();
+  }
+
+  /** A connection was detached: its session is its borrower's alone. */
+  protected release(_loan: PooledConnection, _record: ConnectionRecord): void {}
+
+  /** Closes what is idle. The callers that wait are refused already. */
+  protected shutDown(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** How many callers wait for a connection. */
+  waiting(): number {
+    return this.line.size;
+  }
 
   /** How many connections are on loan. */
   checkedOut(): number {
@@ -204,6 +220,7 @@ export abstract class Pool implements AsyncDisposable {
     if (this.#state === 'open') {
       this.observer.log.info('dispose', `disposed: ${this.status()}`);
       this.#state = 'disposed';
+      this.line.rejectAll(poolDisposed(this.name));
       this.#disposal = this.shutDown();
     }
     return this.#disposal ?? Promise.resolve();
@@ -263,7 +280,7 @@ export abstract class Pool implements AsyncDisposable {
     // A listener may have ended the wait: it has disposed of the pool, or aborted the waiter's signal.
     if (loan.isValid) return waiter.resolve(loan) ? undefined : void loan.close();
     // The waiter stays in line: the slot that becomes free has another connection for it.
-    if (waiter.countRefusal() >= MAX_REFUSALS) waiter.reject(refusedByListener());
+    if (waiter.countRefusal() >= MAX_REFUSALS) waiter.reject(refusedByListener(MAX_REFUSALS));
     this.#end(loan);
   }
 
@@ -366,15 +383,15 @@ export abstract class Pool implements AsyncDisposable {
 
   /** Why a checkout is refused before anything is tried. */
   protected refusal(signal: WaitSignal | undefined): { readonly reason: unknown } | undefined {
-    const reason = this.isDisposed ? this.disposedError() : this.driver.refusal?.();
+    const reason = this.isDisposed ? poolDisposed(this.name) : this.driver.refusal?.();
     if (reason !== undefined) return { reason };
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
   }
 
-  /** Puts a caller in `line`; throws where that is full. `timeout`: 0 is no limit. */
-  protected wait(line: WaitingLine, options: CheckoutOptions, timeout: number): Waiter {
-    if (line.size >= this.maxWaiting) throw this.#overloadError();
-    const waiter = line.join({
+  /** Puts a caller in line; throws where that is full. `timeout`: 0 is no limit. */
+  protected wait(options: CheckoutOptions, timeout: number): Waiter {
+    if (this.line.size >= this.maxWaiting) throw lineFull(this.waiting(), this.status());
+    const waiter = this.line.join({
       timeout,
       signal: options.end ?? options.signal,
       trace: this.checkoutTrace(),
@@ -385,26 +402,8 @@ export abstract class Pool implements AsyncDisposable {
     return waiter;
   }
 
-  protected disposedError(): ResourceClosedError {
-    return new ResourceClosedError(
-      `the ${this.name} was disposed and lends no more connections. Use the engine's present pool, or pool.recreate().`,
-    );
-  }
-
-  protected timeoutError(timeout: number, cause?: unknown): Error {
-    return new PoolTimeoutError(
-      `no connection became free within ${timeout} ms (${this.status()}). Look for work that keeps a connection ` +
-        `while it waits for something else, or raise poolSize, maxOverflow or poolTimeout. poolLeakThreshold shows ` +
-        `where connections are kept.`,
-      cause === undefined ? undefined : { cause },
-    );
-  }
-
-  #overloadError(): PoolOverloadError {
-    return new PoolOverloadError(
-      `${this.waiting()} callers already wait for a connection, and poolMaxWaiting takes no more (${this.status()}). Nothing was sent. ` +
-        `Try again later, send less work at a time, or raise poolSize, maxOverflow or poolMaxWaiting.`,
-    );
+  protected timeoutError(timeout: number): Error {
+    return checkoutTimedOut(timeout, this.status());
   }
 
   /** Not lost, not outdated by an invalidation. */
@@ -415,19 +414,23 @@ export abstract class Pool implements AsyncDisposable {
   protected isExpired(record: ConnectionRecord): boolean {
     return this.options.poolRecycle >= 0 && record.isOlderThan(this.options.poolRecycle);
   }
+
+  /**
+   * True: the server answers on an idle connection, or need not be asked. Otherwise the session was dropped.
+   *
+   * @throws where the failure does not tell that the session is lost.
+   */
+  protected async passesPing(record: ConnectionRecord): Promise<boolean> {
+    if (!this.options.poolPrePing) return true;
+    const failure = await record.ping(this.observer.classifyPingFailure);
+    if (failure === undefined) return true;
+    if (failure.invalidatesPool) this.invalidateAll(record);
+    if (!failure.isDisconnect) throw failure.error;
+    return false;
+  }
 }
 
 function expectOpen(session: DriverConnection): void {
   // Opened again and again, it would be dropped again and again.
-  if (session.isOpen) return;
-  throw new ConnectError(
-    'the server dropped the session as soon as it was open, or did not end a transaction that was open on it. ' +
-      'The log of the server may say why.',
-  );
-}
-
-function refusedByListener(): IllegalStateError {
-  return new IllegalStateError(
-    `a listener of 'checkout' ended ${MAX_REFUSALS} connections in a row. Look at the condition under which it does.`,
-  );
+  if (!session.isOpen) throw sessionDropped();
 }

@@ -66,22 +66,8 @@ export class RollbackPool extends Pool {
     return 0;
   }
 
-  waiting(): number {
-    return 0;
-  }
-
   protected receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     return record.close();
-  }
-
-  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
-    record.terminate();
-  }
-
-  protected release(): void {}
-
-  protected shutDown(): Promise<void> {
-    return Promise.resolve();
   }
 }
 

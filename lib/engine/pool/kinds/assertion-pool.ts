@@ -4,7 +4,7 @@ import type { ConnectionRecord } from '../connection-record.js';
 import { Pool } from '../pool.js';
 import type { PoolOptions } from '../pool-options.js';
 import type { PooledConnection } from '../pooled-connection.js';
-import { WaitingLine, type CheckoutOptions, type Waiter } from '../waiting-line.js';
+import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /**
  * Lends one connection at a time and refuses the second, naming where the first was taken: a tool for finding
@@ -12,7 +12,6 @@ import { WaitingLine, type CheckoutOptions, type Waiter } from '../waiting-line.
  */
 export class AssertionPool extends Pool {
   readonly name: string = 'AssertionPool';
-  readonly #line = new WaitingLine();
   #idle: ConnectionRecord | undefined;
   #resetting: Promise<void> | undefined;
   #takenAt: { stack?: string } = {};
@@ -28,7 +27,7 @@ export class AssertionPool extends Pool {
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       const loan = this.tryConnect();
       if (loan !== undefined) return Promise.resolve(loan);
-      const waiter = this.wait(this.#line, options, options.timeout ?? this.options.poolTimeout);
+      const waiter = this.wait(options, options.timeout ?? this.options.poolTimeout);
       this.#rememberSite();
       void this.#serve(waiter);
       return waiter.promise;
@@ -60,10 +59,6 @@ export class AssertionPool extends Pool {
     return this.checkedIn() + this.checkedOut() - 1;
   }
 
-  waiting(): number {
-    return this.#line.size;
-  }
-
   protected receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
     if (!record.session.isOpen || record.generation !== this.generation) {
       record.terminate();
@@ -74,15 +69,7 @@ export class AssertionPool extends Pool {
     return this.#resetting;
   }
 
-  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
-    record.terminate();
-  }
-
-  // A detached session is its borrower's alone.
-  protected release(): void {}
-
-  protected async shutDown(): Promise<void> {
-    this.#line.rejectAll(this.disposedError());
+  protected override async shutDown(): Promise<void> {
     await this.#resetting;
     const record = this.#idle;
     this.#idle = undefined;
@@ -110,13 +97,7 @@ export class AssertionPool extends Pool {
       await record.close();
       return undefined;
     }
-    const failure = this.options.poolPrePing
-      ? await record.ping(this.observer.classifyPingFailure)
-      : undefined;
-    if (failure === undefined) return record;
-    if (failure.invalidatesPool) this.invalidateAll(record);
-    if (!failure.isDisconnect) throw failure.error;
-    return undefined;
+    return (await this.passesPing(record)) ? record : undefined;
   }
 
   async #resetAndKeep(record: ConnectionRecord): Promise<void> {

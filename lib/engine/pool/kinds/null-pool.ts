@@ -1,19 +1,17 @@
 import type { ConnectionRecord } from '../connection-record.js';
 import { Pool } from '../pool.js';
 import type { PooledConnection } from '../pooled-connection.js';
-import { WaitingLine } from '../waiting-line.js';
 import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /** Keeps nothing: every checkout opens a connection and every return closes it. Their number has no limit. */
 export class NullPool extends Pool {
   readonly name: string = 'NullPool';
-  readonly #line = new WaitingLine();
 
   /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
   async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
     const refusal = this.refusal(options.end ?? options.signal);
     if (refusal !== undefined) throw refusal.reason;
-    const waiter = this.wait(this.#line, options, options.timeout ?? 0);
+    const waiter = this.wait(options, options.timeout ?? 0);
     void this.#openFor(waiter);
     return await waiter.promise;
   }
@@ -34,28 +32,12 @@ export class NullPool extends Pool {
     return 0;
   }
 
-  waiting(): number {
-    return this.#line.size;
-  }
-
   protected async receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     // The server rolls back by itself what is open when a session ends; only a COMMIT has to be sent.
     if (this.options.poolResetOnReturn === 'commit' && record.session.isOpen && !record.isIdle) {
       await record.reset('commit');
     }
     await record.close();
-  }
-
-  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
-    record.terminate();
-  }
-
-  // A detached session is its borrower's alone.
-  protected release(): void {}
-
-  protected shutDown(): Promise<void> {
-    this.#line.rejectAll(this.disposedError());
-    return Promise.resolve();
   }
 
   async #openFor(waiter: Waiter): Promise<void> {

@@ -1,26 +1,19 @@
-import { startLimit } from '../../util/clock.js';
 import type { Driver } from '../../driver/driver.js';
-import { PoolDeadlockError } from '../../errors/errors.js';
 import { ConnectAttempts, isServerFull } from '../connect-attempts.js';
 import type { ConnectionRecord } from '../connection-record.js';
-import { HolderActivity, type Holding } from '../holder-activity.js';
+import { DeadlockDetector } from '../deadlock-detector.js';
 import { IdleSweeper } from '../idle-sweeper.js';
 import { OverloadControl } from '../overload-control.js';
+import { checkoutTimedOut } from '../pool-errors.js';
 import { Pool } from '../pool.js';
 import type { PoolOptions } from '../pool-options.js';
 import type { PooledConnection } from '../pooled-connection.js';
-import { WaitingLine, type CheckoutOptions, type Waiter } from '../waiting-line.js';
+import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;
 /** How long the answer of a session stands for a ping, in ms. */
 const PING_PAUSE = 500;
-/**
- * A suspected deadlock is looked at so often, at such intervals in ms, before it counts as one: a holder that
- * does not wait for the connection it has asked for goes on meanwhile.
- */
-const DEADLOCK_LOOKS = 5;
-const DEADLOCK_INTERVAL = 100;
 
 /**
  * Keeps up to `poolSize` idle connections and opens up to `maxOverflow` more; above that callers wait, and
@@ -31,7 +24,6 @@ export class QueuePool extends Pool {
   readonly name: string = 'QueuePool';
   /** In the order in which they came back. */
   readonly #idle: ConnectionRecord[] = [];
-  readonly #line = new WaitingLine();
   readonly #attempts = new ConnectAttempts();
   // Resets and closings under way: dispose() waits for them.
   readonly #endings = new Set<Promise<void>>();
@@ -45,14 +37,14 @@ export class QueuePool extends Pool {
   /** Set with `poolQueueTarget`. */
   readonly #overload: OverloadControl | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
-  #activity: HolderActivity | undefined;
+  readonly #deadlock = new DeadlockDetector(this.line, () => this.#allOnLoan(), this.outsideOfRequests);
 
   constructor(driver: Driver, options?: PoolOptions) {
     super(driver, options);
     const { poolSize, maxOverflow, poolIdleTimeout, poolMinIdle } = this.options;
     const { poolQueueTarget, poolQueueInterval } = this.options;
     if (poolQueueTarget !== undefined)
-      this.#overload = new OverloadControl(this.#line, {
+      this.#overload = new OverloadControl(this.line, {
         target: poolQueueTarget,
         interval: poolQueueInterval ?? 2_000,
         status: () => this.status(),
@@ -106,10 +98,6 @@ export class QueuePool extends Pool {
     return this.options.poolSize === 0 ? 0 : this.#slots - this.options.poolSize;
   }
 
-  waiting(): number {
-    return this.#line.size;
-  }
-
   /** A caller for whom a connection may be opened waits for no return. */
   protected override get maxWaiting(): number {
     const longest = this.options.poolMaxWaiting ?? WAITING_PER_CONNECTION * this.#limit;
@@ -117,7 +105,7 @@ export class QueuePool extends Pool {
   }
 
   protected receive(loan: PooledConnection, record: ConnectionRecord): Promise<void> | undefined {
-    if (this.#line.size > 0) this.#line.forget(loan);
+    if (this.line.size > 0) this.line.forget(loan);
     if (this.options.poolPrePing) record.markReturned();
     // One that was only softly invalidated comes back like any other, and is replaced when it is next needed.
     if (!record.session.isOpen || record.generation !== this.generation) {
@@ -128,23 +116,22 @@ export class QueuePool extends Pool {
     return record.isClean(this.resetMode) ? this.#keep(record) : this.#tracked(this.#resetAndKeep(record));
   }
 
-  protected discard(loan: PooledConnection, record: ConnectionRecord): void {
-    this.#line.forget(loan);
+  protected override discard(loan: PooledConnection, record: ConnectionRecord): void {
+    this.line.forget(loan);
     this.#drop(record);
     this.#pump();
   }
 
-  protected release(loan: PooledConnection): void {
-    this.#line.forget(loan);
+  protected override release(loan: PooledConnection): void {
+    this.line.forget(loan);
     this.#slots -= 1;
     this.#pump();
   }
 
-  protected async shutDown(): Promise<void> {
+  protected override async shutDown(): Promise<void> {
     this.#keepLimit = 0;
     this.#sweeper?.stop();
     this.#stopTimer();
-    this.#line.rejectAll(this.disposedError());
     for (let record = this.#idle.shift(); record !== undefined; record = this.#idle.shift())
       void this.#end(record);
     while (this.#endings.size > 0) await Promise.all(this.#endings);
@@ -152,11 +139,11 @@ export class QueuePool extends Pool {
 
   #wait(options: CheckoutOptions): Promise<PooledConnection> {
     const timeout = options.timeout ?? this.options.poolTimeout;
-    const waiter = this.wait(this.#line, options, timeout);
+    const waiter = this.wait(options, timeout);
     this.#pump();
     if (waiter.isWaiting) this.#overload?.joined();
-    if (waiter.isWaiting && this.#isDeadlocked()) this.#suspectDeadlock(waiter, options.holdingNow);
-    if (timeout === 0 && this.#line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
+    if (waiter.isWaiting) this.#deadlock.watch(waiter, options.holdingNow);
+    if (timeout === 0 && this.line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
     return waiter.promise;
   }
 
@@ -165,53 +152,21 @@ export class QueuePool extends Pool {
     return this.#slots - this.checkedOut() - this.#idle.length;
   }
 
-  #isDeadlocked(): boolean {
+  /** How many connections are on loan, where these are all that may exist. */
+  #allOnLoan(): number | undefined {
     const onLoan = this.checkedOut();
-    return this.#slots >= this.#limit && onLoan === this.#slots && this.#line.heldConnections === onLoan;
-  }
-
-  /** Rejects `waiter` when each connection stays with a caller that waits, and does nothing else. */
-  #suspectDeadlock(waiter: Waiter, holding: Holding = () => []): void {
-    const activity = (this.#activity ??= new HolderActivity(holding));
-    activity.start();
-    this.outsideOfRequests(() => this.#watchForDeadlock(waiter, activity));
-  }
-
-  #watchForDeadlock(waiter: Waiter, activity: HolderActivity, looks = DEADLOCK_LOOKS): void {
-    const look = (): void => {
-      const isSuspected = waiter.isWaiting && this.#isDeadlocked();
-      const isStill = isSuspected && this.#areHoldersStill(activity);
-      if (isStill && looks === 1) waiter.reject(this.#deadlockError());
-      else if (isSuspected)
-        return this.#watchForDeadlock(waiter, activity, isStill ? looks - 1 : DEADLOCK_LOOKS);
-      activity.stop();
-    };
-    startLimit(look, DEADLOCK_INTERVAL).unref();
-  }
-
-  #areHoldersStill(activity: HolderActivity): boolean {
-    const held = [...this.#line.held];
-    const isIdle = held.every((loan) => loan.isValid && loan.session.isQuiet);
-    return isIdle && !activity.isWaitingElsewhere(held);
-  }
-
-  #deadlockError(): PoolDeadlockError {
-    return new PoolDeadlockError(
-      `no connection can become free: each of the ${this.checkedOut()} connections of the pool is held by work that ` +
-        `waits here for another one. Do not open a second connection inside a transaction ('requires-new', ` +
-        `engine.begin) or in the loop over a stream, or raise poolSize or maxOverflow above the number of such transactions that run at once.`,
-    );
+    return this.#slots >= this.#limit && onLoan === this.#slots ? onLoan : undefined;
   }
 
   protected override timeoutError(timeout: number): Error {
-    if (timeout > 0 && this.#isDeadlocked()) return this.#deadlockError();
-    return super.timeoutError(timeout, this.#attempts.lastFailure);
+    if (timeout > 0 && this.#deadlock.isSuspected) return this.#deadlock.error();
+    return checkoutTimedOut(timeout, this.status(), this.#attempts.lastFailure);
   }
 
   /** Brings together what is free and the callers that wait. */
   #pump(): void {
-    let waiter = this.#line.next;
-    while (waiter !== undefined && this.#line.size > this.#pinging) {
+    let waiter = this.line.next;
+    while (waiter !== undefined && this.line.size > this.#pinging) {
       const record = this.#takeIdle();
       if (record === undefined) break;
       if (!this.isCurrent(record)) this.#drop(record);
@@ -219,14 +174,14 @@ export class QueuePool extends Pool {
       else if (this.options.poolPrePing && !record.answeredWithin(PING_PAUSE))
         void this.#pingAndDeliver(record);
       else this.#hand(record, waiter);
-      waiter = this.#line.next;
+      waiter = this.line.next;
     }
     if (waiter !== undefined) this.#openMore();
     else this.#stopTimer();
   }
 
   #openMore(): void {
-    const [line, attempts] = [this.#line, this.#attempts];
+    const [line, attempts] = [this.line, this.#attempts];
     while (line.size > this.#pinging + attempts.promisingFor(line) && this.#used() < this.#limit) {
       const delay = attempts.delayFor(line);
       if (delay !== 0) return this.#pumpLater(delay);
@@ -237,7 +192,7 @@ export class QueuePool extends Pool {
 
   /** Slots, without the attempts that hang and that no caller counts on any more. */
   #used(): number {
-    const hanging = this.#attempts.size - this.#attempts.promisingFor(this.#line);
+    const hanging = this.#attempts.size - this.#attempts.promisingFor(this.line);
     return this.#slots - Math.min(hanging, this.#limit);
   }
 
@@ -273,7 +228,7 @@ export class QueuePool extends Pool {
     if (this.#used() > this.#limit) void this.#end(record);
     else this.#deliver(record);
     // Behind a server that was down, more attempts are allowed now.
-    if (this.#line.size > 0) this.#openMore();
+    if (this.line.size > 0) this.#openMore();
   }
 
   /**
@@ -282,10 +237,10 @@ export class QueuePool extends Pool {
   #rejectAfter(error: unknown): void {
     const existing = this.#slots - this.#attempts.size;
     if (isServerFull(error) && this.#slots > 0) return this.#makeDo(existing, error);
-    const promising = this.#pinging + this.#attempts.promisingFor(this.#line);
+    const promising = this.#pinging + this.#attempts.promisingFor(this.line);
     // Connections that exist may come back. Without one, an attempt has failed for all that wait for it.
-    const excess = Math.min(this.#line.size - promising, existing > 0 ? 1 : Infinity);
-    for (let left = excess; left > 0; left -= 1) this.#line.first?.reject(error);
+    const excess = Math.min(this.line.size - promising, existing > 0 ? 1 : Infinity);
+    for (let left = excess; left > 0; left -= 1) this.line.first?.reject(error);
   }
 
   /** The server takes no more connections: callers wait for one of those that the pool has. */
@@ -304,26 +259,26 @@ export class QueuePool extends Pool {
     const failure = await record.ping(this.observer.classifyPingFailure);
     this.#pinging -= 1;
     if (failure?.invalidatesPool === true) this.invalidateAll(record);
-    if (failure?.isDisconnect === false) this.#line.first?.reject(failure.error);
+    if (failure?.isDisconnect === false) this.line.first?.reject(failure.error);
     this.#deliver(record);
   }
 
   /** A connection that is known to be good as of now goes to the first waiter, whatever its age. */
   #deliver(record: ConnectionRecord): void {
-    const waiter = this.#line.next;
+    const waiter = this.line.next;
     if (!this.isCurrent(record)) {
       this.#drop(record);
       this.#pump();
     } else if (waiter !== undefined && !this.isDisposed) this.#hand(record, waiter);
     else void this.#keep(record);
-    if (this.#line.size === 0) this.#stopTimer();
+    if (this.line.size === 0) this.#stopTimer();
   }
 
   #hand(record: ConnectionRecord, waiter: Waiter): void {
     if (this.options.poolPrePing) record.markLent();
     // Before the caller leaves the line: its own wait counts.
     this.#overload?.lending();
-    const served = waiter.isWaiting ? waiter : this.#line.next;
+    const served = waiter.isWaiting ? waiter : this.line.next;
     if (served === undefined) void this.#keep(record);
     else this.deliver(record, served);
   }
@@ -338,7 +293,7 @@ export class QueuePool extends Pool {
     // Where callers wait for it, fewer are idle.
     if (this.#idle.length >= this.#keepLimit) return this.#end(record);
     this.#idle.push(record);
-    if (this.#line.size > 0) this.#pump();
+    if (this.line.size > 0) this.#pump();
     else if (this.#retryTimer !== undefined) this.#stopTimer();
     if (this.#sweeper !== undefined && this.#idle.at(-1) === record) {
       this.outsideOfRequests(() => this.#sweeper?.added(record));

@@ -2,7 +2,6 @@ import type { ConnectionRecord } from '../connection-record.js';
 import { Pool } from '../pool.js';
 import type { PooledConnection } from '../pooled-connection.js';
 import type { ResetOnReturn } from '../pool-options.js';
-import { WaitingLine } from '../waiting-line.js';
 import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 
 /**
@@ -17,7 +16,6 @@ export class StaticPool extends Pool {
   /** What is set in the session is there for all. */
   protected override readonly resetMode: ResetOnReturn =
     this.options.poolResetOnReturn === 'session' ? 'rollback' : this.options.poolResetOnReturn;
-  readonly #line = new WaitingLine();
   /** Borrowers of each connection that is on loan: the present one and those that it replaced. */
   readonly #borrowers = new Map<ConnectionRecord, number>();
   #current: ConnectionRecord | undefined;
@@ -30,7 +28,7 @@ export class StaticPool extends Pool {
     if (refusal !== undefined) throw refusal.reason;
     const loan = this.tryConnect();
     if (loan !== undefined) return loan;
-    const waiter = this.wait(this.#line, options, options.timeout ?? 0);
+    const waiter = this.wait(options, options.timeout ?? 0);
     this.#serve();
     return await waiter.promise;
   }
@@ -56,10 +54,6 @@ export class StaticPool extends Pool {
     return 0;
   }
 
-  waiting(): number {
-    return this.#line.size;
-  }
-
   protected async receive(_loan: PooledConnection, record: ConnectionRecord): Promise<void> {
     const count = this.#borrowers.get(record);
     if (count === undefined) return;
@@ -73,17 +67,16 @@ export class StaticPool extends Pool {
     else if (record.session.isOpen && !record.isIdle) await this.#reset(record);
   }
 
-  protected discard(_loan: PooledConnection, record: ConnectionRecord): void {
+  protected override discard(_loan: PooledConnection, record: ConnectionRecord): void {
     this.#forget(record);
     record.terminate();
   }
 
-  protected release(_loan: PooledConnection, record: ConnectionRecord): void {
+  protected override release(_loan: PooledConnection, record: ConnectionRecord): void {
     this.#forget(record);
   }
 
-  protected async shutDown(): Promise<void> {
-    this.#line.rejectAll(this.disposedError());
+  protected override async shutDown(): Promise<void> {
     await this.#resetting;
     if (this.#current !== undefined && !this.#borrowers.has(this.#current)) await this.#end(this.#current);
   }
@@ -125,7 +118,7 @@ export class StaticPool extends Pool {
   #serve(): void {
     this.#serving ??= this.#serveLine().finally(() => {
       this.#serving = undefined;
-      if (this.#line.size > 0) this.#serve();
+      if (this.line.size > 0) this.#serve();
     });
   }
 
@@ -133,9 +126,9 @@ export class StaticPool extends Pool {
     await this.#resetting;
     try {
       const record = (await this.#reusable()) ?? (await this.#reopen());
-      while (this.#line.first !== undefined && record.session.isOpen) this.#lendTo(this.#line.first, record);
+      while (this.line.first !== undefined && record.session.isOpen) this.#lendTo(this.line.first, record);
     } catch (error) {
-      this.#line.rejectAll(error);
+      this.line.rejectAll(error);
     }
     const record = this.#current;
     if (this.isDisposed && record !== undefined && !this.#borrowers.has(record)) await this.#end(record);
@@ -144,12 +137,8 @@ export class StaticPool extends Pool {
   async #reusable(): Promise<ConnectionRecord | undefined> {
     const record = this.#current;
     if (record === undefined || !this.#isLendable(record)) return undefined;
-    if (!this.options.poolPrePing) return record;
-    const failure = await record.ping(this.observer.classifyPingFailure);
-    if (failure === undefined) return this.#current === record ? record : undefined;
-    if (failure.invalidatesPool) this.invalidateAll(record);
-    if (!failure.isDisconnect) throw failure.error;
-    return undefined;
+    const isGood = await this.passesPing(record);
+    return isGood && this.#current === record ? record : undefined;
   }
 
   async #reopen(): Promise<ConnectionRecord> {
