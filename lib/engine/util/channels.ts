@@ -22,7 +22,7 @@ export class ChannelGroup {
 
   /** The five channels of an operation. */
   trace<Event extends TracedEvent>(name: string): Trace<Event> {
-    const traced = tracingChannel<unknown, Event>(name);
+    const traced = tracingChannel<Event, Event>(name);
     const own = new ChannelGroup();
     for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error]) {
       this.#follow(each as Channel);
@@ -65,10 +65,10 @@ export interface TracedEvent {
  * over, `error` before these where it has failed. All have one object, from start to end.
  */
 export class Trace<Event extends TracedEvent> {
-  readonly #channel: TracingChannel<unknown, Event>;
+  readonly #channel: TracingChannel<Event, Event>;
   readonly #group: ChannelGroup;
 
-  constructor(traced: TracingChannel<unknown, Event>, group: ChannelGroup) {
+  constructor(traced: TracingChannel<Event, Event>, group: ChannelGroup) {
     this.#channel = traced;
     this.#group = group;
   }

@@ -1,4 +1,4 @@
-import { ELEMENT_OIDS } from './builtin-types.js';
+import { ELEMENT_OIDS, SINGLE_OIDS } from './builtin-types.js';
 
 /** What the database says of a type that PostgreSQL does not come with. */
 export interface CatalogEntry {
@@ -10,30 +10,32 @@ export interface CatalogEntry {
    * elements.
    */
   readonly elementOid: number | null;
+  /** True: it is an enum, or written as a string is (`citext`). */
+  readonly isWord: boolean;
 }
 
 /** A look-up that has no answer for an OID is not repeated: it asks for the whole way down at once. */
-const UNKNOWN: Omit<CatalogEntry, 'oid'> = { baseOid: null, elementOid: null };
+const UNKNOWN: Omit<CatalogEntry, 'oid'> = { baseOid: null, elementOid: null, isWord: false };
 
 /**
  * Every type that can be reached from the wanted ones: domains over domains, arrays of domains, domains over
  * arrays. The list is text, so that this statement needs no look-up itself.
  */
 export const CATALOG_QUERY = `
-  WITH RECURSIVE known(oid, "baseOid", "elementOid") AS (
-    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid
+  WITH RECURSIVE known(oid, "baseOid", "elementOid", "isWord") AS (
+    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid, t.typcategory IN ('E', 'S')
     FROM pg_catalog.pg_type t
     LEFT JOIN pg_catalog.pg_type e
       ON e.oid = t.typelem AND t.typtype = 'b' AND t.typcategory = 'A' AND e.typdelim = ','
     WHERE t.oid = ANY (CAST(CAST($1 AS pg_catalog.text) AS pg_catalog.oid[]))
     UNION
-    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid
+    SELECT t.oid, NULLIF(t.typbasetype, 0), e.oid, t.typcategory IN ('E', 'S')
     FROM known
     JOIN pg_catalog.pg_type t ON t.oid IN (known."baseOid", known."elementOid")
     LEFT JOIN pg_catalog.pg_type e
       ON e.oid = t.typelem AND t.typtype = 'b' AND t.typcategory = 'A' AND e.typdelim = ','
   )
-  SELECT oid, "baseOid", "elementOid" FROM known`;
+  SELECT oid, "baseOid", "elementOid", "isWord" FROM known`;
 
 const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
 /** From here on, OIDs are given by each server: to types of its users and of its information schema. */
@@ -47,6 +49,8 @@ export interface ParameterType {
   readonly elementOid: number | undefined;
   /** Each element of the array is one JSON value, also where it is a list itself. */
   readonly hasJsonElements: boolean;
+  /** It takes one value, and no list. */
+  readonly isSingle: boolean;
 }
 
 /**
@@ -84,7 +88,8 @@ export class TypeCatalog {
     const base = this.#withoutDomains(oid);
     const elementOid = ELEMENT_OIDS.get(base) ?? this.elementOf(base);
     const hasJsonElements = elementOid !== undefined && JSON_OIDS.has(this.#withoutDomains(elementOid));
-    return { isJson: JSON_OIDS.has(base), elementOid, hasJsonElements };
+    const isSingle = SINGLE_OIDS.has(base) || this.#entries.get(base)?.isWord === true;
+    return { isJson: JSON_OIDS.has(base), elementOid, hasJsonElements, isSingle };
   }
 
   #withoutDomains(oid: number): number {

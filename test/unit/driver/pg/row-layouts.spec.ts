@@ -27,7 +27,7 @@ it('a layout is made anew when the database has told of a type', () => {
   const types = resolveTypes();
   const layouts = new RowLayouts(types);
   const before = layouts.of(columns);
-  types.catalog.add([20_000], [{ oid: 20_000, baseOid: 23, elementOid: null }]);
+  types.catalog.add([20_000], [{ oid: 20_000, baseOid: 23, elementOid: null, isWord: false }]);
   expect(layouts.of(columns)).not.toBe(before);
   expect(layouts.of(columns).unknownTypes).toEqual([]);
 });

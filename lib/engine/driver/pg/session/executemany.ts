@@ -127,7 +127,8 @@ export class Executemany {
       if (fixed !== undefined) return fixed;
     }
     const { serializeJson } = this.#context;
-    const type = { isJson: JSON_OIDS.has(typeOid), elementOid: undefined, hasJsonElements: false };
+    const isJson = JSON_OIDS.has(typeOid);
+    const type = { isJson, elementOid: undefined, hasJsonElements: false, isSingle: !isJson };
     const encoded = commands.map((command) => encodeValue(command, index, serializeJson, type));
     const binary = encodedArray(typeOid, encoded);
     if (binary !== undefined) return binary;

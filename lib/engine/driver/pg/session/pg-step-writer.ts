@@ -116,6 +116,19 @@ export class PgStepWriter {
     return keeps;
   }
 
+  /**
+   * True: a type that it was parsed with takes no list, and may be another one by now: it is parsed anew.
+   */
+  refusesLists(statement: PreparedStatement, isList: (index: number) => boolean): boolean {
+    const { types, prepared } = this.#context;
+    const isRefused = statement.typeOids?.some(
+      (oid, index) => isList(index) && types.catalog.parameterType(oid).isSingle,
+    );
+    if (isRefused !== true || statement.parsedIn === this.#task.number) return false;
+    prepared.forget(statement.text);
+    return true;
+  }
+
   /** What Control sets is in force for all that is parsed behind it. */
   applySettings(step: Step): void {
     const { settings } = this.#context.prepared;
@@ -143,7 +156,9 @@ export class PgStepWriter {
 
   /** True: the values of the step can be written. */
   isReady(step: Step): boolean {
-    return this.known(sqlOf(step), (index) => dependsOnType(step.parameters[index])) !== undefined;
+    const isList = (index: number): boolean => dependsOnType(step.parameters[index]);
+    const known = this.known(sqlOf(step), isList);
+    return known !== undefined && !this.refusesLists(known, isList);
   }
 
   /**

@@ -39,11 +39,15 @@ export class TypeQuestions {
     const { commands } = many.executemany;
     const [first] = commands;
     const known = this.knownOf(many.executemany);
-    if (first === undefined || (known !== undefined && this.#writer.keepsAll(known, commands)))
-      return unknown;
+    if (first === undefined || (known !== undefined && this.#fits(known, many.executemany))) return unknown;
     // Refused before anything is sent, as any first page is.
     for (const command of commands.slice(0, many.pageSize)) toStep(command, this.#serializeJson);
     return [...unknown, toStep(first, this.#serializeJson)];
+  }
+
+  #fits(known: PreparedStatement, executemany: Executemany): boolean {
+    if (this.#writer.refusesLists(known, (index) => executemany.dependsOnType(index))) return false;
+    return this.#writer.keepsAll(known, executemany.commands);
   }
 
   knownOf(executemany: Executemany): PreparedStatement | undefined {

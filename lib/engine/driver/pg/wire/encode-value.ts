@@ -90,6 +90,11 @@ function encodeArray(
   type: ParameterType | undefined,
 ): WireValue {
   if (type?.isJson === true) return jsonText(list, serializeJson);
+  if (type?.isSingle === true)
+    throw new ArgumentError(
+      'it is a list, and its place takes one value. ' +
+        'Write = ANY(…) in place of IN (…), and <> ALL(…) in place of NOT IN (…).',
+    );
   const json = (element: unknown): unknown =>
     Array.isArray(element) ? jsonText(element, serializeJson) : element;
   const elements = encode(type?.hasJsonElements === true ? Array.from(list, json) : list, serializeJson, []);
