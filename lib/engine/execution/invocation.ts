@@ -257,8 +257,8 @@ function isEmpty(parameters: Parameters | undefined): boolean {
 function expectSets(sets: readonly Parameters[]): readonly Parameters[] {
   if (sets.length === 0)
     throw new ArgumentError('the list of parameter sets is empty: there is nothing to execute.');
+  if (!sets.includes(undefined as never)) return sets;
   const missing = sets.findIndex((set: unknown) => set === undefined);
-  if (missing === -1) return sets;
   throw new ArgumentError(`parameter set ${missing} of the list is undefined.`);
 }
 

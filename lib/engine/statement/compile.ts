@@ -84,8 +84,10 @@ function fill(
 ): CompiledStatement {
   // Most are plain objects.
   if (parameters?.constructor !== Object) expectNamed(parameters);
-  const values: unknown[] = [];
-  for (const name of template.names) {
+  // Of its final length: one that grows has room for 17 values.
+  const values: unknown[] = [...template.names];
+  for (let index = 0; index < values.length; index += 1) {
+    const name = values[index] as string;
     let given: unknown;
     try {
       // `:constructor` must not find what every object inherits; getters of a class instance count as given.
@@ -98,7 +100,7 @@ function fill(
     // `null` is a value.
     const value = given === undefined ? clause.binds.get(name)?.value : given;
     if (value === undefined) throw missingValue(name, template, parameters, group);
-    values.push(value);
+    values[index] = value;
   }
   const command = clause.hasExpanding
     ? expandText(clause, template, values)

@@ -23,18 +23,23 @@ const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
   [3802, 'jsonb'],
 ]);
 
-const NAME = String.raw`(?:"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`;
-const COLUMNS = String.raw`\(\s*${NAME}(?:\s*,\s*${NAME})*\s*\)`;
-const BINDS = String.raw`\$\d+(?:\s*,\s*\$\d+)*`;
+// As PostgreSQL has it: every character beyond ASCII may be part of a name, and none is a blank. Classes of
+// Unicode take milliseconds to compile.
+const BLANK = String.raw`[ \t\n\r\f\v]`;
+const NAME = String.raw`(?:"(?:[^"]|"")+"|[a-z_\x80-\uffff][\w$\x80-\uffff]*)`;
+const COLUMNS = String.raw`\(${BLANK}*${NAME}(?:${BLANK}*,${BLANK}*${NAME})*${BLANK}*\)`;
+const BINDS = String.raw`\$\d+(?:${BLANK}*,${BLANK}*\$\d+)*`;
 
 /**
  * One row of plain binds, and what may stand behind it: ON CONFLICT, RETURNING, without binds of its own. No
  * two repetitions that may match the same characters stand side by side: it takes linear time.
  */
 const INSERT = new RegExp(
-  String.raw`^\s*(?<head>INSERT\s+INTO\s+${NAME}(?:\s*\.\s*${NAME}){0,2}(?:\s*${COLUMNS})?)\s*` +
-    String.raw`VALUES\s*\(\s*(?<binds>${BINDS})\s*\)(?<tail>\s*|\s*(?:ON\s+CONFLICT|RETURNING)\b[^$]*)$`,
-  'iu',
+  String.raw`^${BLANK}*(?<head>INSERT${BLANK}+INTO${BLANK}+${NAME}(?:${BLANK}*\.${BLANK}*${NAME}){0,2}` +
+    String.raw`(?:${BLANK}*${COLUMNS})?)` +
+    String.raw`${BLANK}*VALUES${BLANK}*\(${BLANK}*(?<binds>${BINDS})${BLANK}*\)` +
+    String.raw`(?<tail>${BLANK}*|${BLANK}*(?:ON${BLANK}+CONFLICT|RETURNING)\b[^$]*)$`,
+  'i',
 );
 
 /**

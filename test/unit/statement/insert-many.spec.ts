@@ -11,6 +11,15 @@ describe('a single-row INSERT of plain binds', () => {
     );
   });
 
+  it.each(['Größe', 'данные', 'a\u00A0b', '😀', 'ſ$1'])(
+    'into %s, which PostgreSQL takes for a name',
+    (name) => {
+      expect(joined(`INSERT INTO ${name} (${name}) VALUES ($1, $2)`)).toContain(
+        `INSERT INTO ${name} (${name}) SELECT`,
+      );
+    },
+  );
+
   it.each(['RETURNING id', 'ON CONFLICT DO NOTHING', 'ON CONFLICT (a) DO NOTHING RETURNING *'])(
     'keeps %s at its end',
     (tail) => {

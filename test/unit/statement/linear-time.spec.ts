@@ -16,6 +16,7 @@ const TEXTS: readonly (readonly [string, string])[] = [
   ['many words IN', `SELECT ${'in '.repeat(LENGTH / 3)}:a`],
   ['blanks behind IN', `SELECT x in ${' '.repeat(LENGTH)}x`],
   ['blanks behind INSERT', `INSERT INTO t${' '.repeat(LENGTH)}x`],
+  ['blanks that PostgreSQL takes for names', `INSERT INTO t${'\u00A0'.repeat(LENGTH)}x`],
   ['blanks behind VALUES', `INSERT INTO t VALUES ($1${' '.repeat(LENGTH)}x`],
   ['many quoted names', `INSERT INTO ${'"a""b"'.repeat(LENGTH / 6)} x`],
   ['many dollars', `SELECT ${'$a'.repeat(LENGTH / 2)}`],

@@ -1,6 +1,6 @@
 import { InsertMany } from '../../../statement/insert-many.js';
 import type { Command } from '../../driver.js';
-import { arrayLiteral, encodedArray, fixedArray, isFixedType } from '../wire/arrays.js';
+import { arrayLiteral, encodedArray, fixedArray } from '../wire/arrays.js';
 import { dependsOnType, encodeValue } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { WireValue } from '../wire/message-writer.js';
@@ -13,6 +13,7 @@ const SHORT_LIST = 50;
 /** A coordinator gathers rows in the order of its servers. */
 const RETURNS_ROWS = /\bRETURNING\b/i;
 const JSON_OIDS: ReadonlySet<number> = new Set([114, 3802]);
+const NO_VALUES: readonly unknown[] = [];
 
 /** One INSERT of arrays, or one INSERT for each row; `auto`: as the server is better at. */
 export type ExecutemanyForm = 'auto' | 'arrays' | 'rows';
@@ -55,11 +56,10 @@ export class Executemany {
     const [first] = commands;
     if (first === undefined || commands.length === 1) return undefined;
     const dependent = new Set<number>();
-    for (const { text, values = [] } of commands) {
+    for (const { text, values = NO_VALUES } of commands) {
       if (text !== first.text) return undefined;
-      // Most have none: that is asked without a call of ours for each value.
-      if (values.some(dependsOnType))
-        for (const [index, value] of values.entries()) if (dependsOnType(value)) dependent.add(index);
+      for (let index = 0; index < values.length; index += 1)
+        if (dependsOnType(values[index])) dependent.add(index);
     }
     return new Executemany(commands, dependent, context);
   }
@@ -92,10 +92,11 @@ export class Executemany {
   /** What is sent for the commands of one page; `known` is what the server said of the text. */
   page(commands: readonly Command[], known: PreparedStatement | undefined): readonly WireCommand[] {
     const insert = known === undefined || this.#isRowByRow ? 'none' : this.#arrayInsert(known);
-    const arrays = insert === 'none' ? undefined : this.#arraysOf(commands, insert.typeOids);
     const [first] = commands;
-    if (insert === 'none' || arrays === undefined || first === undefined) return commands;
-    const parameters = commands.map(({ values }) => values);
+    if (insert === 'none' || first === undefined) return commands;
+    const parameters = commands.map(({ values }) => values ?? NO_VALUES);
+    const arrays = this.#arraysOf(commands, parameters, insert.typeOids);
+    if (arrays === undefined) return commands;
     return [{ text: first.text, sql: insert.sql, values: arrays, parameters, prepare: first.prepare }];
   }
 
@@ -109,11 +110,15 @@ export class Executemany {
   }
 
   /** An array for each bind; undefined where the values do not fit the statement, or not into an array. */
-  #arraysOf(commands: readonly Command[], typeOids: readonly number[]): readonly WireValue[] | undefined {
-    if (commands.some(({ values }) => (values?.length ?? 0) !== typeOids.length)) return undefined;
+  #arraysOf(
+    commands: readonly Command[],
+    rows: readonly (readonly unknown[])[],
+    typeOids: readonly number[],
+  ): readonly WireValue[] | undefined {
+    for (const { length } of rows) if (length !== typeOids.length) return undefined;
     const arrays: WireValue[] = [];
     for (const [index, typeOid] of typeOids.entries()) {
-      const array = this.#arrayOf(commands, index, typeOid);
+      const array = fixedArray(typeOid, rows, index) ?? this.#arrayOf(commands, index, typeOid);
       if (array === undefined) return undefined;
       arrays.push(array);
     }
@@ -121,11 +126,6 @@ export class Executemany {
   }
 
   #arrayOf(commands: readonly Command[], index: number, typeOid: number): WireValue | undefined {
-    if (isFixedType(typeOid)) {
-      const values = commands.map((command) => command.values?.[index]);
-      const fixed = fixedArray(typeOid, values);
-      if (fixed !== undefined) return fixed;
-    }
     const { serializeJson } = this.#context;
     const isJson = JSON_OIDS.has(typeOid);
     const type = { isJson, elementOid: undefined, hasJsonElements: false, isSingle: !isJson };

@@ -51,22 +51,23 @@ const TEXT_TYPES: ReadonlyMap<number, readonly number[]> = new Map([
   [3802, [1]],
 ]);
 
-export function isFixedType(typeOid: number): boolean {
-  return FIXED_TYPES.has(typeOid);
-}
-
 /**
- * The values of one column as a binary array; undefined where the type, or one of the values, has no such
- * form.
+ * The values at `index` of all rows as a binary array; undefined where the type, or one of the values, has no
+ * such form.
  */
-export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer | undefined {
+export function fixedArray(
+  typeOid: number,
+  rows: readonly (readonly unknown[])[],
+  index: number,
+): Buffer | undefined {
   const type = FIXED_TYPES.get(typeOid);
   if (type === undefined) return undefined;
   const { width } = type;
-  const bytes = Buffer.allocUnsafeSlow(HEAD + values.length * (LENGTH + width));
+  const bytes = Buffer.allocUnsafeSlow(HEAD + rows.length * (LENGTH + width));
   const view = new DataView(bytes.buffer);
-  let at = putHead(bytes, typeOid, values.length);
-  for (const value of values) {
+  let at = putHead(bytes, typeOid, rows.length);
+  for (const row of rows) {
+    const value = row[index];
     const isMissing = value === null || value === undefined;
     view.setInt32(at, isMissing ? -1 : width);
     at += LENGTH;
@@ -77,7 +78,7 @@ export function fixedArray(typeOid: number, values: readonly unknown[]): Buffer 
   return bytes.subarray(0, at);
 }
 
-/** The same for values that are already encoded. */
+/** The same for the values of one column that are already encoded. */
 export function encodedArray(typeOid: number, values: readonly WireValue[]): Buffer | undefined {
   const prefix = TEXT_TYPES.get(typeOid);
   if (prefix !== undefined) return textArray(typeOid, prefix, values);
