@@ -3,6 +3,7 @@ import { ArgumentError } from '../errors/errors.js';
 import { MAX_NAME_BYTES } from '../statement/identifier.js';
 import { CallSite } from '../util/call-site.js';
 import { describeValue } from '../util/describe-value.js';
+import { SETTING_OF_OPTION } from '../util/merge-options.js';
 import {
   asItIs,
   deadlineRule,
@@ -106,14 +107,30 @@ export const settingsRule: OptionRule = {
   expected: 'a plain object of strings by the names of settings, such as { "app.tenant": "red" }',
   accepts: isPlainObject,
   coerce: asItIs,
-  parse: (settings) => {
+  parse: (settings, beside) => {
     const given = Object.entries(settings as Readonly<Record<string, unknown>>);
     for (const [name, value] of given) checkSetting(name, value);
+    expectSaidOnce(given, beside);
     if (given.every(([name]) => name === name.toLowerCase())) return settings;
     // PostgreSQL knows a name in any case: two spellings must not stand beside each other.
     return Object.fromEntries(given.map(([name, value]) => [name.toLowerCase(), value]));
   },
 };
+
+/** Where one object says the same twice, nobody can know which was meant. */
+function expectSaidOnce(
+  settings: readonly [string, unknown][],
+  beside: Readonly<Record<string, unknown>>,
+): void {
+  for (const [option, setting] of Object.entries(SETTING_OF_OPTION)) {
+    if (beside[option] === undefined) continue;
+    const twin = settings.find(([name]) => name.toLowerCase() === setting);
+    if (twin === undefined) continue;
+    throw new ArgumentError(
+      `settings['${twin[0]}'] and the option '${option}' say the same. Write one of them.`,
+    );
+  }
+}
 
 function checkSetting(name: string, value: unknown): void {
   if (!SETTING_NAME.test(name)) {

@@ -10,8 +10,11 @@ export interface OptionRule {
    * stands for none comes back as it is, and is then not accepted.
    */
   readonly coerce: (text: string) => unknown;
-  /** The form that the library works with; an ArgumentError where something inside of it is wrong. */
-  parse?(value: unknown): unknown;
+  /**
+   * The form that the library works with; an ArgumentError where something inside of it is wrong, or does not
+   * go together with what stands beside it.
+   */
+  parse?(value: unknown, beside: Readonly<Record<string, unknown>>): unknown;
   /** True: an error says of what kind the value is, and shows nothing of it. */
   readonly isSecret?: boolean;
 }
@@ -144,9 +147,9 @@ export function eitherRule(...rules: readonly OptionRule[]): OptionRule {
       const values = rules.map((rule) => rule.coerce(text));
       return values.find((value, index) => rules[index]?.accepts(value) === true) ?? text;
     },
-    parse: (value) => {
+    parse: (value, beside) => {
       const rule = rules.find((each) => each.accepts(value));
-      return rule?.parse === undefined ? value : rule.parse(value);
+      return rule?.parse === undefined ? value : rule.parse(value, beside);
     },
   };
 }

@@ -62,16 +62,20 @@ export class OptionTable<Options extends object> {
       }
       const given = options[name];
       if (given === undefined) continue;
-      const value = this.parseOption(name, given);
+      const value = this.parseOption(name, given, options);
       if (value !== given) (parsed ??= { ...options })[name] = value;
     }
     return (parsed ?? options) as Options;
   }
 
-  /** One option's value, which is not undefined. */
-  parseOption(name: keyof Options & string, value: unknown): unknown {
+  /** One option's value, which is not undefined, and what stands beside it. */
+  parseOption(
+    name: keyof Options & string,
+    value: unknown,
+    beside: Readonly<Record<string, unknown>> = {},
+  ): unknown {
     const rule = this.rules[name];
-    if (rule.accepts(value)) return rule.parse === undefined ? value : rule.parse(value);
+    if (rule.accepts(value)) return rule.parse === undefined ? value : rule.parse(value, beside);
     ignoreRejection(value);
     throw new ArgumentError(
       `${this.owner} option '${name}' must be ${rule.expected}; got ${rule.isSecret === true ? describeKind(value) : describeValue(value)}.`,
@@ -128,7 +132,7 @@ export class OptionTable<Options extends object> {
     const place = this.#placeOf(name);
     if (place !== undefined) {
       if (options[name] === undefined) return;
-      throw new ArgumentError(`'${name}' is not a ${this.owner} option. ${place}`);
+      throw new ArgumentError(`'${name}' is no ${this.owner} option. ${place}`);
     }
     if (this.#ownNames.get(name) === true) return;
     const meant = nearMiss(name, this.#names);

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
+import { mergeOptions } from '../../engine/util/merge-options.js';
 import { eitherRule, functionRule, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 
@@ -32,7 +33,7 @@ const CLASS_OPTIONS = Symbol.for('nest-async-engine:class-options');
 
 /** Keeps what the decorator of a class says, for its own methods and for those that it inherits. */
 export function setClassOptions(prototype: object, options: TransactionalMethodOptions): void {
-  const value = merge(classOptionsOf(prototype), options);
+  const value = mergeOptions(classOptionsOf(prototype), options);
   Object.defineProperty(prototype, CLASS_OPTIONS, { value, configurable: true });
 }
 
@@ -50,9 +51,9 @@ export function resolveOptions(
   for (; ancestor !== null && ancestor !== declaring; ancestor = Object.getPrototypeOf(ancestor) as object) {
     heirs.unshift(ancestor);
   }
-  const resolved = merge(classOptionsOf(declaring), own);
+  const resolved = mergeOptions(classOptionsOf(declaring), own);
   // A method that was copied to another class belongs to that class alone.
-  return heirs.reduce((options, heir) => merge(options, classOptionsOf(heir)), resolved);
+  return heirs.reduce((options, heir) => mergeOptions(options, classOptionsOf(heir)), resolved);
 }
 
 /** The engine of what was declared on `declaring` with `own`, for `self`. */
@@ -68,14 +69,4 @@ function classOptionsOf(prototype: object): TransactionalMethodOptions {
   const own = Object.getOwnPropertyDescriptor(prototype, CLASS_OPTIONS)?.value as
     TransactionalMethodOptions | undefined;
   return own ?? {};
-}
-
-/** `options` where they say something, and `defaults` elsewhere; settings by their names. */
-function merge(
-  defaults: TransactionalMethodOptions,
-  options: TransactionalMethodOptions,
-): TransactionalMethodOptions {
-  const said = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings = defaults.settings && options.settings && { ...defaults.settings, ...options.settings };
-  return { ...defaults, ...said, ...(settings && { settings }) };
 }
