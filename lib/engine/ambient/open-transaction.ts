@@ -3,8 +3,8 @@ import type { AsyncConnection, AsyncTransaction } from '../connection/connection
 import { ConnectionCore } from '../connection/connection-core.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
-import { ContextFrame } from './async-context.js';
 import type { AmbientContext } from './async-context.js';
+import { ContextFrame } from './context-frame.js';
 import { PROPAGATION } from './propagation.js';
 import type { Propagation, PropagationAction } from './propagation.js';
 import type { RetryOptions } from '../transaction/retry.js';
