@@ -3,6 +3,10 @@ import type { CompiledStatement } from './row.js';
 import { skipLiteral } from './skip-literal.js';
 import { transactionChange } from './transaction-command.js';
 
+/** A value where the name of a column is meant, behind names or alone. */
+const SORTING_VALUE =
+  /(\bORDER\s+BY\s+(?:[\w."]+(?:\s+(?:ASC|DESC))?\s*,\s*)*)\$\d+\s*(?:$|[,;)]|(?:ASC|DESC|NULLS|LIMIT|OFFSET|FETCH|FOR)\b)/gi;
+
 /** Puts a statement together: SQL as it is, values as `$1`, `$2`, … */
 export class CommandWriter {
   readonly #values: unknown[] = [];
@@ -32,8 +36,15 @@ export class CommandWriter {
     return { text: this.#text, values: this.#values, control: transactionChange(this.#text) };
   }
 
-  /** @throws StatementError for a value inside of a literal, a quoted name or a comment. */
-  expectValuesInTheOpen(): void {
+  /** @throws StatementError for a value that means nothing where it stands. */
+  expectValuesInPlace(): void {
+    if (this.#places.length === 0) return;
+    this.#expectValuesInTheOpen();
+    expectNoSortingValue(this.#text, () => this.#places);
+  }
+
+  /** Not inside of a literal, a quoted name or a comment. */
+  #expectValuesInTheOpen(): void {
     const text = this.#text;
     let next = 0;
     const opening = /['"$/-]/g;
@@ -54,4 +65,22 @@ function hiddenValue(number: number, statement: string): StatementError {
       "Take the quotes away; a pattern is '%' || ${…} || '%'.",
     { statement },
   );
+}
+
+/**
+ * `placesOf` gives where the values of the text begin; what looks like one elsewhere is in a literal.
+ *
+ * @throws StatementError for `ORDER BY $1`, by which the server sorts nothing, in silence.
+ */
+export function expectNoSortingValue(text: string, placesOf: () => readonly number[]): void {
+  for (const match of text.matchAll(SORTING_VALUE)) {
+    const place = match.index + (match[1]?.length ?? 0);
+    if (!placesOf().includes(place)) continue;
+    const [value = ''] = /^\$\d+/.exec(text.slice(place)) ?? [];
+    throw new StatementError(
+      `ORDER BY ${value} sorts by a value, which is the same for each row. Write the name by sql.id(), chosen out of ` +
+        'a list of your own, and the direction by sql`DESC`.',
+      { statement: text },
+    );
+  }
 }

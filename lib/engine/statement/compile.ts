@@ -1,4 +1,5 @@
 import { ArgumentError, StatementError } from '../errors/errors.js';
+import { expectNoSortingValue } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { foreignCommand } from './executable.js';
 import type { Executable } from './executable.js';
@@ -109,11 +110,22 @@ function fill(
 }
 
 function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {
-  if (cache === undefined) return clause.template;
-  const known = cache.get(clause.sql);
+  const known = cache?.get(clause.sql);
   if (known !== undefined) return known;
-  cache.set(clause.sql, clause.template);
-  return clause.template;
+  const { template } = clause;
+  expectNoSortingValue(template.text, () => placesOf(template));
+  cache?.set(clause.sql, template);
+  return template;
+}
+
+/** Where the values of its text begin. */
+function placesOf({ pieces, slots }: TextTemplate): number[] {
+  let end = 0;
+  return slots.map(({ bind }, index) => {
+    const place = end + (pieces[index]?.length ?? 0);
+    end = place + `$${bind + 1}`.length;
+    return place;
+  });
 }
 
 function missingValue(

@@ -75,7 +75,7 @@ export class Sql<R = Row> {
     const known = key === undefined ? undefined : cache?.get(key);
     if (known !== undefined) return { text: known.text, values: this.#values, control: known.control };
     const writer = this.#write(schemas);
-    writer.expectValuesInTheOpen();
+    writer.expectValuesInPlace();
     const command = writer.finish();
     if (key === undefined || cache === undefined) return command;
     cache.set(key, namelessTemplate(command));

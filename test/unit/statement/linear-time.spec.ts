@@ -24,6 +24,9 @@ const TEXTS: readonly (readonly [string, string])[] = [
   ['open comments', `${'/*'.repeat(LENGTH / 2)}`],
   ['many END', `CREATE ${'x'.repeat(100)} ${'END '.repeat(LENGTH / 4)}`],
   ['many FOR', `SELECT ${'for '.repeat(LENGTH / 4)}`],
+  ['names to sort by', `SELECT 1 ORDER BY ${'a, '.repeat(LENGTH / 3)}b`],
+  ['blanks to sort by', `SELECT 1 ORDER BY a${' '.repeat(LENGTH)}b`],
+  ['many ORDER BY', `SELECT ${'order by a, '.repeat(LENGTH / 12)}b`],
   ['many semicolons', ';'.repeat(LENGTH)],
   ['brackets', `SELECT ${'('.repeat(LENGTH)}`],
 ];
