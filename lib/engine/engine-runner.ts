@@ -167,8 +167,9 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
 
   observer(): ConnectionObserver<AsyncConnection> | undefined {
     if (!this.observers.parts.hub.isObserved) return undefined;
-    const active = this.#shared.ambient.current?.active;
-    return (active && coreOf(active).observer()) ?? this.engineObserver();
+    const frame = this.#shared.ambient.current;
+    const active = frame?.active;
+    return (active && coreOf(active).observer()) ?? this.#observerFor(frame?.scope);
   }
 
   get scope(): Scope | undefined {
@@ -176,7 +177,10 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   engineObserver(): ConnectionObserver<AsyncConnection> | undefined {
-    const { scope } = this;
+    return this.#observerFor(this.scope);
+  }
+
+  #observerFor(scope: Scope | undefined): ConnectionObserver<AsyncConnection> | undefined {
     if (scope !== undefined) return this.#observerIn(scope);
     return this.observers.parts.hub.isObserved ? (this.#unscoped ??= this.#observerIn(undefined)) : undefined;
   }

@@ -9,11 +9,11 @@ import type {
   ServerRole,
   TransactionEvent,
 } from '../engine/index.js';
+import { MeasurementQueue } from './measurement-queue.js';
 import { roleOf } from './span-end.js';
 
 /** Seconds, as the semantic conventions want them. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
-const seconds = (milliseconds: number): number => milliseconds / 1_000;
 
 /** Of the engine's own pool, or of a replica's. */
 interface PoolFigures {
@@ -30,6 +30,7 @@ export class EngineMetrics {
   readonly #waits: Histogram;
   readonly #uses: Histogram;
   readonly #openings: Histogram;
+  readonly #queue = new MeasurementQueue();
   /** Sums, which are read when they are collected: each call of a counter costs more than the rest of it. */
   #timeouts = 0;
   /** By the host of a replica; the engine's own is that of ''. */
@@ -56,6 +57,7 @@ export class EngineMetrics {
   #observePool(meter: Meter): void {
     const engine = this.#engine;
     this.#observe(meter, 'count', 'Connections by state.', (result) => {
+      this.#queue.flush();
       const { pool } = engine;
       result.observe(pool.checkedIn(), { ...this.#pool, 'db.client.connection.state': 'idle' });
       result.observe(pool.checkedOut(), { ...this.#pool, 'db.client.connection.state': 'used' });
@@ -118,21 +120,22 @@ export class EngineMetrics {
 
   stop(): void {
     for (const stop of this.#stops) stop();
+    this.#queue.flush();
   }
 
   operation(duration: number, attributes: Attributes): void {
-    this.#operations.record(seconds(duration), attributes);
+    this.#queue.add(this.#operations, duration, attributes);
   }
 
   acquired({ pool, duration = 0, error }: AcquireEvent): void {
     // Which of the replicas it was for is not known.
     if (pool !== this.#engine.pool) return;
-    if (error === undefined) this.#waits.record(seconds(duration), this.#pool);
+    if (error === undefined) this.#queue.add(this.#waits, duration, this.#pool);
     else if (error instanceof PoolTimeoutError) this.#timeouts += 1;
   }
 
   opened(duration: number): void {
-    this.#openings.record(seconds(duration), this.#pool);
+    this.#queue.add(this.#openings, duration, this.#pool);
   }
 
   ended({ nested, outcome = 'unknown' }: TransactionEvent<AsyncConnection>): void {
@@ -150,7 +153,7 @@ export class EngineMetrics {
     const replicas = new Set(this.#engine.replicas.status().map(({ host }) => host));
     const returned = ({ duration, loanRoundTrips = 0, host = '' }: CheckinEvent): void => {
       const figures = this.#figuresAt(replicas.has(host) ? host : '');
-      if (duration !== undefined) this.#uses.record(seconds(duration), figures.attributes);
+      if (duration !== undefined) this.#queue.add(this.#uses, duration, figures.attributes);
       figures.roundTrips += loanRoundTrips;
     };
     this.#engine.on('checkin', returned);

@@ -1,4 +1,11 @@
-import { SpanStatusCode } from '@opentelemetry/api';
+import { context, propagation, SpanStatusCode } from '@opentelemetry/api';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
+import type { DataPoint, Histogram } from '@opentelemetry/sdk-metrics';
 import { defer, lastValueFrom } from 'rxjs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ArgumentError, text } from 'nest-async-engine/engine';
@@ -310,6 +317,46 @@ describe('metrics', () => {
     expect(await single('db.client.connection.use_time')).toMatchObject({ count: 3 });
     expect(await single('db.client.connection.wait_time')).toMatchObject({ count: 3 });
     expect(await single('db.client.connection.create_time')).toMatchObject({ count: 1 });
+  });
+
+  it('are recorded in the context of their caller, also where many are recorded at once', async () => {
+    const reader = new PeriodicExportingMetricReader({
+      exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
+      exportIntervalMillis: 2 ** 30,
+    });
+    const tenantOf = (around = context.active()): string =>
+      propagation.getBaggage(around)?.getEntry('tenant')?.value ?? 'none';
+    const meterProvider = new MeterProvider({
+      readers: [reader],
+      views: [
+        {
+          instrumentName: 'db.client.operation.duration',
+          attributesProcessors: [{ process: (_, around) => ({ tenant: tenantOf(around) }) }],
+        },
+      ],
+    });
+    open({ meterProvider });
+    const runAs = (tenant: string): Promise<unknown> => {
+      const baggage = propagation.createBaggage({ tenant: { value: tenant } });
+      return context.with(propagation.setBaggage(context.active(), baggage), () => engine.execute(one));
+    };
+    await Promise.all(Array.from({ length: 100 }, (_, index) => runAs(index % 4 === 0 ? 'a' : 'b')));
+    const { resourceMetrics } = await reader.collect();
+    const points = resourceMetrics.scopeMetrics
+      .flatMap(({ metrics }) => metrics)
+      .filter(({ descriptor }) => descriptor.name === 'db.client.operation.duration')
+      .flatMap(({ dataPoints }) => dataPoints as DataPoint<Histogram>[]);
+    expect(
+      Object.fromEntries(points.map(({ attributes, value }) => [attributes['tenant'], value.count])),
+    ).toEqual({ a: 25, b: 75 });
+    await meterProvider.shutdown();
+  });
+
+  it('have all that was measured before the instrumentation was stopped', async () => {
+    await engine.execute(one);
+    stop();
+    const [point] = await telemetry.points('db.client.operation.duration');
+    expect(point?.value).toMatchObject({ count: 1 });
   });
 
   it('count the callers that got no connection in time', async () => {

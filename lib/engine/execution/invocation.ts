@@ -55,6 +55,8 @@ export type FinishedStatement = Pick<CommandResult, 'rowCount' | 'shape'> & { re
 
 /** Sends commands in its own way, and is told how they end. */
 export interface CommandObserver {
+  /** False: `run()` gives what `send` gives, and changes nothing. */
+  readonly isHeard: boolean;
   run<T>(
     commands: readonly Command[],
     send: (commands: readonly Command[]) => Promise<T>,

@@ -148,9 +148,12 @@ export class StatementObserver<Connection> implements CommandObserver {
     session: SessionFacts | undefined,
   ): Promise<T> {
     const event = this.#eventOn(commands, session);
-    const isHeard = this.#hasListeners || this.#site !== undefined || this.#trace.isSendingObserved;
-    // What hears of its call and its end alone needs no promise between them.
-    return isHeard || event.isMany ? this.#sendHeard(commands, send, session) : send(commands);
+    return this.isHeard || event.isMany ? this.#sendHeard(commands, send, session) : send(commands);
+  }
+
+  // What hears of its call and its end alone needs no promise between them.
+  get isHeard(): boolean {
+    return this.#hasListeners || this.#site !== undefined || this.#trace.isSendingObserved;
   }
 
   async #sendHeard<T>(

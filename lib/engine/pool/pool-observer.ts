@@ -148,23 +148,25 @@ export class PoolObserver {
     });
   }
 
-  /** Lends to a caller that has not waited; throws what a listener throws, and ends the loan then. */
-  lent(pool: PoolFigures, record: ConnectionRecord, loan: PooledConnection): void {
+  /**
+   * Lends to a caller that has not waited; false where a listener has ended the loan. Throws what a listener
+   * throws, and ends the loan then.
+   */
+  lent(pool: PoolFigures, record: ConnectionRecord, loan: PooledConnection): boolean {
     try {
       this.checkedOut(record, loan);
     } catch (error) {
-      this.#acquired(pool, { error });
+      if (isAcquireObserved()) this.#acquireOf(pool, record).failed(error);
       loan.invalidate(error);
       throw error;
     }
-    if (loan.isValid) this.#acquired(pool, loan);
+    if (!loan.isValid) return false;
+    if (isAcquireObserved()) this.#acquireOf(pool, record).given(loan, record.observedLoan?.since);
+    return true;
   }
 
-  #acquired(pool: PoolFigures, end: PooledConnection | { readonly error: unknown }): void {
-    if (!isAcquireObserved()) return;
-    const trace = new AcquireTrace(this.engine, pool, { hasWaited: false });
-    if ('error' in end) trace.failed(end.error);
-    else trace.given(end);
+  #acquireOf(pool: PoolFigures, { observedLoan: loan }: ConnectionRecord): AcquireTrace {
+    return new AcquireTrace(this.engine, pool, { hasWaited: false, startedAt: loan?.since });
   }
 
   /** A caller waits for a connection. */

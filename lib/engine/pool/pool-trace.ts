@@ -79,9 +79,11 @@ export class AcquireTrace {
   constructor(
     engine: PoolEngine | undefined,
     pool: PoolFigures,
-    { hasWaited }: { readonly hasWaited: boolean },
+    {
+      hasWaited,
+      startedAt = performance.now(),
+    }: { readonly hasWaited: boolean; readonly startedAt?: number | undefined },
   ) {
-    const startedAt = performance.now();
     this.#event = {
       engine,
       pool,
@@ -98,21 +100,21 @@ export class AcquireTrace {
     PG_ACQUIRE.begin(this.#pg, nothing);
   }
 
-  given(loan: PooledConnection): void {
+  given(loan: PooledConnection, now = performance.now()): void {
     const { processId: processID } = loan.session;
     this.#event.processId = processID;
     if (this.#pg !== undefined) this.#pg.client = { processID, reused: loan.isReused };
-    this.#end();
+    this.#end(now);
   }
 
   failed(error: unknown): void {
     this.#event.error = error;
     if (this.#pg !== undefined) this.#pg.error = error;
-    this.#end();
+    this.#end(performance.now());
   }
 
-  #end(): void {
-    this.#event.duration = performance.now() - this.#event.startedAt;
+  #end(now: number): void {
+    this.#event.duration = now - this.#event.startedAt;
     ACQUIRE.finish(this.#event);
     if (this.#pg !== undefined) PG_ACQUIRE.finish(this.#pg);
   }

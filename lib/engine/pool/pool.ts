@@ -261,8 +261,7 @@ export abstract class Pool implements AsyncDisposable {
     const loan = new PooledConnection(record, this.#owner);
     this.#loans.add(loan, record, trace);
     if (!this.#observer.hub.isObserved) return loan;
-    this.observer.lent(this, record, loan);
-    if (loan.isValid) return loan;
+    if (this.observer.lent(this, record, loan)) return loan;
     this.#end(loan);
     return undefined;
   }
@@ -318,7 +317,10 @@ export abstract class Pool implements AsyncDisposable {
     const mode = this.resetMode;
     const isDue =
       mode !== null && record.session.isOpen && !record.isClean(mode) && this.isLastLoanOf(record);
-    this.observer.resetting(record, `${isDue ? record.resetName(mode) : 'nothing to reset'} on return`);
+    this.observer.resetting(
+      record,
+      isDue ? `${record.resetName(mode)} on return` : 'nothing to reset on return',
+    );
     const receive = (): Promise<void> | undefined => {
       this.observer.checkedIn(record, true);
       return this.receive(loan, record);

@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
@@ -20,6 +21,17 @@ const one = (): Promise<unknown> => engine.execute(count).one();
 
 it('a statement outside of transactions makes 5 promises', async () => {
   expect(await promisesOf(one)).toBeLessThanOrEqual(5);
+});
+
+it('a statement of which only a tracing channel hears makes one promise more', async () => {
+  const { asyncEnd } = tracingChannel('nest-async-engine:statement');
+  const hear = (): void => undefined;
+  asyncEnd.subscribe(hear);
+  try {
+    expect(await promisesOf(one)).toBeLessThanOrEqual(6);
+  } finally {
+    asyncEnd.unsubscribe(hear);
+  }
 });
 
 it('a transaction of two statements makes 15 promises', async () => {

@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -5,8 +6,10 @@ import {
   DataError,
   createAsyncEngine,
   sql,
+  type AsyncConnection,
   type AsyncEngine,
   type AsyncEngineOptions,
+  type StatementEvent,
 } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
@@ -46,6 +49,15 @@ function block(duration: number): void {
   const end = performance.now() + duration;
   while (performance.now() < end);
 }
+
+/** Ends the one session that a lock holds up. */
+const killWaiting = (): Promise<void> =>
+  eventually(async () => {
+    const killed = await database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    expect(killed).toHaveLength(1);
+  });
 
 beforeAll(async () => {
   database = await createDatabase('multiplex');
@@ -204,12 +216,7 @@ describe('statements outside of transactions that share a connection', () => {
     const stuck = engine.execute(read(1)).one();
     const behind = times(10, () => engine.execute(other).one());
     void stuck.catch(() => undefined);
-    await eventually(async () => {
-      const killed = await database.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      expect(killed).toHaveLength(1);
-    });
+    await killWaiting();
     await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
     expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
     await locking.rollback();
@@ -357,6 +364,58 @@ describe('no connection is shared', () => {
   });
 });
 
+describe('reads that share a connection while a tracing channel hears of them', () => {
+  const ends: StatementEvent<AsyncConnection>[] = [];
+  const channel = tracingChannel('nest-async-engine:statement').asyncEnd;
+  const hear = (event: unknown): void => void ends.push(event as StatementEvent<AsyncConnection>);
+
+  beforeEach(async () => {
+    await openEngine();
+    ends.length = 0;
+    channel.subscribe(hear);
+  });
+  afterEach(() => {
+    channel.unsubscribe(hear);
+  });
+
+  it('end once each, also where their connection is lost: the first one failed, the others answered', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    ends.length = 0;
+    const stuck = engine.execute(read(1)).one();
+    const behind = times(10, () => engine.execute(other).one());
+    void stuck.catch(() => undefined);
+    await killWaiting();
+    await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
+    await Promise.all(behind);
+    const failed = ends.filter(({ error }) => error !== undefined);
+    expect([new Set(ends).size, ends.length, failed.length]).toEqual([11, 11, 1]);
+    expect(ends.every(({ duration, processId }) => (duration ?? 0) > 0 && processId !== undefined)).toBe(
+      true,
+    );
+    await locking.rollback();
+  });
+
+  it('fail with the error of the second run, where the first was lost, and say how long it took', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    ends.length = 0;
+    const stuck = engine.execute(read(1)).one();
+    const behind = engine.execute(other).one();
+    for (const one of [stuck, behind]) one.catch(() => undefined);
+    await database.query('DROP TABLE other');
+    await killWaiting();
+    await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
+    await expect(behind).rejects.toHaveProperty('sqlState', '42P01');
+    expect(ends.map(({ error }) => error)).toEqual([
+      expect.any(ConnectionLostError),
+      expect.objectContaining({ sqlState: '42P01' }),
+    ]);
+    expect(ends.every(({ duration }) => (duration ?? 0) > 0)).toBe(true);
+    await locking.rollback();
+  });
+});
+
 describe('reads that share a connection while they are observed', () => {
   /** What is told of statements, in its order. */
   let told: [name: string, id: string][];
@@ -428,17 +487,26 @@ describe('reads that share a connection while they are observed', () => {
     const stuck = engine.execute(read(1)).one();
     const behind = times(10, () => engine.execute(other).one());
     void stuck.catch(() => undefined);
-    await eventually(async () => {
-      const killed = await database.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      expect(killed).toHaveLength(1);
-    });
+    await killWaiting();
     await expect(stuck).rejects.toBeInstanceOf(ConnectionLostError);
     expect(await Promise.all(behind)).toEqual(times(10, () => ({ n: 0 })));
     expect(failures).toEqual([expect.any(ConnectionLostError)]);
     expect(counts()).toMatchObject({ beforeCursorExecute: 11, afterExecute: 10, handleError: 1 });
     await locking.rollback();
+  });
+
+  it('say nothing of a first run that fails when the second has answered', async () => {
+    await using locking = await engine.connect();
+    await locking.execute(sql`LOCK TABLE item IN ACCESS EXCLUSIVE MODE`);
+    told = [];
+    const stuck = engine.execute(read(1)).one();
+    await Promise.all(times(10, () => engine.execute(other).one()));
+    await database.query('DROP TABLE other');
+    await locking.close();
+    await stuck;
+    await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
+    expect(counts()).toMatchObject({ beforeCursorExecute: 11, afterExecute: 11 });
+    expect(counts()).not.toHaveProperty('handleError');
   });
 
   it('leave the shared connection when a listener makes a write of one', async () => {

@@ -9,6 +9,7 @@ import type { Command, CommandResult, DriverRow } from '../../driver/driver.js';
 export class BatchObserver implements CommandObserver {
   readonly #observers: readonly CommandObserver[];
   readonly onFetch = undefined;
+  readonly isHeard = true;
   #texts: readonly string[] = [];
 
   constructor(observers: readonly CommandObserver[]) {

@@ -38,6 +38,8 @@ interface Read {
 
 /** A read on its way. Settles once: of two answers, the second has no effect. */
 interface PendingRead extends Read {
+  /** Undefined once a second run has answered: what becomes of the first is not told. */
+  observer: CommandObserver | undefined;
   /** By the clock of `timeWaited()`. */
   readonly sentAt: number;
   /** True: another read was in front of it. */
@@ -95,10 +97,12 @@ export class SharedConnection {
   }
 
   execute(host: AutocommitHost, invocation: Invocation, stats: StatementStats): Promise<CommandResult> {
-    const { command, observer } = invocation;
-    return observer === undefined
-      ? this.#send({ host, command, options: PIPELINED, observer, stats })
-      : this.#sendObserved({ host, command, options: pipelinedFor(observer), observer, stats }, observer);
+    const { command, commands, observer } = invocation;
+    if (observer === undefined) return this.#send({ host, command, options: PIPELINED, observer, stats });
+    const read = { host, command, options: pipelinedFor(observer), observer, stats };
+    return observer.isHeard
+      ? this.#sendObserved(read, observer)
+      : observer.run(commands, () => this.#send(read), this.#pooled.session);
   }
 
   /** Tells of the read once, however often it is sent. */
@@ -175,11 +179,11 @@ export class SharedConnection {
     const { isDisconnect, invalidatesPool } = classifyFailure(error, observer);
     if (isDisconnect) {
       read.loss = error;
-      if (isLast) read.reject(error);
+      if (isLast) fail(read, error);
       else if (read.secondRun === undefined) this.#runAgain(read);
       this.#lose(error, invalidatesPool);
     } else {
-      read.reject(error);
+      fail(read, error);
       read.secondRun?.abort();
     }
     this.#remove(read);
@@ -219,9 +223,12 @@ export class SharedConnection {
     read.secondRun = secondRun;
     const { host } = read;
     runAutocommitted(host, alone(read, UNOBSERVED), READ_ONLY, { signal: secondRun.signal }).then(
-      read.resolve,
+      (result) => {
+        read.observer = undefined;
+        read.resolve(result);
+      },
       (error: unknown) => {
-        if (read.loss !== undefined) return read.reject(hasWritten(error) ? read.loss : error);
+        if (read.loss !== undefined) return fail(read, hasWritten(error) ? read.loss : error);
         // The first run is still under way, and has the last word.
         read.secondRun = undefined;
       },
@@ -246,6 +253,11 @@ export class SharedConnection {
     running?.stats.recordStuck(10 * STUCK);
     for (const read of others) this.#runAgain(read);
   }
+}
+
+function fail({ observer, reject }: PendingRead, error: unknown): void {
+  observer?.failed(error);
+  reject(error);
 }
 
 /** Nothing is told of a second run: the first has told of the read. */
