@@ -2,17 +2,7 @@ import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, Provider } from '@nestjs/common';
 import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from './database-core.module.js';
-import {
-  asyncSettingsProviders,
-  connectionProvider,
-  engineProvider,
-  interceptorProvider,
-  moduleEngineProvider,
-  operationsProvider,
-  pluginProvider,
-  scopedConnectionProvider,
-  settingsProvider,
-} from './database.providers.js';
+import { databaseProviders } from './database.providers.js';
 import { isRecord } from '../engine/util/option-rule.js';
 import type {
   DatabaseModuleAsyncOptions,
@@ -25,11 +15,11 @@ import {
   getConnectionToken,
   getEngineToken,
   getScopedConnectionToken,
-  getSettingsToken,
 } from './shared/database.tokens.js';
 import { DATABASE_ASYNC_OPTIONS, DATABASE_OPTIONS } from './shared/module-options.js';
 import type { ModuleSettings } from './shared/module-settings.js';
 import { HttpEntrances } from './request-scope/http-entrances.js';
+import { asyncSettingsProviders, settingsProvider } from './settings.providers.js';
 
 /**
  * Provides an {@link AsyncEngine} and the request-scoped {@link AsyncConnection}; opens the scope of every
@@ -90,25 +80,15 @@ export class DatabaseModule {
 
 function moduleOf(
   name: string,
-  isGlobal = true,
-  providers: readonly Provider[] = [],
+  isGlobal: boolean | undefined,
+  providers: readonly Provider[],
   imports: DatabaseModuleAsyncOptions['imports'] = [],
 ): DynamicModule {
   return {
     module: DatabaseModule,
-    global: isGlobal,
+    global: isGlobal ?? true,
     imports: [DatabaseCoreModule, ...imports],
-    providers: [
-      ...providers,
-      engineProvider(name),
-      connectionProvider(name),
-      scopedConnectionProvider(name),
-      operationsProvider(name),
-      pluginProvider(name),
-      interceptorProvider(name),
-      moduleEngineProvider(name),
-      { provide: MODULE_SETTINGS, useExisting: getSettingsToken(name) },
-    ],
+    providers: [...providers, ...databaseProviders(name)],
     exports: [getEngineToken(name), getConnectionToken(name), getScopedConnectionToken(name)],
   };
 }

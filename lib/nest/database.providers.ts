@@ -13,14 +13,9 @@ import { ConnectionConsumers } from './request-scope/connection-consumers.js';
 import { HttpRequestScope } from './request-scope/http-request-scope.js';
 import { MessageInterceptor } from './request-scope/message-interceptor.js';
 import { RequestScopeInterceptor } from './request-scope/request-scope.interceptor.js';
-import type {
-  DatabaseModuleAsyncOptions,
-  DatabaseModuleFactoryOptions,
-  DatabaseModuleOptions,
-  DatabaseOptionsFactory,
-} from './shared/database-options.interface.js';
 import {
   MODULE_ENGINE,
+  MODULE_SETTINGS,
   getConnectionToken,
   getEngineToken,
   getInterceptorToken,
@@ -30,15 +25,28 @@ import {
   getSettingsToken,
 } from './shared/database.tokens.js';
 import { isEngine } from './shared/is-engine.js';
-import { DATABASE_OPTIONS } from './shared/module-options.js';
-import { ModuleSettings } from './shared/module-settings.js';
+import type { ModuleSettings } from './shared/module-settings.js';
 
 const SCOPE_ADVICE =
   'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
   'filters of messages, connection hooks of gateways, and jobs, inject AsyncEngine.';
 
+/** What a module provides, whatever its options are. */
+export function databaseProviders(name: string): Provider[] {
+  return [
+    engineProvider(name),
+    connectionProvider(name),
+    scopedConnectionProvider(name),
+    operationsProvider(name),
+    pluginProvider(name),
+    interceptorProvider(name),
+    moduleEngineProvider(name),
+    { provide: MODULE_SETTINGS, useExisting: getSettingsToken(name) },
+  ];
+}
+
 /** The singleton engine of a module. */
-export function engineProvider(name: string): Provider {
+function engineProvider(name: string): Provider {
   return {
     provide: getEngineToken(name),
     inject: [getSettingsToken(name), Databases],
@@ -48,7 +56,7 @@ export function engineProvider(name: string): Provider {
 }
 
 /** The same for what the module makes of it: a test may have put something else in its place. */
-export function moduleEngineProvider(name: string): Provider {
+function moduleEngineProvider(name: string): Provider {
   return {
     provide: MODULE_ENGINE,
     inject: [getEngineToken(name), Databases],
@@ -65,7 +73,7 @@ export function moduleEngineProvider(name: string): Provider {
 }
 
 /** The GraphQL operations of a module. */
-export function operationsProvider(name: string): Provider {
+function operationsProvider(name: string): Provider {
   return {
     provide: getOperationsToken(name),
     inject: [MODULE_ENGINE, getSettingsToken(name), GraphqlDrivers],
@@ -78,7 +86,7 @@ export function operationsProvider(name: string): Provider {
 }
 
 /** What tells a module of Apollo's operations. */
-export function pluginProvider(name: string): Provider {
+function pluginProvider(name: string): Provider {
   return {
     provide: getPluginToken(name),
     inject: [getOperationsToken(name), GraphqlDrivers],
@@ -88,7 +96,7 @@ export function pluginProvider(name: string): Provider {
 }
 
 /** The connection of the present request. Not started: it takes one from the pool at its first statement. */
-export function connectionProvider(name: string): Provider {
+function connectionProvider(name: string): Provider {
   return {
     provide: getConnectionToken(name),
     scope: ProviderScope.REQUEST,
@@ -98,7 +106,7 @@ export function connectionProvider(name: string): Provider {
 }
 
 /** The singleton handle: at each use, it is the connection of the scope around its user. */
-export function scopedConnectionProvider(name: string): Provider {
+function scopedConnectionProvider(name: string): Provider {
   return {
     provide: getScopedConnectionToken(name),
     inject: [MODULE_ENGINE],
@@ -121,7 +129,7 @@ function connectionOf(
 }
 
 /** What runs every handler of the application in its scope, around all interceptors of the application. */
-export function interceptorProvider(name: string): Provider {
+function interceptorProvider(name: string): Provider {
   return {
     provide: getInterceptorToken(name),
     inject: [
@@ -152,69 +160,4 @@ export function interceptorProvider(name: string): Provider {
       return interceptor;
     },
   };
-}
-
-/**
- * The settings of `forRoot`. A factory, since Nest keeps values where they can be enumerated, and so that a
- * wrong option fails the start of the application and not the import of a file.
- */
-export function settingsProvider(name: string, options: DatabaseModuleOptions): Provider {
-  return {
-    provide: getSettingsToken(name),
-    inject: [Databases],
-    useFactory: (databases: Databases) =>
-      databases.closeOnFailure(() => new ModuleSettings(DATABASE_OPTIONS.parse(options))),
-  };
-}
-
-/** The settings of `forRootAsync`. */
-export function asyncSettingsProviders(name: string, options: DatabaseModuleAsyncOptions): Provider[] {
-  const provide = getSettingsToken(name);
-  const { useFactory, useClass, useExisting, inject = [] } = options;
-  const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
-  if (given.length !== 1) {
-    throw new ArgumentError(
-      `forRootAsync needs exactly one of useFactory, useClass and useExisting; got ${given.length}.`,
-    );
-  }
-  const settingsOf = (
-    databases: Databases,
-    ask: () => DatabaseModuleFactoryOptions | Promise<DatabaseModuleFactoryOptions>,
-  ): Promise<ModuleSettings> =>
-    databases.closeOnFailure(async () => new ModuleSettings(checked(name, await ask())));
-  if (useFactory !== undefined) {
-    const factory = (databases: Databases, ...dependencies: never[]) =>
-      settingsOf(databases, () => useFactory(...dependencies));
-    return [{ provide, inject: [Databases, ...inject], useFactory: factory }];
-  }
-  const fromFactory = (databases: Databases, factory: DatabaseOptionsFactory) =>
-    settingsOf(databases, () => optionsOf(factory, name));
-  if (useExisting !== undefined) {
-    return [{ provide, inject: [Databases, useExisting], useFactory: fromFactory }];
-  }
-  const factoryToken = `${provide}:factory`;
-  return [
-    { provide: factoryToken, useClass: useClass as NonNullable<typeof useClass> },
-    { provide, inject: [Databases, factoryToken], useFactory: fromFactory },
-  ];
-}
-
-function optionsOf(
-  factory: DatabaseOptionsFactory,
-  name: string,
-): ReturnType<DatabaseOptionsFactory['createDatabaseOptions']> {
-  if (typeof (factory as Partial<DatabaseOptionsFactory> | null)?.createDatabaseOptions === 'function')
-    return factory.createDatabaseOptions(name);
-  throw new ArgumentError(
-    `forRootAsync of the database '${name}': ${describeValue(factory)} has no method createDatabaseOptions(). ` +
-      'The class of useClass, and the provider of useExisting, must have one that returns the options.',
-  );
-}
-
-function checked(name: string, given: unknown): DatabaseModuleFactoryOptions {
-  const options = DATABASE_OPTIONS.parse(given);
-  if (options.name === undefined || options.name === name) return options;
-  throw new ArgumentError(
-    `the factory of the database '${name}' gave the name '${options.name}'. Name it in forRootAsync({ name }), where its token is made.`,
-  );
 }

@@ -3,10 +3,11 @@ import {
   asItIs,
   durationRule,
   flagRule,
+  functionRule,
   integerRule,
+  isPlainObject,
   type OptionRule,
 } from '../../engine/util/option-rule.js';
-import { isPlainObject } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { environment } from '../shared/environment.js';
 import type { FindingAction } from './recording/findings.js';
@@ -49,11 +50,7 @@ const functionOrWord: OptionRule = {
   coerce: asItIs,
 };
 
-const guardRule: OptionRule = {
-  expected: 'a guard class or a function',
-  accepts: (value) => typeof value === 'function',
-  coerce: asItIs,
-};
+const guardRule: OptionRule = { ...functionRule, expected: 'a guard class or a function' };
 
 const namesRule: OptionRule = {
   expected: 'a list of names',
@@ -84,14 +81,14 @@ const GUARD_OPTIONS = new OptionTable<DevtoolsGuards>(
   'refused',
 );
 
-const guardsRule: OptionRule & { parse(value: unknown): unknown } = {
+const guardsRule: OptionRule = {
   expected: 'an object of limits',
   accepts: isPlainObject,
   coerce: asItIs,
   parse: (value) => GUARD_OPTIONS.parse(value),
 };
 
-export const DEVTOOLS_OPTIONS = new OptionTable<DatabaseDevtoolsOptions>(
+const DEVTOOLS_OPTIONS = new OptionTable<DatabaseDevtoolsOptions>(
   'DatabaseDevtoolsModule.forRoot',
   { path: pathRule, engines: namesRule, values: flagRule, guard: guardRule, guards: guardsRule },
   'refused',

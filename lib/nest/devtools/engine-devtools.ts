@@ -17,7 +17,7 @@ import { UnitRecorder, type RecorderParts } from './recording/unit-recorder.js';
 import type { LockView, PoolView } from './recording/views.js';
 
 /** Where findings go, and from which figures on something is one. */
-export interface FindingParts {
+interface FindingParts {
   readonly findings: {
     readonly all: Findings;
     readonly ofUnits: UnitFindings;

@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { GRAPHQL_MODULE_OPTIONS } from '../shared/nest-metadata.js';
-import { correct, hasErrors, hasOperation, hideStatements, sendable } from './graphql-operations.js';
-import type { GraphqlDocument, GraphqlOperations, OperationResult } from './graphql-operations.js';
+import { correct, hasErrors, hasOperation, hideStatements, sendable } from './graphql-answer.js';
+import type { GraphqlDocument, OperationResult } from './graphql-answer.js';
+import type { GraphqlOperations } from './graphql-operations.js';
 import { isYogaDriver, yogaPlugin } from './yoga-plugin.js';
 
 type FormatError = (formatted: object, error: unknown) => unknown;

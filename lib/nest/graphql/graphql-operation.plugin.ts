@@ -1,11 +1,11 @@
 import 'reflect-metadata';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { GraphqlDrivers } from './graphql-drivers.js';
-import { correct, hideStatements } from './graphql-operations.js';
-import type { GraphqlOperation, GraphqlOperations, OperationResult } from './graphql-operations.js';
+import { correct, hideStatements, type OperationResult } from './graphql-answer.js';
+import type { GraphqlOperation, GraphqlOperations } from './graphql-operations.js';
 
 /** What Apollo tells of an operation; the little of it that is needed here. */
-export interface ApolloRequest {
+interface ApolloRequest {
   readonly contextValue: object;
   readonly requestIsBatched: boolean;
   readonly schema: object;

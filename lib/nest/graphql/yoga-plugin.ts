@@ -1,5 +1,6 @@
-import { correct, hasErrors, hasOperation, sendable } from './graphql-operations.js';
-import type { GraphqlDocument, GraphqlOperations, OperationResult } from './graphql-operations.js';
+import { correct, hasErrors, hasOperation, sendable } from './graphql-answer.js';
+import type { GraphqlDocument, OperationResult } from './graphql-answer.js';
+import type { GraphqlOperations } from './graphql-operations.js';
 
 /** What Yoga executes. */
 interface YogaExecution {
@@ -11,7 +12,7 @@ type YogaResult = OperationResult | AsyncIterable<OperationResult>;
 type Execute = (execution: YogaExecution) => Promise<YogaResult> | YogaResult;
 
 /** The hooks of GraphQL Yoga that are needed here; it calls them without their object. */
-export interface YogaPlugin {
+interface YogaPlugin {
   onRequestParse(request: { readonly serverContext: object }): {
     onRequestParseDone(parsed: { readonly requestParserResult: unknown }): void;
   };

@@ -10,7 +10,7 @@ type ModuleOf<Container> = Container extends Map<string, infer Module> ? Module 
 export type Wrapper = ReturnType<ModuleOf<ModulesContainer>['getProviderByKey']>;
 
 /** A provider that ends in a request's connection, and the way there, its own name first. */
-export interface ConnectionPath {
+interface ConnectionPath {
   readonly token: InjectionToken;
   readonly names: readonly string[];
 }

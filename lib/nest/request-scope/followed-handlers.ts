@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { methodsOf } from '../shared/methods-of.js';
-import { NEST_METADATA } from '../shared/nest-metadata.js';
+import { metadataList, NEST_METADATA } from '../shared/nest-metadata.js';
 import type { Wrapper } from './connection-consumers.js';
 import { HANDLER_RUNS } from './handler-runs.js';
 import { RequestScopeInterceptor } from './request-scope.interceptor.js';
@@ -24,7 +24,7 @@ export function followRoutes(wrappers: readonly Wrapper[], config: ApplicationCo
   for (const type of classesOf(wrappers)) {
     for (const [, method] of methodsOf(type)) {
       if (!Reflect.hasMetadata(NEST_METADATA.route, method)) continue;
-      if (isEach || interceptorsOf(type).length > 0 || interceptorsOf(method).length > 0) follow(method);
+      if (isEach || hasInterceptors(type) || hasInterceptors(method)) follow(method);
     }
   }
 }
@@ -45,7 +45,8 @@ function classesOf(wrappers: readonly Wrapper[]): Set<Type> {
 
 /** The interceptors of a class or a method of the application's own. */
 export function ownInterceptorsOf(target: object): unknown[] {
-  return interceptorsOf(target).filter((interceptor) => interceptor !== HANDLER_RUNS);
+  const all = metadataList(NEST_METADATA.interceptors, target);
+  return all.filter((interceptor) => interceptor !== HANDLER_RUNS);
 }
 
 /** Innermost: Nest runs the interceptors of a method behind those of its class. */
@@ -53,6 +54,6 @@ function follow(method: object): void {
   Reflect.defineMetadata(NEST_METADATA.interceptors, [...ownInterceptorsOf(method), HANDLER_RUNS], method);
 }
 
-function interceptorsOf(target: object): unknown[] {
-  return (Reflect.getMetadata(NEST_METADATA.interceptors, target) as unknown[] | undefined) ?? [];
+function hasInterceptors(target: object): boolean {
+  return metadataList(NEST_METADATA.interceptors, target).length > 0;
 }

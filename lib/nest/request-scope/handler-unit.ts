@@ -11,7 +11,7 @@ const CLIENT_CLOSED_REQUEST = 499;
 type UnitEnd = 'complete' | 'fail';
 
 /** What the unit of a handler is a part of. */
-export interface HandlerUnitParts {
+interface HandlerUnitParts {
   readonly scope: Scope;
   readonly logger: EngineLogger;
   /** Over HTTP. */

@@ -22,7 +22,7 @@ interface MessageOfSocket {
 }
 
 /** What the interceptor asks about the application around it. */
-export interface RequestScopeSettings {
+interface RequestScopeSettings {
   /** True: an instance of `type` holds the request's connection. */
   isHandedTo(type: Type): boolean;
   /** The units that end with an operation of several handlers. */

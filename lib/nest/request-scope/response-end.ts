@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** `finished`: handed over to the operating system. `cut`: its client went away before. */
-export type ResponseOutcome = 'open' | 'finished' | 'cut';
+type ResponseOutcome = 'open' | 'finished' | 'cut';
 
 /**
  * Tells once that a response is over, however it ends: it is finished, its client goes away, or was gone

@@ -4,7 +4,7 @@ import type { ApplicationConfig } from '@nestjs/core';
 import { copyMethodMetadata } from '../shared/method-metadata.js';
 import type { Method } from '../shared/method-metadata.js';
 import { methodsOf } from '../shared/methods-of.js';
-import { NEST_METADATA } from '../shared/nest-metadata.js';
+import { metadataList, NEST_METADATA } from '../shared/nest-metadata.js';
 import type { Wrapper } from './connection-consumers.js';
 import { hasOtherInterceptors, ownInterceptorsOf } from './followed-handlers.js';
 import { RequestScopeInterceptor } from './request-scope.interceptor.js';
@@ -95,7 +95,7 @@ export class RouteHandlers {
       return run();
     };
     const handler = copyMethodMetadata(isPlain ? unit : call, method);
-    const around = isPlain ? [] : [...interceptors, ...interceptorsOf(method)];
+    const around = isPlain ? [] : [...interceptors, ...metadataList(NEST_METADATA.interceptors, method)];
     Reflect.defineMetadata(NEST_METADATA.interceptors, around, handler);
     return handler;
   }
@@ -108,8 +108,7 @@ export class RouteHandlers {
     const filters = [
       ...this.#config.getGlobalFilters(),
       ...this.#config.getGlobalRequestFilters(),
-      ...filtersOf(type),
-      ...filtersOf(method),
+      ...[type, method].flatMap((target) => metadataList(NEST_METADATA.exceptionFilters, target)),
     ];
     const { harmlessFilter } = this.#rules;
     return filters.some((filter) => filter !== harmlessFilter && !(filter instanceof harmlessFilter));
@@ -123,8 +122,7 @@ export class RouteHandlers {
     const pipes = [
       ...this.#config.getGlobalPipes(),
       ...this.#config.getGlobalRequestPipes().map(({ metatype }) => metatype),
-      ...pipesOf(type),
-      ...pipesOf(method),
+      ...[type, method].flatMap((target) => metadataList(NEST_METADATA.pipes, target)),
       ...parameters.flatMap((parameter) => parameter.pipes ?? []),
     ];
     return pipes.some((pipe) => this.#rules.reachesEngine(pipe as object));
@@ -163,20 +161,8 @@ function isEventStream(method: object): boolean {
   return Reflect.hasMetadata(NEST_METADATA.eventStream, method);
 }
 
-function interceptorsOf(target: object): unknown[] {
-  return (Reflect.getMetadata(NEST_METADATA.interceptors, target) as unknown[] | undefined) ?? [];
-}
-
 function parametersOf({ type, name }: Pick<Route, 'type' | 'name'>): { readonly pipes?: object[] }[] {
   return Object.values(
     (Reflect.getMetadata(NEST_METADATA.routeParameters, type, name) as object | undefined) ?? {},
   );
-}
-
-function pipesOf(target: object): unknown[] {
-  return (Reflect.getMetadata(NEST_METADATA.pipes, target) as unknown[] | undefined) ?? [];
-}
-
-function filtersOf(target: object): unknown[] {
-  return (Reflect.getMetadata(NEST_METADATA.exceptionFilters, target) as unknown[] | undefined) ?? [];
 }

@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+
 /**
  * Keys under which Nest's own decorators leave what they know on a method or a class. Nest exports none of
  * them.
@@ -31,3 +33,8 @@ export const NEST_METADATA = {
 
 /** The token under which Nest's GraphQL module keeps its options. */
 export const GRAPHQL_MODULE_OPTIONS = 'GqlModuleOptions';
+
+/** The list that a decorator has left under `key` on a class or a method; empty where there is none. */
+export function metadataList(key: string, target: object): unknown[] {
+  return (Reflect.getMetadata(key, target) as unknown[] | undefined) ?? [];
+}

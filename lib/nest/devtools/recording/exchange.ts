@@ -6,7 +6,7 @@ import { addToHead } from '../../request-scope/response-head.js';
 import type { Unit } from './unit.js';
 
 /** One HTTP request and its answer, and the units that its work on each engine is. */
-export class Exchange {
+class Exchange {
   readonly label: string;
   readonly units = new Map<string, Unit>();
   readonly #onEnd: (unit: Unit) => void;

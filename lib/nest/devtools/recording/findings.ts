@@ -1,13 +1,22 @@
 import { IllegalStateError } from '../../../engine/index.js';
+import { placeText } from './place.js';
 import type { FindingView } from './views.js';
 
 /** Kinds and places that are kept. */
 export const MAX_FINDINGS = 100;
 
 /** A new finding, or one more of a kind that is known. */
-export interface Finding extends Pick<FindingView, 'kind' | 'engine' | 'title' | 'advice' | 'site' | 'unit'> {
+export interface Finding extends Pick<FindingView, 'kind' | 'title' | 'advice'> {
   /** What makes two of them one: a text, a place. */
   readonly key: string;
+  /** The line of code: a call site, or its text. */
+  readonly site?: unknown;
+}
+
+/** What a finding is about: a unit of work, or all of an engine. */
+interface Subject {
+  readonly engine: string;
+  readonly id?: number;
 }
 
 /** What is done about a finding, besides showing it. */
@@ -27,11 +36,17 @@ export class Findings {
   }
 
   /** Gives the error that is to be thrown, with the action `throw`: where there is a statement to refuse. */
-  add({ key: place, ...finding }: Finding): IllegalStateError | undefined {
-    const key = `${finding.kind}\n${finding.engine}\n${place}`;
+  add({ engine, id: unit }: Subject, finding: Finding): IllegalStateError | undefined {
+    const { kind, title, advice, site } = finding;
+    const key = `${kind}\n${engine}\n${finding.key}`;
     const known = this.#byKey.get(key);
     const view: FindingView = {
-      ...finding,
+      kind,
+      engine,
+      title,
+      advice,
+      site: site === undefined ? undefined : placeText(site),
+      unit,
       id: known?.id ?? (this.#lastId += 1),
       at: Date.now(),
       count: (known?.count ?? 0) + 1,

@@ -1,6 +1,5 @@
 import type { AcquireEvent } from '../../../engine/index.js';
 import type { Findings } from './findings.js';
-import { placeText } from './place.js';
 import type { Holder } from './pool-monitor.js';
 
 /** From which figure on something about a pool is a finding. */
@@ -26,15 +25,15 @@ export class PoolFindings {
 
   acquired({ hasWaited, duration = 0 }: AcquireEvent): void {
     if (!hasWaited || duration < this.#limits.poolWait) return;
-    this.#findings.add({
-      kind: 'poolTooSmall',
-      engine: this.#engine,
-      key: 'pool',
-      title: `a caller waited ${Math.round(duration)} ms for a connection: all were on loan`,
-      advice: 'See on the page Pool who has them, and for how long. Shorten that work, or raise poolSize.',
-      site: undefined,
-      unit: undefined,
-    });
+    this.#findings.add(
+      { engine: this.#engine },
+      {
+        kind: 'poolTooSmall',
+        key: 'pool',
+        title: `a caller waited ${Math.round(duration)} ms for a connection: all were on loan`,
+        advice: 'See on the page Pool who has them, and for how long. Shorten that work, or raise poolSize.',
+      },
+    );
   }
 
   /** Each loan is told of once. */
@@ -43,15 +42,17 @@ export class PoolFindings {
       const since = performance.now() - holder.since;
       if (since < this.#limits.leak || this.#leaks.has(holder)) continue;
       this.#leaks.add(holder);
-      this.#findings.add({
-        kind: 'leak',
-        engine: this.#engine,
-        key: String(holder.pid),
-        title: `${holder.label} has had a connection for ${Math.round(since / 1_000)} s`,
-        advice: 'Was it forgotten? Close it in a finally block, or take it with "await using" or a callback.',
-        site: holder.site && placeText(holder.site),
-        unit: undefined,
-      });
+      this.#findings.add(
+        { engine: this.#engine },
+        {
+          kind: 'leak',
+          key: String(holder.pid),
+          title: `${holder.label} has had a connection for ${Math.round(since / 1_000)} s`,
+          advice:
+            'Was it forgotten? Close it in a finally block, or take it with "await using" or a callback.',
+          site: holder.site,
+        },
+      );
     }
   }
 }

@@ -3,7 +3,7 @@ import { ArgumentError } from '../../../engine/index.js';
 import { copyMethodMetadata } from '../../shared/method-metadata.js';
 
 /** How many statements one call of a method may send, and how many it has. */
-export class Budget {
+class Budget {
   readonly label: string;
   readonly limit: number;
   spent = 0;

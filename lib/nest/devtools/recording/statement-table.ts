@@ -60,7 +60,7 @@ class StatementFigures {
 }
 
 /** One run of a statement. */
-export interface StatementRun {
+interface StatementRun {
   readonly engine: string;
   readonly sql: string;
   readonly values: readonly unknown[];

@@ -1,7 +1,6 @@
 import type { AsyncConnection, StatementEvent, TransactionEvent } from '../../../engine/index.js';
 import { NestedScopeBusyError, UnsubscribedError } from '../../../engine/index.js';
 import type { Finding, Findings } from './findings.js';
-import { placeText } from './place.js';
 import type { Unit } from './unit.js';
 
 type Transaction = TransactionEvent<AsyncConnection>;
@@ -56,14 +55,11 @@ export class TransactionFindings {
     { transaction }: { readonly transaction: string | undefined },
     { title, ...found }: Pick<Finding, 'kind' | 'title' | 'advice'>,
   ): void {
-    const place = transaction === undefined ? undefined : placeText(transaction);
-    this.#findings.add({
+    this.#findings.add(unit, {
       ...found,
-      engine: unit.engine,
       key: unit.label,
       title: `${unit.label} ${title}`,
-      site: place,
-      unit: unit.id,
+      site: transaction,
     });
   }
 }

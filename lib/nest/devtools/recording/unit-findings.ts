@@ -72,14 +72,12 @@ export class UnitFindings {
   answered(unit: Unit, { sql, site, duration, transactionEvent }: Answered): void {
     if (transactionEvent !== undefined) this.#answeredAt.set(transactionEvent, performance.now());
     if (duration < this.#limits.slow) return;
-    this.#findings.add({
+    this.#findings.add(unit, {
       kind: 'slow',
-      engine: unit.engine,
       key: sql,
       title: `a statement took ${Math.round(duration)} ms`,
       advice: 'Look at its plan on the page Statements: an index may be missing, or it waited for a lock.',
-      site: placeText(site),
-      unit: unit.id,
+      site,
     });
   }
 
@@ -95,27 +93,22 @@ export class UnitFindings {
     if (repetition.count < limit) return undefined;
     const line = readLines(repetition);
     if (line === undefined || line.count !== limit || line.values.size < 2) return undefined;
-    return this.#findings.add({
+    return this.#findings.add(unit, {
       kind: 'repeated',
-      engine: unit.engine,
       key: `${sql} at ${line.place}`,
       title: `${unit.label} sent the same text ${line.count} times with other values (N + 1)`,
       advice: 'Ask once for all of them: WHERE id = ANY($1), a JOIN, or a DataLoader.',
       site: line.place,
-      unit: unit.id,
     });
   }
 
   #many(unit: Unit) {
     if (unit.statements !== this.#limits.statements) return undefined;
-    return this.#findings.add({
+    return this.#findings.add(unit, {
       kind: 'statements',
-      engine: unit.engine,
       key: unit.label,
       title: `${unit.label} sent ${unit.statements} statements`,
       advice: 'Each waits for the server: use fewer, or send independent ones with batch().',
-      site: undefined,
-      unit: unit.id,
     });
   }
 
@@ -123,15 +116,13 @@ export class UnitFindings {
     const since = transactionEvent === undefined ? undefined : this.#answeredAt.get(transactionEvent);
     const idle = since === undefined ? 0 : startedAt - since;
     if (idle < this.#limits.heldIdle) return undefined;
-    return this.#findings.add({
+    return this.#findings.add(unit, {
       kind: 'heldIdle',
-      engine: unit.engine,
       key: unit.label,
       title: `${unit.label} kept a transaction open for ${Math.round(idle)} ms without using it`,
       advice:
         'Its connection and its locks are kept meanwhile: do what waits for something else before or after it.',
-      site: placeText(site),
-      unit: unit.id,
+      site,
     });
   }
 
@@ -140,15 +131,13 @@ export class UnitFindings {
     const isUsed = [own, own?.parent].some((each) => each !== undefined && this.#answeredAt.has(each));
     const waited = isUsed ? performance.now() - startedAt : 0;
     if (waited < this.#limits.heldIdle) return undefined;
-    return this.#findings.add({
+    return this.#findings.add(unit, {
       kind: 'nestedWait',
-      engine: unit.engine,
       key: unit.label,
       title: `${unit.label} waited ${Math.round(waited)} ms for its turn in its own transaction`,
       advice:
         'Statements and nested transactions of one transaction run one after the other: work side by side needs a transaction of its own.',
-      site: placeText(site),
-      unit: unit.id,
+      site,
     });
   }
 
@@ -157,14 +146,12 @@ export class UnitFindings {
     if (budget === undefined) return undefined;
     budget.spent += 1;
     if (budget.spent !== budget.limit + 1) return undefined;
-    return this.#findings.add({
+    return this.#findings.add(unit, {
       kind: 'budget',
-      engine: unit.engine,
       key: budget.label,
       title: `${budget.label} sent more than its ${budget.limit} statements`,
       advice: 'Send fewer, or raise the number in its @StatementBudget().',
-      site: placeText(site),
-      unit: unit.id,
+      site,
     });
   }
 }

@@ -12,10 +12,10 @@ type Changeable<T> = { -readonly [Name in keyof T]: T[Name] };
 export type Step = Changeable<Omit<StepView, 'site'>> & { readonly site: CallSite | undefined };
 
 /** What is known of a step when it starts. */
-export type StepStart = Pick<Step, 'kind' | 'text'> & Partial<Pick<Step, 'parent' | 'values' | 'site'>>;
+type StepStart = Pick<Step, 'kind' | 'text'> & Partial<Pick<Step, 'parent' | 'values' | 'site'>>;
 
 /** How often something has waited for the server, and which flight was its last. */
-export interface Flights {
+interface Flights {
   readonly roundTrips: number;
   readonly processId?: number | undefined;
   readonly flight?: number | undefined;
