@@ -22,7 +22,7 @@ const temporarySettings = { fsync: 'off', full_page_writes: 'off' };
 const replicationSettings = { wal_keep_size: '256MB', wal_retrieve_retry_interval: '100ms' };
 
 /** What a test replaces. */
-export interface LaunchEnvironment {
+interface LaunchEnvironment {
   pickPort(): Promise<number>;
   /** Milliseconds. */
   readonly deadline: number;
@@ -38,7 +38,7 @@ export interface RunningPostgres {
 }
 
 /** How a server was started: its replicas are started in the same way. */
-export interface Launch {
+interface Launch {
   readonly options: EmbeddedPostgresOptions;
   readonly binaries: PostgresBinaries;
   readonly user: ServerUser;

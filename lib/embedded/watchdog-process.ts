@@ -68,7 +68,7 @@ const logLimit = 65_536;
 /** How long a server that should stop is waited for after a failed start. */
 const grace = 10_000;
 
-export interface GuardPlan {
+interface GuardPlan {
   /** Must not exist; is removed at the end. */
   readonly folder: string;
   /** Below `folder`: temporary. Elsewhere: kept. */

@@ -12,7 +12,7 @@ type Unit = Awaited<ReturnType<NodePgMigrate['load']>>[number];
 type Builder = Parameters<Extract<Unit['actions']['up'], (...given: never[]) => unknown>>[0];
 
 /** What a run works with. */
-export interface MigrationRunOptions {
+interface MigrationRunOptions {
   readonly tool: NodePgMigrate;
   readonly client: MigrationClient;
   readonly history: MigrationHistory;

@@ -4,7 +4,7 @@ import { DBAPIError } from '../engine/index.js';
 import type { ServerRole } from '../engine/index.js';
 
 /** Where spans and metrics have the role of a server. */
-export const ROLE = 'nest_async_engine.server.role';
+const ROLE = 'nest_async_engine.server.role';
 
 /** The role of a server where its engine has replicas; nothing else. */
 export function roleOf({ role }: { readonly role?: ServerRole | undefined } = {}): Attributes {

@@ -9,7 +9,7 @@ const NAME =
   /^\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|.*?\bTO(?:\s+SAVEPOINT)?)\s+("(?:[^"]|"")+"|[^\s;]+)/i;
 
 /** A part of a script: one statement of control, or text that has none. */
-export type ScriptPart = ControlStatement | { readonly command: undefined; readonly text: string };
+type ScriptPart = ControlStatement | { readonly command: undefined; readonly text: string };
 
 /** The parts of a text; undefined where nothing in it is transaction control. */
 export function controlIn(text: string): readonly ScriptPart[] | undefined {

@@ -4,7 +4,7 @@ import type { LentClient } from './lent-client.js';
 type Listener = (...facts: unknown[]) => void;
 
 /** How a pool tells of its clients. */
-export type EmitPoolEvent = (event: 'connect' | 'remove' | 'error', ...facts: unknown[]) => void;
+type EmitPoolEvent = (event: 'connect' | 'remove' | 'error', ...facts: unknown[]) => void;
 
 /** What a pool of `pg` knows of one physical connection. */
 export class KnownClient {

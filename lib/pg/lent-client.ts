@@ -9,7 +9,7 @@ import type { ClientSession, ControlNotice } from './client-session.js';
 const EVENTS = ['notice', 'notification', 'error', 'end', 'drain'] as const;
 
 /** Told of the release of a client; once. */
-export type ReleaseListener = (lent: LentClient, failure: unknown) => void;
+type ReleaseListener = (lent: LentClient, failure: unknown) => void;
 
 /**
  * A client of `pg` on loan. What its borrower holds has the client for its prototype, and listeners and an

@@ -10,7 +10,7 @@ export interface DrainTarget {
 }
 
 /** What a wait for a stream ended with. `gone`: it was closed or failed and will take no more. */
-export type Drain = 'drained' | 'gone' | 'given-up';
+type Drain = 'drained' | 'gone' | 'given-up';
 
 /** Waits until `pace` takes more, is gone, or `giveUp` is aborted; leaves no listener behind. */
 export function drainOf(pace: DrainTarget, giveUp: AbortSignal): Promise<Drain> {

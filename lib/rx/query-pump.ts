@@ -3,7 +3,7 @@ import { from, Subscription, type ObservableInput, type Subscriber } from 'rxjs'
 import { type AsyncResult, QueryCanceledError, ResourceClosedError } from '../engine/index.js';
 import { drainOf, type DrainTarget } from './drain-target.js';
 
-export interface PumpOptions<R, T> {
+interface PumpOptions<R, T> {
   readonly project?: ((row: R) => ObservableInput<T>) | undefined;
   readonly concurrency: number;
   readonly pace?: DrainTarget | undefined;

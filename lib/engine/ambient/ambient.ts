@@ -22,7 +22,7 @@ const FRAMES_OF_CALLER = 4;
 const NO_OPTIONS: TransactionalOptions = {};
 
 /** What the ambient half of an engine is made of. */
-export interface AmbientParts {
+interface AmbientParts {
   readonly host: ConnectionHost<AsyncConnection>;
   readonly context: AmbientContext;
   readonly scopes: OpenScopes;

@@ -16,7 +16,7 @@ export interface ScopeOpener {
 }
 
 /** What the code around a call has opened; never changed, only replaced by a frame inside it. */
-export interface FrameParts {
+interface FrameParts {
   readonly parent?: ContextFrame | undefined;
   readonly scope?: Scope | undefined;
   /** Gives the scope and the unit when they are first asked for. */

@@ -1,7 +1,7 @@
 import { WhenEmpty } from '../util/when-empty.js';
 
 /** Work in a scope, or work that may still open one. */
-export interface OpenWork {
+interface OpenWork {
   readonly origin: string;
 }
 

@@ -73,7 +73,7 @@ const LONGEST_STATEMENT = 4_000;
 const SHOWN_STATEMENT = 1_000;
 
 /** A statement as a message shows it: of a long one, what is around `position`, or its start. */
-export function statementText(statement: string, position = 1): string {
+function statementText(statement: string, position = 1): string {
   if (statement.length <= LONGEST_STATEMENT) return statement;
   const start = Math.max(0, Math.min(position - 1, statement.length) - SHOWN_STATEMENT / 2);
   const end = Math.min(statement.length, start + SHOWN_STATEMENT);

@@ -22,7 +22,7 @@ import {
 import { constraintNames } from './constraint-names.js';
 import type { DBAPIErrorOptions } from './errors.js';
 
-export type DBAPIErrorClass = typeof DBAPIError;
+type DBAPIErrorClass = typeof DBAPIError;
 
 /** An error that the server sent, as its driver throws it. */
 interface ServerError extends Error {

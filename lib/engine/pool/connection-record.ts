@@ -9,13 +9,13 @@ const ANSWER_DEADLINE = 5_000;
 const AGE_JITTER = 0.25;
 
 /** Is called when a connection is about to be closed. */
-export interface RecordObserver {
+interface RecordObserver {
   readonly isObserved: boolean;
   closing(record: ConnectionRecord, way: 'closes' | 'drops'): void;
 }
 
 /** What to do about a session whose ping has failed. */
-export interface PingFailure {
+interface PingFailure {
   /** What the checkout fails with, where the session is not replaced. */
   readonly error: unknown;
   /** True: the session is lost, and it is replaced silently. */

@@ -1,6 +1,6 @@
 import type { ConnectionRecord } from './connection-record.js';
 
-export interface SweepOptions {
+interface SweepOptions {
   /** Milliseconds after which an idle connection is closed. */
   readonly timeout: number;
   /** How many idle connections stay. */

@@ -10,7 +10,7 @@ export interface CheckedOutConnections extends Iterable<PooledConnection> {
   has(loan: PooledConnection): boolean;
 }
 
-export interface LeakOptions {
+interface LeakOptions {
   /** Milliseconds after which a loan is reported; 0: never, only what was garbage-collected is. */
   readonly threshold: number;
   readonly logger: EngineLogger;

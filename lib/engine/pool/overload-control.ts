@@ -2,7 +2,7 @@ import { PoolOverloadError } from '../errors/errors.js';
 import type { WaitingLine } from './waiting-line.js';
 
 /** What overload control needs of its pool. Times in ms. */
-export interface OverloadOptions {
+interface OverloadOptions {
   readonly target: number;
   readonly interval: number;
   status(): string;

@@ -4,7 +4,7 @@ import { POOL_GROUP, type PoolEngine } from './pool-trace.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** What each event of a pool says. */
-export interface OfPool {
+interface OfPool {
   /** Undefined for a pool without one. */
   readonly engine: PoolEngine | undefined;
 }

@@ -64,7 +64,7 @@ export interface TracedEvent {
  * An operation on a TracingChannel: `start` and `end` around the call, `asyncStart` and `asyncEnd` when it is
  * over, `error` before these where it has failed. All have one object, from start to end.
  */
-export class Trace<Event extends TracedEvent> {
+class Trace<Event extends TracedEvent> {
   readonly #channel: TracingChannel<Event, Event>;
   readonly #group: ChannelGroup;
 

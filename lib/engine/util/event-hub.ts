@@ -5,7 +5,7 @@ import { describeValue } from './describe-value.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
 
 /** Names of events, each with the type of its listeners. */
-export type EventTable<Events> = { readonly [Name in keyof Events]: (event: never) => unknown };
+type EventTable<Events> = { readonly [Name in keyof Events]: (event: never) => unknown };
 
 /** What a listener of the event `Name` gets. */
 export type EventOf<Events extends EventTable<Events>, Name extends keyof Events> = Parameters<
@@ -22,7 +22,7 @@ export type AnswerOf<Events extends EventTable<Events>, Name extends keyof Event
 export type EventTiming = 'sync' | 'awaited';
 
 /** The events that a hub has. */
-export type EventTimings<Events> = Readonly<Partial<Record<keyof Events, EventTiming>>>;
+type EventTimings<Events> = Readonly<Partial<Record<keyof Events, EventTiming>>>;
 
 /** Counts what observes a family of hubs: its listeners, and logs that are switched on. */
 export interface ListenerTally {

@@ -2,7 +2,7 @@ import { startLimit } from './clock.js';
 import { onAbort } from './on-abort.js';
 
 /** What ends a wait for a {@link Mutex} before its turn has come. */
-export interface MutexWait {
+interface MutexWait {
   /** An aborted signal rejects the wait with its reason. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds; 0 and undefined: no limit. */

@@ -8,7 +8,7 @@ import { ignoreRejection, isPlainObject, isRecord, type OptionRule } from './opt
 export type OptionRules<Options> = Readonly<Record<keyof Options & string, OptionRule>>;
 
 /** `refused`: an unknown name is an error. `taken`: only one that resembles a known one is. */
-export type UnknownNames = 'refused' | 'taken';
+type UnknownNames = 'refused' | 'taken';
 
 /** How many names of a user's own are remembered as looked at. */
 const REMEMBERED_NAMES = 500;

@@ -12,7 +12,7 @@ import type {
 } from '../../engine/index.js';
 
 /** Told of everything that a session is handed, before it goes out. */
-export type SentListener = (control: readonly Control[], commands: readonly Command[]) => void;
+type SentListener = (control: readonly Control[], commands: readonly Command[]) => void;
 
 /** A session that tells what it is asked; otherwise it is the one behind it. */
 export class RecordingSession implements DriverConnection {

@@ -2,7 +2,7 @@ import type { Batch, Command, Control, Portal, RowShape } from '../../engine/ind
 import type { Piece } from './piece.js';
 
 /** What a portal needs of its session. */
-export interface PortalPlace {
+interface PortalPlace {
   readonly signal: AbortSignal | undefined;
   open(control: readonly Control[], command: Command): Portal;
   send(control: readonly Control[]): Promise<unknown>;

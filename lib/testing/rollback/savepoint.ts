@@ -8,7 +8,7 @@ import { unprepared, type Piece } from './piece.js';
 /** What of a transaction that is READ ONLY holds in a savepoint. */
 export const READ_ONLY = unprepared('SET TRANSACTION READ ONLY');
 
-export interface GuardPlan {
+interface GuardPlan {
   readonly session: DriverConnection;
   readonly level: NestingLevel;
   readonly effects: CommitEffects;

@@ -8,7 +8,7 @@ interface Sample {
 }
 
 /** How long places are remembered, and how far apart they are at least; in ms. */
-export interface ClockOptions {
+interface ClockOptions {
   readonly memory: number;
   readonly resolution: number;
 }

@@ -116,7 +116,7 @@ export class Replica {
     this.#role = answer.standby ? 'standby' : 'primary';
     this.#lag = answer.standby ? lagIn(answer, clock) : undefined;
     this.progress.reaches(lsnNumber(answer.replayed) ?? 0n);
-    this.#become(answer.standby ? ((this.#lag ?? 0) > maxLag ? 'lag' : undefined) : 'primary');
+    this.#problem = answer.standby ? ((this.#lag ?? 0) > maxLag ? 'lag' : undefined) : 'primary';
     if (this.#reachable.signal.aborted) this.#reachable = new AbortController();
     // Its sessions may be on a server that has left the cluster, or on the other one behind an address.
     if (!answer.standby) this.#pool.invalidateAll();
@@ -125,13 +125,9 @@ export class Replica {
   /** It can't be reached: what waits for it goes elsewhere, and its sessions are replaced. */
   lose(cause: unknown): void {
     this.#lag = undefined;
-    this.#become('unreachable');
+    this.#problem = 'unreachable';
     this.#pool.invalidateAll();
     this.#reachable.abort(cause);
-  }
-
-  #become(problem: ReplicaProblem | undefined): void {
-    this.#problem = problem;
   }
 
   /** Ends its connections; with `isFinal` for good, else a new pool takes over. */
