@@ -6,7 +6,7 @@ const MOST = 64;
 
 /**
  * Measurements on their way to their histograms. Many in a row cost a fraction of as many alone, whose code
- * is cold after each wait for the server, and nobody reads them before the metrics are collected.
+ * is cold after each wait for the server, and they are not read before the metrics are collected.
  */
 export class MeasurementQueue {
   readonly #histograms: Histogram[] = [];

@@ -13,10 +13,10 @@ import {
   transpileLauncher,
 } from '../support/process/embedded-child.js';
 import { queryOnce } from '../support/server/postgres.js';
-import { useWorkshop } from '../support/process/workshop.js';
+import { useTemporaryFolders } from '../support/process/temporary-folders.js';
 
 const isRoot = process.getuid?.() === 0;
-const workshop = useWorkshop();
+const folders = useTemporaryFolders();
 
 describe('a running embedded server', () => {
   let server: EmbeddedPostgres;
@@ -82,7 +82,7 @@ describe('the end of an embedded server', () => {
     const processes = (await descendantsOf(process.pid)).filter((pid) => !before.includes(pid));
     await server.stop();
     expect(processes.length).toBeGreaterThan(3);
-    await workshop.expectNothingLeft(processes);
+    await folders.expectNothingLeft(processes);
   });
 
   it('comes with the end of `await using`', async () => {
@@ -101,44 +101,44 @@ describe('the end of an embedded server', () => {
     const server = await startEmbeddedPostgres();
     await Promise.all([server.stop(), server.stop()]);
     await server.stop();
-    expect(await readdir(workshop.temporaryFolder)).toEqual([]);
+    expect(await readdir(folders.temporaryFolder)).toEqual([]);
   });
 
   it('leaves no process and no folder when its parent is killed', async () => {
-    const child = new EmbeddedChild({ folder: workshop.folder, temporaryFolder: workshop.temporaryFolder });
+    const child = new EmbeddedChild({ folder: folders.folder, temporaryFolder: folders.temporaryFolder });
     expect(await child.fact()).toMatchObject({ event: 'started' });
     const processes = await descendantsOf(child.pid);
     await child.kill();
     expect(processes.length).toBeGreaterThan(3);
-    await workshop.expectNothingLeft(processes);
+    await folders.expectNothingLeft(processes);
   });
 
   it('leaves no process and no folder when its parent is killed during initdb', async () => {
-    const child = new EmbeddedChild({ folder: workshop.folder, temporaryFolder: workshop.temporaryFolder });
+    const child = new EmbeddedChild({ folder: folders.folder, temporaryFolder: folders.temporaryFolder });
     await eventually(async () => {
-      const [folder = 'none yet'] = await readdir(workshop.temporaryFolder);
-      expect(await readdir(join(workshop.temporaryFolder, folder, 'data'))).not.toContain('postmaster.opts');
+      const [folder = 'none yet'] = await readdir(folders.temporaryFolder);
+      expect(await readdir(join(folders.temporaryFolder, folder, 'data'))).not.toContain('postmaster.opts');
     });
     const processes = await descendantsOf(child.pid);
     await child.kill();
     expect(processes.length).toBeGreaterThan(1);
     expect(await child.fact()).toMatchObject({ message: 'ended' });
-    await workshop.expectNothingLeft(processes);
+    await folders.expectNothingLeft(processes);
   });
 
   it('comes with the end of a parent that has nothing else to do', async () => {
     const child = new EmbeddedChild({
-      folder: workshop.folder,
-      temporaryFolder: workshop.temporaryFolder,
+      folder: folders.folder,
+      temporaryFolder: folders.temporaryFolder,
       afterStart: 'leave',
     });
     expect(await child.fact()).toMatchObject({ event: 'started' });
     expect(await child.exited).toEqual([0, null]);
-    await workshop.expectNothingLeft([]);
+    await folders.expectNothingLeft([]);
   });
 
   it('does not come with Ctrl-C, which is for the application', async () => {
-    const child = new EmbeddedChild({ folder: workshop.folder, temporaryFolder: workshop.temporaryFolder });
+    const child = new EmbeddedChild({ folder: folders.folder, temporaryFolder: folders.temporaryFolder });
     const { url = '' } = await child.fact();
     child.interrupt();
     expect(await child.fact()).toEqual({ event: 'interrupted' });
@@ -162,7 +162,7 @@ describe('several embedded servers', () => {
 
   it('start at once in two processes', async () => {
     const children = [1, 2].map(
-      () => new EmbeddedChild({ folder: workshop.folder, temporaryFolder: workshop.temporaryFolder }),
+      () => new EmbeddedChild({ folder: folders.folder, temporaryFolder: folders.temporaryFolder }),
     );
     const facts = await Promise.all(children.map((child) => child.fact()));
     await Promise.all(children.map((child) => child.stop()));
@@ -174,7 +174,7 @@ describe.skipIf(!isRoot)('a project with other owners (needs root to make one)',
   let project = '';
 
   beforeAll(async () => {
-    project = await workshop.makeFolder('project');
+    project = await folders.makeFolder('project');
     await transpileLauncher(project);
     await installPackages(project);
   });
@@ -186,7 +186,7 @@ describe.skipIf(!isRoot)('a project with other owners (needs root to make one)',
     await chmod(project, 0o755);
     const child = new EmbeddedChild({
       folder: project,
-      temporaryFolder: workshop.temporaryFolder,
+      temporaryFolder: folders.temporaryFolder,
       cwd: project,
       user,
     });
@@ -194,35 +194,35 @@ describe.skipIf(!isRoot)('a project with other owners (needs root to make one)',
     expect(fact).toEqual({ event: 'started' });
     expect(await queryOnce(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await child.stop();
-    await workshop.expectNothingLeft([]);
+    await folders.expectNothingLeft([]);
   });
 
   it('works for root below a folder that only root may enter', async () => {
     await chmod(project, 0o700);
     const child = new EmbeddedChild({
       folder: project,
-      temporaryFolder: workshop.temporaryFolder,
+      temporaryFolder: folders.temporaryFolder,
       cwd: project,
     });
     const { url = '', ...fact } = await child.fact();
     expect(fact).toEqual({ event: 'started' });
     expect(await queryOnce(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await child.stop();
-    await workshop.expectNothingLeft([]);
+    await folders.expectNothingLeft([]);
   });
 
   it('leaves nothing when its parent is killed while the binaries are copied', async () => {
     await chmod(project, 0o700);
     const child = new EmbeddedChild({
       folder: project,
-      temporaryFolder: workshop.temporaryFolder,
+      temporaryFolder: folders.temporaryFolder,
       cwd: project,
     });
     await eventually(async () => {
-      const [folder = 'none yet'] = await readdir(workshop.temporaryFolder);
-      expect(await readdir(join(workshop.temporaryFolder, folder, 'native'))).toContain('bin');
+      const [folder = 'none yet'] = await readdir(folders.temporaryFolder);
+      expect(await readdir(join(folders.temporaryFolder, folder, 'native'))).toContain('bin');
     });
     await child.kill();
-    await workshop.expectNothingLeft([]);
+    await folders.expectNothingLeft([]);
   });
 });

@@ -3,11 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
 import { eventually } from '../support/process/barrier.js';
 import { descendantsOf } from '../support/process/embedded-child.js';
-import { useWorkshop } from '../support/process/workshop.js';
+import { useTemporaryFolders } from '../support/process/temporary-folders.js';
 import { queryOnce } from '../support/server/postgres.js';
 import { killServer, promote } from '../support/server/standby.js';
 
-const workshop = useWorkshop();
+const folders = useTemporaryFolders();
 
 describe('a replica of an embedded server', () => {
   let server: EmbeddedPostgres | undefined;
@@ -66,14 +66,14 @@ describe('a replica of an embedded server', () => {
     const processes = (await descendantsOf(process.pid)).filter((pid) => !before.includes(pid));
     await started.stop();
     expect(processes.length).toBeGreaterThan(6);
-    await workshop.expectNothingLeft(processes);
+    await folders.expectNothingLeft(processes);
   });
 
   it('is stopped alone without its server', async () => {
     server = await startEmbeddedPostgres({ replicas: 1 });
     await server.replicas[0]?.stop();
     expect(await queryOnce(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    expect(await readdir(workshop.temporaryFolder)).toHaveLength(1);
+    expect(await readdir(folders.temporaryFolder)).toHaveLength(1);
   });
 
   it('is not added to a server that has ended', async () => {

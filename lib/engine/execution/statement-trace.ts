@@ -59,7 +59,7 @@ export class StatementTrace {
     return TRACE.begin(this.#event, work);
   }
 
-  /** The first pull of a stream, in whose context its end is told, whoever reads it to there. */
+  /** The first pull of a stream, in whose context its end is told, whichever code reads it to there. */
   beginStream<T>(work: () => T): T {
     if (TRACE.isObserved) this.#inContext = AsyncLocalStorage.snapshot();
     return this.begin(work);

@@ -117,7 +117,7 @@ export const settingsRule: OptionRule = {
   },
 };
 
-/** Where one object says the same twice, nobody can know which was meant. */
+/** Where one object says the same twice, it is not known which was meant. */
 function expectSaidOnce(
   settings: readonly [string, unknown][],
   beside: Readonly<Record<string, unknown>>,

@@ -1,6 +1,6 @@
 import { onAbort } from './on-abort.js';
 
-/** Says that a wait has ended, and why, to whoever asks or listens. */
+/** Says that a wait has ended, and why: it can be asked, and listened to. */
 export type WaitSignal = AbortSignal | WaitEnd;
 
 /**

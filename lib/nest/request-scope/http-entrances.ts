@@ -40,7 +40,7 @@ export class HttpEntrances {
   /** Requests get a scope in `engine`, too. */
   add(engine: AsyncEngine, options: RequestScopeOptions = {}): void {
     const outer = this.enter;
-    const inner = entranceTo({ engine, options, sockets: new SocketEnds() });
+    const inner = entranceOf({ engine, options, sockets: new SocketEnds() });
     this.enter = (request, response, next) => outer(request, response, () => inner(request, response, next));
   }
 
@@ -90,7 +90,7 @@ export class HttpEntrances {
 }
 
 /** Runs what follows in the scope of its request: a new one, or that which it has lost since it was made. */
-function entranceTo(parts: RequestScopeParts): Entrance {
+function entranceOf(parts: RequestScopeParts): Entrance {
   const { engine } = parts;
   return (request, response, next) => {
     const known = HttpRequestScope.of(request, engine);

@@ -6,6 +6,7 @@ import {
   type AsyncEngine,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureOf } from '../../support/items.js';
 import { eventually } from '../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
@@ -26,12 +27,6 @@ async function names(): Promise<string[]> {
 }
 
 /** Watches `work` from now on, so that its failure is never unhandled. */
-const failureOf = (work: PromiseLike<unknown>): Promise<unknown> =>
-  Promise.resolve(work).then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-
 /** Resolves when exactly one session sleeps on the server. */
 const asleep = () =>
   eventually(async () => {

@@ -9,7 +9,7 @@ import {
   sql,
 } from 'nest-async-engine/engine';
 import { eventually } from '../../support/process/barrier.js';
-import { ItemDatabase, insert } from '../../support/items.js';
+import { failureOf, ItemDatabase, insert } from '../../support/items.js';
 
 // Longer than a test may take: whoever waits for it has failed.
 const SLEEP = sql`SELECT pg_sleep(60)::text AS slept`;
@@ -21,12 +21,6 @@ beforeAll(async () => {
 });
 afterEach(() => items.expectClean());
 afterAll(() => items.close());
-
-const failureOf = (promise: PromiseLike<unknown>): Promise<unknown> =>
-  Promise.resolve(promise).then(
-    () => 'nothing failed',
-    (error: unknown) => error,
-  );
 
 describe('a fetch of a stream', () => {
   it('is cancelled by the timeout of its statement', async () => {

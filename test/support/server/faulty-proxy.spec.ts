@@ -1,6 +1,7 @@
 import { createConnection } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { failureOf } from '../items.js';
 import { startEmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
 import { eventually } from '../process/barrier.js';
 import { startFaultyProxy, type Fate, type FaultyProxy } from './faulty-proxy.js';
@@ -18,13 +19,6 @@ async function connect(): Promise<Client> {
 }
 
 /** Watches `work` from now on, so that its failure is never unhandled. */
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
 beforeAll(async () => {
   database = await createDatabase('proxy');
 });

@@ -137,7 +137,7 @@ export const ELEMENT_OIDS: ReadonlyMap<number, number> = new Map(
 
 const { json, jsonb, record, cstring, void: nothing } = BUILTIN_TYPES;
 
-/** Types of one value each. The text of a list would be a value of some of them, which nobody has meant. */
+/** Types of one value each. The text of a list would be a value of some of them, which was not meant. */
 export const SINGLE_OIDS: ReadonlySet<number> = new Set(
   Object.values(BUILTIN_TYPES).flatMap((each) =>
     [json, jsonb, record, cstring, nothing].includes(each) ? [] : [each.oid],

@@ -122,7 +122,7 @@ class CsvFormat extends ElementFormat<readonly unknown[], AsyncTupleResult> {
     const { header = true, byteOrderMark = false } = this.#options;
     const mark = byteOrderMark ? '\ufeff' : '';
     if (!header) return mark;
-    // Whoever asks for the names first has asked for rows that are no text.
+    // A caller that asks for the names first has asked for rows that are no text.
     this.#first = this.read();
     await this.#first;
     return mark + this.write(await this.source.keys());

@@ -9,6 +9,7 @@ import {
   type AsyncEngine,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureOf } from '../../../support/items.js';
 import { eventually } from '../../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
@@ -21,12 +22,6 @@ let proxy: FaultyProxy;
 let engine: AsyncEngine;
 
 const save = (name = 'a') => engine.execute(insert, { name });
-const failureOf = (work: PromiseLike<unknown>): Promise<unknown> =>
-  Promise.resolve(work).then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-
 async function names(): Promise<string[]> {
   const rows = await database.query<{ name: string }>('SELECT name FROM item ORDER BY id');
   return rows.map(({ name }) => name);

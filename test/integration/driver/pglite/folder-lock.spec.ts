@@ -11,12 +11,13 @@ import {
   text,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureOf } from '../../../support/items.js';
 import { crash } from '../../../support/server/pglite.js';
 
 /** An instance takes seconds to make, and many of them where the machine is busy. */
 const PATIENCE = 120_000;
 
-let workshop: string;
+let parent: string;
 let folder: string;
 const engines: AsyncEngine[] = [];
 
@@ -28,37 +29,31 @@ function open(place = folder): AsyncEngine {
 
 const names = async (engine: AsyncEngine): Promise<unknown[]> =>
   (await engine.scalars(text('SELECT name FROM item'))).all();
-const failureOf = (work: Promise<unknown>): Promise<unknown> =>
-  work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-
 beforeAll(async () => {
-  workshop = await mkdtemp(path.join(tmpdir(), 'pglite-spec-'));
+  parent = await mkdtemp(path.join(tmpdir(), 'pglite-spec-'));
   // Made once and copied for each test: initdb takes seconds.
-  folder = path.join(workshop, 'template');
+  folder = path.join(parent, 'template');
   const engine = open();
   await engine.execute(text("CREATE TABLE item AS SELECT 'stored' AS name"));
   await engine.aclose();
 }, PATIENCE);
 beforeEach(async (context) => {
-  folder = path.join(workshop, context.task.id);
-  await cp(path.join(workshop, 'template'), folder, { recursive: true });
+  folder = path.join(parent, context.task.id);
+  await cp(path.join(parent, 'template'), folder, { recursive: true });
 });
 afterEach(async () => {
   const all = engines.splice(0);
   expect(all.map((engine) => engine.pool.checkedOut())).toEqual(all.map(() => 0));
   await Promise.all(all.map((engine) => engine.aclose()));
 });
-afterAll(() => rm(workshop, { recursive: true, force: true }));
+afterAll(() => rm(parent, { recursive: true, force: true }));
 
 describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
   it('keeps its data from one engine to the next, and leaves no lock', async () => {
     const engine = open();
     expect(await names(engine)).toEqual(['stored']);
     await engine.aclose();
-    expect((await readdir(workshop)).filter((name) => name.includes('.lock'))).toEqual([]);
+    expect((await readdir(parent)).filter((name) => name.includes('.lock'))).toEqual([]);
     expect(await names(open())).toEqual(['stored']);
   });
 
@@ -83,7 +78,7 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
   });
 
   it('may be named by a symbolic link, which has the same lock', async () => {
-    const link = path.join(workshop, `${path.basename(folder)}-link`);
+    const link = path.join(parent, `${path.basename(folder)}-link`);
     await symlink(folder, link);
     const engine = open(link);
     expect(await names(engine)).toEqual(['stored']);
@@ -101,7 +96,7 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
       async (place: string) => void (await mkdir(`${place}.lock`, { recursive: true })),
     ],
   ])('%s is an OperationalError that names it, and leaves nothing beside it', async (_, name, prepare) => {
-    const place = path.join(workshop, name, 'data');
+    const place = path.join(parent, name, 'data');
     await mkdir(path.dirname(path.dirname(place)), { recursive: true });
     await prepare(place);
     const failure = await failureOf(names(open(place)));
@@ -112,7 +107,7 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
   });
 
   it('that cannot be opened is an error, and leaves no lock', async () => {
-    const file = path.join(workshop, 'file');
+    const file = path.join(parent, 'file');
     await writeFile(file, '');
     expect(await failureOf(names(open(file)))).toMatchObject({
       code: 'OPERATIONAL',

@@ -14,18 +14,13 @@ import {
   UniqueViolationError,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureOf } from '../../../support/items.js';
 import { eventually, Latch } from '../../../support/process/barrier.js';
 import { crash } from '../../../support/server/pglite.js';
 
 const MEMORY = 'postgresql+pglite://';
 /** An instance takes seconds to make, and many of them where the machine is busy. */
 const PATIENCE = 120_000;
-
-const failureOf = (work: Promise<unknown>): Promise<unknown> =>
-  work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 
 // One instance for the whole file: each costs seconds and 700 MB.
 let engine: AsyncEngine;

@@ -6,7 +6,7 @@ import { eventually } from './barrier.js';
 import { isAlive, transpileLauncher } from './embedded-child.js';
 
 /** The folder of one test file, and in it a TMPDIR for each test, so that whatever stays behind is seen. */
-export interface Workshop {
+export interface TemporaryFolders {
   /** Anybody may enter it; holds the transpiled launcher. */
   readonly folder: string;
   readonly temporaryFolder: string;
@@ -15,7 +15,7 @@ export interface Workshop {
   expectNothingLeft(processes: readonly number[]): Promise<void>;
 }
 
-export function useWorkshop(): Workshop {
+export function useTemporaryFolders(): TemporaryFolders {
   const places = { folder: '', temporaryFolder: '' };
   const makeFolder = async (name: string): Promise<string> => {
     const folder = await mkdtemp(join(places.folder, `${name}-`));
