@@ -198,9 +198,9 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
     expectFunction('engine.begin()', work);
     const connection = makeConnection(this.#runner, { mode: 'scoped' });
     // Begun first, so that its timeout counts while it waits for a connection of the pool.
-    const run = async ({ deadline }: AsyncTransaction): Promise<T> => {
-      await connection.start(deadline);
-      return await work(connection);
+    const run = ({ deadline }: AsyncTransaction): Promise<T> => {
+      const opening = connection.core.start(deadline);
+      return opening === undefined ? work(connection) : opening.then(() => work(connection));
     };
     try {
       return await connection.begin(run, options);

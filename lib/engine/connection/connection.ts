@@ -234,21 +234,23 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    */
   begin(options?: TransactionOptions): Promise<Root>;
   begin<T>(work: (transaction: Root) => Promise<T>, options?: TransactionOptions): Promise<T>;
-  async begin<T>(
+  begin<T>(
     first?: TransactionOptions | ((transaction: Root) => Promise<T>),
     second?: TransactionOptions,
   ): Promise<T | Root> {
-    const core = this.#core();
-    const { session, transactions } = core;
-    session.expectOpenable();
-    if (typeof first !== 'function') {
-      if (second !== undefined) expectFunction('connection.begin(work, options)', first);
-      const root = transactions.begin(parsed(first));
-      root.observation?.start();
-      return root;
-    }
-    const root = transactions.begin(parsed(second));
-    return await core.runHeld(() => transactions.block(root, first));
+    return promiseTry<T | Root>(() => {
+      const core = this.#core();
+      const { session, transactions } = core;
+      session.expectOpenable();
+      if (typeof first !== 'function') {
+        if (second !== undefined) expectFunction('connection.begin(work, options)', first);
+        const root = transactions.begin(parsed(first));
+        root.observation?.start();
+        return Promise.resolve(root);
+      }
+      const root = transactions.begin(parsed(second));
+      return core.runHeld(() => transactions.block(root, first));
+    });
   }
 
   /**
@@ -266,15 +268,17 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    */
   beginNested(): Promise<Nested>;
   beginNested<T>(work: (transaction: Nested) => Promise<T>): Promise<T>;
-  async beginNested<T>(work?: (transaction: Nested) => Promise<T>): Promise<T | Nested> {
-    const core = this.#core();
-    const { session, transactions } = core;
-    session.expectOpenable();
-    if (work !== undefined) expectFunction('connection.beginNested(work)', work);
-    const nested = transactions.beginNested(work !== undefined);
-    if (work !== undefined) return await core.runHeld(() => transactions.block(nested, work));
-    nested.observation?.start();
-    return nested;
+  beginNested<T>(work?: (transaction: Nested) => Promise<T>): Promise<T | Nested> {
+    return promiseTry<T | Nested>(() => {
+      const core = this.#core();
+      const { session, transactions } = core;
+      session.expectOpenable();
+      if (work !== undefined) expectFunction('connection.beginNested(work)', work);
+      const nested = transactions.beginNested(work !== undefined);
+      if (work !== undefined) return core.runHeld(() => transactions.block(nested, work));
+      nested.observation?.start();
+      return Promise.resolve(nested);
+    });
   }
 
   /** Commits the transaction in progress; without one it does nothing. */

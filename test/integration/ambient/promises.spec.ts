@@ -1,7 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { text } from 'nest-async-engine/engine';
-import type { AsyncEngine } from 'nest-async-engine/engine';
+import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { ItemDatabase } from '../../support/items.js';
 import { promisesOf } from '../../support/process/promises.js';
 
@@ -48,6 +48,14 @@ it('two nested transactions in one make 19 promises', async () => {
     await engine.transaction(one);
   };
   expect(await promisesOf(() => engine.transaction(work))).toBeLessThanOrEqual(19);
+});
+
+it('engine.begin() with two statements makes 18 promises', async () => {
+  const work = async (connection: AsyncConnection): Promise<void> => {
+    await connection.execute(count).one();
+    await connection.execute(count).one();
+  };
+  expect(await promisesOf(() => engine.begin(work))).toBeLessThanOrEqual(18);
 });
 
 it('a transaction in which nothing is sent makes 4 promises', async () => {

@@ -106,6 +106,14 @@ describe('a transaction whose time has passed', () => {
     expect(await items.names()).toEqual(['next']);
   });
 
+  it('may be set for work that gives no promise', async () => {
+    const work = (() => 'done') as unknown as () => Promise<string>;
+    expect(await start().begin(work, { timeout: 5_000 })).toBe('done');
+    const connection = await engine.connect();
+    expect(await connection.begin(work, { timeout: 5_000 })).toBe('done');
+    await connection.close();
+  });
+
   it('leaves the outer one of a nested one to go on', async () => {
     start();
     await engine.transaction(async () => {
