@@ -92,6 +92,8 @@ export interface CommandResult {
   /** Undefined for a statement that returns no rows. */
   readonly shape: RowShape | undefined;
   readonly rows: DriverRow[];
+  /** How long its rows were on the wire, in bytes. Absent where no driver has counted them. */
+  readonly bytes?: number;
   /**
    * What the server warned of while it stored; only with COMMIT, or with the last that one was sent behind.
    * Absent where there was nothing.

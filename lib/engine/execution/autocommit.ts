@@ -5,7 +5,6 @@ import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import { timeWaited } from './sharing/statement-stats.js';
 import type { StatementStats } from './sharing/statement-stats.js';
 import type { ConnectionObserver } from './connection-observer.js';
 import type { WaitSignal } from '../util/wait-end.js';
@@ -47,9 +46,9 @@ export async function runAutocommitted(
   const pooled = host.pool.tryConnect() ?? (await waitForConnection(host, invocation, signal));
   try {
     const { session } = pooled;
-    const before = stats === undefined ? 0 : timeWaited();
+    const sent = stats?.moment();
     const result = await invocation.run(host.targetFor?.(session) ?? session, control, undefined, session);
-    stats?.recordAlone(timeWaited() - before);
+    if (sent !== undefined) stats?.recordAlone(sent, stats.moment(), result.bytes);
     if (result.warnings !== undefined)
       host.pool.observer.warn('commit', storedWithWarnings('a list of statements', result.warnings));
     if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();

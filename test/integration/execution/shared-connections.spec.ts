@@ -65,6 +65,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await database.query('DROP TABLE IF EXISTS item, other');
+  await database.query('CREATE OR REPLACE VIEW waiting AS SELECT 1 AS n FROM pg_sleep(0.25)');
   await database.query(
     `CREATE TABLE item AS SELECT id, 'item ' || id AS name FROM generate_series(1, 100) AS id`,
   );
@@ -352,6 +353,36 @@ describe('a statement outside of transactions has a connection to itself', () =>
     await engine.execute(slow);
     expect(await loansOf(() => times(5, () => engine.execute(slow)))).toBe(5);
   });
+
+  it('one that has waited in the server while this process had no time to wait', async () => {
+    const waiting = sql`SELECT n FROM waiting`;
+    let state: 'running' | 'answered' = 'running';
+    const isOver = (): boolean => state === 'answered';
+    keepBusyUntil(isOver);
+    const reading = readUntil(isOver);
+    await engine.execute(waiting);
+    await engine.execute(waiting);
+    state = 'answered';
+    await reading;
+    expect(await loansOf(() => times(5, () => engine.execute(waiting)))).toBe(5);
+  });
+
+  it('one that brings many bytes', async () => {
+    const large = sql`SELECT a.name AS one, b.name AS two FROM item a, item b`;
+    await engine.execute(large);
+    await engine.execute(large);
+    expect(await loansOf(() => times(5, () => engine.execute(large)))).toBe(5);
+  });
+
+  async function readUntil(isOver: () => boolean): Promise<void> {
+    while (!isOver()) await engine.execute(other);
+  }
+
+  /** The event loop goes round without ever waiting. */
+  function keepBusyUntil(isOver: () => boolean): void {
+    block(1);
+    if (!isOver()) setImmediate(() => keepBusyUntil(isOver));
+  }
 });
 
 describe('no connection is shared', () => {

@@ -7,7 +7,7 @@ import { classifyFailure } from '../connection-observer.js';
 import type { CommandObserver, Invocation } from '../invocation.js';
 import type { Pool } from '../../pool/pool.js';
 import type { PooledConnection } from '../../pool/pooled-connection.js';
-import { timeWaited } from './statement-stats.js';
+import type { Moment } from './answer-clock.js';
 import type { StatementStats } from './statement-stats.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 import { withoutTrailingComment } from '../../statement/trailing-comment.js';
@@ -40,8 +40,7 @@ interface Read {
 interface PendingRead extends Read {
   /** Undefined once a second run has answered: what becomes of the first is not told. */
   observer: CommandObserver | undefined;
-  /** By the clock of `timeWaited()`. */
-  readonly sentAt: number;
+  readonly sent: Moment;
   /** True: another read was in front of it. */
   readonly isBehind: boolean;
   readonly resolve: (result: CommandResult) => void;
@@ -66,7 +65,7 @@ export class SharedConnection {
   readonly #observed = new Set<Read>();
   readonly #since = now();
   #state: 'open' | 'draining' | 'lost' = 'open';
-  #lastAnswer = 0;
+  #lastAnswer: Moment | undefined;
   #answers = 0;
   #watchdog: NodeJS.Timeout | undefined;
 
@@ -133,14 +132,14 @@ export class SharedConnection {
     const { host, command, options, observer, stats } = read;
     return new Promise((resolve, reject) => {
       const isBehind = this.#pending.size > 0;
-      const sentAt = timeWaited();
+      const sent = stats.moment();
       const pending: PendingRead = {
         host,
         command,
         options,
         observer,
         stats,
-        sentAt,
+        sent,
         isBehind,
         resolve,
         reject,
@@ -161,11 +160,11 @@ export class SharedConnection {
   }
 
   #onAnswer(read: PendingRead, result: CommandResult): void {
-    const time = timeWaited();
-    // It ran from the answer before its own; until then it stood in line.
-    if (read.isBehind) read.stats.recordGap(time - Math.max(read.sentAt, this.#lastAnswer));
-    else read.stats.recordAlone(time - read.sentAt);
-    this.#lastAnswer = time;
+    const { sent, stats, isBehind } = read;
+    const answered = stats.moment();
+    if (isBehind) stats.recordGap(sent, this.#lastAnswer ?? sent, answered, result.bytes);
+    else stats.recordAlone(sent, answered, result.bytes);
+    this.#lastAnswer = answered;
     read.resolve(result);
     read.secondRun?.abort();
     this.#remove(read);

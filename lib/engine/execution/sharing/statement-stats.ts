@@ -1,5 +1,6 @@
 import { LruCache } from '../../util/lru-cache.js';
-import { clock, now } from '../../util/clock.js';
+import { AnswerClock } from './answer-clock.js';
+import type { Moment } from './answer-clock.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 
 /** Samples that count. */
@@ -14,14 +15,10 @@ const QUICK_AT_FIRST = 20;
 /** How much the round trip of the pool follows statements that take longer than the quickest. */
 const DRIFT = 0.01;
 
-/**
- * Milliseconds that this process has spent waiting for something to happen. It stands still while the process
- * is busy, so that an answer that lies unread does not count as a slow one. Falls back to {@link now}.
- */
-export function timeWaited(): number {
-  const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
-  return typeof idle === 'number' ? idle : now();
-}
+/** So many bytes of rows keep a connection for 1 ms; while they are read, the process does not wait. */
+const BYTES_EACH_MS = 100_000;
+/** What is left of the longest answer with each one after it. */
+const FADING = 0.9;
 
 /** The last times that count. */
 class RecentTimes {
@@ -61,6 +58,8 @@ export class StatementStats {
   readonly #gaps = new RecentTimes();
   /** Of statements that were alone, less a round trip. */
   readonly #alone = new RecentTimes();
+  /** Milliseconds that its longest answers take to be read. */
+  #reading = 0;
   /** Milliseconds that the server takes; undefined before the first run. */
   serviceTime: number | undefined;
 
@@ -69,18 +68,24 @@ export class StatementStats {
     this.#pool = pool;
   }
 
-  /** `duration` in ms, from the call to the answer. */
-  recordAlone(duration: number): void {
+  moment(): Moment {
+    return this.#pool.clock.moment();
+  }
+
+  /** The answer had so many `bytes` of rows. */
+  recordAlone(sent: Moment, answered: Moment, bytes?: number): void {
+    const duration = this.#timeOf(sent, sent, answered);
     this.#alone.add(Math.max(0, duration - this.#pool.record(duration)));
     // It now takes less in all than it took the server: what was learned in a flight is out of date.
     if (this.#gaps.count > 0 && duration < this.#gaps.short / 2) this.#gaps.clear();
-    this.#learn();
+    this.#learn(bytes);
   }
 
-  /** `duration` in ms, from the answer before its own. */
-  recordGap(duration: number): void {
-    this.#gaps.add(duration);
-    this.#learn();
+  /** `before` is when the one in front of it was answered. */
+  recordGap(sent: Moment, before: Moment, answered: Moment, bytes?: number): void {
+    // It ran from the answer before its own; until then it stood in line.
+    this.#gaps.add(this.#timeOf(sent, before.at > sent.at ? before : sent, answered));
+    this.#learn(bytes);
   }
 
   /** It has kept a connection for `duration` ms, and still does. */
@@ -90,15 +95,24 @@ export class StatementStats {
     this.#learn();
   }
 
-  #learn(): void {
+  #timeOf(sent: Moment, from: Moment, answered: Moment): number {
+    const { clock } = this.#pool;
+    clock.noteAnswer(sent, answered);
+    return clock.between(from, answered);
+  }
+
+  #learn(bytes = 0): void {
+    this.#reading = Math.max(bytes / BYTES_EACH_MS, FADING * this.#reading);
     const { count, short } = this.#alone;
     const isQuick = short <= (count < FEW ? QUICK_AT_FIRST : QUICK);
-    this.serviceTime = this.#gaps.count > 0 ? this.#gaps.short : isQuick ? 0 : short;
+    const time = this.#gaps.count > 0 ? this.#gaps.short : isQuick ? 0 : short;
+    this.serviceTime = Math.max(time, this.#reading);
   }
 }
 
 /** The round trip of a pool: the quickest statement that was alone, slowly forgotten. */
-export class RoundTrip {
+class RoundTrip {
+  readonly clock = new AnswerClock();
   #time: number | undefined;
 
   /** Takes the time of a statement in ms; gives the round trip. */

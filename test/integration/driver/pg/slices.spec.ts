@@ -9,6 +9,8 @@ const LARGE = sql`SELECT g AS id, repeat('x', 200) AS filling FROM generate_seri
 const FAILS = sql`SELECT 1 / (${ROWS}::int - g) AS id, repeat('x', 200) AS filling FROM generate_series(1, ${ROWS}::int) g`;
 /** What is read of one answer in one turn at most: a slice and what the socket had read already. */
 const MOST_IN_TURN = 131_072 + 2 * 65_536;
+/** What Node.js reads of a socket at once. */
+const READ = 65_536;
 
 let items: ItemDatabase;
 
@@ -62,6 +64,8 @@ describe('a large answer', () => {
 
     expect([rows.length, rows[0]?.['id'], rows.at(-1)?.['id']]).toEqual([ROWS, 1, ROWS]);
     expect(Math.max(...turns)).toBeLessThanOrEqual(MOST_IN_TURN);
+    const slices = turns.filter((bytes) => bytes > 0).toSorted((one, next) => one - next);
+    expect(slices[slices.length >> 1]).toBeLessThanOrEqual(READ);
   });
 
   it('lets reads of other sessions end before it', async () => {

@@ -95,7 +95,6 @@ export interface StepResult extends CommandResult {
   readonly isSuspended: boolean;
   layout: RowLayout | undefined;
   shape: RowLayout | undefined;
-  /** How long its rows were on the wire. */
   readonly bytes: number;
   /** Rows that can't be read before the database was asked about their types, behind those in `rows`. */
   readonly unread: Buffer[];

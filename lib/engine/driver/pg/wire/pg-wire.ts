@@ -10,7 +10,9 @@ import { MessageWriter } from './message-writer.js';
 const COPY_DATA = 0x64;
 
 /** So many bytes of one answer are read before others have their turn: libuv hands out up to 2 MB at once. */
-const SLICE = 131_072;
+const FIRST_SLICE = 131_072;
+/** The same from then on: what Node reads of a socket at once. */
+const SLICE = 65_536;
 
 /** The parts of pg's Connection that its own types leave out. */
 interface TappedConnection extends EventEmitter {
@@ -60,8 +62,8 @@ export class PgWire {
   readonly #relay = new EventEmitter();
   /** `corked`: the writer holds what is about to be sent. */
   #state: 'clear' | 'corked' = 'clear';
-  /** Bytes of the present answer that were read since others had their turn. */
-  #readInTurn = 0;
+  /** Bytes of the present answer that may be read before others have their turn. */
+  #leftInTurn = FIRST_SLICE;
   /** `held`: nothing is read until `resume()`. */
   #flow: 'flowing' | 'held' = 'flowing';
 
@@ -80,7 +82,7 @@ export class PgWire {
         this.#relay.emit('data', message);
       },
       ready: (status) => {
-        this.#readInTurn = 0;
+        this.#leftInTurn = FIRST_SLICE;
         onReady(STATUS[status] ?? 'failed');
         // As pg's parser would say it.
         connection.emit('readyForQuery', {
@@ -100,8 +102,8 @@ export class PgWire {
       attachListeners(this.#relay);
       stream.on('data', (chunk: Buffer) => {
         this.#reader.read(chunk);
-        this.#readInTurn += chunk.length;
-        if (this.#readInTurn >= SLICE) this.#giveTurn();
+        this.#leftInTurn -= chunk.length;
+        if (this.#leftInTurn <= 0) this.#giveTurn();
       });
     };
   }
@@ -202,7 +204,7 @@ export class PgWire {
 
   /** Reads on when all else that is due in the event loop has had its turn. */
   #giveTurn(): void {
-    this.#readInTurn = 0;
+    this.#leftInTurn = SLICE;
     this.#connection.stream.pause();
     runNextTurn(() => {
       if (this.#flow === 'flowing') this.#connection.stream.resume();
