@@ -1,4 +1,4 @@
-import { inspect, type InspectOptions } from 'node:util';
+import type { InspectOptions } from 'node:util';
 import { describeValue } from './util/describe-value.js';
 import { Ambient } from './ambient/ambient.js';
 import { runExclusive } from './ambient/exclusive.js';
@@ -35,6 +35,7 @@ import { timeRule } from './util/option-rule.js';
 import type { ListenerOptions } from './util/event-hub.js';
 import type { Echo, EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
+import { inspect } from './errors/node-util.js';
 
 type Events = EngineEvents<AsyncEngine>;
 

@@ -14,6 +14,20 @@ const LARGEST_TARBALL = 644_980;
 /** Files of ours: the door, and of `shared` what it cannot do without. There were 286 before they were put together. */
 const MOST_FILES = 7;
 
+/**
+ * What an import of `node:util` reads, and so loads: 4 ms. Of `node:tls` the same, and pg asks for that where a server
+ * has it. On Node.js 20 pg loads some of them itself.
+ */
+const LOADED_FOR_NOBODY = ['internal/util/parse_args/parse_args', 'worker_threads', 'tls'].map(
+  (name) => `NativeModule ${name}`,
+);
+
+/** Prints which modules of Node.js are loaded with the one that it is given. */
+const LOAD_OF_NODE = `
+await import(process.argv[1]);
+console.log(JSON.stringify(process.moduleLoadList));
+`;
+
 /** Prints the files that are loaded by the one that it is given. */
 const LOAD = `
 import { Session } from 'node:inspector';
@@ -31,13 +45,15 @@ function run(command, ...args) {
   return execFileSync(command, args, { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' });
 }
 
+/** What `script` prints in a process of its own, of the module that it is given. */
+function told(script, module) {
+  const words = ['--input-type=module', '-e', script, module];
+  return JSON.parse(execFileSync(process.execPath, words, { cwd: root, encoding: 'utf8' }));
+}
+
 /** Our files that an import of `file` loads, without the folder. */
 function filesLoadedBy(file) {
-  const urls = JSON.parse(
-    execFileSync(process.execPath, ['--input-type=module', '-e', LOAD, pathToFileURL(file).href], {
-      encoding: 'utf8',
-    }),
-  );
+  const urls = told(LOAD, pathToFileURL(file).href);
   const paths = urls.map((url) => (url.startsWith('file:') ? fileURLToPath(url) : url));
   return paths.filter((name) => name.startsWith(dist)).map((name) => path.relative(dist, name));
 }
@@ -63,6 +79,14 @@ for (const [door, target] of Object.entries(manifest.exports)) {
     expect(isLazy, `${door} by ${condition} does not load the embedded server`);
   }
 }
+
+const byPg = new Set(told(LOAD_OF_NODE, 'pg'));
+const byEngine = new Set(told(LOAD_OF_NODE, pathToFileURL(path.join(dist, 'engine/index.js')).href));
+const extra = LOADED_FOR_NOBODY.filter((name) => byEngine.has(name) && !byPg.has(name));
+expect(
+  extra.length === 0,
+  `the engine's door loads nothing of Node.js that nobody asks for${extra.map((name) => `, but ${name}`).join('')}`,
+);
 
 const scripts = readdirSync(dist, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.js'))

@@ -1,4 +1,4 @@
-import { inspect, type InspectOptions } from 'node:util';
+import type { InspectOptions } from 'node:util';
 import { ConnectionCore } from './connection-core.js';
 import type { ConnectionHost, ConnectionSettings, Dialect } from './connection-host.js';
 import type { ConnectionState } from './connection-session.js';
@@ -15,6 +15,7 @@ import type { Transaction } from '../transaction/transaction.js';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { expectFunction } from '../util/argument.js';
 import { promiseTry, settled } from '../util/promise-try.js';
+import { inspect } from '../errors/node-util.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;

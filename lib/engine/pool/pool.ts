@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ConnectAttempt, Driver, DriverConnection, ServerRole } from '../driver/driver.js';
@@ -23,6 +22,7 @@ import type { LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
 import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
+import { inspect } from '../errors/node-util.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */
 const MAX_REFUSALS = 3;

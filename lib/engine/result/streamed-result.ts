@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { expectArgument } from '../util/argument.js';
 import { synchronousRule } from '../util/option-rule.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
@@ -16,6 +15,7 @@ import {
 } from './result-errors.js';
 import type { RowReader } from './row-reader.js';
 import type { RowStream } from './row-stream.js';
+import { inspect } from '../errors/node-util.js';
 
 /**
  * `objectMode` (default true), `highWaterMark` (in elements, default 16) and `signal`, as Node's `Readable`

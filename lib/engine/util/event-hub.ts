@@ -1,8 +1,8 @@
 import type { Channel } from 'node:diagnostics_channel';
-import { types } from 'node:util';
 import { ChannelGroup } from './channels.js';
 import { describeValue } from './describe-value.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
+import { types } from '../errors/node-util.js';
 
 /** Names of events, each with the type of its listeners. */
 type EventTable<Events> = { readonly [Name in keyof Events]: (event: never) => unknown };

@@ -1,11 +1,11 @@
 import { expectArgument } from '../../util/argument.js';
 import { describeKind } from '../../util/describe-value.js';
 import { asItIs, isRecord, wordRule, type OptionRule } from '../../util/option-rule.js';
-import { inspect } from 'node:util';
 import { ArgumentError, NoSuchDriverError } from '../../errors/errors.js';
 import { resolveHosts, type HostAddress } from './hosts.js';
 import { mergeQuery, normalizeQuery, parseQuery, queryOf, queryPairs, type UrlQuery } from './query.js';
 import { parseUrl, renderUrl, type UrlParts } from './parse-url.js';
+import { inspect } from '../../errors/node-util.js';
 
 export type { HostAddress } from './hosts.js';
 export type { UrlQuery } from './query.js';

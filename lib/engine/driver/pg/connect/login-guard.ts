@@ -1,4 +1,4 @@
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { ArgumentError, InterfaceError, OperationalError } from '../../../errors/errors.js';
 import type { ConnectParameters } from './connect-parameters.js';
@@ -103,7 +103,7 @@ function methodOf(last: Step | 'start', step: Step): Method | undefined {
 
 function canBind(client: Client): boolean {
   const { enableChannelBinding } = client as Client & { enableChannelBinding?: boolean };
-  return enableChannelBinding === true && client.connection.stream instanceof TLSSocket;
+  return enableChannelBinding === true && (client.connection.stream as Partial<TLSSocket>).encrypted === true;
 }
 
 function methodsOf(parameters: ConnectParameters): ReadonlySet<Method> {

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { ConnectionOptions, SecureContextOptions, SecureVersion } from 'node:tls';
 import { ArgumentError, OperationalError } from '../../../errors/errors.js';
 import type { ConnectParameters, ParameterName } from './connect-parameters.js';
@@ -124,7 +123,7 @@ export function sealed(options: ConnectionOptions): ConnectionOptions {
   if (Object.keys(given).length === 0) return rest;
   try {
     const context: SecureContextOptions = { ...rest, ...given };
-    return { ...rest, secureContext: createSecureContext(context) };
+    return { ...rest, secureContext: process.getBuiltinModule('node:tls').createSecureContext(context) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new OperationalError(

@@ -1,7 +1,6 @@
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls, TLSSocket } from 'node:tls';
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/errors.js';
 
@@ -48,11 +47,11 @@ function openBeside(client: Client): Socket {
 /** What the request is written to: `socket` itself, or TLS over it. */
 async function secured(socket: Socket, client: Client): Promise<Socket> {
   const { ssl, sslNegotiation } = client as Client & { sslNegotiation?: string };
-  const isEncrypted = client.connection.stream instanceof TLSSocket;
+  const { encrypted } = client.connection.stream as Partial<TLSSocket>;
   await happening(socket, 'connect');
-  if (!isEncrypted) return socket;
+  if (encrypted !== true) return socket;
   if (sslNegotiation !== 'direct') await negotiate(socket);
-  const channel = connectTls({
+  const channel = process.getBuiltinModule('node:tls').connect({
     ...tlsOptions(ssl),
     socket,
     host: client.host,

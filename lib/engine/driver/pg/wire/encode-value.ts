@@ -1,4 +1,3 @@
-import { types } from 'node:util';
 import pg from 'pg';
 import { ArgumentError, StatementError } from '../../../errors/errors.js';
 import type { ParameterType } from '../../types/type-catalog.js';
@@ -7,6 +6,7 @@ import type { ArrayElement } from './arrays.js';
 import { isBoxed, jsonText } from './json-text.js';
 import type { JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
+import { types } from '../../../errors/node-util.js';
 
 /** The statement that a value belongs to. */
 export interface Binding {

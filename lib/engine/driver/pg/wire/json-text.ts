@@ -1,6 +1,6 @@
-import { types } from 'node:util';
 import { ArgumentError } from '../../../errors/errors.js';
 import { isThenable } from '../../../util/option-rule.js';
+import { types } from '../../../errors/node-util.js';
 
 /** Makes the text of a value that is sent as JSON. */
 export type JsonSerializer = (value: unknown) => string;
