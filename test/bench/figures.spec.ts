@@ -55,6 +55,16 @@ describe('the figures of a benchmark', () => {
     expect(fast).toEqual({ name: 'fast', wall: 0.4, spread: [0.4, 0.45], cpu: 0.4, peak: 90, aboveIdle: 40 });
   });
 
+  it('have beside them what the first round took, with cold code', () => {
+    const [base, fast] = rounds([1_000, 700]);
+    const firsts = new Map([
+      ['base', base],
+      ['fast', fast],
+    ]);
+    const { contenders } = reportWorkload(workload, 10, measured, [], firsts);
+    expect(contenders.map(({ cold }) => cold)).toEqual([1, 0.7, undefined]);
+  });
+
   it('are the used share of the budget where a difference is the point', () => {
     const { contenders, figure } = reportWorkload({ ...workload, budget: 5 }, 10, measured, []);
     expect(figure).toBe('share');

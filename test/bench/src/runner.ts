@@ -38,6 +38,8 @@ interface Role {
 interface Participant extends Role {
   readonly process: WorkerProcess;
   readonly rounds: Round[];
+  /** The one that began with cold code, where it does not count. */
+  first?: Round | undefined;
 }
 
 /** Runs all contenders of a workload, each in a process of its own, round by round: A B C, B C A, C A B, … */
@@ -63,6 +65,11 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
     await way?.close();
   }
   return run.report();
+}
+
+/** Rounds that do not count. */
+function warmUpsOf({ operations, warmUp = operations }: Size): number {
+  return Math.ceil(warmUp / operations);
 }
 
 /** Where one round is enough, it stays one. */
@@ -91,14 +98,14 @@ class WorkloadRun {
     this.#participants = opened.filter((participant) => participant !== undefined);
   }
 
-  /** The first round warms up and does not count, but where the figures mean nothing, or are counts. */
   async rounds(): Promise<void> {
     const { smoke, rounds: wanted } = this.#settings;
-    const { unit } = this.#workload;
     const count = smoke ? 1 : roundsOf(this.#size, wanted);
-    for (let round = smoke || unit !== undefined ? 1 : 0; round <= count; round += 1) {
-      this.#progress(round === 0 ? 'warming up' : `round ${round} of ${count}`);
-      for (const participant of rotate(this.#participants, round)) await this.#round(participant, round > 0);
+    const warmUps = smoke || this.#workload.unit !== undefined ? 0 : warmUpsOf(this.#size);
+    for (let round = 1 - warmUps; round <= count; round += 1) {
+      this.#progress(round > 0 ? `round ${round} of ${count}` : `warming up, ${1 - round} to go`);
+      for (const participant of rotate(this.#participants, round + warmUps))
+        await this.#round(participant, round > 0);
     }
   }
 
@@ -119,7 +126,8 @@ class WorkloadRun {
 
   report(): WorkloadReport {
     const measured = new Map(this.#participants.map(({ name, rounds }) => [name, rounds]));
-    const report = reportWorkload(this.#workload, this.#size.operations, measured, this.#failures);
+    const firsts = new Map(this.#participants.map(({ name, first }) => [name, first]));
+    const report = reportWorkload(this.#workload, this.#size.operations, measured, this.#failures, firsts);
     return { ...report, absences: this.#absences, profile: this.#profile };
   }
 
@@ -170,6 +178,7 @@ class WorkloadRun {
     try {
       const round = await participant.process.round();
       if (counts) participant.rounds.push(round);
+      else participant.first ??= round;
     } catch (error) {
       this.#fail(error);
       this.#participants = this.#participants.filter((other) => other !== participant);

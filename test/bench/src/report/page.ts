@@ -14,7 +14,8 @@ const METHOD = `## How it is measured
 
 Every contender runs in a process of its own, against one PostgreSQL on the same machine. Their rounds are interleaved (A B C, B C A, …), and
 each round is compared with the base in the same round; _ratio_ is the median of that, _spread_ the quartiles around it. _CPU_ is the same for the CPU time of
-the contender's process. _peak_ is the most memory of that process in MiB, _above idle_ what this is more than when it had opened its pool and done
+the contender's process, and _cold_ that of the very first round. What counts comes after enough calls for V8 to have optimized the code, which takes more of
+them on Node.js 24 than on 20. _peak_ is the most memory of that process in MiB, _above idle_ what this is more than when it had opened its pool and done
 nothing. Results are checked: rows in full once, sums in each round, and what was written by a look at the tables. _The base once more_ is
 a second process of the base: how far it is from 1 is how far the figures can be trusted. Every client is used as its documentation
 recommends, with prepared statements where it has them and pools of 10 connections. _Where the time goes_ is one more round under V8's profiler, after

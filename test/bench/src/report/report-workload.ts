@@ -11,18 +11,26 @@ export function beforeOf(name: string): string {
   return `${name}, before`;
 }
 
-/** Turns what the processes measured into what people compare. */
+/** Turns what the processes measured into what people compare. `firsts`: rounds of cold code, which are not in `measured`. */
 export function reportWorkload(
   workload: Workload,
   operations: number,
   measured: ReadonlyMap<string, readonly Round[]>,
   failures: readonly string[],
+  firsts: ReadonlyMap<string, Round | undefined> = new Map(),
 ): WorkloadReport {
   if (workload.unit !== undefined) return reportAmounts(workload, measured, failures);
   const base = measured.get(workload.base) ?? [];
   const compare = comparison(workload.budget, operations);
+  const coldOf = (name: string): Pick<ContenderReport, 'cold'> => {
+    const [first, baseFirst] = [firsts.get(name), firsts.get(workload.base)];
+    if (first === undefined || baseFirst === undefined) return {};
+    return { cold: rounded(compare(first.cpu, baseFirst.cpu)) };
+  };
   const contenders =
-    base.length === 0 ? [] : [...measured].map(([name, own]) => summarize(name, own, base, compare));
+    base.length === 0
+      ? []
+      : [...measured].map(([name, own]) => ({ ...summarize(name, own, base, compare), ...coldOf(name) }));
   const changes = [...measured].flatMap(([name, own]) => {
     const before = measured.get(beforeOf(name)) ?? [];
     return before.length === 0 ? [] : [summarize(name, own, before, comparison(undefined, operations))];

@@ -49,6 +49,8 @@ export interface ContenderReport {
   readonly spread: readonly [number, number];
   /** CPU time of the contender's process, compared in the same way. */
   readonly cpu: number;
+  /** The same for the first round, whose code was cold, where that does not count. */
+  readonly cold?: number | undefined;
   /** MiB at most. */
   readonly peak: number;
   /** MiB at most above what the process had when it was open and had done nothing. */

@@ -19,12 +19,13 @@ export function figuresTable({
   }
   const wall = figure === 'ratio' ? 'ratio' : 'share';
   return {
-    headings: ['', wall, 'spread', 'CPU', 'peak MiB', 'above idle'],
-    rows: contenders.map(({ name, wall: own, spread: [low, high], cpu, peak, aboveIdle }) => [
+    headings: ['', wall, 'spread', 'CPU', 'cold', 'peak MiB', 'above idle'],
+    rows: contenders.map(({ name, wall: own, spread: [low, high], cpu, cold, peak, aboveIdle }) => [
       name,
       own.toFixed(2),
       `${low.toFixed(2)}–${high.toFixed(2)}`,
       cpu.toFixed(2),
+      cold?.toFixed(2) ?? '',
       String(peak),
       String(aboveIdle),
     ]),

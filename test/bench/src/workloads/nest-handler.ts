@@ -23,6 +23,6 @@ export const nestHandler: Workload = {
   contenders: [handWritten, SINGLETON, alone, typeorm],
   base: handWritten.name,
   goals: GOALS['nest-handler'],
-  full: { operations: 6_400 },
+  full: { operations: 6_400, warmUp: 25_600 },
   smoke: { operations: 128 },
 };

@@ -17,6 +17,6 @@ export const nestIdleRoute: Workload = {
   contenders: [alone, ours],
   base: alone.name,
   goals: GOALS['nest-idle-route'],
-  full: { operations: 6_000 },
+  full: { operations: 6_000, warmUp: 24_000 },
   smoke: { operations: 100 },
 };

@@ -17,6 +17,6 @@ export const nestRequestProvider: Workload = {
   contenders: [nothing, connection],
   base: nothing.name,
   goals: GOALS['nest-request-provider'],
-  full: { operations: 5_000 },
+  full: { operations: 5_000, warmUp: 20_000 },
   smoke: { operations: 100 },
 };

@@ -15,7 +15,7 @@ export const pgbouncerSelect: Workload = {
   base: 'pg.Pool, unnamed',
   goals: GOALS.pgbouncer,
   way: (url) => PgBouncer.start(url),
-  full: { operations: 3_200 },
+  full: { operations: 3_200, warmUp: 25_600 },
   smoke: { operations: 32 },
 };
 
@@ -24,5 +24,5 @@ export const pgbouncerTransaction: Workload = {
   name: 'pgbouncer-transaction',
   title: `Transaction of 2 statements behind PgBouncer, ${CALLERS} callers`,
   contenders: visiting(PEERS, CALLERS),
-  full: { operations: 1_600 },
+  full: { operations: 1_600, warmUp: 12_800 },
 };

@@ -13,6 +13,6 @@ export const pointSelect64: Workload = {
   ],
   base: 'pg.Pool',
   goals: GOALS['point-select-64'],
-  full: { operations: 6_400 },
+  full: { operations: 6_400, warmUp: 38_400 },
   smoke: { operations: 128 },
 };

@@ -13,6 +13,6 @@ export const pointSelect: Workload = {
   ],
   base: 'pg',
   goals: GOALS['point-select'],
-  full: { operations: 3_000 },
+  full: { operations: 3_000, warmUp: 18_000 },
   smoke: { operations: 20 },
 };

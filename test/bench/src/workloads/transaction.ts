@@ -13,6 +13,6 @@ export const transaction: Workload = {
   ],
   base: 'pg',
   goals: GOALS.transaction,
-  full: { operations: 800 },
+  full: { operations: 800, warmUp: 8_000 },
   smoke: { operations: 5 },
 };
