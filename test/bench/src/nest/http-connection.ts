@@ -25,7 +25,7 @@ export class HttpConnection {
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => this.#read(chunk));
     socket.on('error', (error) => this.#pending?.reject(error));
-    socket.on('close', () => this.#pending?.reject(new BenchmarkError('the server closed a connection.')));
+    socket.on('close', () => this.#pending?.reject(closedByServer()));
   }
 
   static async open(port: number): Promise<HttpConnection> {
@@ -36,6 +36,10 @@ export class HttpConnection {
 
   get(path: string): Promise<string> {
     return new Promise<string>((resolve, reject) => {
+      if (this.#socket.destroyed) {
+        reject(closedByServer());
+        return;
+      }
       this.#pending = { resolve, reject };
       this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n`);
     });
@@ -61,4 +65,8 @@ export class HttpConnection {
     if (head.startsWith('HTTP/1.1 200 ')) pending?.resolve(body);
     else pending?.reject(new BenchmarkError(`the server answered ${head.split('\r\n', 1)[0]}: ${body}`));
   }
+}
+
+function closedByServer(): BenchmarkError {
+  return new BenchmarkError('the server closed a connection.');
 }

@@ -29,11 +29,12 @@ async function askFor(index: number, connection: HttpConnection | undefined): Pr
 /** So many a second, whatever the answers take; each waits for a connection that has nothing to do. */
 async function pacedLoad(rate: number, requests: number): Promise<number> {
   const times: number[] = [];
+  // The one that has rested for longest is next: the server closes one that rests for its keep-alive timeout.
   const idle = [...connections];
   const due: number[] = [];
   const begun = performance.now();
   const serve = async (): Promise<void> => {
-    const connection = idle.pop();
+    const connection = idle.shift();
     if (connection === undefined) return;
     for (let index = due.shift(); index !== undefined; index = due.shift()) {
       const balance = await askFor(index, connection);
