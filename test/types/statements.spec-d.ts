@@ -1,5 +1,5 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import { isExecutable, type Executable } from '../../lib/engine/statement/executable.js';
+import type { Executable } from '../../lib/engine/statement/executable.js';
 import type { Parameters, Row } from '../../lib/engine/statement/row.js';
 import type { Sql } from '../../lib/engine/statement/sql-fragment.js';
 import { sql } from '../../lib/engine/statement/sql.js';
@@ -83,10 +83,6 @@ describe('Executable', () => {
     expectTypeOf<undefined>().not.toExtend<Executable<unknown>>();
     expectTypeOf<null>().not.toExtend<Executable<unknown>>();
     expectTypeOf<string[]>().not.toExtend<Executable<unknown>>();
-  });
-
-  it('narrows by isExecutable', () => {
-    expectTypeOf(isExecutable).guards.toEqualTypeOf<Executable<unknown>>();
   });
 });
 

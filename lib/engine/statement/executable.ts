@@ -50,18 +50,6 @@ export type Executable<R = Row> =
 /** Drizzle marks its own classes by this. */
 const DRIZZLE_KIND = Symbol.for('drizzle:entityKind');
 
-/** Whether `value` looks like something that `execute` takes. */
-export function isExecutable(value: unknown): value is Executable<unknown> {
-  return (
-    value instanceof TextClause ||
-    value instanceof Sql ||
-    isCompilable(value) ||
-    isCompiled(value) ||
-    isToSql(value) ||
-    isConfig(value)
-  );
-}
-
 /**
  * When the cached form of a statement was made, by the clock of `performance.now()`; undefined when none is
  * cached.

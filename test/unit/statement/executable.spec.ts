@@ -6,7 +6,7 @@ import {
 } from '../../../lib/engine/errors/errors.js';
 import { compileMany, compileStatement } from '../../../lib/engine/statement/compile.js';
 import { CompiledCache } from '../../../lib/engine/statement/compiled-cache.js';
-import { cachedSince, isExecutable, type Executable } from '../../../lib/engine/statement/executable.js';
+import { cachedSince, type Executable } from '../../../lib/engine/statement/executable.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
 import { text } from '../../../lib/engine/statement/text.js';
 import { namelessTemplate } from '../../../lib/engine/statement/text-scanner.js';
@@ -84,16 +84,6 @@ describe('compileStatement', () => {
     expect(() => compileStatement({ text: 'SELECT 1', values: Array(65_536).fill(1) })).toThrow(
       StatementError,
     );
-  });
-});
-
-describe('isExecutable', () => {
-  it.each([...EXECUTABLES, ['text()', text('SELECT 1')] as const])('is true for %s', (_, value) => {
-    expect(isExecutable(value)).toBe(true);
-  });
-
-  it.each(NOT_EXECUTABLE)('is false for %s', (_, value) => {
-    expect(isExecutable(value)).toBe(false);
   });
 });
 

@@ -29,6 +29,7 @@ function open(place = folder): AsyncEngine {
 
 const names = async (engine: AsyncEngine): Promise<unknown[]> =>
   (await engine.scalars(text('SELECT name FROM item'))).all();
+
 beforeAll(async () => {
   parent = await mkdtemp(path.join(tmpdir(), 'pglite-spec-'));
   // Made once and copied for each test: initdb takes seconds.
