@@ -12,7 +12,7 @@ export const HELP = `npm run bench -- [options]
 
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
-  --rounds <n>        measured rounds, after one that warms up (default 5, or what a workload says)
+  --rounds <n>        measured rounds, after those that warm up (default 5, or what a workload says)
   --node <majors>     a table for each of these versions of Node.js: --node 20,22,24,26 (default: the one that runs this)
   --before <folder>   beside each contender that uses the library, the same with the build in that folder
   --smoke             as little of everything as proves that it works; the figures mean nothing
