@@ -111,8 +111,7 @@ export class ContextFrame {
 
   /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
   get active(): AsyncTransaction | undefined {
-    const error = this.#endedError;
-    if (error !== undefined) throw error;
+    this.expectOpen();
     if (this.#transaction === 'none') return undefined;
     return this.#transaction ?? this.scope?.transaction;
   }
@@ -152,7 +151,11 @@ export class ContextFrame {
   /** Refuses late work: what comes after the transaction of the frame, unit or scope has ended. */
   expectOpen(): void {
     const error = this.#endedError;
-    if (error !== undefined) throw error;
+    if (error === undefined) return;
+    const transaction = this.transaction ?? this.scope?.transaction;
+    // COMMIT waits for what the late work has sent before, which must not be stored without the rest.
+    if (transaction?.isActive === true && transaction.gate.isClosed) transaction.markRollbackOnly(error);
+    throw error;
   }
 
   /** Refuses one more scope or transaction inside too many. */

@@ -1,4 +1,4 @@
-import { startLimit } from '../util/clock.js';
+import { runNextTurn, startLimit } from '../util/clock.js';
 import { Mutex } from '../util/mutex.js';
 
 /** How long a wait may last in which nothing progresses. */
@@ -91,15 +91,19 @@ export class StatementGate {
     if (holdsLock) this.lock.release();
   }
 
-  /** Resolves when everything that came before is answered. For one caller at a time. */
+  /**
+   * Resolves when everything that came before is answered, and what waited for an answer has gone on: its
+   * next statement is refused then, and told. For one caller at a time.
+   */
   async drained(): Promise<void> {
     if (this.lock.isHeld) {
       await this.lock.acquire();
       this.lock.release();
     }
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onDrained = resolve;
-    });
+    if (this.#inFlight > 0)
+      await new Promise<void>((resolve) => {
+        this.#onDrained = resolve;
+      });
+    await new Promise((resolve) => runNextTurn(resolve));
   }
 }

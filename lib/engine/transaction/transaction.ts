@@ -35,7 +35,8 @@ export abstract class Transaction<Connection = unknown> {
   readonly deadline: AbortSignal | undefined;
 
   readonly #label: string | CallSite;
-  readonly #gate = new StatementGate();
+  /** @internal */
+  readonly gate = new StatementGate();
   readonly #deadline: Deadline | undefined;
   #inner: InnerTransactions<Transaction<Connection>> | undefined;
   #state: TransactionState = 'pending';
@@ -93,7 +94,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Nothing was sent in it, and nothing is on its way. @internal */
   get isUntouched(): boolean {
-    return this.#state === 'pending' && this.#gate.isQuiet;
+    return this.#state === 'pending' && this.gate.isQuiet;
   }
 
   /** True: no BEGIN is sent, each statement commits itself. @internal */
@@ -114,7 +115,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** What is inside it. @internal */
   get inner(): InnerTransactions<Transaction<Connection>> {
-    return (this.#inner ??= new InnerTransactions<Transaction<Connection>>(this, this.#gate, this.host));
+    return (this.#inner ??= new InnerTransactions<Transaction<Connection>>(this, this.gate, this.host));
   }
 
   /** The statement error, or the loss, that made this transaction fail. */
@@ -267,15 +268,15 @@ export abstract class Transaction<Connection = unknown> {
    */
   execute<T>(send: Send<T>, signal?: AbortSignal, isAlone = false): Promise<T> {
     this.expectUsable();
-    if (this.#state !== 'pending' && !this.#gate.lock.isHeld && !isAlone) return this.#attempt(send);
+    if (this.#state !== 'pending' && !this.gate.lock.isHeld && !isAlone) return this.#attempt(send);
     const waits = this.deadline === undefined ? signal : eitherSignal(signal, this.deadline);
-    return this.#gate.lock.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
+    return this.gate.lock.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);
   }
 
   async #runInTurn<T>(send: Send<T>, signal: AbortSignal | undefined, isAlone: boolean): Promise<T> {
-    await this.#gate.acquire(this.inner.waitPolicy(), signal);
+    await this.gate.acquire(this.inner.waitPolicy(), signal);
     if (this.isActive && (isAlone || this.#state === 'pending')) return await this.#runAlone(send, signal);
-    this.#gate.lock.release();
+    this.gate.lock.release();
     // It was issued before the end began, so that the end waits for it.
     this.expectActive();
     return await this.#attempt(send);
@@ -283,7 +284,7 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.#gate.run(this, true, () => {
+    return this.gate.run(this, true, () => {
       (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
       const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
       return control instanceof Promise ? control.then(send) : send(control);
@@ -292,7 +293,7 @@ export abstract class Transaction<Connection = unknown> {
 
   #attempt<T>(send: Send<T>): Promise<T> {
     this.expectOnServer();
-    return this.#gate.run(this, false, () => send(NO_CONTROL));
+    return this.gate.run(this, false, () => send(NO_CONTROL));
   }
 
   /**
@@ -305,7 +306,7 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   get #isStill(): boolean {
-    return this.#gate.isQuiet && this.#inner?.child === undefined && this.host.observer === undefined;
+    return this.gate.isQuiet && this.#inner?.child === undefined && this.host.observer === undefined;
   }
 
   /** @internal */
@@ -384,7 +385,7 @@ export abstract class Transaction<Connection = unknown> {
    * belongs to handles inside it is kept; nested functions that were not awaited are undone.
    */
   protected finish(end: End, keeps = false): Promise<void> | undefined {
-    this.#gate.isClosed = true;
+    this.gate.isClosed = true;
     // A listener that is told of this end may ask for another one, which must find it.
     const isAtOnce = this.#ending === undefined && this.#isStill;
     return (this.#ending = isAtOnce ? end() : this.#endAfter(this.#ending, end, keeps));
@@ -458,7 +459,7 @@ export abstract class Transaction<Connection = unknown> {
   /** Refuses work that comes after the end, or while the end is under way. @internal */
   expectUsable(): void {
     this.expectActive();
-    if (this.#gate.isClosed) throw refused.transactionEnded(this.origin);
+    if (this.gate.isClosed) throw refused.transactionEnded(this.origin);
   }
 
   /** Refuses a transaction that has ended, and says why. @internal */

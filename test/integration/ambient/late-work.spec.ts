@@ -1,5 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ScopeEndedError, text, TransactionEndedError } from 'nest-async-engine/engine';
+import {
+  ScopeEndedError,
+  text,
+  TransactionEndedError,
+  UnexpectedRollbackError,
+} from 'nest-async-engine/engine';
 import type { AsyncConnection, AsyncEngine } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { failureOf, randomTurns, insert, seededRandom, ItemDatabase } from '../../support/items.js';
@@ -103,6 +108,60 @@ describe('late work', () => {
     });
     await insertion;
     expect(await items.names()).toEqual(['first', 'not awaited']);
+  });
+});
+
+describe('work that was not awaited and goes on before the COMMIT', () => {
+  const two = async (name: string): Promise<void> => {
+    await engine.execute(insert(`${name}, debit`));
+    await engine.execute(insert(`${name}, credit`));
+  };
+  const failures: Promise<unknown>[] = [];
+  const forget = (work: Promise<unknown>): void => void failures.push(failureOf(work));
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['forEach() with an async function', async () => ['a', 'b'].forEach((name) => forget(two(name)))],
+    [
+      'a call without await behind another statement',
+      async () => {
+        await engine.execute(insert('order'));
+        forget(two('a'));
+      },
+    ],
+    [
+      'a nested transaction behind a statement',
+      async () => forget(two('a').then(() => engine.transaction(() => two('b')))),
+    ],
+  ])('undoes the whole rather than storing a half of it: %s', async (_, work) => {
+    engine = items.engine();
+    const failure = await failureOf(engine.transaction(work, { label: 'placeOrder' }));
+    expect(failure).toBeInstanceOf(UnexpectedRollbackError);
+    expect((failure as Error).cause).toBeInstanceOf(TransactionEndedError);
+    for (const late of await Promise.all(failures.splice(0)))
+      expect(late).toBeInstanceOf(TransactionEndedError);
+    expect(await items.names()).toEqual([]);
+  });
+
+  it('in a nested transaction undoes that one', async () => {
+    engine = items.engine();
+    await engine.transaction(async () => {
+      await engine.execute(insert('order'));
+      const nested = engine.transaction(async () => forget(two('a')));
+      expect(await failureOf(nested)).toBeInstanceOf(UnexpectedRollbackError);
+    });
+    await Promise.all(failures.splice(0));
+    expect(await items.names()).toEqual(['order']);
+  });
+
+  it('in a scope of one unit undoes the unit', async () => {
+    engine = items.engine();
+    const unit = engine.scope(async () => {
+      await engine.currentConnection().execute(insert('order'));
+      forget(two('a'));
+    });
+    expect(await failureOf(unit)).toBeInstanceOf(UnexpectedRollbackError);
+    await Promise.all(failures.splice(0));
+    expect(await items.names()).toEqual([]);
   });
 });
 
