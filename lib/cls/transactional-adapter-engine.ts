@@ -1,5 +1,4 @@
-import { AsyncEngine } from '../engine/index.js';
-import type { AsyncTransaction, TransactionalOptions } from '../engine/index.js';
+import { AsyncEngine, type AsyncTransaction, type TransactionalOptions } from '../engine/index.js';
 import { anyRule, functionRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
 import { TRANSACTIONAL_OPTIONS } from '../engine/ambient/transactional-options.js';

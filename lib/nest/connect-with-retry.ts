@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { ArgumentError } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { printable } from '../engine/util/logger.js';
 

@@ -1,5 +1,4 @@
-import { Global, Module } from '@nestjs/common';
-import type { NestModule, OnModuleInit } from '@nestjs/common';
+import { Global, Module, type NestModule, type OnModuleInit } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { DatabaseShutdown } from './database-shutdown.js';
 import { Databases } from './databases.js';

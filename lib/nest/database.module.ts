@@ -1,5 +1,4 @@
-import { Inject, Module, Optional } from '@nestjs/common';
-import type { DynamicModule, Provider } from '@nestjs/common';
+import { Inject, Module, Optional, type DynamicModule, type Provider } from '@nestjs/common';
 import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from './database-core.module.js';
 import { databaseProviders } from './database.providers.js';

@@ -1,8 +1,6 @@
-import { Scope as ProviderScope } from '@nestjs/common';
-import type { Provider } from '@nestjs/common';
+import { Scope as ProviderScope, type Provider } from '@nestjs/common';
 import { ApplicationConfig, REQUEST } from '@nestjs/core';
-import { ArgumentError } from '../engine/index.js';
-import type { AsyncConnection, AsyncEngine } from '../engine/index.js';
+import { ArgumentError, type AsyncConnection, type AsyncEngine } from '../engine/index.js';
 import { describeValue } from '../engine/util/describe-value.js';
 import { Databases } from './databases.js';
 import { GraphqlDrivers } from './graphql/graphql-drivers.js';

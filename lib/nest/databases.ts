@@ -1,5 +1,4 @@
-import { ArgumentError, Scope } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { ArgumentError, Scope, type AsyncEngine } from '../engine/index.js';
 import { printable } from '../engine/util/logger.js';
 import { HttpRequestScope } from './request-scope/http-request-scope.js';
 

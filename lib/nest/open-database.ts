@@ -3,8 +3,7 @@ import type { AsyncEngine, AsyncEngineOptions, DatabaseUrl, EngineLogger } from 
 import { ENGINE_OPTIONS } from '../engine/resolve-engine-options.js';
 import { describeValue } from '../engine/util/describe-value.js';
 import { connectWithRetry } from './connect-with-retry.js';
-import { Database } from './databases.js';
-import type { Databases } from './databases.js';
+import { Database, type Databases } from './databases.js';
 import type { MigrationOptions } from '../migrations/migration-options.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { environment } from './shared/environment.js';

@@ -1,6 +1,5 @@
 import type { Pool as PgPool } from 'pg';
-import { ArgumentError } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import { Pool } from './pool.js';
 
 /**

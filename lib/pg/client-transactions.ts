@@ -1,5 +1,4 @@
-import { NestedTransaction } from '../engine/index.js';
-import type { AsyncTransaction, TransactionOptions } from '../engine/index.js';
+import { NestedTransaction, type AsyncTransaction, type TransactionOptions } from '../engine/index.js';
 import type { CallSite } from '../engine/util/call-site.js';
 
 /** What a client has begun. */

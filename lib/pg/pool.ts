@@ -1,11 +1,9 @@
 import pg from 'pg';
 import type { PoolClient } from 'pg';
-import { ResourceClosedError } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { ResourceClosedError, type AsyncEngine } from '../engine/index.js';
 import { CallSite } from '../engine/util/call-site.js';
 import { AmbientSession } from './ambient-session.js';
-import { isForeign, refuse } from './client-queries.js';
-import type { Answer, Callback, ForeignQuery } from './client-queries.js';
+import { isForeign, refuse, type Answer, type Callback, type ForeignQuery } from './client-queries.js';
 import { KnownClient } from './known-client.js';
 import { LentClient } from './lent-client.js';
 import { OwnSession } from './own-session.js';

@@ -1,7 +1,5 @@
-import { Module } from '@nestjs/common';
-import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
-import { NullPool, createAsyncEngine } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import { NullPool, createAsyncEngine, type AsyncEngine } from '../engine/index.js';
 import { DatabaseCoreModule } from '../nest/database-core.module.js';
 import { Databases } from '../nest/databases.js';
 import { DatabaseModule } from '../nest/database.module.js';
@@ -9,8 +7,7 @@ import { functionRule, wordRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
 import { DATABASE_OPTIONS } from '../nest/shared/module-options.js';
 import type { DatabaseModuleOptions } from '../nest/shared/database-options.interface.js';
-import { createTestDatabase } from './test-database.js';
-import type { TestDatabase, TestDatabaseOptions } from './test-database.js';
+import { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.js';
 
 /** Those of DatabaseModule, but where the database is. */
 export interface DatabaseTestingModuleOptions

@@ -1,13 +1,11 @@
 import { functionRule, timeRule, wordRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
-import { ArgumentError, IllegalStateError } from '../engine/index.js';
-import type { AsyncEngine } from '../engine/index.js';
+import { ArgumentError, IllegalStateError, type AsyncEngine } from '../engine/index.js';
 import type { INestApplicationContext } from '@nestjs/common';
 import { getEngineToken } from '../nest/shared/database.tokens.js';
 import { isEngine } from '../nest/shared/is-engine.js';
 import { TestTransaction } from './rollback/test-transaction.js';
-import { findHooks, testName } from './test-hooks.js';
-import type { TestHooks } from './test-hooks.js';
+import { findHooks, testName, type TestHooks } from './test-hooks.js';
 
 /** An application or its engine; or a function that gives it, for one that a `beforeAll` makes. */
 export type RollbackTarget =

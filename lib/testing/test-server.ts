@@ -1,5 +1,4 @@
-import type { EmbeddedPostgres } from '../embedded/embedded-postgres.js';
-import { startEmbeddedPostgres } from '../embedded/embedded-postgres.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../embedded/embedded-postgres.js';
 
 /** Shared by every copy of this module in the process: test runners load one per file. */
 const SHARED = Symbol.for('nest-async-engine:test-server');

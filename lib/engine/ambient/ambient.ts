@@ -1,15 +1,12 @@
 import { CallSite } from '../util/call-site.js';
-import { AsyncConnection } from '../connection/connection.js';
-import type { AsyncTransaction } from '../connection/connection.js';
+import { AsyncConnection, type AsyncTransaction } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { NoActiveScopeError } from '../errors/errors.js';
 import type { AmbientContext } from './async-context.js';
 import type { OpenScopes } from './open-scopes.js';
-import { OpenTransaction } from './open-transaction.js';
-import type { TransactionalOptions } from './open-transaction.js';
+import { OpenTransaction, type TransactionalOptions } from './open-transaction.js';
 import { mergeOptions } from '../util/merge-options.js';
-import { withRetry } from '../transaction/retry.js';
-import type { RetryOptions } from '../transaction/retry.js';
+import { withRetry, type RetryOptions } from '../transaction/retry.js';
 import { Scope } from './scope.js';
 import { SCOPE_OPTIONS, type ScopeOptions } from './scope-options.js';
 import { TRANSACTIONAL_OPTIONS } from './transactional-options.js';

@@ -1,7 +1,6 @@
 import { startLimit } from '../util/clock.js';
 import { onSessionLost } from '../driver/session-loss.js';
-import { makeConnection } from '../connection/connection.js';
-import type { AsyncConnection } from '../connection/connection.js';
+import { makeConnection, type AsyncConnection } from '../connection/connection.js';
 import {
   ArgumentError,
   ConnectionLostError,
@@ -17,8 +16,7 @@ import { eitherSignal } from '../transaction/deadline.js';
 import { expectFunction } from '../util/argument.js';
 import { describeValue } from '../util/describe-value.js';
 import type { Ambient } from './ambient.js';
-import { EXCLUSIVE_OPTIONS, expectLockName } from './exclusive-options.js';
-import type { ExclusiveOptions } from './exclusive-options.js';
+import { EXCLUSIVE_OPTIONS, expectLockName, type ExclusiveOptions } from './exclusive-options.js';
 import { HeldLock } from './held-lock.js';
 
 /** Whether the work ran, and what it gave. */

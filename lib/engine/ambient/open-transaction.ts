@@ -1,12 +1,10 @@
-import { asConnection } from '../connection/connection.js';
-import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
+import { asConnection, type AsyncConnection, type AsyncTransaction } from '../connection/connection.js';
 import { ConnectionCore } from '../connection/connection-core.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
 import type { AmbientContext } from './async-context.js';
 import { ContextFrame } from './context-frame.js';
-import { PROPAGATION } from './propagation.js';
-import type { Propagation, PropagationAction } from './propagation.js';
+import { PROPAGATION, type Propagation, type PropagationAction } from './propagation.js';
 import type { RetryOptions } from '../transaction/retry.js';
 import type { Lease, Scope } from './scope.js';
 import { checkJoiningOptions } from '../transaction/nested-options.js';

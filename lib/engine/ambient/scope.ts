@@ -1,8 +1,6 @@
 import { CallSite } from '../util/call-site.js';
-import { WaitEnd } from '../util/wait-end.js';
-import type { WaitSignal } from '../util/wait-end.js';
-import { makeConnection } from '../connection/connection.js';
-import type { AsyncConnection } from '../connection/connection.js';
+import { WaitEnd, type WaitSignal } from '../util/wait-end.js';
+import { makeConnection, type AsyncConnection } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { ScopeEndedError } from '../errors/errors.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';

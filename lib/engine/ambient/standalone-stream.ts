@@ -1,5 +1,4 @@
-import { makeConnection } from '../connection/connection.js';
-import type { AsyncConnection } from '../connection/connection.js';
+import { makeConnection, type AsyncConnection } from '../connection/connection.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import type { Portal } from '../driver/driver.js';
 import type { Invocation } from '../execution/invocation.js';

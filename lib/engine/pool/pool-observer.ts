@@ -1,9 +1,8 @@
 import type { ConnectAttempt } from '../driver/driver.js';
-import { EventHub } from '../util/event-hub.js';
-import type { EventOf, ListenerTally } from '../util/event-hub.js';
+import { EventHub, type EventOf, type ListenerTally } from '../util/event-hub.js';
 import { CONSOLE_LOGGER, EchoLog, reportError } from '../util/logger.js';
 import type { ConnectionRecord, PingFailureClassifier } from './connection-record.js';
-import { POOL_CHANNELS } from './pool-events.js';
+import { POOL_CHANNELS, type DoConnectEvent, type PoolEvent, type PoolEvents } from './pool-events.js';
 import {
   AcquireTrace,
   isAcquireObserved,
@@ -13,7 +12,6 @@ import {
 } from './pool-trace.js';
 import type { PoolEngine, PoolFigures } from './pool-trace.js';
 import type { Waiter } from './waiting-line.js';
-import type { DoConnectEvent, PoolEvent, PoolEvents } from './pool-events.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Runs work outside of the async context of a request. */

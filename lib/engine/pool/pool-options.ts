@@ -1,6 +1,5 @@
 import { ArgumentError } from '../errors/errors.js';
-import { CONSOLE_LOGGER, isLogger } from '../util/logger.js';
-import type { EngineLogger } from '../util/logger.js';
+import { CONSOLE_LOGGER, isLogger, type EngineLogger } from '../util/logger.js';
 import {
   asItIs,
   coerceNumber,

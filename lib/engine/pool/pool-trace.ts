@@ -1,6 +1,5 @@
 import type { ServerRole } from '../driver/driver.js';
-import { ChannelGroup } from '../util/channels.js';
-import type { TracedEvent } from '../util/channels.js';
+import { ChannelGroup, type TracedEvent } from '../util/channels.js';
 import type { ConnectionRecord } from './connection-record.js';
 import type { PooledConnection } from './pooled-connection.js';
 

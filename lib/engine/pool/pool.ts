@@ -4,8 +4,7 @@ import type { ConnectAttempt, Driver, DriverConnection, ServerRole } from '../dr
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
 import { ConnectionRecord } from './connection-record.js';
-import { LeakDetector } from './leak-detector.js';
-import type { CheckedOutConnections } from './leak-detector.js';
+import { LeakDetector, type CheckedOutConnections } from './leak-detector.js';
 import {
   checkoutTimedOut,
   lineFull,
@@ -17,8 +16,7 @@ import type { PoolEvents } from './pool-events.js';
 import { PoolObserver, type Outside } from './pool-observer.js';
 import { resolvePoolOptions } from './pool-options.js';
 import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
-import { PooledConnection } from './pooled-connection.js';
-import type { LoanOwner } from './pooled-connection.js';
+import { PooledConnection, type LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
 import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';

@@ -1,7 +1,6 @@
 import { startLimit } from '../util/clock.js';
 import { LinkedList } from '../util/linked-list.js';
-import { WaitEnd, whenAborted } from '../util/wait-end.js';
-import type { WaitSignal } from '../util/wait-end.js';
+import { WaitEnd, whenAborted, type WaitSignal } from '../util/wait-end.js';
 import type { Holding } from './holder-activity.js';
 import type { PooledConnection } from './pooled-connection.js';
 

@@ -1,5 +1,4 @@
-import { channel, tracingChannel } from 'node:diagnostics_channel';
-import type { Channel, TracingChannel } from 'node:diagnostics_channel';
+import { channel, tracingChannel, type Channel, type TracingChannel } from 'node:diagnostics_channel';
 
 type ChangingMethod = 'subscribe' | 'unsubscribe' | 'bindStore' | 'unbindStore';
 

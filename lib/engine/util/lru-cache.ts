@@ -1,5 +1,4 @@
-import { LinkedList } from './linked-list.js';
-import type { ListNode } from './linked-list.js';
+import { LinkedList, type ListNode } from './linked-list.js';
 
 interface Entry<Key, Value> {
   readonly key: Key;

@@ -1,12 +1,10 @@
-import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, NestModule } from '@nestjs/common';
+import { Inject, Module, type DynamicModule, type NestModule } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { IllegalStateError } from '../../engine/index.js';
 import { Devtools, DEVTOOLS_SETTINGS } from './devtools.js';
 import { devtoolsController } from './devtools.controller.js';
 import { DevtoolsAccess } from './devtools.guard.js';
-import { settingsOf } from './devtools-options.js';
-import type { DatabaseDevtoolsOptions } from './devtools-options.js';
+import { settingsOf, type DatabaseDevtoolsOptions } from './devtools-options.js';
 import { environment } from '../shared/environment.js';
 
 /**

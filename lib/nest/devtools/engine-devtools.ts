@@ -7,8 +7,7 @@ import type {
 } from '../../engine/index.js';
 import { readLocks } from './lock-monitor.js';
 import type { Findings } from './recording/findings.js';
-import { PoolFindings } from './recording/pool-findings.js';
-import type { PoolLimits } from './recording/pool-findings.js';
+import { PoolFindings, type PoolLimits } from './recording/pool-findings.js';
 import { PoolMonitor } from './recording/pool-monitor.js';
 import { SideConnection } from './side-connection.js';
 import { TransactionFindings } from './recording/transaction-findings.js';

@@ -1,16 +1,12 @@
 import { Logger } from '@nestjs/common';
-import { OnEvent } from '@nestjs/event-emitter';
-import type { OnEventOptions } from '@nestjs/event-emitter';
+import { OnEvent, type OnEventOptions } from '@nestjs/event-emitter';
 import { ArgumentError } from '../../engine/index.js';
 import { engineOf, injectEngine } from '../transactional/engine-property.js';
-import { copyMethodMetadata } from '../shared/method-metadata.js';
-import type { Method } from '../shared/method-metadata.js';
-import { deferredBodyOf, setDeferredBody } from '../transactional/method-wrapper.js';
-import type { MethodBody } from '../transactional/method-wrapper.js';
+import { copyMethodMetadata, type Method } from '../shared/method-metadata.js';
+import { deferredBodyOf, setDeferredBody, type MethodBody } from '../transactional/method-wrapper.js';
 import { expectArgument } from '../../engine/util/argument.js';
 import { objectRule, oneOf } from '../../engine/util/option-rule.js';
-import { resolveEngine } from '../transactional/transactional-options.js';
-import type { EngineChoice } from '../transactional/transactional-options.js';
+import { resolveEngine, type EngineChoice } from '../transactional/transactional-options.js';
 import { printable } from '../../engine/util/logger.js';
 
 /** When the listener runs, seen from the transaction in which the event was emitted. */

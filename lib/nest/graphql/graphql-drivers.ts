@@ -1,5 +1,4 @@
-import { Injectable } from '@nestjs/common';
-import type { OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { GRAPHQL_MODULE_OPTIONS } from '../shared/nest-metadata.js';
 import { correct, hasErrors, hasOperation, hideStatements, sendable } from './graphql-answer.js';

@@ -1,7 +1,5 @@
-import { HttpException } from '@nestjs/common';
-import type { ArgumentsHost } from '@nestjs/common';
-import { throwError } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { HttpException, type ArgumentsHost } from '@nestjs/common';
+import { throwError, type Observable } from 'rxjs';
 import type { ErrorAnswer } from '../shared/error-answer.js';
 
 /** A socket of socket.io, or of ws. */

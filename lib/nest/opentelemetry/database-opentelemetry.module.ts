@@ -1,5 +1,4 @@
-import { Inject, Injectable, Module } from '@nestjs/common';
-import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import type { AsyncEngine } from '../../engine/index.js';
 import { instrument } from '../../opentelemetry/instrument.js';
 import type { InstrumentationOptions } from '../../opentelemetry/instrumentation-options.js';

@@ -1,6 +1,5 @@
 import { types } from 'node:util';
-import { Injectable } from '@nestjs/common';
-import type { InjectionToken, Type } from '@nestjs/common';
+import { Injectable, type InjectionToken, type Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isConnectionToken, isEngineToken, isScopedConnectionToken } from '../shared/database.tokens.js';
 import { isEngine } from '../shared/is-engine.js';

@@ -1,6 +1,5 @@
 import 'reflect-metadata';
-import { Scope } from '@nestjs/common';
-import type { Type } from '@nestjs/common';
+import { Scope, type Type } from '@nestjs/common';
 import { ArgumentError } from '../../engine/index.js';
 import { isSettingsToken } from '../shared/database.tokens.js';
 import { methodsOf } from '../shared/methods-of.js';

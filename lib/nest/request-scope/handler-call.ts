@@ -1,7 +1,6 @@
 import { isObservable, Observable } from 'rxjs';
-import { Scope } from '../../engine/index.js';
+import { Scope, type AsyncEngine, type UnitOfWork } from '../../engine/index.js';
 import { isThenable } from '../../engine/util/option-rule.js';
-import type { AsyncEngine, UnitOfWork } from '../../engine/index.js';
 import { HandlerExecution } from './handler-execution.js';
 import { HandlerUnit } from './handler-unit.js';
 import type { HttpRequestScope } from './http-request-scope.js';

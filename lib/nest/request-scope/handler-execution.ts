@@ -1,8 +1,7 @@
 import type { Observable, Subscriber, Subscription } from 'rxjs';
 import type { UnitOfWork } from '../../engine/index.js';
 import { printable } from '../../engine/util/logger.js';
-import { DeferredResponse } from './deferred-response.js';
-import type { HandlerValues } from './deferred-response.js';
+import { DeferredResponse, type HandlerValues } from './deferred-response.js';
 import type { HandlerUnit } from './handler-unit.js';
 
 /** How a handler answers. */

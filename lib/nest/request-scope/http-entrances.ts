@@ -1,11 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import { Injectable } from '@nestjs/common';
-import type { Type } from '@nestjs/common';
+import { Injectable, type Type } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import type { AsyncEngine } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
-import { HttpRequestScope } from './http-request-scope.js';
-import type { NodeRequest, RequestScopeParts } from './http-request-scope.js';
+import { HttpRequestScope, type NodeRequest, type RequestScopeParts } from './http-request-scope.js';
 import { SocketEnds } from './response-end.js';
 
 type NextFunction = (error?: unknown) => void;

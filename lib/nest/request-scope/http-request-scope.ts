@@ -3,8 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import { printable, reportError } from '../../engine/util/logger.js';
 import type { RequestConsistency, RequestScopeOptions } from '../shared/database-options.interface.js';
-import { ResponseEnd } from './response-end.js';
-import type { SocketEnds } from './response-end.js';
+import { ResponseEnd, type SocketEnds } from './response-end.js';
 import { addToHead } from './response-head.js';
 
 /** The default of `requestScope.orphanTimeout`, in ms. */

@@ -1,8 +1,7 @@
 import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
-import { copyMethodMetadata } from '../shared/method-metadata.js';
-import type { Method } from '../shared/method-metadata.js';
+import { copyMethodMetadata, type Method } from '../shared/method-metadata.js';
 import { methodsOf } from '../shared/methods-of.js';
 import { metadataList, NEST_METADATA } from '../shared/nest-metadata.js';
 import type { Wrapper } from './connection-consumers.js';

@@ -1,9 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { HealthIndicatorService } from '@nestjs/terminus';
-import type { HealthIndicatorResult } from '@nestjs/terminus';
-import { PoolTimeoutError } from '../../engine/index.js';
-import type { AsyncEngine, Pool, ReplicaStatus } from '../../engine/index.js';
+import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
+import { PoolTimeoutError, type AsyncEngine, type Pool, type ReplicaStatus } from '../../engine/index.js';
 import { timeRule, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { getEngineToken } from '../shared/database.tokens.js';

@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { Inject, Optional } from '@nestjs/common';
-import { ArgumentError, NoActiveScopeError } from '../../engine/index.js';
-import type { AsyncEngine } from '../../engine/index.js';
+import { ArgumentError, NoActiveScopeError, type AsyncEngine } from '../../engine/index.js';
 import { describeValue } from '../../engine/util/describe-value.js';
 import { getEngineToken } from '../shared/database.tokens.js';
 import { isEngine } from '../shared/is-engine.js';

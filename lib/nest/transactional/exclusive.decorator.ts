@@ -1,15 +1,12 @@
 import 'reflect-metadata';
 import { EXCLUSIVE_OPTIONS, expectLockName } from '../../engine/ambient/exclusive-options.js';
-import { ArgumentError, IllegalStateError } from '../../engine/index.js';
-import type { ExclusiveOptions } from '../../engine/index.js';
+import { ArgumentError, IllegalStateError, type ExclusiveOptions } from '../../engine/index.js';
 import { eitherRule, functionRule, isThenable, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
-import { copyMethodMetadata } from '../shared/method-metadata.js';
-import type { Method } from '../shared/method-metadata.js';
+import { copyMethodMetadata, type Method } from '../shared/method-metadata.js';
 import { engineOf, injectEngine } from './engine-property.js';
 import { deferredBodyOf } from './method-wrapper.js';
-import { resolveEngine } from './transactional-options.js';
-import type { EngineChoice } from './transactional-options.js';
+import { resolveEngine, type EngineChoice } from './transactional-options.js';
 
 /** How a method runs in one instance only; `engine` says by a lock of which database. */
 export interface ExclusiveMethodOptions extends Omit<ExclusiveOptions, 'signal'> {

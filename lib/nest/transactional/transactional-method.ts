@@ -1,14 +1,12 @@
 import 'reflect-metadata';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { defer, isObservable, throwError } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { defer, isObservable, throwError, type Observable } from 'rxjs';
 import { IllegalStateError } from '../../engine/index.js';
 import { isThenable } from '../../engine/util/option-rule.js';
 import type { AsyncEngine, OpenTransaction, TransactionalOptions } from '../../engine/index.js';
 import { inTransaction } from '../../rx/index.js';
 import { engineOf } from './engine-property.js';
-import { TransactionalGenerator } from './transactional-generator.js';
-import type { AnyAsyncGenerator } from './transactional-generator.js';
+import { TransactionalGenerator, type AnyAsyncGenerator } from './transactional-generator.js';
 import { resolveOptions } from './transactional-options.js';
 import type { EngineChoice, TransactionalMethodOptions } from './transactional-options.js';
 import { printable } from '../../engine/util/logger.js';

@@ -1,8 +1,7 @@
 import 'reflect-metadata';
 import { ArgumentError } from '../../engine/index.js';
 import { injectEngine } from './engine-property.js';
-import { copyMethodMetadata } from '../shared/method-metadata.js';
-import type { Method } from '../shared/method-metadata.js';
+import { copyMethodMetadata, type Method } from '../shared/method-metadata.js';
 import { deferredBodyOf } from './method-wrapper.js';
 import { planFor, runTransactional } from './transactional-method.js';
 import type { MethodDeclaration, TransactionalPlan } from './transactional-method.js';

@@ -1,7 +1,6 @@
 import { Inject, Injectable, UseInterceptors, applyDecorators } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
-import { defer } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { defer, type Observable } from 'rxjs';
 import { TRANSACTIONAL_OPTIONS } from '../../engine/ambient/transactional-options.js';
 import type { AsyncEngine, TransactionalOptions } from '../../engine/index.js';
 import { nameRule } from '../../engine/util/option-rule.js';

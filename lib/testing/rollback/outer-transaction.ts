@@ -3,8 +3,7 @@ import type { Command, DriverConnection, Pool, PooledConnection } from '../../en
 import { WhenEmpty } from '../../engine/util/when-empty.js';
 import { recordedSession } from '../record/recording-session.js';
 import { unprepared } from './piece.js';
-import { RollbackSession } from './rollback-session.js';
-import type { SessionPlace } from './rollback-session.js';
+import { RollbackSession, type SessionPlace } from './rollback-session.js';
 import { TurnQueue } from './turn-queue.js';
 
 /** The end of the test, and what a rollback leaves on the session. */

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ServerResponse } from 'node:http';
-import { pathOf, routeOf } from '../../request-scope/http-request-scope.js';
-import type { NodeRequest } from '../../request-scope/http-request-scope.js';
+import { pathOf, routeOf, type NodeRequest } from '../../request-scope/http-request-scope.js';
 import { addToHead } from '../../request-scope/response-head.js';
 import type { Unit } from './unit.js';
 
