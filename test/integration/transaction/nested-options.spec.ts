@@ -54,10 +54,13 @@ describe('options of a nested transaction', () => {
     await expect(nest(items.engine(), outer, inner)).resolves.toBeDefined();
   });
 
-  it('an isolation level is put to the server where the root left it to the server', async () => {
+  it('an isolation level is put to the server where the root left it to the server, and says what to do', async () => {
     const failure = await failureOf(nest(items.engine(), {}, { isolationLevel: 'SERIALIZABLE' }));
     expect(failure).toBeInstanceOf(DBAPIError);
     expect((failure as DBAPIError).sqlState).toBe('25001');
+    expect(String(failure)).toContain(
+      "where the outermost transaction begins, or give this one propagation: 'requires-new'",
+    );
   });
 
   it('values that are none are refused', async () => {

@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm';
-import { createAsyncEngine, StatementError, text, type AsyncEngine } from 'nest-async-engine/engine';
+import { createAsyncEngine, sql, StatementError, text, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 
@@ -77,6 +77,10 @@ const REFUSED: readonly (readonly [name: string, make: () => unknown, reason: Re
   ['a list that contains itself', () => [circle], /circular/],
   ['toJSON that gives nothing', () => ({ toJSON: () => undefined }), /toJSON\(\) returned nothing/],
   ['a bigint inside', () => ({ a: 1n }), /BigInt/],
+  ['a part made by sql', () => sql`now()`, /it is SQL made by sql or text\(\)/],
+  ['a name made by sql', () => sql.id('name'), /it is SQL made by sql/],
+  ['a statement inside', () => ({ a: { b: text('now()') } }), /inside it is SQL made by sql/],
+  ['parts in a list', () => [sql`${1}`, sql`${2}`], /it is SQL made by sql.*sql\.join\(list\)/],
   ['a list for a text', () => ['a', null, undefined], /is a list, and its place takes one value/],
   ['an empty list for a text', () => [], /is a list, and its place takes one value/],
   ['a function', () => () => 1, /is a function/],
@@ -182,13 +186,13 @@ describe('a list', () => {
 
   describe.each(TYPES)('for %s', (type) => {
     it.each(LISTS)('%j is JSON through every entry', async (list) => {
-      const sql = `SELECT $1::${type} AS v`;
-      const statement = { text: sql, values: [list] };
+      const select = `SELECT $1::${type} AS v`;
+      const statement = { text: select, values: [list] };
       expect(await engine.scalar(statement)).toEqual(list);
       expect(await engine.stream<{ v: unknown }>(statement).all()).toEqual([{ v: list }]);
       await engine.connect(async (conn) => {
-        expect(await conn.execDriverSql(sql, [[list]]).scalar()).toEqual(list);
-        expect(await conn.run(async (client) => (await client.query(sql, [list])).rows)).toEqual([
+        expect(await conn.execDriverSql(select, [[list]]).scalar()).toEqual(list);
+        expect(await conn.run(async (client) => (await client.query(select, [list])).rows)).toEqual([
           { v: list },
         ]);
       });

@@ -44,6 +44,8 @@ function hintFor(error: pg.DatabaseError, step: Step | undefined): string | unde
   if (step?.simple === true) return scriptHint(error, step.text);
   if (step?.isControl === true && step.text.startsWith('SAVEPOINT') && NOT_THERE.has(error.code ?? ''))
     return "This server has no savepoints: let nested work join the outer one, transactional: { propagation: 'required' }";
+  if (step?.isControl === true && step.text.startsWith('SET TRANSACTION') && error.code === '25001')
+    return "Ask for it where the outermost transaction begins, or give this one propagation: 'requires-new'";
   return error.code === '0A000' && MANY_PORTALS.test(error.message)
     ? 'This server has one active portal: read a stream to its end before the next statement of its transaction, or use ' +
         "execute(). CockroachDB takes more with settings: { multiple_active_portals_enabled: 'true' }"

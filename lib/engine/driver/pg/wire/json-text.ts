@@ -1,6 +1,10 @@
 import { ArgumentError } from '../../../errors/errors.js';
+import { STATEMENT_BRAND } from '../../../statement/row.js';
 import { isThenable } from '../../../util/option-rule.js';
 import { types } from '../../../errors/node-util.js';
+
+const STATEMENT =
+  'SQL made by sql or text(), and no value. Write it into a sql`…`, several of them by sql.join(list).';
 
 /** Makes the text of a value that is sent as JSON. */
 export type JsonSerializer = (value: unknown) => string;
@@ -15,6 +19,7 @@ const DEEPEST = 5_000;
  */
 export function jsonText(value: object, serializeJson: JsonSerializer | undefined): string {
   if (isThenable(value)) throw new ArgumentError('it is a promise. Await it.');
+  if (STATEMENT_BRAND in value) throw new ArgumentError(`it is ${STATEMENT}`);
   // The application's own serializer may know what to do with a Map.
   const json: unknown = serializeJson === undefined ? JSON.stringify(value) : serializeJson(value);
   if (typeof json !== 'string') {
@@ -40,6 +45,7 @@ function expectJson(value: unknown, depth: number): void {
   if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
   if (isThenable(value))
     throw new ArgumentError(depth === 0 ? 'it is a promise. Await it.' : 'a promise is inside it. Await it.');
+  if (STATEMENT_BRAND in value) throw new ArgumentError(`inside it is ${STATEMENT}`);
   if (Array.isArray(value)) return expectItems(value, depth);
   if (isBoxed(value)) return expectJson(value.valueOf(), depth + 1);
   if ('toJSON' in value && typeof value.toJSON === 'function') return expectOwnJson(value, depth);
