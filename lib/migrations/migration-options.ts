@@ -48,8 +48,8 @@ const folderRule: OptionRule = {
 
 // The runner writes these names into its SQL as they are; the server cuts off what is longer.
 const nameRule: OptionRule = {
-  expected: 'a name of 1 to 50 characters without quotes',
-  accepts: (value) => typeof value === 'string' && /^[^'"\0]{1,50}$/.test(value),
+  expected: 'a name of 1 to 50 bytes without quotes',
+  accepts: (value) => typeof value === 'string' && /^[^'"\0]+$/.test(value) && Buffer.byteLength(value) <= 50,
   coerce: asItIs,
 };
 

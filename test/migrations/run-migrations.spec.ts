@@ -294,6 +294,7 @@ describe('a wrong option', () => {
     ['a URL of the web', { dir: new URL('http://localhost/') }, /'dir' must be/],
     ['a folder that is not there', { dir: '/nowhere/at/all' }, /cannot be read/],
     ['a table with quotes', { dir: '.', table: `a'b` }, /'table' must be/],
+    ['a table that the server would cut off', { dir: '.', table: 'ä'.repeat(30) }, /'table' must be/],
     ['an unknown name', { dir: '.', tabel: 'a' }, /did you mean 'table'/],
   ])('is refused before anything is sent: %s', async (_, options, message) => {
     const refused = runMigrations(engine, options as { dir: string });
