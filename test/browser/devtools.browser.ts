@@ -93,6 +93,17 @@ describe('the page of the devtools', () => {
     });
   }
 
+  it('has nothing on any tab but the figures of the pool before a request comes, and no tab moves', async () => {
+    const left = await page.getByRole('tab', { name: 'Findings' }).boundingBox();
+    for (const tab of TABS) {
+      await choose(tab);
+      expect([tab, await page.locator('.card:visible').count()]).toEqual([tab, tab === 'Pool' ? 1 : 0]);
+    }
+    expect(await page.getByRole('tab', { name: 'Findings' }).boundingBox()).toEqual(left);
+    await choose('Pool');
+    expect(await page.locator('svg .line').count()).toBe(0);
+  });
+
   it('shows two requests as they come, the newest first', async () => {
     await visit('place');
     await visit('orders');
@@ -227,6 +238,10 @@ describe('the page of the devtools', () => {
       await choose(tab);
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(375);
     }
+    await choose('Statements');
+    const table = page.locator('.statements');
+    expect(await table.evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
+    expect(await table.getByRole('row').nth(1).innerText()).toMatch(/INSERT|SELECT/);
   });
 
   it('says so when the application is gone', async () => {

@@ -1,9 +1,4 @@
-import {
-  ConflictException,
-  Injectable,
-  NotFoundException,
-  ServiceUnavailableException,
-} from '@nestjs/common';
+import { BadGatewayException, ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { AsyncEngine, CheckViolationError, sql, Transactional } from 'nest-async-engine';
 import type { NewOrder } from './new-order.pipe.js';
 import { OrderFeed, type PlacedOrder } from './order-feed.js';
@@ -45,7 +40,7 @@ export class OrdersService {
     const placed = await this.feed.one(id);
     this.engine.afterCommit(() => this.feed.publish(placed));
     if (order.failAfterReserving)
-      throw new ServiceUnavailableException('Something broke after the goods were reserved and paid.');
+      throw new BadGatewayException('Something broke after the goods were reserved and paid.');
     return placed;
   }
 

@@ -9,6 +9,7 @@ function poolCard(pool) {
     h('h2', {}, pool.engine),
     h('p', {}, pool.onLoan + ' on loan, ' + pool.idle + ' idle, ' + pool.waiting + ' waiting; at most ' + pool.max + '.'),
     chart(pool),
+    h('p', { class: 'site' }, 'Filled: on loan. Dashed: the most there can be.' + (hasWaiters(pool) ? ' Red: waiting.' : '')),
     h('h3', {}, 'Who has a connection'),
     pool.holders.length === 0 ? h('p', {}, 'All of them are free.') : h('div', { class: 'table' }, h('table', {},
       h('thead', {}, h('tr', {}, ['Session', 'For', 'Since'].map((name) => h('th', { scope: 'col' }, name)))),
@@ -17,6 +18,8 @@ function poolCard(pool) {
         h('td', {}, holder.label, holder.site ? h('div', { class: 'sql' }, holder.site) : ''),
         h('td', {}, ms(holder.since))))))));
 }
+
+const hasWaiters = (pool) => pool.samples.some((sample) => sample[2] > 0);
 
 /** Areas of the connections on loan, and above them the line of those that wait. */
 function chart(pool) {
@@ -37,7 +40,7 @@ function chart(pool) {
   shape('line', { class: 'max', x1: 0, x2: 600, y1: y(pool.max), y2: y(pool.max) });
   if (pool.samples.length > 1) {
     shape('polygon', { class: 'loan', points: '0,100 ' + points(1) + ' 600,100' });
-    shape('polyline', { class: 'line', points: points(2) });
+    if (hasWaiters(pool)) shape('polyline', { class: 'line', points: points(2) });
   }
   return svg;
 }

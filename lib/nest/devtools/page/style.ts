@@ -21,6 +21,7 @@ export const PAGE_STYLE = `
   --bar-wait: light-dark(#f0d59a, #7d6128);
 }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 html { height: 100%; }
 body {
   margin: 0; min-height: 100%; background: var(--paper); color: var(--ink);
@@ -48,10 +49,10 @@ button, select { font: inherit; color: inherit; }
 }
 [role="tab"] {
   padding: .45rem .9rem; background: none; border: 1px solid transparent; border-bottom: 3px solid transparent;
-  border-radius: .4rem .4rem 0 0; cursor: pointer;
+  border-radius: .4rem .4rem 0 0; color: var(--soft); cursor: pointer;
 }
-[role="tab"][aria-selected="true"] { border-bottom-color: var(--accent); font-weight: 600; }
-[role="tab"] .count { margin-left: .35rem; color: var(--soft); font-weight: 400; font-variant-numeric: tabular-nums; }
+[role="tab"][aria-selected="true"] { border-bottom-color: var(--accent); color: var(--ink); }
+[role="tab"] .count { margin-left: .35rem; color: var(--soft); font-variant-numeric: tabular-nums; }
 [role="tab"] .count.alert { color: var(--undone); font-weight: 700; }
 [role="tabpanel"] { padding: 1rem clamp(.75rem, 3vw, 2rem) 3rem; }
 .split { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
@@ -81,7 +82,7 @@ button, select { font: inherit; color: inherit; }
 .step + .step, .steps li + li { border-top: 1px solid color-mix(in srgb, var(--line) 50%, transparent); }
 .step .what { min-width: 0; padding-left: calc(var(--depth) * 1.1rem); overflow-wrap: anywhere; }
 .step[data-fate="undone"] .sql { text-decoration: line-through; text-decoration-thickness: 1.5px; }
-.step .site, .step .error { display: block; color: var(--soft); font-size: .8rem; }
+.site, .step .error { display: block; color: var(--soft); font-size: .8rem; }
 .step .error { color: var(--undone); }
 .track { position: relative; height: 1.1rem; background: color-mix(in srgb, var(--line) 35%, transparent); border-radius: .3rem; }
 .track i {
@@ -110,6 +111,15 @@ svg .loan { fill: var(--bar); } svg .line { fill: none; stroke: var(--undone); s
 .empty { padding: 2rem 1rem; text-align: center; color: var(--soft); }
 .finding { padding: .5rem .7rem; border-left: 4px solid var(--warn); border-bottom: 1px solid var(--line); }
 .finding p { margin: .1rem 0 0; }
+@media (max-width: 40rem) {
+  .statements :is(table, tbody) { display: block; }
+  .statements thead tr { display: flex; flex-wrap: wrap; }
+  .statements tbody tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); padding: .3rem 0; border-bottom: 1px solid var(--line); }
+  .statements tbody td { padding: .15rem .2rem; border: 0; }
+  .statements td.text { grid-column: 1 / -1; min-width: 0; }
+  .statements td.n { text-align: left; }
+  .statements td[data-name]::before { content: attr(data-name) " "; color: var(--soft); font-size: .87rem; }
+}
 @media (max-width: 40rem) { .step { grid-template-columns: minmax(0, 1fr) 4.5rem; } .step .what { grid-column: 1 / -1; } .scroll { max-height: 20rem; } #gauges { margin-left: 0; } }
 @media (prefers-reduced-motion: no-preference) { .unit { transition: background .15s; } }
 `;

@@ -12,7 +12,7 @@ function showStatements(panel) {
     panel.heads = COLUMNS.map(([name, title]) => h('th', { class: 'n', scope: 'col' },
       h('button', { type: 'button', onclick: () => { order = name; draw(); } }, title)));
     panel.none = empty('No statement was sent yet.');
-    panel.table = h('div', { class: 'card table', tabindex: 0, role: 'region', 'aria-label': 'Statements by text' },
+    panel.table = h('div', { class: 'card table statements', tabindex: 0, role: 'region', 'aria-label': 'Statements by text' },
       h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Statement'), panel.heads, h('th', { scope: 'col' }, 'Plan'))), panel.body));
     panel.append(panel.none, panel.table);
   }
@@ -34,8 +34,8 @@ function statementRow(row) {
   };
   return h('tr', {},
     h('td', { class: 'text' }, h('span', { class: 'sql' }, short(oneLine(row.sql), 400)),
-      row.sites.map((site) => h('div', { class: 'step site' }, site)), plan),
-    COLUMNS.map(([, , show]) => h('td', { class: 'n' }, String(show(row)))),
+      row.sites.map((site) => h('div', { class: 'site' }, site)), plan),
+    COLUMNS.map(([, title, show]) => h('td', { class: 'n', 'data-name': title }, String(show(row)))),
     h('td', { class: 'n' }, h('button', { class: 'action', type: 'button', onclick: () => explain(false) }, 'Explain')));
 }
 
