@@ -20,7 +20,7 @@ const BEFORE_TABLE = /^(?:FROM|JOIN|INTO|UPDATE|TABLE|ONLY)$/i;
 const OPERATIONS = /^(?:SELECT|INSERT|UPDATE|DELETE|MERGE)$/i;
 const BEFORE_NO_OPERATION = /^(?:FOR|KEY|DO)$/i;
 /** These are not tables. */
-const NOT_TABLES = /^(?:SELECT|ONLY|LATERAL|UNNEST|SET|IF|NOT|EXISTS)$/i;
+const NOT_TABLES = /^(?:SELECT|STDIN|PROGRAM|ONLY|LATERAL|UNNEST|SET|IF|NOT|EXISTS)$/i;
 
 /** Reads a text once; the caller keeps what it gives. */
 export function summarize(sql: string): QuerySummary {
@@ -37,10 +37,16 @@ export function summarize(sql: string): QuerySummary {
         continue;
       }
       if (words.length === 0 || OPERATIONS.test(word)) words.push(word.toUpperCase());
-      else if (BEFORE_TABLE.test(before) && !NOT_TABLES.test(word)) words.push(word);
+      else if ((BEFORE_TABLE.test(before) || isCopied(words, before)) && !NOT_TABLES.test(word))
+        words.push(word);
       before = word;
     } else if (groups['space'] === undefined) before = '';
   }
   const [operation = ''] = words;
   return { operation, summary: words.join(' ').slice(0, LONGEST_SUMMARY), text };
+}
+
+/** `COPY item FROM STDIN`: the table is the word behind the first. */
+function isCopied([operation, ...tables]: readonly string[], before: string): boolean {
+  return operation === 'COPY' && tables.length === 0 && before.toUpperCase() === 'COPY';
 }

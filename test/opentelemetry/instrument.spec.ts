@@ -14,6 +14,7 @@ import { inTransaction } from 'nest-async-engine/rx';
 import { instrument } from 'nest-async-engine/opentelemetry';
 import type { InstrumentationOptions } from 'nest-async-engine/opentelemetry';
 import { failureOf, insert, ItemDatabase } from '../support/items.js';
+import { eventually } from '../support/process/barrier.js';
 import { Telemetry } from '../support/telemetry.js';
 
 const one = text('SELECT 1 AS one');
@@ -95,6 +96,22 @@ describe('the span of a statement', () => {
       'error.type': type,
       ...(state && { 'db.response.status_code': state }),
     });
+  });
+
+  it('has the text of one that got no connection', async () => {
+    open({}, { poolSize: 1, maxOverflow: 0 });
+    await using held = await engine.connect();
+    await held.execute(one);
+    const end = new AbortController();
+    const read = text('SELECT name FROM item WHERE name = :name');
+    const failure = failureOf(engine.execute(read, { name: 'a' }, { signal: end.signal }));
+    await eventually(() => expect(engine.pool.waiting()).toBe(1));
+    end.abort();
+    await failure;
+    const spans = telemetry.named('SELECT item');
+    expect(spans.map(({ status, attributes }) => [status.code, attributes['db.query.text']])).toEqual([
+      [SpanStatusCode.ERROR, 'SELECT name FROM item WHERE name = $1'],
+    ]);
   });
 
   it('lasts as long as the statement, to the fraction of a millisecond, also where that has failed', async () => {

@@ -118,6 +118,8 @@ export class StatementObserver<Connection> implements CommandObserver {
       const invocation = new Invocation(statement, parameters, options, cache);
       if (isLogged) this.#mark = compileMark(statement, cache, since, start);
       invocation.observer = this;
+      // It may never get a connection.
+      this.#event.sql = invocation.commands[0]?.text;
       return invocation;
     } catch (error) {
       if (error instanceof StatementError)

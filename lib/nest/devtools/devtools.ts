@@ -95,11 +95,12 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     this.#engines = names.map((name) => {
       const engine = this.#engine(name);
       return new EngineDevtools(engine, {
+        name,
         exchanges: this.exchanges,
         statements: this.#statements,
         findings,
         showValues: this.settings.showValues,
-        open: (label, waitsFor) => this.#open(engine.name, label, waitsFor),
+        open: (label, waitsFor) => this.#open(name, label, waitsFor),
         changed: (unit) => this.#changed.add(unit),
       });
     });

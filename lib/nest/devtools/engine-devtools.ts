@@ -41,10 +41,10 @@ export class EngineDevtools {
     { findings, ...parts }: Omit<RecorderParts, 'pool' | 'findings' | 'endings'> & FindingParts,
   ) {
     this.#engine = engine;
-    this.#findings = new PoolFindings(engine.name, findings.all, findings.limits);
+    this.#findings = new PoolFindings(parts.name, findings.all, findings.limits);
     this.#showsOthers = parts.showValues;
-    this.name = engine.name;
-    this.pool = new PoolMonitor(engine);
+    this.name = parts.name;
+    this.pool = new PoolMonitor(engine, parts.name);
     this.side = new SideConnection(engine);
     this.#recorder = new UnitRecorder(engine, {
       ...parts,

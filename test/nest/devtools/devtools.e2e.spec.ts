@@ -1,7 +1,7 @@
 import 'reflect-metadata';
-import { Logger } from '@nestjs/common';
+import { Controller, Get, Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { AsyncEngine, DatabaseModule, sql, text } from 'nest-async-engine';
+import { AsyncEngine, DatabaseModule, InjectEngine, sql, text } from 'nest-async-engine';
 import type { DatabaseModuleOptions } from 'nest-async-engine';
 import { DatabaseDevtoolsModule } from 'nest-async-engine/devtools';
 import type { DatabaseDevtoolsOptions } from 'nest-async-engine/devtools';
@@ -16,6 +16,20 @@ import type { TestDatabase } from '../../support/server/postgres.js';
 
 const isOver = ({ outcome }: { readonly outcome: string }): boolean => outcome !== 'running';
 const isNoWait = ({ kind }: { readonly kind: string }): boolean => kind !== 'wait';
+
+@Controller()
+class BothController {
+  constructor(
+    private readonly engine: AsyncEngine,
+    @InjectEngine('second') private readonly second: AsyncEngine,
+  ) {}
+
+  @Get('both')
+  async both(): Promise<void> {
+    for (const engine of [this.engine, this.engine]) await engine.execute(text('SELECT 1'));
+    await this.second.execute(text('SELECT 2'));
+  }
+}
 
 describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
   let database: TestDatabase;
@@ -177,6 +191,43 @@ describe.each(ADAPTERS)('DatabaseDevtoolsModule on %s', (_name, adapter) => {
     const answer = await fetch(`${running.url}/place`);
     expect(answer.headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="2 statements, 4 round trips"$/);
     expect((await fetch(`${running.url}/quiet`)).headers.get('server-timing')).toBeNull();
+  });
+
+  async function startBoth(): Promise<void> {
+    running = await startApp(
+      {
+        imports: [
+          DatabaseModule.forRoot({ url: database.url }),
+          DatabaseModule.forRoot({ name: 'second', url: database.url }),
+          DatabaseDevtoolsModule.forRoot(),
+          DatabaseDevtoolsModule.forRoot({ path: '/_first', engines: ['default'] }),
+          DatabaseDevtoolsModule.forRoot({ path: '/_second', engines: ['second'] }),
+        ],
+        controllers: [BothController],
+      },
+      adapter(),
+    );
+    reader = await DevtoolsReader.open(`${running.url}/_database`);
+  }
+
+  it('keeps the databases of an application apart, by their names', async () => {
+    await startBoth();
+    await fetch(`${running.url}/both`);
+    const [first, second] = [await reader.statement('SELECT 1'), await reader.statement('SELECT 2')];
+    expect([first.engine, second.engine]).toEqual(['default', 'second']);
+    expect((await reader.explain({ statement: second.id })).body.plan).toContain('Result');
+    await eventually(() =>
+      expect([...reader.units.values()].map((unit) => [unit.label, unit.engine, unit.statements])).toEqual([
+        ['GET /both', 'default', 2],
+        ['GET /both', 'second', 1],
+      ]),
+    );
+  });
+
+  it('writes one Server-Timing for several pages, in which each engine counts once', async () => {
+    await startBoth();
+    const answer = await fetch(`${running.url}/both`);
+    expect(answer.headers.get('server-timing')).toMatch(/^db;dur=[\d.]+;desc="3 statements, 3 round trips"$/);
   });
 
   it('shows no values unless it is told to', async () => {

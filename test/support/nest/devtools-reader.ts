@@ -23,6 +23,7 @@ interface Lock {
 
 interface Unit {
   readonly id: number;
+  readonly engine: string;
   readonly label: string;
   readonly outcome: string;
   readonly statements: number;
@@ -33,6 +34,7 @@ interface Unit {
 
 interface Statement {
   readonly id: number;
+  readonly engine: string;
   readonly sql: string;
   readonly calls: number;
   readonly sites: readonly string[];

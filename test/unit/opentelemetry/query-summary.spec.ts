@@ -15,6 +15,8 @@ describe('the summary of a statement', () => {
     ['DELETE FROM items', 'DELETE items'],
     ['SELECT id FROM jobs FOR UPDATE SKIP LOCKED', 'SELECT jobs'],
     ['/* route */ SELECT 1', 'SELECT'],
+    ['COPY items (name) FROM STDIN (FORMAT csv)', 'COPY items'],
+    ['COPY (SELECT name FROM items) TO STDOUT', 'COPY SELECT items'],
     ['BEGIN', 'BEGIN'],
     ['', ''],
   ])('of %j is %j', (sql, summary) => {

@@ -27,19 +27,25 @@ class Exchange {
       this.#onEnd(unit);
     }
   }
+}
 
-  /** The header that says it; undefined where nothing was sent. */
-  get serverTiming(): readonly [name: string, value: string] | undefined {
-    const units = [...this.units.values()];
-    if (units.length === 0) return undefined;
-    const sum = (figure: (unit: Unit) => number): number =>
-      units.reduce((total, unit) => total + figure(unit), 0);
-    const statements = sum((unit) => unit.statements);
-    const trips = sum((unit) => unit.roundTrips);
-    const busy = sum((unit) => unit.busy).toFixed(1);
-    const said = `${counted(statements, 'statement')}, ${counted(trips, 'round trip')}`;
-    return ['server-timing', `db;dur=${busy};desc="${said}"`];
-  }
+/** The exchanges of one answer: each page has its own of it. */
+const EXCHANGES = Symbol('nest-async-engine: the exchanges of an answer');
+
+type Answer = ServerResponse & { [EXCHANGES]?: Exchange[] };
+
+/** The header that says it, once for all pages; undefined where nothing was sent. */
+function serverTiming(exchanges: readonly Exchange[]): readonly [name: string, value: string] | undefined {
+  // Two pages may look at one engine, whose figures are the same on both.
+  const units = [...new Map(exchanges.flatMap((exchange) => [...exchange.units])).values()];
+  if (units.length === 0) return undefined;
+  const sum = (figure: (unit: Unit) => number): number =>
+    units.reduce((total, unit) => total + figure(unit), 0);
+  const statements = sum((unit) => unit.statements);
+  const trips = sum((unit) => unit.roundTrips);
+  const busy = sum((unit) => unit.busy).toFixed(1);
+  const said = `${counted(statements, 'statement')}, ${counted(trips, 'round trip')}`;
+  return ['server-timing', `db;dur=${busy};desc="${said}"`];
 }
 
 function counted(count: number, noun: string): string {
@@ -78,7 +84,7 @@ export class Exchanges {
 
   /** In front of every route: opens the exchange, and writes `Server-Timing` when the answer starts. */
   middleware() {
-    return (request: NodeRequest, response: ServerResponse, next: () => void): void => {
+    return (request: NodeRequest, response: Answer, next: () => void): void => {
       if (this.#isOwn(pathOf(request))) {
         this.#pages.add(response);
         response.once('close', () => this.#pages.delete(response));
@@ -86,7 +92,8 @@ export class Exchanges {
       }
       const exchange = new Exchange(routeOf(request), this.#onEnd);
       response.once('close', () => exchange.end());
-      addToHead(response, () => exchange.serverTiming);
+      const all = (response[EXCHANGES] ??= []);
+      if (all.push(exchange) === 1) addToHead(response, () => serverTiming(all));
       this.#current.run(exchange, next);
     };
   }

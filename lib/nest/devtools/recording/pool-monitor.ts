@@ -25,6 +25,7 @@ export interface Holder {
 /** The connections of one engine's pool: who has them, and how many were on loan over time. */
 export class PoolMonitor {
   readonly #engine: AsyncEngine;
+  readonly #database: string;
   readonly #holders = new Map<unknown, Holder>();
   readonly #samples: PoolSample[] = [];
   readonly #checkedOut = ({ driverConnection }: PoolEvent): void => {
@@ -41,8 +42,9 @@ export class PoolMonitor {
     this.#holders.delete(driverConnection);
   };
 
-  constructor(engine: AsyncEngine) {
+  constructor(engine: AsyncEngine, database: string) {
     this.#engine = engine;
+    this.#database = database;
     engine.on('checkout', this.#checkedOut);
     engine.on('checkin', this.#checkedIn);
     engine.on('close', this.#checkedIn);
@@ -92,10 +94,10 @@ export class PoolMonitor {
   }
 
   view(): PoolView {
-    const { pool, name } = this.#engine;
+    const { pool } = this.#engine;
     const { maxOverflow } = pool.options;
     return {
-      engine: name,
+      engine: this.#database,
       max: maxOverflow < 0 ? Math.max(pool.size(), pool.checkedOut()) : pool.size() + maxOverflow,
       size: pool.size(),
       idle: pool.checkedIn(),

@@ -36,6 +36,8 @@ interface RecordedTransaction {
 
 /** Where a recorder puts what it sees. */
 export interface RecorderParts {
+  /** Of the database in the application; that of an engine is the same for all. */
+  readonly name: string;
   readonly exchanges: Exchanges;
   readonly pool: PoolMonitor;
   readonly statements: StatementTable;
@@ -193,7 +195,7 @@ export class UnitRecorder {
     unit.finish(step, { ...end, ...(isAlone && { fate: failed ? 'undone' : 'kept' }) });
     const values = Array.isArray(event.parameters) ? event.parameters : [];
     const run = { sql: step?.text ?? '', values, duration: event.duration ?? 0, site };
-    this.#parts.statements.add({ ...run, engine: this.#engine.name, rows: end.rows, failed });
+    this.#parts.statements.add({ ...run, engine: this.#parts.name, rows: end.rows, failed });
     this.#parts.findings.answered(unit, { ...run, transactionEvent: event.transactionEvent });
     this.#parts.changed(unit);
   }
@@ -205,7 +207,7 @@ export class UnitRecorder {
   /** The request's unit, that of the scope, or one of its own. */
   #unitOf(place: CallSite | string): Unit {
     const exchange = this.#parts.exchanges.current;
-    const { name } = this.#engine;
+    const { name } = this.#parts;
     if (exchange !== undefined && !exchange.isOver) {
       const known = exchange.units.get(name);
       if (known !== undefined) return known;
