@@ -1,14 +1,193 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AsyncConnection, AsyncTransaction } from '../connection/connection.js';
+import { coreOf } from '../connection/connection-core.js';
+import { IllegalStateError } from '../errors/errors.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { WriteMark } from '../pool/replicas/write-mark.js';
+import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
 import { expectFunction } from '../util/argument.js';
 import { Warnings } from '../util/warnings.js';
-import { ContextFrame, type ScopeOpener } from './context-frame.js';
 import type { HeldLock } from './held-lock.js';
 import type { OpenedInside, Scope, ScopeContext } from './scope.js';
 import type { UnitOfWork } from './unit-of-work.js';
+
+/** Opens a scope when the engine is first used in it: most HTTP requests never use it. */
+export interface ScopeOpener {
+  /** Names the scope in errors and warnings, also while it is not open. */
+  readonly origin: string;
+  /** The scope, opened now or before, and the run of its work that the caller belongs to. */
+  open(): { readonly scope: Scope; readonly unit?: UnitOfWork | undefined };
+}
+
+/** What the code around a call has opened; never changed, only replaced by a frame inside it. */
+interface FrameParts {
+  readonly parent?: ContextFrame | undefined;
+  readonly scope?: Scope | undefined;
+  /** Gives the scope and the unit when they are first asked for. */
+  readonly opener?: ScopeOpener | undefined;
+  /** The run of the scope's work that the frame belongs to. */
+  readonly unit?: UnitOfWork | undefined;
+  /** `'none'`: a transaction that is active outside is not used here. */
+  readonly transaction?: AsyncTransaction | 'none' | undefined;
+  /** A connection that the work in the frame has for itself; in all else the frame is as its parent. */
+  readonly holds?: AsyncConnection | undefined;
+  /** A lock that the work in the frame runs under; in all else the frame is as its parent. */
+  readonly lock?: HeldLock | undefined;
+}
+
+/**
+ * Scopes and transactions inside each other: each calls the next one, so that without an end they would
+ * overflow the stack.
+ */
+const MAX_DEPTH = 768;
+
+export class ContextFrame {
+  readonly parent: ContextFrame | undefined;
+  /** How many frames are around it, or fewer: of those that have ended none need be counted. */
+  #depth: number;
+  /** What has opened the scope of this frame, or will. */
+  readonly opener: ScopeOpener | undefined;
+  readonly lock: HeldLock | undefined;
+  #scope: Scope | undefined;
+  #unit: UnitOfWork | undefined;
+  #unopened: ScopeOpener | undefined;
+  readonly #transaction: AsyncTransaction | 'none' | undefined;
+  /** The transaction that this frame opened or joined. */
+  readonly transaction: AsyncTransaction | undefined;
+  readonly #holds: AsyncConnection | undefined;
+  readonly #isLikeParent: boolean;
+  #streams: Set<AsyncConnection> | undefined;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor({ parent, scope, opener, unit, transaction, holds, lock }: FrameParts) {
+    this.parent = parent;
+    this.#depth = parent === undefined ? 0 : parent.#depth + 1;
+    this.opener = opener;
+    this.#unopened = opener;
+    this.#holds = holds;
+    this.lock = lock;
+    const isLikeParent = (holds !== undefined || lock !== undefined) && parent !== undefined;
+    this.#isLikeParent = isLikeParent;
+    this.#scope = isLikeParent ? parent.scope : scope;
+    this.#unit = isLikeParent ? parent.#unit : unit;
+    this.#transaction = isLikeParent ? parent.#transaction : transaction;
+    this.transaction = this.#transaction === 'none' ? undefined : this.#transaction;
+  }
+
+  /** The scope of the work in this frame; asking for it opens it. */
+  get scope(): Scope | undefined {
+    const opener = this.#unopened;
+    if (opener !== undefined) {
+      this.#unopened = undefined;
+      const { scope, unit } = opener.open();
+      this.#scope = scope;
+      this.#unit = unit;
+    }
+    return this.#scope;
+  }
+
+  /** What the work in this frame holds of the pool. */
+  get held(): readonly (PooledConnection | undefined)[] {
+    const { transaction } = this;
+    const held = [transaction && coreOf(transaction).session.pooled, this.scope?.pooled, this.#holds?.pooled];
+    return this.#streams === undefined ? held : [...held, ...[...this.#streams].map(({ pooled }) => pooled)];
+  }
+
+  /** Connections of the streams that were made in this frame and are open. */
+  get streams(): Set<AsyncConnection> {
+    return (this.#streams ??= new Set());
+  }
+
+  /** The engine of the innermost transaction or scope. */
+  get engine(): object | undefined {
+    return this.transaction?.connection.engine ?? this.scope?.engine ?? this.parent?.engine;
+  }
+
+  /** The scope, where something can still be opened in it. */
+  get openScope(): Scope | undefined {
+    return this.scope?.isOpen === true ? this.scope : undefined;
+  }
+
+  /** True: it opened no transaction and left none. */
+  get isPlain(): boolean {
+    return this.#transaction === undefined;
+  }
+
+  /** The transaction in which statements run here. Throws when the frame or its scope has ended. */
+  get active(): AsyncTransaction | undefined {
+    this.expectOpen();
+    if (this.#transaction === 'none') return undefined;
+    return this.#transaction ?? this.scope?.transaction;
+  }
+
+  /** The same, and undefined where the frame has ended. */
+  get activeOrNone(): AsyncTransaction | undefined {
+    return this.#endedError === undefined ? this.active : undefined;
+  }
+
+  /** True: a transaction opened here would be inside another one, which may have ended meanwhile. */
+  get isInside(): boolean {
+    return this.#transaction !== 'none' && (this.#transaction ?? this.scope?.transaction) !== undefined;
+  }
+
+  /** True: this frame or one around it is in a transaction on `connection` that has not ended. */
+  isInTransactionOn(connection: AsyncConnection): boolean {
+    if (this.transaction?.connection === connection && this.transaction.isActive) return true;
+    return this.parent?.isInTransactionOn(connection) === true;
+  }
+
+  /** True: it is in a transaction or a scope that was opened inside `scope`. Opens nothing. */
+  isDeeperThan(scope: Scope): boolean {
+    const own = this.#scope;
+    if (this.isPlain && (own === undefined || own === scope)) return false;
+    return this.#isInside(scope);
+  }
+
+  #isInside(scope: Scope): boolean {
+    return this.#scope === scope || (this.parent !== undefined && this.parent.#isInside(scope));
+  }
+
+  /** Statements that come later are refused. */
+  close(): void {
+    this.#state = 'closed';
+  }
+
+  /** Refuses late work: what comes after the transaction of the frame, unit or scope has ended. */
+  expectOpen(): void {
+    const error = this.#endedError;
+    if (error === undefined) return;
+    const transaction = this.transaction ?? this.scope?.transaction;
+    // COMMIT waits for what the late work has sent before, which must not be stored without the rest.
+    if (transaction?.isActive === true && transaction.gate.isClosed) transaction.markRollbackOnly(error);
+    throw error;
+  }
+
+  /** Refuses one more scope or transaction inside too many. */
+  expectRoom(): void {
+    if (this.#depth < MAX_DEPTH) return;
+    // Work that was started in one that has ended, such as the next round of a timer, is inside it for ever.
+    this.#depth = 0;
+    for (let frame = this.parent; frame !== undefined; frame = frame.parent)
+      if (!frame.#isOver) this.#depth += 1;
+    if (this.#depth < MAX_DEPTH) return;
+    throw new IllegalStateError(
+      `scopes and transactions are more than ${MAX_DEPTH} deep inside each other. Does the work call itself without end?`,
+    );
+  }
+
+  get #isOver(): boolean {
+    if (this.#holds !== undefined || this.lock !== undefined) return true;
+    return this.#transaction === 'none' || this.#state === 'closed' || this.#scope?.isOpen === false;
+  }
+
+  get #endedError(): Error | undefined {
+    if (this.#isLikeParent && this.parent !== undefined) return this.parent.#endedError;
+    if (this.#transaction === 'none') return undefined;
+    if (this.#transaction === undefined) return this.scope?.overError ?? this.#unit?.closedError;
+    return this.#state === 'closed' ? transactionEnded(this.#transaction.origin) : undefined;
+  }
+}
 
 /**
  * The async context of one engine. No other application or tenant sees it, and other engines only those that

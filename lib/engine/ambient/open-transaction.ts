@@ -2,8 +2,7 @@ import { asConnection, type AsyncConnection, type AsyncTransaction } from '../co
 import { ConnectionCore } from '../connection/connection-core.js';
 import type { ConnectionHost } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
-import type { AmbientContext } from './async-context.js';
-import { ContextFrame } from './context-frame.js';
+import { ContextFrame, type AmbientContext } from './async-context.js';
 import { PROPAGATION, type Propagation, type PropagationAction } from './propagation.js';
 import type { RetryOptions } from '../transaction/retry.js';
 import type { Lease, Scope } from './scope.js';
