@@ -46,9 +46,9 @@ export async function runAutocommitted(
   const pooled = host.pool.tryConnect() ?? (await waitForConnection(host, invocation, signal));
   try {
     const { session } = pooled;
-    const sent = stats?.moment();
+    const sent = stats?.clock.moment();
     const result = await invocation.run(host.targetFor?.(session) ?? session, control, undefined, session);
-    if (sent !== undefined) stats?.recordAlone(sent, stats.moment(), result.bytes);
+    if (sent !== undefined) stats?.recordAlone(sent, stats.clock.moment(), result.bytes);
     if (result.warnings !== undefined)
       host.pool.observer.warn('commit', storedWithWarnings('a list of statements', result.warnings));
     if (session.status !== 'idle' && pooled.isValid) throw insideAnotherTransaction();

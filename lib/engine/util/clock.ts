@@ -8,15 +8,6 @@ const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: runNextTu
 /** Milliseconds of a clock that never goes back. */
 export const now: () => number = clock.now.bind(clock);
 
-/**
- * Milliseconds that this process has spent waiting for something to happen. It stands still while the process
- * is busy, so that an answer that lies unread does not count as a slow one. Falls back to {@link now}.
- */
-export function timeWaited(): number {
-  const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
-  return typeof idle === 'number' ? idle : now();
-}
-
 export { clock, runNextTurn, startTimer, stopTimer };
 
 const LIMIT = Symbol('limit');

@@ -7,8 +7,7 @@ import { classifyFailure } from '../connection-observer.js';
 import type { CommandObserver, Invocation } from '../invocation.js';
 import type { Pool } from '../../pool/pool.js';
 import type { PooledConnection } from '../../pool/pooled-connection.js';
-import type { Moment } from './answer-clock.js';
-import type { StatementStats } from './statement-stats.js';
+import type { Moment, StatementStats } from './statement-stats.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 import { withoutTrailingComment } from '../../statement/trailing-comment.js';
 import { now, runNextTurn, startTimer, stopTimer } from '../../util/clock.js';
@@ -132,7 +131,7 @@ export class SharedConnection {
     const { host, command, options, observer, stats } = read;
     return new Promise((resolve, reject) => {
       const isBehind = this.#pending.size > 0;
-      const sent = stats.moment();
+      const sent = stats.clock.moment();
       const pending: PendingRead = {
         host,
         command,
@@ -161,7 +160,7 @@ export class SharedConnection {
 
   #onAnswer(read: PendingRead, result: CommandResult): void {
     const { sent, stats, isBehind } = read;
-    const answered = stats.moment();
+    const answered = stats.clock.moment();
     if (isBehind) stats.recordGap(sent, this.#lastAnswer ?? sent, answered, result.bytes);
     else stats.recordAlone(sent, answered, result.bytes);
     this.#lastAnswer = answered;

@@ -1,6 +1,5 @@
 import { LruCache } from '../../util/lru-cache.js';
-import { AnswerClock } from './answer-clock.js';
-import type { Moment } from './answer-clock.js';
+import { clock, now } from '../../util/clock.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 
 /** Samples that count. */
@@ -50,10 +49,63 @@ class RecentTimes {
   }
 }
 
+/** When something was sent, or answered. */
+export interface Moment {
+  /** By the clock of {@link now}. */
+  readonly at: number;
+  /** Milliseconds that this process had spent waiting for something to happen. */
+  readonly waited: number;
+  /** How often the event loop had been seen to go round. */
+  readonly round: number;
+}
+
+/**
+ * How long the answers of a pool take, also in a process that never waits: there an answer lies unread for a
+ * while, but one that is not read when the event loop has gone round has not come. An answer to what was sent
+ * in the present round begins the next one.
+ */
+class AnswerClock {
+  #round = 0;
+  /** When the present round began, and the two before it. */
+  #present = 0;
+  #last = 0;
+  #lastButOne = 0;
+  #roundTrip: number | undefined;
+
+  moment(): Moment {
+    // It stands still while the process is busy: an answer that lies unread does not count as a slow one.
+    const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
+    const at = now();
+    return { at, waited: typeof idle === 'number' ? idle : at, round: this.#round };
+  }
+
+  /** Milliseconds that the server has taken at least of those between `from` and `answered`. */
+  between(sent: Moment, from: Moment, answered: Moment): number {
+    if (sent.round === this.#round) {
+      this.#round += 1;
+      this.#lastButOne = this.#last;
+      this.#last = this.#present;
+      this.#present = answered.at;
+    }
+    // What had come in the round before the present one was read in it.
+    return Math.max(answered.waited - from.waited, this.#lastButOne - from.at);
+  }
+
+  /**
+   * Takes the ms that a statement took alone; gives the round trip: that of the quickest, slowly forgotten.
+   */
+  roundTrip(duration: number): number {
+    const time = this.#roundTrip;
+    this.#roundTrip =
+      time === undefined || duration < time ? duration : time + DRIFT * (Math.min(duration, 2 * time) - time);
+    return this.#roundTrip;
+  }
+}
+
 /** What is known of the statements of one text: whether they only read, and how long the server takes. */
 export class StatementStats {
   readonly isRead: boolean;
-  readonly #pool: RoundTrip;
+  readonly clock: AnswerClock;
   /** Between two answers of one flight: the server's time. */
   readonly #gaps = new RecentTimes();
   /** Of statements that were alone, less a round trip. */
@@ -63,19 +115,15 @@ export class StatementStats {
   /** Milliseconds that the server takes; undefined before the first run. */
   serviceTime: number | undefined;
 
-  constructor(text: string, pool: RoundTrip) {
+  constructor(text: string, answerClock: AnswerClock) {
     this.isRead = isPlainRead(text);
-    this.#pool = pool;
-  }
-
-  moment(): Moment {
-    return this.#pool.clock.moment();
+    this.clock = answerClock;
   }
 
   /** The answer had so many `bytes` of rows. */
   recordAlone(sent: Moment, answered: Moment, bytes?: number): void {
-    const duration = this.#timeOf(sent, sent, answered);
-    this.#alone.add(Math.max(0, duration - this.#pool.record(duration)));
+    const duration = this.clock.between(sent, sent, answered);
+    this.#alone.add(Math.max(0, duration - this.clock.roundTrip(duration)));
     // It now takes less in all than it took the server: what was learned in a flight is out of date.
     if (this.#gaps.count > 0 && duration < this.#gaps.short / 2) this.#gaps.clear();
     this.#learn(bytes);
@@ -84,7 +132,7 @@ export class StatementStats {
   /** `before` is when the one in front of it was answered. */
   recordGap(sent: Moment, before: Moment, answered: Moment, bytes?: number): void {
     // It ran from the answer before its own; until then it stood in line.
-    this.#gaps.add(this.#timeOf(sent, before.at > sent.at ? before : sent, answered));
+    this.#gaps.add(this.clock.between(sent, before.at > sent.at ? before : sent, answered));
     this.#learn(bytes);
   }
 
@@ -93,12 +141,6 @@ export class StatementStats {
     this.#gaps.clear();
     this.#gaps.add(duration);
     this.#learn();
-  }
-
-  #timeOf(sent: Moment, from: Moment, answered: Moment): number {
-    const { clock } = this.#pool;
-    clock.noteAnswer(sent, answered);
-    return clock.between(from, answered);
   }
 
   #learn(bytes = 0): void {
@@ -110,24 +152,10 @@ export class StatementStats {
   }
 }
 
-/** The round trip of a pool: the quickest statement that was alone, slowly forgotten. */
-class RoundTrip {
-  readonly clock = new AnswerClock();
-  #time: number | undefined;
-
-  /** Takes the time of a statement in ms; gives the round trip. */
-  record(duration: number): number {
-    const time = this.#time;
-    this.#time =
-      time === undefined || duration < time ? duration : time + DRIFT * (Math.min(duration, 2 * time) - time);
-    return this.#time;
-  }
-}
-
 /** What is known of the texts seen last. */
 export class StatementStatsTable {
   readonly #byText: LruCache<string, StatementStats>;
-  readonly #roundTrip = new RoundTrip();
+  readonly #clock = new AnswerClock();
 
   constructor(limit: number) {
     this.#byText = new LruCache(limit);
@@ -136,7 +164,7 @@ export class StatementStatsTable {
   of(text: string): StatementStats {
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
-    const stats = new StatementStats(text, this.#roundTrip);
+    const stats = new StatementStats(text, this.#clock);
     this.#byText.set(text, stats);
     return stats;
   }
