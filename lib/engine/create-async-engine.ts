@@ -6,8 +6,7 @@ import type { ResolvedEngineOptions } from './resolve-engine-options.js';
 import type { AsyncEngineOptions, DriverOptions } from './engine-options.js';
 import { ArgumentError } from './errors/errors.js';
 import { AmbientContext } from './ambient/async-context.js';
-import { EchoLog } from './util/logger.js';
-import type { EngineLogger } from './util/logger.js';
+import { EchoLog, type EngineLogger } from './util/logger.js';
 import type { EngineShared } from './engine-runner.js';
 import { NotificationHub } from './execution/notification-hub.js';
 import { Multiplexer } from './execution/sharing/multiplexer.js';
@@ -22,8 +21,7 @@ import { ErrorReplacements } from './execution/connection-observer.js';
 import { IdSequence } from './execution/event-place.js';
 import { CompiledCache } from './statement/compiled-cache.js';
 import { Watchdog } from './util/watchdog.js';
-import { makeUrl } from './driver/url/url.js';
-import type { DatabaseUrl } from './driver/url/url.js';
+import { makeUrl, type DatabaseUrl } from './driver/url/url.js';
 
 const DEFAULT_PORT = 5432;
 

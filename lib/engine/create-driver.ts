@@ -5,8 +5,7 @@ import type { OptionsInUrl, ResolvedEngineOptions } from './resolve-engine-optio
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
 import { StatementRegistry } from './driver/pg/prepared/statement-registry.js';
-import { resolveTypes } from './driver/types/types.js';
-import type { ResolvedTypes } from './driver/types/types.js';
+import { resolveTypes, type ResolvedTypes } from './driver/types/types.js';
 import type { DatabaseUrl } from './driver/url/url.js';
 
 type MakeDriver = (url: DatabaseUrl, options: ResolvedEngineOptions) => Driver;

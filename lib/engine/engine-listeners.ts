@@ -3,16 +3,13 @@ import { describeValue } from './util/describe-value.js';
 import type { EngineEvents, EngineOwnEvents } from './engine-events.js';
 import type { EngineShared } from './engine-runner.js';
 import { InvalidRequestError } from './errors/errors.js';
-import { CONNECTION_CHANNELS } from './execution/connection-events.js';
-import type { ConnectionEvents } from './execution/connection-events.js';
+import { CONNECTION_CHANNELS, type ConnectionEvents } from './execution/connection-events.js';
 import { ObserverFactory } from './execution/connection-observer.js';
 import type { ReplicaListener } from './pool/replicas/replica-set.js';
 import type { PoolObserver } from './pool/pool-observer.js';
 import { ChannelGroup } from './util/channels.js';
-import { EventChannels, EventHub } from './util/event-hub.js';
-import type { EventOf, ListenerOptions } from './util/event-hub.js';
-import { EchoLog, printable, reportError } from './util/logger.js';
-import type { Echo } from './util/logger.js';
+import { EventChannels, EventHub, type EventOf, type ListenerOptions } from './util/event-hub.js';
+import { EchoLog, printable, reportError, type Echo } from './util/logger.js';
 
 const OWN_CHANNELS = new EventChannels<EngineOwnEvents<unknown>>(
   {

@@ -1,6 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import { metrics, SpanKind, trace } from '@opentelemetry/api';
-import type { Span, Tracer } from '@opentelemetry/api';
+import { metrics, SpanKind, trace, type Span, type Tracer } from '@opentelemetry/api';
 import type {
   AcquireEvent,
   AsyncConnection,
@@ -11,8 +10,7 @@ import type {
   StatementEvent,
   TransactionEvent,
 } from '../engine/index.js';
-import { INSTRUMENTATION_OPTIONS } from './instrumentation-options.js';
-import type { InstrumentationOptions } from './instrumentation-options.js';
+import { INSTRUMENTATION_OPTIONS, type InstrumentationOptions } from './instrumentation-options.js';
 import { EngineMetrics } from './metrics.js';
 import { TransactionContexts } from './span-context.js';
 import { endSpan, roleOf, traceparentOf } from './span-end.js';

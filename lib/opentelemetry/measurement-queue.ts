@@ -1,5 +1,4 @@
-import { context } from '@opentelemetry/api';
-import type { Attributes, Context, Histogram } from '@opentelemetry/api';
+import { context, type Attributes, type Context, type Histogram } from '@opentelemetry/api';
 
 /** Measurements that wait at most. */
 const MOST = 64;

@@ -1,5 +1,4 @@
-import { context, createContextKey, trace } from '@opentelemetry/api';
-import type { Context, Span } from '@opentelemetry/api';
+import { context, createContextKey, trace, type Context, type Span } from '@opentelemetry/api';
 import type { AsyncConnection, TransactionEvent } from '../engine/index.js';
 
 type Transaction = TransactionEvent<AsyncConnection>;

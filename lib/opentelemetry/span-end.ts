@@ -1,7 +1,5 @@
-import { SpanStatusCode, trace } from '@opentelemetry/api';
-import type { Attributes, Span } from '@opentelemetry/api';
-import { DBAPIError } from '../engine/index.js';
-import type { ServerRole } from '../engine/index.js';
+import { SpanStatusCode, trace, type Attributes, type Span } from '@opentelemetry/api';
+import { DBAPIError, type ServerRole } from '../engine/index.js';
 
 /** Where spans and metrics have the role of a server. */
 const ROLE = 'nest_async_engine.server.role';

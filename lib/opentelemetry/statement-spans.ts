@@ -1,10 +1,8 @@
-import { context, SpanKind } from '@opentelemetry/api';
-import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
+import { context, SpanKind, type Attributes, type Context, type Span, type Tracer } from '@opentelemetry/api';
 import type { AsyncConnection, StatementEvent } from '../engine/index.js';
 import { LruCache } from '../engine/util/lru-cache.js';
 import { endSpan, failureOf, roleOf } from './span-end.js';
-import { summarize } from './query-summary.js';
-import type { QuerySummary } from './query-summary.js';
+import { summarize, type QuerySummary } from './query-summary.js';
 import type { TransactionContexts } from './span-context.js';
 
 type Statement = StatementEvent<AsyncConnection>;

@@ -1,5 +1,4 @@
-import { context, SpanKind } from '@opentelemetry/api';
-import type { Tracer } from '@opentelemetry/api';
+import { context, SpanKind, type Tracer } from '@opentelemetry/api';
 import type { AsyncConnection, TransactionEvent } from '../engine/index.js';
 import { endSpan, roleOf, traceparentOf } from './span-end.js';
 import type { TransactionContexts } from './span-context.js';

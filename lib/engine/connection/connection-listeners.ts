@@ -1,8 +1,7 @@
 import type { ConnectionHost } from './connection-host.js';
 import type { ConnectionOptions } from './connection-options.js';
 import { InvalidRequestError } from '../errors/errors.js';
-import { CONNECTION_TIMINGS } from '../execution/connection-events.js';
-import type { ConnectionEvents } from '../execution/connection-events.js';
+import { CONNECTION_TIMINGS, type ConnectionEvents } from '../execution/connection-events.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
 import type { EventHub } from '../util/event-hub.js';
 

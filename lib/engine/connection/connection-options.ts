@@ -1,8 +1,6 @@
 import { IllegalStateError } from '../errors/errors.js';
-import { parseExecutionOptions } from '../execution/execution-options.js';
-import type { ExecutionOptions } from '../execution/execution-options.js';
-import { isAutocommit } from '../transaction/isolation.js';
-import type { TransactionOptions } from '../transaction/isolation.js';
+import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
+import { isAutocommit, type TransactionOptions } from '../transaction/isolation.js';
 import { SharedWait } from './shared-wait.js';
 import { isThenable } from '../util/option-rule.js';
 import { mergeOptions } from '../util/merge-options.js';

@@ -11,8 +11,7 @@ import type {
   WantedRows,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
-import { ServerChoice } from './server-choice.js';
-import type { Sender } from './server-choice.js';
+import { ServerChoice, type Sender } from './server-choice.js';
 import { ResourceClosedError } from '../errors/errors.js';
 import { classifyFailure, type ConnectionObserver } from '../execution/connection-observer.js';
 import type { CommandObserver, CommandTarget, TargetOptions } from '../execution/invocation.js';

@@ -11,8 +11,7 @@ import type {
   WantedRows,
 } from '../driver/driver.js';
 import { ResourceClosedError } from '../errors/errors.js';
-import { observedOptions } from '../execution/invocation.js';
-import type { Invocation } from '../execution/invocation.js';
+import { observedOptions, type Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { Transaction } from '../transaction/transaction.js';

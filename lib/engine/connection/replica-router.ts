@@ -12,8 +12,7 @@ import type { Replica } from '../pool/replicas/replica.js';
 import type { ReplicaSet } from '../pool/replicas/replica-set.js';
 import { WriteMark } from '../pool/replicas/write-mark.js';
 import type { TransactionOptions } from '../transaction/isolation.js';
-import { WaitEnd } from '../util/wait-end.js';
-import type { WaitSignal } from '../util/wait-end.js';
+import { WaitEnd, type WaitSignal } from '../util/wait-end.js';
 
 const REACHED = 'SELECT pg_last_wal_replay_lsn()::text AS "reached"';
 

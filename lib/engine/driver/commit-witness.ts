@@ -4,8 +4,7 @@ import { transactionCommand } from '../statement/transaction-command.js';
 import { LruCache } from '../util/lru-cache.js';
 import type { Command, CommandResult } from './driver.js';
 import { IS_DISTRIBUTED } from './distributed.js';
-import { SERVER_COLUMNS, STARTED_AT } from './transaction-mark.js';
-import type { SessionOrigin, TransactionMark } from './transaction-mark.js';
+import { SERVER_COLUMNS, STARTED_AT, type SessionOrigin, type TransactionMark } from './transaction-mark.js';
 
 const ORIGIN_COLUMNS = `pg_catalog.pg_backend_pid() AS pid, (SELECT ${STARTED_AT}
   FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) AS "startedAt", ${SERVER_COLUMNS}`;

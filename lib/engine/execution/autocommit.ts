@@ -1,12 +1,11 @@
 import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import { storedWithWarnings } from '../driver/stored-with-warnings.js';
-import { classifyFailure } from './connection-observer.js';
+import { classifyFailure, type ConnectionObserver } from './connection-observer.js';
 import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StatementStats } from './sharing/statement-stats.js';
-import type { ConnectionObserver } from './connection-observer.js';
 import type { WaitSignal } from '../util/wait-end.js';
 
 /** What an engine's statement outside of transactions needs. */

@@ -1,12 +1,10 @@
 import type { CopyProgress } from './copy/copy-progress.js';
-import { EXECUTION_CHANNELS } from './event-place.js';
-import type { ConnectionEvent } from './event-place.js';
+import { EXECUTION_CHANNELS, type ConnectionEvent } from './event-place.js';
 import type { ExecutionOptions, StatementOptions } from './execution-options.js';
 import type { StatementEvent } from './statement-event.js';
 import type { TransactionEvent } from './transaction-event.js';
 import type { ServerRole, SessionServer } from '../driver/driver.js';
-import { EventChannels } from '../util/event-hub.js';
-import type { EventTiming } from '../util/event-hub.js';
+import { EventChannels, type EventTiming } from '../util/event-hub.js';
 import type { Executable } from '../statement/executable.js';
 import type { Parameters } from '../statement/row.js';
 import type { CommitOutcome } from '../transaction/outcome.js';

@@ -3,8 +3,7 @@ import { CompiledCache } from '../statement/compiled-cache.js';
 import { quoteIdentifier } from '../statement/identifier.js';
 import type { SchemaTranslateMap } from '../statement/sql-fragment.js';
 import type { RetryOptions } from '../transaction/retry.js';
-import { isolationLevelRule, transactionOptionRules } from '../transaction/isolation.js';
-import type { IsolationLevel } from '../transaction/isolation.js';
+import { isolationLevelRule, transactionOptionRules, type IsolationLevel } from '../transaction/isolation.js';
 import {
   asItIs,
   deadlineRule,

@@ -9,14 +9,12 @@ import type {
   DriverRow,
 } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
-import { DEFAULT_PAGE_SIZE } from './execution-options.js';
-import type { StatementOptions } from './execution-options.js';
+import { DEFAULT_PAGE_SIZE, type StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
 import { CopyStatement } from './copy/copy-statement.js';
 import { StatementBatch } from './batch/statement-batch.js';
 import { compileAsWritten, compileBatch, compileMany, compileStatement } from '../statement/compile.js';
-import { controlRefused } from '../statement/transaction-command.js';
-import type { TransactionCommand } from '../statement/transaction-command.js';
+import { controlRefused, type TransactionCommand } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';

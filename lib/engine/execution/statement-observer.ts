@@ -6,8 +6,7 @@ import type {
   BeforeExecuteEvent,
 } from './connection-events.js';
 import { StatementEvent } from './statement-event.js';
-import { StatementTrace } from './statement-trace.js';
-import type { Answer } from './statement-trace.js';
+import { StatementTrace, type Answer } from './statement-trace.js';
 import type { Command, CommandResult, DriverRow, RowShape } from '../driver/driver.js';
 import { InvalidRequestError, StatementError } from '../errors/errors.js';
 import type { StatementOptions } from './execution-options.js';
@@ -15,9 +14,8 @@ import { Invocation } from './invocation.js';
 import type { CommandObserver, FinishedStatement, SessionFacts, StatementParameters } from './invocation.js';
 import { HIDDEN_PARAMETERS, parameterSetsText, parametersText, valueText } from '../errors/parameter-text.js';
 import { serverErrorOf } from '../errors/sqlstate.js';
-import { cachedSince } from '../statement/executable.js';
+import { cachedSince, type Executable } from '../statement/executable.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
-import type { Executable } from '../statement/executable.js';
 import { reportError } from '../util/logger.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type { ConnectionObserver, FailureClass } from './connection-observer.js';

@@ -1,5 +1,4 @@
-import { EXECUTION_CHANNELS } from './event-place.js';
-import type { ConnectionEvent, EngineOf, Labeled } from './event-place.js';
+import { EXECUTION_CHANNELS, type ConnectionEvent, type EngineOf, type Labeled } from './event-place.js';
 import type {
   ObservedTransaction,
   TransactionObservation,

@@ -1,5 +1,4 @@
-import type { BufferedResult } from './cursor-result.js';
-import { CursorResult } from './cursor-result.js';
+import { CursorResult, type BufferedResult } from './cursor-result.js';
 import type { FrozenResult, MappingResult, ScalarResult, TupleResult } from './cursor-result.js';
 import type { ColumnReference } from './projection.js';
 import { pendingIsNoJson } from './result-errors.js';

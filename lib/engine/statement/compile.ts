@@ -1,8 +1,7 @@
 import { ArgumentError, StatementError } from '../errors/errors.js';
 import { expectNoSortingValue } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
-import { foreignCommand } from './executable.js';
-import type { Executable } from './executable.js';
+import { foreignCommand, type Executable } from './executable.js';
 import { expandText } from './expanding.js';
 import type { ParameterBatch } from './parameter-batch.js';
 import { expectNamed, type CompiledStatement, type Parameters } from './row.js';

@@ -1,7 +1,6 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
-import { STATEMENT_BRAND } from './row.js';
-import type { CompiledStatement, Row } from './row.js';
+import { STATEMENT_BRAND, type CompiledStatement, type Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { describeValue } from '../util/describe-value.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';

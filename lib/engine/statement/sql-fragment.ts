@@ -1,9 +1,8 @@
-import { STATEMENT_BRAND } from './row.js';
+import { STATEMENT_BRAND, type CompiledStatement, type Row } from './row.js';
 import { ArgumentError } from '../errors/errors.js';
 import { CommandWriter } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { quoteIdentifier } from './identifier.js';
-import type { CompiledStatement, Row } from './row.js';
 import { TextClause } from './text.js';
 import { namelessTemplate } from './text-scanner.js';
 

@@ -1,7 +1,6 @@
 import type { CompiledStatement } from './row.js';
 import { skipLiteral } from './skip-literal.js';
-import { transactionChange } from './transaction-command.js';
-import type { TransactionCommand } from './transaction-command.js';
+import { transactionChange, type TransactionCommand } from './transaction-command.js';
 
 /**
  * The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it.

@@ -1,6 +1,5 @@
-import { STATEMENT_BRAND } from './row.js';
+import { STATEMENT_BRAND, expectNamed, type Parameters, type Row } from './row.js';
 import { ArgumentError } from '../errors/errors.js';
-import { expectNamed, type Parameters, type Row } from './row.js';
 import { describeKind } from '../util/describe-value.js';
 import { anyRule, flagRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';

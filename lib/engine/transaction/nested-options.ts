@@ -1,7 +1,6 @@
 import type { SettingAssignment, Control } from '../driver/driver.js';
 import { IllegalStateError } from '../errors/errors.js';
-import { settingsControl, settingsOf } from './isolation.js';
-import type { TransactionOptions } from './isolation.js';
+import { settingsControl, settingsOf, type TransactionOptions } from './isolation.js';
 
 /** The transaction that another one is to be part of. */
 export interface TransactionParent {

@@ -3,8 +3,7 @@ import { SERVER_COLUMNS, STARTED_AT, type TransactionMark } from '../driver/tran
 import type { DriverConnection } from '../driver/driver.js';
 import { DBAPIError, ResourceClosedError } from '../errors/errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
-import { outcomeOf } from './outcome.js';
-import type { CommitOutcome, IdStatus, ServerReport } from './outcome.js';
+import { outcomeOf, type CommitOutcome, type IdStatus, type ServerReport } from './outcome.js';
 
 /** What is borrowed for a question. */
 interface Loan {

@@ -1,5 +1,4 @@
-import { classifyFailure } from '../connection-observer.js';
-import type { FailureClass } from '../connection-observer.js';
+import { classifyFailure, type FailureClass } from '../connection-observer.js';
 import { DBAPIError } from '../../errors/errors.js';
 import type { BatchAnswer, CommandObserver, SessionFacts } from '../invocation.js';
 import type { ObservedTransaction } from '../../transaction/transaction-observation.js';

@@ -5,8 +5,7 @@ import { ArgumentError } from '../../errors/errors.js';
 import type { Executable } from '../../statement/executable.js';
 import { describeKind } from '../../util/describe-value.js';
 import { ignoreRejection, isThenable } from '../../util/option-rule.js';
-import { CopyMeter } from './copy-progress.js';
-import type { CopyObserver } from './copy-progress.js';
+import { CopyMeter, type CopyObserver } from './copy-progress.js';
 import { CopyStatement } from './copy-statement.js';
 
 /** Text, which is sent as UTF-8, or bytes. */

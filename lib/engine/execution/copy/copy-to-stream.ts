@@ -5,10 +5,8 @@ import { ResourceClosedError } from '../../errors/errors.js';
 import type { Executable } from '../../statement/executable.js';
 import { durationRule, LONGEST_TIMER } from '../../util/option-rule.js';
 import { OptionTable } from '../../util/option-table.js';
-import { STATEMENT_RULES } from '../execution-options.js';
-import type { StatementOptions } from '../execution-options.js';
-import { CopyMeter } from './copy-progress.js';
-import type { CopyObserver } from './copy-progress.js';
+import { STATEMENT_RULES, type StatementOptions } from '../execution-options.js';
+import { CopyMeter, type CopyObserver } from './copy-progress.js';
 import { CopyStatement } from './copy-statement.js';
 
 /** How `copyTo()` runs. Times in ms. */

@@ -1,12 +1,10 @@
-import { runAutocommitted, waitForConnection } from '../autocommit.js';
-import type { AutocommitHost } from '../autocommit.js';
+import { runAutocommitted, waitForConnection, type AutocommitHost } from '../autocommit.js';
 import { SharedConnection } from './shared-connection.js';
 import type { CommandResult, Control } from '../../driver/driver.js';
 import type { Invocation } from '../invocation.js';
 import type { Pool } from '../../pool/pool.js';
 import type { PooledConnection } from '../../pool/pooled-connection.js';
-import type { StatementStats } from './statement-stats.js';
-import { StatementStatsTable } from './statement-stats.js';
+import { StatementStatsTable, type StatementStats } from './statement-stats.js';
 
 /**
  * Milliseconds that the server may need for what is in flight on one connection: about a round trip. A read

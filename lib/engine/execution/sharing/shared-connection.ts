@@ -1,5 +1,4 @@
-import type { AutocommitHost, Autocommitted } from '../autocommit.js';
-import { runAutocommitted } from '../autocommit.js';
+import { runAutocommitted, type AutocommitHost, type Autocommitted } from '../autocommit.js';
 import { NO_CONTROL } from '../../driver/driver.js';
 import type { Command, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
 import { DBAPIError } from '../../errors/errors.js';

@@ -2,8 +2,7 @@ import { Readable } from 'node:stream';
 import { ArgumentError, ResourceClosedError } from '../../errors/errors.js';
 import { describeKind } from '../../util/describe-value.js';
 import { AsyncResult } from '../async-result.js';
-import { formatOf, ROW_TEXT_OPTIONS } from './row-format.js';
-import type { RowFormat, RowTextOptions } from './row-format.js';
+import { formatOf, ROW_TEXT_OPTIONS, type RowFormat, type RowTextOptions } from './row-format.js';
 
 /** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
 const CHUNK_LENGTH = 65_536;

@@ -1,10 +1,8 @@
 import { DBAPIError, InterfaceError } from '../../../errors/errors.js';
-import { ORIGIN_QUESTION } from '../../commit-witness.js';
-import type { CommitWitness } from '../../commit-witness.js';
+import { ORIGIN_QUESTION, type CommitWitness } from '../../commit-witness.js';
 import type { Command, CommandResult, DriverConnection } from '../../driver.js';
 import { settingsCommand } from '../../session-changes.js';
-import { completeTypes } from '../../types/types.js';
-import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
+import { completeTypes, type ResolvedTypes, type TypeEntry } from '../../types/types.js';
 import { arrayLiteral } from '../wire/arrays.js';
 import type { ConnectDeadline } from './connect-deadline.js';
 

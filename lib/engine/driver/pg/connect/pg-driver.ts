@@ -16,13 +16,10 @@ import { ConnectParameters } from './connect-parameters.js';
 import { ConnectDeadline } from './connect-deadline.js';
 import { HostMemory } from './host-memory.js';
 import { LoginRules } from './login-guard.js';
-import { CONNECT_TIMEOUT, openSession } from './open-session.js';
-import type { SessionOptions } from './open-session.js';
-import { isOfKind, SessionTarget } from './session-target.js';
-import type { Candidate, SessionKind } from './session-target.js';
+import { CONNECT_TIMEOUT, openSession, type SessionOptions } from './open-session.js';
+import { isOfKind, SessionTarget, type Candidate, type SessionKind } from './session-target.js';
 import { expectStartupValues } from './startup-values.js';
-import { sealed, TlsRules } from './tls.js';
-import type { TlsAttempt } from './tls.js';
+import { sealed, TlsRules, type TlsAttempt } from './tls.js';
 
 export interface PgDriverOptions extends SessionOptions {
   readonly password?: string | (() => Promise<string>) | undefined;

@@ -1,7 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Client } from 'pg';
-import { ChannelGroup } from '../../../util/channels.js';
-import type { TracedEvent } from '../../../util/channels.js';
+import { ChannelGroup, type TracedEvent } from '../../../util/channels.js';
 
 /** What `pg` says of a connection on its own channel (node-postgres#3650). */
 interface PgConnect extends TracedEvent {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { changesOf } from '../../session-changes.js';
-import type { SessionChange } from '../../session-changes.js';
+import { changesOf, type SessionChange } from '../../session-changes.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { NarrowTypes } from '../wire/narrow-types.js';

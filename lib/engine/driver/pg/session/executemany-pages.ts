@@ -2,8 +2,7 @@ import { EngineError, StatementError } from '../../../errors/errors.js';
 import type { ParameterType } from '../../types/type-catalog.js';
 import type { WireContext } from './batch-parts.js';
 import type { Executemany } from './executemany.js';
-import { toStep } from './pg-step.js';
-import type { Step } from './pg-step.js';
+import { toStep, type Step } from './pg-step.js';
 import type { PreparedStatement } from '../prepared/prepared-statements.js';
 
 /** One runs on the server while the next one is made. */

@@ -11,16 +11,14 @@ import type {
   SessionNotice,
   SessionServer,
 } from '../../driver.js';
-import { changesOf } from '../../session-changes.js';
+import { changesOf, type SessionChanges } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
-import type { SessionChanges } from '../../session-changes.js';
 import { OWN_QUERY, tellPatch } from '../wire/patched-client.js';
 import { PgWire } from '../wire/pg-wire.js';
 import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
 import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
-import { toStep } from './pg-step.js';
-import type { StepResult, WireCommand } from './pg-step.js';
+import { toStep, type StepResult, type WireCommand } from './pg-step.js';
 import { PgPortal } from './pg-portal.js';
 import { withSetLocal } from './set-local.js';
 import { TaskQueue } from './task-queue.js';

@@ -1,8 +1,7 @@
 import type { Client } from 'pg';
 import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
 import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
-import { CATALOG_QUERY } from '../../types/type-catalog.js';
-import type { CatalogEntry } from '../../types/type-catalog.js';
+import { CATALOG_QUERY, type CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { Cancellation } from './cancellation.js';
@@ -10,8 +9,7 @@ import { PgBatch } from './pg-batch.js';
 import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
 import { cancelledUnsent, isEndOfSession, lostError, secondError, toEngineError } from './pg-error.js';
 import { isReadOnlyControl, toStep } from './pg-step.js';
-import { tellWritten, unanswered, watchTask } from './pg-task.js';
-import type { PgTask } from './pg-task.js';
+import { tellWritten, unanswered, watchTask, type PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
 
 const READ_ONLY_TRANSACTION = '25006';

@@ -1,8 +1,7 @@
 import { dependsOnType } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
 import type { Executemany } from './executemany.js';
-import { toStep } from './pg-step.js';
-import type { Step } from './pg-step.js';
+import { toStep, type Step } from './pg-step.js';
 import type { PgStepWriter } from './pg-step-writer.js';
 import type { PreparedStatement } from '../prepared/prepared-statements.js';
 

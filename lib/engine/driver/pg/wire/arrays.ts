@@ -1,5 +1,4 @@
-import { putText, roomOf } from './message-writer.js';
-import type { WireValue } from './message-writer.js';
+import { putText, roomOf, type WireValue } from './message-writer.js';
 
 /** An element of an array: a value, or an array of the next dimension. */
 export type ArrayElement = WireValue | readonly ArrayElement[];

@@ -1,9 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { CsvField, CsvLines } from '../../driver.js';
-import { decodeAscii, decodeBoolean, decodeInteger, decodeText } from './field-decoder.js';
-import type { FieldDecoder } from './field-decoder.js';
-import { malformedRow } from './row-builder.js';
-import type { RowLayout } from './row-builder.js';
+import { decodeAscii, decodeBoolean, decodeInteger, decodeText, type FieldDecoder } from './field-decoder.js';
+import { malformedRow, type RowLayout } from './row-builder.js';
 
 const FIRST_CAPACITY = 16_384;
 /** UTF-8 takes no more bytes for a UTF-16 unit. */

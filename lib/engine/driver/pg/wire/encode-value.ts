@@ -1,10 +1,8 @@
 import pg from 'pg';
 import { ArgumentError, StatementError } from '../../../errors/errors.js';
 import type { ParameterType } from '../../types/type-catalog.js';
-import { arrayLiteral, encodedArray } from './arrays.js';
-import type { ArrayElement } from './arrays.js';
-import { isBoxed, jsonText } from './json-text.js';
-import type { JsonSerializer } from './json-text.js';
+import { arrayLiteral, encodedArray, type ArrayElement } from './arrays.js';
+import { isBoxed, jsonText, type JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
 import { types } from '../../../errors/node-util.js';
 

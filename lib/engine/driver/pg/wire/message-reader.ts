@@ -1,6 +1,5 @@
 import { InterfaceError } from '../../../errors/errors.js';
-import { HEADER, isWellFormed, LONGEST, unsupportedAuthentication } from './message-form.js';
-import type { Phase } from './message-form.js';
+import { HEADER, isWellFormed, LONGEST, unsupportedAuthentication, type Phase } from './message-form.js';
 
 /**
  * Where the answers to a batch go, as positions in the bytes of the wire: nothing is copied or decoded on the

@@ -3,8 +3,7 @@ import type { Client, Submittable } from 'pg';
 import type { ServerStatus } from '../../driver.js';
 import { runNextTurn } from '../../../util/clock.js';
 import { HEADER } from './message-form.js';
-import { MessageReader, READY_FOR_QUERY } from './message-reader.js';
-import type { MessageTarget } from './message-reader.js';
+import { MessageReader, READY_FOR_QUERY, type MessageTarget } from './message-reader.js';
 import { MessageWriter } from './message-writer.js';
 
 const COPY_DATA = 0x64;

@@ -1,8 +1,7 @@
 import pg from 'pg';
 import { ELEMENT_OIDS } from '../../types/builtin-types.js';
-import { TEXT_OIDS } from '../../types/types.js';
+import { TEXT_OIDS, type ResolvedTypes, type TypeParser } from '../../types/types.js';
 import { InterfaceError } from '../../../errors/errors.js';
-import type { ResolvedTypes, TypeParser } from '../../types/types.js';
 import type { DriverRow, Field, RowShape } from '../../driver.js';
 import {
   decodeAscii,
