@@ -4,6 +4,7 @@ import { coreOf } from '../connection/connection-core.js';
 import { IllegalStateError } from '../errors/errors.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { WriteMark } from '../pool/replicas/write-mark.js';
+import { refuseLate } from '../transaction/statement-gate.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
 import { expectFunction } from '../util/argument.js';
@@ -156,11 +157,7 @@ export class ContextFrame {
   /** Refuses late work: what comes after the transaction of the frame, unit or scope has ended. */
   expectOpen(): void {
     const error = this.#endedError;
-    if (error === undefined) return;
-    const transaction = this.transaction ?? this.scope?.transaction;
-    // COMMIT waits for what the late work has sent before, which must not be stored without the rest.
-    if (transaction?.isActive === true && transaction.gate.isClosed) transaction.markRollbackOnly(error);
-    throw error;
+    if (error !== undefined) refuseLate(this.transaction ?? this.scope?.transaction, error);
   }
 
   /** Refuses one more scope or transaction inside too many. */

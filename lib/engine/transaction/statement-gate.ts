@@ -107,3 +107,19 @@ export class StatementGate {
     await new Promise((resolve) => runNextTurn(resolve));
   }
 }
+
+/** A transaction, as its gate knows it. */
+interface Gated {
+  readonly gate: StatementGate;
+  readonly isActive: boolean;
+  markRollbackOnly(cause: unknown): void;
+}
+
+/**
+ * Refuses a statement that comes late. An end that is under way waits for what the same work has sent before,
+ * which must not be stored without the rest.
+ */
+export function refuseLate(transaction: Gated | undefined, error: Error): never {
+  if (transaction?.isActive === true && transaction.gate.isClosed) transaction.markRollbackOnly(error);
+  throw error;
+}

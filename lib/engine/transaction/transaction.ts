@@ -7,7 +7,7 @@ import { Deadline, eitherSignal, untilAborted } from './deadline.js';
 import { TransactionHooks, type HookPhase, type TransactionHook } from './hooks.js';
 import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
-import { StatementGate } from './statement-gate.js';
+import { StatementGate, refuseLate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
 import type { ControlEnds, Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
 import type { TransactionObservation } from './transaction-observation.js';
@@ -258,8 +258,7 @@ export abstract class Transaction<Connection = unknown> {
    * waiting for. @internal
    */
   untilDeadline<T>(work: () => Promise<T>): Promise<T> {
-    const { deadline } = this;
-    return deadline === undefined ? work() : untilAborted(deadline, work, () => this.rollbackQuietly());
+    return this.deadline ? untilAborted(this.deadline, work, () => this.rollbackQuietly()) : work();
   }
 
   /**
@@ -267,7 +266,8 @@ export abstract class Transaction<Connection = unknown> {
    * `isAlone`: other statements wait until it has ended. @internal
    */
   execute<T>(send: Send<T>, signal?: AbortSignal, isAlone = false): Promise<T> {
-    this.expectUsable();
+    this.expectActive();
+    if (this.gate.isClosed) refuseLate(this, refused.transactionEnded(this.origin));
     if (this.#state !== 'pending' && !this.gate.lock.isHeld && !isAlone) return this.#attempt(send);
     const waits = this.deadline === undefined ? signal : eitherSignal(signal, this.deadline);
     return this.gate.lock.tryAcquire() ? this.#runAlone(send, waits) : this.#runInTurn(send, waits, isAlone);

@@ -112,6 +112,10 @@ describe('late work', () => {
 });
 
 describe('work that was not awaited and goes on before the COMMIT', () => {
+  const twoOn = async (connection: AsyncConnection): Promise<void> => {
+    await connection.execute(insert('debit'));
+    await connection.execute(insert('credit'));
+  };
   const two = async (name: string): Promise<void> => {
     await engine.execute(insert(`${name}, debit`));
     await engine.execute(insert(`${name}, credit`));
@@ -137,6 +141,27 @@ describe('work that was not awaited and goes on before the COMMIT', () => {
     const failure = await failureOf(engine.transaction(work, { label: 'placeOrder' }));
     expect(failure).toBeInstanceOf(UnexpectedRollbackError);
     expect((failure as Error).cause).toBeInstanceOf(TransactionEndedError);
+    for (const late of await Promise.all(failures.splice(0)))
+      expect(late).toBeInstanceOf(TransactionEndedError);
+    expect(await items.names()).toEqual([]);
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['of engine.begin()', () => engine.begin(async (connection) => forget(twoOn(connection)))],
+    [
+      'of connection.begin()',
+      async () => {
+        await using connection = await engine.connect();
+        await connection.begin(async () => forget(twoOn(connection)));
+      },
+    ],
+    [
+      'of a scope, in a transaction',
+      () => engine.scope(() => engine.transaction(async () => forget(twoOn(engine.currentConnection())))),
+    ],
+  ])('undoes the whole where it has the connection: %s', async (_, run) => {
+    engine = items.engine();
+    expect(await failureOf(run())).toBeInstanceOf(UnexpectedRollbackError);
     for (const late of await Promise.all(failures.splice(0)))
       expect(late).toBeInstanceOf(TransactionEndedError);
     expect(await items.names()).toEqual([]);
