@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { runCallers } from './src/callers.js';
 import { DelayProxy } from './src/ways/delay-proxy.js';
-import { median, quantile, rotate } from './src/figures.js';
+import { median, orderOf, quantile } from './src/figures.js';
 import { sharesOf } from './src/profile.js';
 import type { Round } from './src/protocol.js';
 import { drawChart } from './src/report/chart.js';
@@ -157,8 +157,10 @@ describe('the tables', () => {
 });
 
 describe('the rounds of a benchmark', () => {
-  it('begin with another contender each time', () => {
-    expect([0, 1, 3].map((round) => rotate(['a', 'b', 'c'], round).join(''))).toEqual(['abc', 'bca', 'abc']);
+  it('have each contender in each place, and behind each other', () => {
+    const orders = [0, 1, 2, 3, 4, 5, 6].map((round) => orderOf(['a', 'b', 'c'], round).join(''));
+    expect(orders).toEqual(['abc', 'acb', 'cab', 'cba', 'bca', 'bac', 'abc']);
+    expect(orderOf([], 3)).toEqual([]);
   });
 
   it('refuse results that are wrong', async () => {

@@ -12,8 +12,13 @@ export function quantile(values: readonly number[], part: number): number {
   return below + (above - below) * (place - Math.floor(place));
 }
 
-/** The list that begins with the element number `count` and ends with those before it. */
-export function rotate<T>(list: readonly T[], count: number): T[] {
-  const start = count % Math.max(1, list.length);
-  return [...list.slice(start), ...list.slice(0, start)];
+/**
+ * The order of a round: it begins with another element each time, and every second one runs backwards, so that nobody
+ * always comes behind the same other. ABC, ACB, CAB, CBA, BCA, BAC.
+ */
+export function orderOf<T>(list: readonly T[], round: number): T[] {
+  const start = -Math.floor(round / 2) % Math.max(1, list.length);
+  const [first, ...rest] = [...list.slice(start), ...list.slice(0, start)];
+  if (first === undefined) return [];
+  return [first, ...(round % 2 === 0 ? rest : rest.toReversed())];
 }

@@ -35,7 +35,7 @@ async function measure(options: Options): Promise<Report[]> {
 }
 
 async function measureOn(node: NodeProgram, options: Options): Promise<Report> {
-  const { workloads, smoke, rounds, peers, before, nodes } = options;
+  const { workloads, smoke, rounds, processes, peers, before, nodes } = options;
   const database = await BenchDatabase.open(process.env['BENCH_DATABASE_URL']);
   if (nodes.length > 1) process.stdout.write(`\nNode.js ${node.version}\n`);
   const progress = (line: string): void => void process.stderr.write(`… ${line}\n`);
@@ -48,6 +48,7 @@ async function measureOn(node: NodeProgram, options: Options): Promise<Report> {
         rounds,
         peers,
         before,
+        processes,
         node: node.path,
         progress,
       });

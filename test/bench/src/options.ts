@@ -13,6 +13,7 @@ export const HELP = `npm run bench -- [options]
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
   --rounds <n>        measured rounds, after those that warm up (default 5, or what a workload says)
+  --processes <n>     processes of each contender, one after the other, whose rounds count together (default 1)
   --node <majors>     a table for each of these versions of Node.js: --node 20,22,24,26 (default: the one that runs this)
   --before <folder>   beside each contender that uses the library, the same with the build in that folder
   --smoke             as little of everything as proves that it works; the figures mean nothing
@@ -31,6 +32,7 @@ export interface Options {
   readonly workloads: readonly Workload[];
   readonly peers: readonly string[] | undefined;
   readonly rounds: number | undefined;
+  readonly processes: number;
   readonly nodes: readonly NodeProgram[];
   /** URL of a folder, with a slash at its end. */
   readonly before: string | undefined;
@@ -44,11 +46,12 @@ export interface Options {
 
 /** @throws BenchmarkError for what nobody can mean, before anything runs. */
 export function parseOptions(args: readonly string[]): Options {
-  const { workload, peer, rounds, node, before, long, ...rest } = readArguments(args);
+  const { workload, peer, rounds, processes, node, before, long, ...rest } = readArguments(args);
   const options = {
     workloads: [...workloadsOf(workload, long), ...longWorkloadOf(long)],
     peers: peer,
-    rounds: roundsOf(rounds),
+    rounds: countOf('--rounds', rounds),
+    processes: countOf('--processes', processes) ?? 1,
     nodes: node?.split(',').map(nodeProgram) ?? [OWN_NODE],
     before: folderOf(before),
     ...rest,
@@ -69,6 +72,7 @@ function readArguments(args: readonly string[]) {
         workload: { type: 'string', multiple: true },
         peer: { type: 'string', multiple: true },
         rounds: { type: 'string' },
+        processes: { type: 'string' },
         node: { type: 'string' },
         before: { type: 'string' },
         long: { type: 'string' },
@@ -81,9 +85,7 @@ function readArguments(args: readonly string[]) {
     });
     const [stray] = positionals;
     if (stray !== undefined && values.from.length === 0) throw new Error(`'${stray}' belongs to no option`);
-    const { workload, peer, rounds, node, before, long, smoke, json, write, help } = values;
-    const from = [...values.from, ...positionals];
-    return { workload, peer, rounds, node, before, long, smoke, json, from, write, help };
+    return { ...values, json: values.json, from: [...values.from, ...positionals] };
   } catch (error) {
     throw new BenchmarkError(`${error instanceof Error ? error.message : String(error)}. See --help.`);
   }
@@ -97,16 +99,15 @@ function workloadsOf(names: readonly string[] | undefined, long: string | undefi
   return WORKLOADS.filter(({ name }) => names.includes(name));
 }
 
-function roundsOf(text: string | undefined): number | undefined {
+function countOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
-  throw new BenchmarkError(`--rounds got '${text}'; it takes an integer from 1 to 9999.`);
+  throw new BenchmarkError(`${option} got '${text}'; it takes an integer from 1 to 9999.`);
 }
 
-function longWorkloadOf(minutes: string | undefined): readonly Workload[] {
-  if (minutes === undefined) return [];
-  if (/^[1-9]\d{0,3}$/.test(minutes)) return [longRunOf(Number(minutes))];
-  throw new BenchmarkError(`--long got '${minutes}'; it takes an integer from 1 to 9999.`);
+function longWorkloadOf(text: string | undefined): readonly Workload[] {
+  const minutes = countOf('--long', text);
+  return minutes === undefined ? [] : [longRunOf(minutes)];
 }
 
 function folderOf(before: string | undefined): string | undefined {

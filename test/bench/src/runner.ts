@@ -1,5 +1,5 @@
 import { AbsentError } from './benchmark-error.js';
-import { rotate } from './figures.js';
+import { orderOf } from './figures.js';
 import { Observer } from './observer.js';
 import { OURS } from './peers/index.js';
 import type { Round } from './protocol.js';
@@ -13,6 +13,8 @@ export interface RunSettings {
   readonly smoke: boolean;
   /** Wins over the workload's own number. */
   readonly rounds: number | undefined;
+  /** Processes of each contender, one after the other: one of a build differs from the next of the same. */
+  readonly processes: number;
   /** Contenders that take part beside the base; undefined: all. */
   readonly peers: readonly string[] | undefined;
   /** URL of the folder of a build that is measured beside this one. */
@@ -35,14 +37,19 @@ interface Role {
   readonly library?: string | undefined;
 }
 
-interface Participant extends Role {
-  readonly process: WorkerProcess;
+/** What the processes of one role measured, all together. */
+interface Measured {
   readonly rounds: Round[];
   /** The one that began with cold code, where it does not count. */
   first?: Round | undefined;
 }
 
-/** Runs all contenders of a workload, each in a process of its own, round by round: A B C, B C A, C A B, … */
+interface Participant extends Role {
+  readonly process: WorkerProcess;
+  readonly measured: Measured;
+}
+
+/** Runs all contenders of a workload, each in a process of its own, round by round, in an order that changes. */
 export async function runWorkload(workload: Workload, settings: RunSettings): Promise<WorkloadReport> {
   const size = settings.smoke ? workload.smoke : workload.full;
   const { databaseUrl } = settings;
@@ -54,17 +61,20 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
   let way: Way | undefined;
   try {
     way = await workload.way?.(databaseUrl);
-    await run.open(way?.url ?? databaseUrl);
-    await run.rounds();
-    await run.profile();
+    for (let left = processesOf(workload, settings); left > 0; left -= 1)
+      await run.measure(way?.url ?? databaseUrl, left === 1);
   } catch (error) {
     if (!(error instanceof AbsentError)) throw error;
     run.miss(error);
   } finally {
-    await run.close();
     await way?.close();
   }
   return run.report();
+}
+
+/** What counts itself in one round is the same in each process. */
+function processesOf({ unit }: Workload, { smoke, processes }: RunSettings): number {
+  return smoke || unit !== undefined ? 1 : processes;
 }
 
 /** Rounds that do not count. */
@@ -83,6 +93,9 @@ class WorkloadRun {
   readonly #settings: RunSettings;
   readonly #failures: string[] = [];
   readonly #absences: string[] = [];
+  readonly #measured = new Map<string, Measured>();
+  /** Names of those that take part no more, and of whom nothing is told. */
+  readonly #failed = new Set<string>();
   #participants: readonly Participant[] = [];
   #profile: ProfileReport | undefined;
 
@@ -92,25 +105,33 @@ class WorkloadRun {
     this.#settings = settings;
   }
 
-  async open(url: string): Promise<void> {
+  /** Once more with processes of their own; `isLast`: looks into one of them as well. */
+  async measure(url: string, isLast: boolean): Promise<void> {
     this.#progress('opening');
-    const opened = await Promise.all(this.#cast().map((role) => this.#open(role, url)));
+    const cast = this.#cast().filter(({ name }) => !this.#failed.has(name));
+    const opened = await Promise.all(cast.map((role) => this.#open(role, url)));
     this.#participants = opened.filter((participant) => participant !== undefined);
+    try {
+      await this.#rounds();
+      if (isLast) await this.#lookInto();
+    } finally {
+      await Promise.all(this.#participants.map(({ process }) => process.close()));
+    }
   }
 
-  async rounds(): Promise<void> {
+  async #rounds(): Promise<void> {
     const { smoke, rounds: wanted } = this.#settings;
     const count = smoke ? 1 : roundsOf(this.#size, wanted);
     const warmUps = smoke || this.#workload.unit !== undefined ? 0 : warmUpsOf(this.#size);
     for (let round = 1 - warmUps; round <= count; round += 1) {
       this.#progress(round > 0 ? `round ${round} of ${count}` : `warming up, ${1 - round} to go`);
-      for (const participant of rotate(this.#participants, round + warmUps))
+      for (const participant of orderOf(this.#participants, round + warmUps))
         await this.#round(participant, round > 0);
     }
   }
 
   /** Looks into the one that the goals are about, where its process does the work. */
-  async profile(): Promise<void> {
+  async #lookInto(): Promise<void> {
     const { goals, unit, profile = unit === undefined } = this.#workload;
     const [goal] = goals;
     if (!profile) return;
@@ -125,14 +146,11 @@ class WorkloadRun {
   }
 
   report(): WorkloadReport {
-    const measured = new Map(this.#participants.map(({ name, rounds }) => [name, rounds]));
-    const firsts = new Map(this.#participants.map(({ name, first }) => [name, first]));
+    const entries = [...this.#measured].filter(([name]) => !this.#failed.has(name));
+    const measured = new Map(entries.map(([name, { rounds }]) => [name, rounds]));
+    const firsts = new Map(entries.map(([name, { first }]) => [name, first]));
     const report = reportWorkload(this.#workload, this.#size.operations, measured, this.#failures, firsts);
     return { ...report, absences: this.#absences, profile: this.#profile };
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#participants.map(({ process }) => process.close()));
   }
 
   #cast(): Role[] {
@@ -165,11 +183,15 @@ class WorkloadRun {
     const { databaseUrl: directUrl, node } = this.#settings;
     const { contender, library } = role;
     const { name: workload, patience } = this.#workload;
+    const measured = this.#measured.get(role.name) ?? { rounds: [] };
+    this.#measured.set(role.name, measured);
     try {
       const order = { workload, contender, url, directUrl, size: this.#size };
-      return { ...role, process: await WorkerProcess.open(order, { node, library, patience }), rounds: [] };
+      const process = await WorkerProcess.open(order, { node, library, patience });
+      return { ...role, measured, process };
     } catch (error) {
       this.#fail(error);
+      this.#failed.add(role.name);
       return undefined;
     }
   }
@@ -177,10 +199,11 @@ class WorkloadRun {
   async #round(participant: Participant, counts: boolean): Promise<void> {
     try {
       const round = await participant.process.round();
-      if (counts) participant.rounds.push(round);
-      else participant.first ??= round;
+      if (counts) participant.measured.rounds.push(round);
+      else participant.measured.first ??= round;
     } catch (error) {
       this.#fail(error);
+      this.#failed.add(participant.name);
       this.#participants = this.#participants.filter((other) => other !== participant);
       await participant.process.close();
     }
