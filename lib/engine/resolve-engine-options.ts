@@ -25,8 +25,8 @@ import {
   integerRule,
   limitRule,
   LONGEST_TIMER,
-  objectRule,
   oneOf,
+  recordRule,
   synchronousRule,
   timeRule,
   wordRule,
@@ -43,8 +43,9 @@ const echoRule = oneOf(true, false, 'debug');
 
 /** The server cuts longer names off. */
 const serverNameRule: OptionRule = {
-  expected: `a string of at most ${MAX_NAME_BYTES} bytes`,
-  accepts: (value) => typeof value === 'string' && Buffer.byteLength(value) <= MAX_NAME_BYTES,
+  expected: `a string of at most ${MAX_NAME_BYTES} bytes, without NUL`,
+  accepts: (value) =>
+    typeof value === 'string' && !value.includes('\0') && Buffer.byteLength(value) <= MAX_NAME_BYTES,
   coerce: asItIs,
 };
 
@@ -78,7 +79,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     insertmanyvaluesPageSize: integerRule(1, 'an integer of at least 1'),
     isolationLevel: isolationLevelRule,
     executionOptions: tableRule(EXECUTION_OPTIONS),
-    connectArgs: objectRule,
+    connectArgs: recordRule,
     password: {
       expected: 'a string, or an async function that gives one',
       accepts: (value) => typeof value === 'string' || typeof value === 'function',
@@ -101,7 +102,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     idleInTransactionTimeout: limitRule,
     applicationName: serverNameRule,
     settings: settingsRule,
-    types: objectRule,
+    types: recordRule,
     jsonSerializer: synchronousRule,
     jsonDeserializer: synchronousRule,
     nestedWaitTimeout: deadlineRule,

@@ -5,20 +5,20 @@ export interface DrainTarget {
   readonly destroyed?: boolean | undefined;
   /** Listens for `drain`, `close` and `error`. */
   once(event: string, listener: () => void): unknown;
-  /** Takes such a listener away. */
-  off(event: string, listener: () => void): unknown;
+  /** Takes such a listener away; without it, each stays until its event. */
+  off?(event: string, listener: () => void): unknown;
 }
 
 /** What a wait for a stream ended with. `gone`: it was closed or failed and will take no more. */
 type Drain = 'drained' | 'gone' | 'given-up';
 
-/** Waits until `pace` takes more, is gone, or `giveUp` is aborted; leaves no listener behind. */
+/** Waits until `pace` takes more, is gone, or `giveUp` is aborted; its listeners are taken away. */
 export function drainOf(pace: DrainTarget, giveUp: AbortSignal): Promise<Drain> {
   return new Promise((resolve) => {
     const settle = (drain: Drain): void => {
-      pace.off('drain', onDrain);
-      pace.off('close', onGone);
-      pace.off('error', onGone);
+      pace.off?.('drain', onDrain);
+      pace.off?.('close', onGone);
+      pace.off?.('error', onGone);
       giveUp.removeEventListener('abort', onGivenUp);
       resolve(drain);
     };

@@ -39,10 +39,7 @@ export interface QueryOptions<R, T = R> {
 
 const paceRule: OptionRule = {
   expected: 'a response or another Writable',
-  accepts: (value) => {
-    const { once, off } = (value ?? {}) as Partial<Record<'once' | 'off', unknown>>;
-    return typeof once === 'function' && typeof off === 'function';
-  },
+  accepts: (value) => typeof ((value ?? {}) as Partial<DrainTarget>).once === 'function',
   coerce: asItIs,
 };
 

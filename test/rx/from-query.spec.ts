@@ -362,6 +362,24 @@ describe('pace', () => {
     expect(response.eventNames()).toEqual([]);
   });
 
+  it('is also set by what has `once()` and no `off()`', async () => {
+    const response = new SlowResponse(10);
+    const pace = {
+      get writableNeedDrain(): boolean {
+        return response.writableNeedDrain;
+      },
+      once: (event: string, listener: () => void): unknown => response.once(event, listener),
+    };
+    const done = lastValueFrom(
+      fromQuery(engine, numbers(15), undefined, { pace }).pipe(tap((row) => response.write(row))),
+    );
+    await response.needed();
+    expect(response.written).toHaveLength(10);
+    response.drain();
+    await done;
+    expect(response.written).toHaveLength(15);
+  });
+
   it('closes the cursor when it is unsubscribed while it waits, and leaves no listener behind', async () => {
     const response = new SlowResponse(3);
     const writes = fromQuery(engine, numbers(100_000), undefined, { pace: response }).subscribe((row) =>

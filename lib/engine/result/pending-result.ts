@@ -31,7 +31,14 @@ export class PendingView<T, Result extends BufferedResult<T>> implements Promise
     onRejected?: ((reason: unknown) => Rejected | PromiseLike<Rejected>) | null,
   ): Promise<Fulfilled | Rejected> {
     return this.answer.then((answer) => {
-      const result = this.open(answer);
+      let result: Result;
+      try {
+        result = this.open(answer);
+      } catch (error) {
+        // A view may refuse the answer: `await` hears of it here alone.
+        if (onRejected) return onRejected(error);
+        throw error;
+      }
       return onFulfilled ? onFulfilled(result) : (result as unknown as Fulfilled);
     }, onRejected);
   }

@@ -78,6 +78,13 @@ export const objectRule: OptionRule = {
   coerce: asItIs,
 };
 
+/** An object of values by names, whose names are looked at elsewhere: a Map has none. */
+export const recordRule: OptionRule = {
+  expected: 'a plain object',
+  accepts: isRecord,
+  coerce: asItIs,
+};
+
 export function integerRule(
   minimum: number,
   expected: string,

@@ -93,6 +93,25 @@ describe('the wait for asyncCreator', () => {
   });
 });
 
+describe('options that are objects of names', () => {
+  it.each<[keyof AsyncEngineOptions, unknown]>([
+    ['types', new Map([['int8', 'bigint']])],
+    ['types', new Date()],
+    ['connectArgs', new Map([['host', 'nowhere']])],
+  ])('refuse what has none: %s', (option, value) => {
+    const open = (): AsyncEngine => createAsyncEngine(items.database.url, { [option]: value });
+    expect(open).toThrow(ArgumentError);
+    expect(open).toThrow(`'${option}' must be a plain object`);
+  });
+});
+
+describe('applicationName', () => {
+  it('has no NUL, which the server would refuse at each connect', () => {
+    const open = (): AsyncEngine => createAsyncEngine(items.database.url, { applicationName: 'shop\0' });
+    expect(open).toThrow(ArgumentError);
+  });
+});
+
 describe('echo', () => {
   it('is a property that can be set at any time, and refuses what it does not take', async () => {
     await engine.execute(one);

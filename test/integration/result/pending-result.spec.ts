@@ -104,6 +104,19 @@ describe('a pending result', () => {
     expect(await failureOf(right.columns('c').all())).toBeInstanceOf(ArgumentError);
     expect(await right.all()).toHaveLength(3);
   });
+
+  it.each<[string, (engine: AsyncEngine) => PromiseLike<unknown>, abstract new (...args: never[]) => Error]>([
+    ['scalars() of an unknown column', () => engine.execute(PAIRS).scalars('c'), ArgumentError],
+    ['columns() of an unknown column', () => engine.execute(PAIRS).columns('c'), ArgumentError],
+    ['yieldPer(0)', () => engine.execute(PAIRS).yieldPer(0), ArgumentError],
+    ['unique() by a key that is no function', () => engine.execute(PAIRS).unique(1 as never), ArgumentError],
+    ['scalars() of no rows', () => engine.execute(sql`SET work_mem = '4MB'`).scalars(), ResourceClosedError],
+    ['columns() of no rows', () => engine.execute(sql`SET work_mem = '4MB'`).columns(0), ResourceClosedError],
+  ])('rejects whoever awaits %s', async (_view, view, refusal) => {
+    // `await` and Promise.resolve() hand it their own two functions, and drop the promise that then() gives.
+    expect(await failureOf(Promise.resolve(view(engine)))).toBeInstanceOf(refusal);
+    await expect((async () => void (await view(engine)))()).rejects.toBeInstanceOf(refusal);
+  });
 });
 
 describe('the JSON of a result', () => {
