@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import * as commitErrors from '../lib/engine/errors/commit-errors.js';
-import { MigrationError } from '../lib/engine/errors/migration-error.js';
 import * as errors from '../lib/engine/errors/errors.js';
+import * as serverErrors from '../lib/engine/errors/server-errors.js';
 import { exportedNames, readDoors, surfaceFileOf, wildcardExports } from './support/architecture/doors.js';
 import { strangersIn } from './support/architecture/rooms.js';
 import { parseSource, readSources, ROOT } from './support/architecture/source-files.js';
@@ -114,8 +113,7 @@ describe('the surface', () => {
 describe('docs/errors.md', () => {
   const classes: Readonly<Record<string, new (message: string) => errors.EngineError>> = {
     ...errors,
-    ...commitErrors,
-    MigrationError,
+    ...serverErrors,
   };
   const codes = Object.values(classes).map((ErrorClass) => new ErrorClass('a message').code);
 

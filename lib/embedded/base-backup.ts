@@ -1,4 +1,4 @@
-import { OperationalError } from '../engine/errors/errors.js';
+import { OperationalError } from '../engine/errors/server-errors.js';
 import type { ReplicaSource } from './watchdog-process.js';
 import type { RunningPostgres } from './launcher.js';
 import { host } from './embedded-options.js';

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { OperationalError } from '../engine/errors/errors.js';
+import { OperationalError } from '../engine/errors/server-errors.js';
 
 /** A port of 127.0.0.1 that was free a moment ago. Another process may take it before it is used. */
 export function freePort(): Promise<number> {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { OperationalError } from '../engine/errors/errors.js';
+import { OperationalError } from '../engine/errors/server-errors.js';
 
 const run = promisify(execFile);
 

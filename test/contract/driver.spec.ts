@@ -3,14 +3,12 @@ import type { Control, Driver, DriverConnection } from '../../lib/engine/driver/
 import { PgDriver } from '../../lib/engine/driver/pg/connect/pg-driver.js';
 import { PgliteDatabase } from '../../lib/engine/driver/pglite/pglite-database.js';
 import { PgliteDriver } from '../../lib/engine/driver/pglite/pglite-driver.js';
+import { DBAPIError, InterfaceError, StatementError } from '../../lib/engine/errors/errors.js';
 import {
   ConnectionLostError,
-  DBAPIError,
-  InterfaceError,
   ProgrammingError,
   QueryCanceledError,
-  StatementError,
-} from '../../lib/engine/errors/errors.js';
+} from '../../lib/engine/errors/server-errors.js';
 import { resolveTypes } from '../../lib/engine/driver/types/types.js';
 import { makeUrl } from '../../lib/engine/driver/url/url.js';
 import { eventually } from '../support/process/barrier.js';

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from 'vitest';
 import type { Driver } from '../../lib/engine/driver/driver.js';
-import { OperationalError, PoolTimeoutError, ResourceClosedError } from '../../lib/engine/errors/errors.js';
+import { PoolTimeoutError, ResourceClosedError } from '../../lib/engine/errors/errors.js';
+import { OperationalError } from '../../lib/engine/errors/server-errors.js';
 import { AssertionPool } from '../../lib/engine/pool/kinds/assertion-pool.js';
 import { NullPool } from '../../lib/engine/pool/kinds/null-pool.js';
 import type { PoolOptions } from '../../lib/engine/pool/pool-options.js';

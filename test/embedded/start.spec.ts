@@ -3,7 +3,8 @@ import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { ArgumentError, OperationalError } from '../../lib/engine/errors/errors.js';
+import { ArgumentError } from '../../lib/engine/errors/errors.js';
+import { OperationalError } from '../../lib/engine/errors/server-errors.js';
 import { startEmbeddedPostgres } from '../../lib/embedded/embedded-postgres.js';
 import type { EmbeddedPostgresOptions } from '../../lib/embedded/embedded-options.js';
 import { freePort } from '../../lib/embedded/free-port.js';

@@ -1,15 +1,13 @@
 import { startLimit } from '../util/clock.js';
 import { onSessionLost } from '../driver/session-loss.js';
 import { makeConnection, type AsyncConnection } from '../connection/connection.js';
+import { ArgumentError, IllegalStateError, TransactionTimeoutError } from '../errors/errors.js';
 import {
-  ArgumentError,
   ConnectionLostError,
-  IllegalStateError,
   LockNotAvailableError,
   NotSupportedError,
   QueryCanceledError,
-  TransactionTimeoutError,
-} from '../errors/errors.js';
+} from '../errors/server-errors.js';
 import { sql } from '../statement/sql.js';
 import type { Sql } from '../statement/sql-fragment.js';
 import { eitherSignal } from '../transaction/deadline.js';

@@ -1,4 +1,5 @@
-import { QueryCanceledError, ResourceClosedError } from '../errors/errors.js';
+import { ResourceClosedError } from '../errors/errors.js';
+import { QueryCanceledError } from '../errors/server-errors.js';
 import type { ConnectionObserver } from '../execution/connection-observer.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';

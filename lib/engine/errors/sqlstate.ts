@@ -1,10 +1,10 @@
+import { DBAPIError, EngineError } from './errors.js';
+import type { DBAPIErrorOptions } from './errors.js';
 import {
   CheckViolationError,
   DatabaseError,
   DataError,
-  DBAPIError,
   DeadlockDetectedError,
-  EngineError,
   ExclusionViolationError,
   ForeignKeyViolationError,
   IntegrityError,
@@ -18,9 +18,8 @@ import {
   ReadOnlyTransactionError,
   SerializationFailureError,
   UniqueViolationError,
-} from './errors.js';
+} from './server-errors.js';
 import { constraintNames } from './constraint-names.js';
-import type { DBAPIErrorOptions } from './errors.js';
 
 type DBAPIErrorClass = typeof DBAPIError;
 

@@ -1,12 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import { onSessionLost } from '../driver/session-loss.js';
-import {
-  ArgumentError,
-  ConnectionLostError,
-  NotSupportedError,
-  ResourceClosedError,
-} from '../errors/errors.js';
+import { ArgumentError, ResourceClosedError } from '../errors/errors.js';
+import { ConnectionLostError, NotSupportedError } from '../errors/server-errors.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import { quoteIdentifier } from '../statement/identifier.js';

@@ -1,6 +1,6 @@
 import { startLimit } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
-import { QueryCanceledError } from '../errors/errors.js';
+import { QueryCanceledError } from '../errors/server-errors.js';
 import { LONGEST_TIMER } from '../util/option-rule.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { Control, DriverConnection, ServerRole } from '../driver/driver.js';
 import { hostOf } from '../driver/host-of.js';
-import { ConnectionLostError } from '../errors/errors.js';
+import { ConnectionLostError } from '../errors/server-errors.js';
 import type { ResetOnReturn } from './pool-options.js';
 
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */

@@ -1,11 +1,11 @@
 import {
-  ConnectError,
   IllegalStateError,
   PoolDeadlockError,
   PoolOverloadError,
   PoolTimeoutError,
   ResourceClosedError,
 } from '../errors/errors.js';
+import { ConnectError } from '../errors/server-errors.js';
 
 export function poolDisposed(name: string): ResourceClosedError {
   return new ResourceClosedError(

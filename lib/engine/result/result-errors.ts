@@ -5,9 +5,9 @@ import {
   IllegalStateError,
   MultipleResultsFoundError,
   NoResultFoundError,
-  QueryCanceledError,
   ResourceClosedError,
 } from '../errors/errors.js';
+import { QueryCanceledError } from '../errors/server-errors.js';
 
 /** The questions that insist on the number of rows. */
 export type OneRowQuestion = 'one' | 'oneOrNone' | 'scalarOne' | 'scalarOneOrNone';

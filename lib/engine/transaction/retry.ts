@@ -1,7 +1,12 @@
 import { expectArgument } from '../util/argument.js';
 import { setTimeout as wait } from 'node:timers/promises';
-import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
-import { AfterCommitError, ConnectError, DBAPIError } from '../errors/errors.js';
+import {
+  CommitLostError,
+  CommitOutcomeUnknownError,
+  AfterCommitError,
+  DBAPIError,
+} from '../errors/errors.js';
+import { ConnectError } from '../errors/server-errors.js';
 import { sqlStateOf } from '../errors/sqlstate.js';
 import {
   functionRule,

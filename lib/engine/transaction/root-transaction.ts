@@ -1,8 +1,7 @@
 import { COORDINATOR_QUESTION } from '../driver/distributed.js';
 import { storedWithWarnings } from '../driver/stored-with-warnings.js';
 import type { Control } from '../driver/driver.js';
-import { CommitOutcomeUnknownError } from '../errors/commit-errors.js';
-import { DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
+import { CommitOutcomeUnknownError, DBAPIError, UnexpectedRollbackError } from '../errors/errors.js';
 import { leavesOutcomeUnknown, sqlStateOf } from '../errors/sqlstate.js';
 import { autocommitControl, beginControl, type TransactionOptions } from './isolation.js';
 import type { OutcomeInquiry } from './outcome-inquiry.js';

@@ -1,16 +1,17 @@
-import { CommitLostError, CommitOutcomeUnknownError } from '../errors/commit-errors.js';
 import {
+  CommitLostError,
+  CommitOutcomeUnknownError,
   DBAPIError,
   EngineError,
   NotStartedError,
   IllegalStateError,
-  InternalError,
   NestedScopeBusyError,
   PendingRollbackError,
   ResourceClosedError,
   TransactionEndedError,
 } from '../errors/errors.js';
 import type { DBAPIErrorOptions } from '../errors/errors.js';
+import { InternalError } from '../errors/server-errors.js';
 import type { TransactionState } from './transaction-state.js';
 
 /** Work that comes after the end. `how`: how the transaction ended, where that is known. */

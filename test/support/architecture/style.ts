@@ -145,7 +145,7 @@ function isReadonly(node: ts.PropertyDeclaration): boolean {
   return (ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Readonly) !== 0;
 }
 
-/** `throw new Error(…)` and its relatives: what leaves the library is of the tree in errors.ts. */
+/** `throw new Error(…)` and its relatives: what leaves the library is of the tree in lib/engine/errors. */
 export function bareErrors(files: readonly SourceFile[]): string[] {
   return files.flatMap((file) => {
     const found: string[] = [];

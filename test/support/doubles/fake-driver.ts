@@ -8,12 +8,12 @@ import type {
   Portal,
   ServerStatus,
 } from '../../../lib/engine/driver/driver.js';
+import { InterfaceError } from '../../../lib/engine/errors/errors.js';
 import {
   ConnectionLostError,
-  InterfaceError,
   NotSupportedError,
   OperationalError,
-} from '../../../lib/engine/errors/errors.js';
+} from '../../../lib/engine/errors/server-errors.js';
 
 /** A door that can be shut: whoever comes to it waits until it is opened. */
 export class Latch {

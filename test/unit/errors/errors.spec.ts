@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import * as commitErrors from '../../../lib/engine/errors/commit-errors.js';
-import { MigrationError } from '../../../lib/engine/errors/migration-error.js';
 import * as errors from '../../../lib/engine/errors/errors.js';
+import * as serverErrors from '../../../lib/engine/errors/server-errors.js';
 
 describe('every error class', () => {
   type ErrorClass = new (message: string) => errors.EngineError;
-  const all: Readonly<Record<string, ErrorClass>> = { ...errors, ...commitErrors, MigrationError };
+  const all: Readonly<Record<string, ErrorClass>> = { ...errors, ...serverErrors };
   const classes = Object.entries(all).map(([name, type]) => ({ name, type }));
 
   it.each(classes)('$name has its own name written out, or that of the class above it', ({ name, type }) => {

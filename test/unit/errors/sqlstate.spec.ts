@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { DBAPIError } from '../../../lib/engine/errors/errors.js';
 import {
   CheckViolationError,
   ConnectionLostError,
   DatabaseError,
   DataError,
-  DBAPIError,
   DeadlockDetectedError,
   ExclusionViolationError,
   ForeignKeyViolationError,
@@ -18,7 +18,7 @@ import {
   QueryCanceledError,
   SerializationFailureError,
   UniqueViolationError,
-} from '../../../lib/engine/errors/errors.js';
+} from '../../../lib/engine/errors/server-errors.js';
 import { errorClassOf, sqlStateOf } from '../../../lib/engine/errors/sqlstate.js';
 
 // Every class of the manual's appendix A, with the exception that psycopg 3 raises for it.

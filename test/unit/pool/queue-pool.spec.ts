@@ -4,8 +4,8 @@ import {
   PoolDeadlockError,
   PoolTimeoutError,
   ResourceClosedError,
+  IllegalStateError,
 } from '../../../lib/engine/errors/errors.js';
-import { IllegalStateError } from '../../../lib/engine/errors/errors.js';
 import { AssertionPool } from '../../../lib/engine/pool/kinds/assertion-pool.js';
 import { resolvePoolOptions, type PoolOptions } from '../../../lib/engine/pool/pool-options.js';
 import type { PooledConnection } from '../../../lib/engine/pool/pooled-connection.js';

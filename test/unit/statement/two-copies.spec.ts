@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import * as errors from '../../../lib/engine/errors/errors.js';
+import { DBAPIError, EngineError, InvalidRequestError } from '../../../lib/engine/errors/errors.js';
+import * as errors from '../../../lib/engine/errors/server-errors.js';
 import { compileStatement } from '../../../lib/engine/statement/compile.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
 import { text } from '../../../lib/engine/statement/text.js';
@@ -8,7 +9,7 @@ import { text } from '../../../lib/engine/statement/text.js';
 async function secondCopy(): Promise<typeof errors & { sql: typeof sql; text: typeof text }> {
   vi.resetModules();
   const [others, sqls, texts] = await Promise.all([
-    import('../../../lib/engine/errors/errors.js'),
+    import('../../../lib/engine/errors/server-errors.js'),
     import('../../../lib/engine/statement/sql.js'),
     import('../../../lib/engine/statement/text.js'),
   ]);
@@ -28,19 +29,14 @@ describe('two copies of the package in one process', () => {
     const second = await secondCopy();
     const theirs = new second.UniqueViolationError('a message');
     expect(Object.getPrototypeOf(theirs)).not.toBe(errors.UniqueViolationError.prototype);
-    for (const Class of [
-      errors.UniqueViolationError,
-      errors.IntegrityError,
-      errors.DBAPIError,
-      errors.EngineError,
-    ])
+    for (const Class of [errors.UniqueViolationError, errors.IntegrityError, DBAPIError, EngineError])
       expect(theirs).toBeInstanceOf(Class);
-    for (const Class of [errors.DataError, errors.InvalidRequestError, RangeError])
+    for (const Class of [errors.DataError, InvalidRequestError, RangeError])
       expect(theirs).not.toBeInstanceOf(Class);
   });
 
   it('take no error of an application for one of theirs, whatever its name is', () => {
-    class DataError extends errors.EngineError {}
+    class DataError extends EngineError {}
     class Mine extends errors.DataError {}
     expect(new errors.DataError('ours')).not.toBeInstanceOf(DataError);
     expect(new Mine('mine')).toBeInstanceOf(errors.DataError);

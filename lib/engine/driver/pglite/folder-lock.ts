@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { OperationalError } from '../../errors/errors.js';
+import { OperationalError } from '../../errors/server-errors.js';
 import { reasonOf } from './reason.js';
 
 /**

@@ -1,7 +1,8 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
-import { NoSuchDriverError, OperationalError, ResourceClosedError } from '../../errors/errors.js';
+import { NoSuchDriverError, ResourceClosedError } from '../../errors/errors.js';
+import { OperationalError } from '../../errors/server-errors.js';
 import { FolderLock } from './folder-lock.js';
 import { splitMessages, statementOf } from './pglite-messages.js';
 import { reasonOf } from './reason.js';

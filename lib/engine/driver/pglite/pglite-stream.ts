@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { PGlite } from '@electric-sql/pglite';
-import { OperationalError } from '../../errors/errors.js';
+import { OperationalError } from '../../errors/server-errors.js';
 import { AnswerEnd, messageOf, splitMessages, StatementGuard } from './pglite-messages.js';
 import type { ClientMessage } from './pglite-messages.js';
 

@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
-import { ArgumentError, InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { ArgumentError, InterfaceError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectParameters } from './connect-parameters.js';
 
 const BOUND = 'SCRAM-SHA-256-PLUS';

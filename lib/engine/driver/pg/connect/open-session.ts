@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
-import { InterfaceError, OperationalError } from '../../../errors/errors.js';
+import { InterfaceError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 import { CommitWitness } from '../../commit-witness.js';
 import type { ServerRole } from '../../driver.js';
 import { resolveTypes, type ResolvedTypes } from '../../types/types.js';

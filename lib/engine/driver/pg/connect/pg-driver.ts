@@ -1,13 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
-import {
-  ArgumentError,
-  ConnectError,
-  DBAPIError,
-  IllegalStateError,
-  InterfaceError,
-  OperationalError,
-} from '../../../errors/errors.js';
+import { ArgumentError, DBAPIError, IllegalStateError, InterfaceError } from '../../../errors/errors.js';
+import { ConnectError, OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../../driver.js';
 import { resolveHosts } from '../../url/hosts.js';
 import type { DatabaseUrl } from '../../url/url.js';

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions, SecureContextOptions, SecureVersion } from 'node:tls';
-import { ArgumentError, OperationalError } from '../../../errors/errors.js';
+import { ArgumentError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectParameters, ParameterName } from './connect-parameters.js';
 
 /** How one attempt is encrypted; false: not at all. */

@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
-import { OperationalError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 
 const CANCEL_REQUEST_CODE = 80_877_102;
 const SSL_REQUEST_CODE = 80_877_103;

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { OperationalError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 import { sendCancelRequest } from './cancel-request.js';
 
 /** How long a canceled statement may take to end before the session is dropped. */

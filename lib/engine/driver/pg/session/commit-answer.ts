@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { CommitOutcomeUnknownError } from '../../../errors/commit-errors.js';
+import { CommitOutcomeUnknownError } from '../../../errors/errors.js';
 import { errorClassOf, leavesOutcomeUnknown } from '../../../errors/sqlstate.js';
 import type { SessionNotice } from '../../driver.js';
 

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { OperationalError } from '../../../errors/errors.js';
+import { OperationalError } from '../../../errors/server-errors.js';
 import type {
   Command,
   CommandOptions,

@@ -1,13 +1,13 @@
 import pg from 'pg';
+import { InterfaceError } from '../../../errors/errors.js';
+import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
 import {
   ConnectError,
   ConnectionLostError,
-  InterfaceError,
   InternalError,
   QueryCanceledError,
-} from '../../../errors/errors.js';
+} from '../../../errors/server-errors.js';
 import { constraintNames } from '../../../errors/constraint-names.js';
-import type { DBAPIError, DBAPIErrorOptions } from '../../../errors/errors.js';
 import { errorClassOf, sqlStateOf } from '../../../errors/sqlstate.js';
 import { unskippedError } from '../wire/answer-errors.js';
 import type { Step } from './pg-step.js';

@@ -1,4 +1,5 @@
-import { DBAPIError, InterfaceError, InternalError, StatementError } from '../../../errors/errors.js';
+import { DBAPIError, InterfaceError, StatementError } from '../../../errors/errors.js';
+import { InternalError } from '../../../errors/server-errors.js';
 
 /** What was sent. */
 interface AnsweredStatement {

@@ -1,4 +1,4 @@
-import { NotSupportedError } from '../../../errors/errors.js';
+import { NotSupportedError } from '../../../errors/server-errors.js';
 import { runNextTurn } from '../../../util/clock.js';
 import type { CopySink, CopySource } from '../../driver.js';
 import type { PgWire } from './pg-wire.js';
