@@ -4,6 +4,7 @@ import { PgliteDriver } from './driver/pglite/pglite-driver.js';
 import type { OptionsInUrl, ResolvedEngineOptions } from './resolve-engine-options.js';
 import { ArgumentError, NoSuchDriverError } from './errors/errors.js';
 import type { PoolOptions } from './pool/pool-options.js';
+import { SharedTables } from './driver/pg/connect/shared-tables.js';
 import { StatementRegistry } from './driver/pg/prepared/statement-registry.js';
 import { resolveTypes, type ResolvedTypes } from './driver/types/types.js';
 import type { DatabaseUrl } from './driver/url/url.js';
@@ -20,6 +21,7 @@ const DRIVERS: Readonly<Record<string, MakeDriver>> = {
 function sharedBySessions(options: ResolvedEngineOptions): {
   types: ResolvedTypes;
   statements: StatementRegistry;
+  tables: SharedTables;
 } {
   const { preparedStatementMaxAge: maxAge, logger } = options;
   return {
@@ -27,6 +29,7 @@ function sharedBySessions(options: ResolvedEngineOptions): {
     statements: new StatementRegistry(maxAge === 0 ? Number.POSITIVE_INFINITY : maxAge, (message) =>
       logger.warn(message),
     ),
+    tables: new SharedTables(),
   };
 }
 

@@ -1,3 +1,5 @@
+import { ChangedValues } from './changed-values.js';
+
 /** A statement that undoes something; structurally a command of the driver. */
 export interface UndoStatement {
   readonly text: string;
@@ -86,11 +88,10 @@ export class SessionChanges {
   readonly #settings: Readonly<Record<string, string>>;
   /** Nothing is to be undone; changed here alone. */
   isEmpty = true;
-  readonly #seen = new Set<SessionChange>();
-  /** What each reported parameter was when the session was opened or restored, and what it is now. */
-  readonly #reported = new Map<string, string>();
-  readonly #present = new Map<string, string>();
-  readonly #differing = new Set<string>();
+  /** Made with the first of them. */
+  #seen: Set<SessionChange> | undefined;
+  /** Reported parameters that are not as they were when the session was opened or restored. */
+  readonly #parameters = new ChangedValues();
   #isClientUsed = false;
   /** `prepared`: it was changed before it was first lent, so that RESET would undo that, too. */
   #origin: 'opening' | 'plain' | 'prepared';
@@ -102,7 +103,7 @@ export class SessionChanges {
   }
 
   get #hasSeenNothing(): boolean {
-    return this.#seen.size === 0 && this.#differing.size === 0;
+    return this.#seen === undefined && this.#parameters.size === 0;
   }
 
   /** The borrower sends statements of its own to the driver's client. */
@@ -116,7 +117,7 @@ export class SessionChanges {
   }
 
   #see(change: SessionChange): void {
-    this.#seen.add(change);
+    (this.#seen ??= new Set()).add(change);
     this.isEmpty = false;
   }
 
@@ -129,12 +130,10 @@ export class SessionChanges {
     this.#see(change);
   }
 
-  /** The server has reported the value of a parameter. */
-  noteParameter(name: string, value: string): void {
+  /** The server has reported the value of a parameter that was `before`. */
+  noteParameter(name: string, before: string | undefined, value: string): void {
     if (NOT_OF_THE_BORROWER.has(name)) return;
-    this.#present.set(name, value);
-    if (this.#reported.get(name) === value) this.#differing.delete(name);
-    else this.#differing.add(name);
+    this.#parameters.note(name, before, value);
     this.isEmpty = !this.#isClientUsed && this.#hasSeenNothing;
   }
 
@@ -150,8 +149,8 @@ export class SessionChanges {
   /** What undoes the changes; undefined where only a new session is like this one was. */
   undo(): readonly UndoStatement[] | undefined {
     if (this.#origin === 'prepared') return undefined;
-    const kinds = new Set(this.#isClientUsed ? [...this.#seen, ...BY_FUNCTIONS] : this.#seen);
-    if (this.#differing.size > 0) kinds.add('settings');
+    const kinds = new Set([...(this.#seen ?? []), ...(this.#isClientUsed ? BY_FUNCTIONS : [])]);
+    if (this.#parameters.size > 0) kinds.add('settings');
     const texts = [...kinds].flatMap((change) => UNDO[change]);
     const undone = texts.map((text): UndoStatement => ({ text, prepare: false }));
     const settings = texts.includes('RESET ALL') ? settingsCommand(this.#settings) : undefined;
@@ -160,11 +159,10 @@ export class SessionChanges {
 
   /** The session is as it was. */
   clear(): void {
-    this.#seen.clear();
+    this.#seen = undefined;
     this.#isClientUsed = false;
-    this.#differing.clear();
+    this.#parameters.settle();
     this.isEmpty = true;
-    for (const [name, value] of this.#present) this.#reported.set(name, value);
   }
 }
 

@@ -2,7 +2,8 @@ import { DBAPIError, InterfaceError } from '../../../errors/errors.js';
 import { ORIGIN_QUESTION, type CommitWitness } from '../../commit-witness.js';
 import type { Command, CommandResult, DriverConnection } from '../../driver.js';
 import { settingsCommand } from '../../session-changes.js';
-import { completeTypes, type ResolvedTypes, type TypeEntry } from '../../types/types.js';
+import type { ResolvedTypes, TypeEntry } from '../../types/types.js';
+import type { SharedTables } from './shared-tables.js';
 import { arrayLiteral } from '../wire/arrays.js';
 import type { ConnectDeadline } from './connect-deadline.js';
 
@@ -16,6 +17,7 @@ interface Errand {
 export interface SessionNeeds {
   readonly settings: Readonly<Record<string, string>>;
   readonly types: ResolvedTypes;
+  readonly tables: SharedTables;
   readonly witness: CommitWitness | undefined;
   /** Told why the server can't say how a COMMIT ended. */
   readonly commits: { unknown(error: Error): void } | undefined;
@@ -40,7 +42,7 @@ export async function sendFirstFlight(
     const values = [arrayLiteral([...types.unresolved.keys()])];
     // Behind the settings: the search_path says what a name stands for.
     const answered = ({ rows }: CommandResult): void => {
-      types = completeTypes(needs.types, rows as unknown as readonly TypeEntry[]);
+      types = needs.tables.complete(needs.types, rows as unknown as readonly TypeEntry[]);
     };
     errands.push({ command: { text: LOOK_UP, values, prepare: false }, answered });
   }

@@ -4,19 +4,22 @@ import { InterfaceError } from '../../../errors/errors.js';
 import { OperationalError } from '../../../errors/server-errors.js';
 import { CommitWitness } from '../../commit-witness.js';
 import type { ServerRole } from '../../driver.js';
-import { resolveTypes, type ResolvedTypes } from '../../types/types.js';
+import type { ResolvedTypes } from '../../types/types.js';
 import { SessionChanges } from '../../session-changes.js';
+import type { WireContext } from '../session/batch-parts.js';
 import { PgConnection, type SessionTraits } from '../session/pg-connection.js';
 import { connectError } from '../session/pg-error.js';
 import type { SettingsAs } from '../session/set-local.js';
 import type { ExecutemanyForm } from '../session/executemany.js';
 import type { JsonSerializer } from '../wire/json-text.js';
-import { RowLayouts } from '../wire/row-layouts.js';
 import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../prepared/prepared-statements.js';
 import { StatementRegistry } from '../prepared/statement-registry.js';
 import type { ConnectDeadline } from './connect-deadline.js';
+import { ReportedParameters } from '../wire/reported-parameters.js';
 import { sendFirstFlight } from './first-flight.js';
+import { forgetLogin } from './forget-login.js';
+import { SharedTables } from './shared-tables.js';
 import { connectClient } from './traced-connect.js';
 
 export const CONNECT_TIMEOUT = 10_000;
@@ -34,6 +37,8 @@ export interface SessionOptions {
   readonly preparedStatementCacheSize: number;
   /** What the sessions of an engine know of each other's statements. Default: nothing. */
   readonly statements?: StatementRegistry | undefined;
+  /** What the sessions of an engine have together. Default: nothing. */
+  readonly tables?: SharedTables | undefined;
   /** True: a pooler in transaction mode is in front of the server. Default false. */
   readonly pgbouncer?: boolean | undefined;
   readonly types: ResolvedTypes;
@@ -68,23 +73,20 @@ export async function openSession(
   deadline: ConnectDeadline,
   { traits = {}, where = `${client.host}:${client.port}` }: SessionPlace = {},
 ): Promise<PgConnection> {
-  const { preparedStatementCacheSize: size, statements = new StatementRegistry() } = options;
-  const prepared = new PreparedStatements(size, statements);
+  const { statements = new StatementRegistry(), tables = new SharedTables() } = options;
+  const prepared = new PreparedStatements(options.preparedStatementCacheSize, statements);
   const settings = { ...options.settings };
   const changes = new SessionChanges(settings, traits.isConnected === true);
-  // The look-up reads what it asks for by the built-in rules.
-  const { hideParameters, onRefusedWrite, jsonSerializer: serializeJson, settingsAs, executemany } = options;
   const witness =
     options.commits && new CommitWitness(() => (client as Client & { processID?: number }).processID);
-  const types = resolveTypes();
-  const forms = { hideParameters, onRefusedWrite, serializeJson, settingsAs, executemany };
-  const context = { prepared, changes, types, layouts: new RowLayouts(types), witness, ...forms };
+  const reported = new ReportedParameters();
+  const context = contextOf(options, tables, { prepared, changes, reported, witness });
   const { role, pgbouncer: isPooled = false } = options;
   const connection = new PgConnection(client, context, { isPooled, role, ...traits });
   try {
     if (traits.isConnected !== true) {
       await connectClient(client);
-      forgetPassword(client);
+      forgetLogin(client);
     }
   } catch (cause) {
     connection.terminate();
@@ -93,23 +95,17 @@ export async function openSession(
   prepared.isUncertain = options.pgbouncer !== true && isMadeUp(connection.processId);
   endSilence(client, connection, options.socketTimeout);
   try {
-    addStyles(settings, connection);
-    const needs = { settings, types: options.types, witness, commits: options.commits };
+    addStyles(settings, reported);
+    const needs = { settings, types: options.types, tables, witness, commits: options.commits };
     context.types = await sendFirstFlight(connection, needs, deadline);
-    context.layouts = new RowLayouts(context.types);
+    context.layouts = tables.layoutsOf(context.types);
     changes.clear();
+    reported.share(tables);
     return connection;
   } catch (error) {
     connection.terminate();
     throw error;
   }
-}
-
-/** Nothing needs it any more, and listeners get the client, which `%o` shows with what is not enumerable. */
-function forgetPassword(client: Client): void {
-  const { connectionParameters } = client as Client & { readonly connectionParameters?: object };
-  Object.assign(client, { password: null });
-  if (connectionParameters !== undefined) Object.assign(connectionParameters, { password: null });
 }
 
 function misbehaved(cause: InterfaceError, where: string): InterfaceError {
@@ -119,6 +115,35 @@ function misbehaved(cause: InterfaceError, where: string): InterfaceError {
 /** A pooler that gives its clients no process of their own makes up a number, mostly one that none has. */
 function isMadeUp(processId = 0): boolean {
   return processId < 0 || processId > LARGEST_PROCESS_ID;
+}
+
+/** What a session knows before it is open; `own` belongs to it alone. */
+function contextOf(
+  options: SessionOptions,
+  tables: SharedTables,
+  {
+    prepared,
+    changes,
+    reported,
+    witness,
+  }: Pick<WireContext, 'prepared' | 'changes' | 'reported' | 'witness'>,
+) {
+  const { hideParameters, onRefusedWrite, jsonSerializer: serializeJson, settingsAs, executemany } = options;
+  return {
+    prepared,
+    changes,
+    // The look-up reads what it asks for by the built-in rules.
+    types: tables.builtinTypes,
+    layouts: tables.layoutsOf(tables.builtinTypes),
+    reported,
+    memory: tables.memory,
+    witness,
+    hideParameters,
+    onRefusedWrite,
+    serializeJson,
+    settingsAs,
+    executemany,
+  };
 }
 
 /** A server that was frozen, or whose machine is gone, says nothing: TCP alone would wait for minutes. */
@@ -136,10 +161,10 @@ function endSilence(client: Client, connection: PgConnection, socketTimeout = 0)
 }
 
 /** Where a database or a role has other styles, values would come in a form that is not read. */
-function addStyles(settings: Record<string, string>, connection: PgConnection): void {
+function addStyles(settings: Record<string, string>, reported: ReportedParameters): void {
   const names = new Set(Object.keys(settings).map((name) => name.toLowerCase()));
   for (const [name, style] of READ_STYLES) {
-    const isOther = isOtherStyle(connection.reported(name), style);
+    const isOther = isOtherStyle(reported.get(name), style);
     if (isOther && !names.has(name.toLowerCase())) settings[name] = style;
   }
 }

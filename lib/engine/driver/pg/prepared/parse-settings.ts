@@ -1,3 +1,4 @@
+import { ChangedValues } from '../../changed-values.js';
 import type { ServerStatus } from '../../driver.js';
 
 /** What PostgreSQL reads while it parses: the same text under another value of one is another statement. */
@@ -25,10 +26,10 @@ const SYNONYMS: ReadonlySet<string> = new Set(['schema', 'time', 'all']);
  * forgets every parsed statement; what Control sets for a transaction becomes a part of the key.
  */
 export class ParseSettings {
-  /** By name in lower case: what the server reported last, and when the session was idle last. */
-  readonly #reported = new Map<string, string>();
-  readonly #base = new Map<string, string>();
-  readonly #local = new Map<string, string>();
+  /** Of those that the server has reported, by name in lower case: since the session was idle last. */
+  readonly #changed = new ChangedValues();
+  /** Made with the first of them. */
+  #local: Map<string, string> | undefined;
   #localKey = '';
   /**
    * `own`: all are as the session has them, so that a text needs no key. `unknown`: nothing can be said
@@ -55,9 +56,10 @@ export class ParseSettings {
       const known = name.toLowerCase();
       if (!NAMES.has(known)) continue;
       if (values.length !== 2 * names.length) return this.changeLocally();
-      this.#local.set(known, String(values[2 * index + 1]));
+      const local = (this.#local ??= new Map());
+      local.set(known, String(values[2 * index + 1]));
       this.#isNested ||= startedIn !== 'idle';
-      this.#localKey = [...this.#local]
+      this.#localKey = [...local]
         .map((entry) => entry.join('='))
         .sort()
         .join('\0');
@@ -92,14 +94,13 @@ export class ParseSettings {
     this.state = 'unknown';
   }
 
-  /** ParameterStatus. */
-  report(name: string, value: string): void {
+  /** ParameterStatus; `before`: the value until now. */
+  report(name: string, before: string | undefined, value: string): void {
     const known = name.toLowerCase();
     if (!NAMES.has(known)) return;
-    this.#reported.set(known, value);
+    this.#changed.note(known, before, value);
     // What Control has set is reported as well, as is its end.
-    if (this.state !== 'unknown' && !this.#local.has(known) && this.#base.get(known) !== value)
-      this.state = 'unknown';
+    if (this.#changed.has(known) && this.#local?.has(known) !== true) this.state = 'unknown';
   }
 
   /** The transaction has ended. True: what was parsed before has to be forgotten. */
@@ -107,14 +108,10 @@ export class ParseSettings {
     this.state = 'own';
     this.#isNested = false;
     this.#localKey = '';
-    this.#local.clear();
-    let isChanged = this.#isChanged;
+    this.#local = undefined;
+    const isChanged = this.#isChanged || this.#changed.size > 0;
     this.#isChanged = false;
-    for (const [name, value] of this.#reported) {
-      if (this.#base.get(name) === value) continue;
-      this.#base.set(name, value);
-      isChanged = true;
-    }
+    this.#changed.settle();
     return isChanged;
   }
 }

@@ -102,8 +102,8 @@ export class PreparedStatements {
   isUncertain = false;
   readonly #registry: StatementRegistry;
   readonly #named: LruCache<string, PreparedStatement>;
-  /** Without a name, kept for the types of their values. */
-  readonly #asked = new LruCache<string, PreparedStatement>(MOST_ASKED);
+  /** Without a name, kept for the types of their values; made with the first of them. */
+  #asked: LruCache<string, PreparedStatement> | undefined;
   readonly #prefix = `${NAME_PREFIX}${randomBytes(8).toString('hex')}_`;
   /** Names to be closed by the next batch, which takes them out. */
   readonly evicted: string[] = [];
@@ -141,12 +141,12 @@ export class PreparedStatements {
   findAsked(text: string): PreparedStatement | undefined {
     const key = this.settings.keyOf(text) ?? '';
     const found = this.find(text);
-    return found?.typeOids === undefined ? this.#asked.peek(key) : found;
+    return found?.typeOids === undefined ? this.#asked?.peek(key) : found;
   }
 
   keepAsked(statement: PreparedStatement): void {
     const key = this.settings.keyOf(statement.text);
-    if (key !== undefined) this.#asked.set(key, statement);
+    if (key !== undefined) (this.#asked ??= new LruCache(MOST_ASKED)).set(key, statement);
   }
 
   /** A statement for a Parse that is about to be sent; with a fresh name where the text may have one. */
@@ -182,7 +182,7 @@ export class PreparedStatements {
 
   /** Forgets the text under whatever settings it was parsed; its names are closed with the next batch. */
   forget(text: string): void {
-    for (const cache of [this.#named, this.#asked]) {
+    for (const cache of this.#caches) {
       for (const key of cache.keys()) {
         if (cache.peek(key)?.text === text) this.#drop(cache, key);
       }
@@ -191,7 +191,11 @@ export class PreparedStatements {
 
   /** All names are closed; the server allows that for a name that it does not have. */
   forgetAll(): void {
-    for (const cache of [this.#named, this.#asked]) for (const key of cache.keys()) this.#drop(cache, key);
+    for (const cache of this.#caches) for (const key of cache.keys()) this.#drop(cache, key);
+  }
+
+  get #caches(): readonly LruCache<string, PreparedStatement>[] {
+    return this.#asked === undefined ? [this.#named] : [this.#named, this.#asked];
   }
 
   #drop(cache: LruCache<string, PreparedStatement>, key: string): void {
@@ -232,7 +236,7 @@ export class PreparedStatements {
   #vanish(): void {
     this.onVanish?.();
     this.#named.clear();
-    this.#asked.clear();
+    this.#asked?.clear();
     this.evicted.length = 0;
   }
 

@@ -14,7 +14,7 @@ import type {
 import { changesOf, type SessionChanges } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
 import { OWN_QUERY, tellPatch } from '../wire/patched-client.js';
-import { PgWire } from '../wire/pg-wire.js';
+import { PgWire, type WireListener } from '../wire/pg-wire.js';
 import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
 import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
@@ -60,7 +60,7 @@ interface Flight {
 const FOREIGN: Command = { text: '' };
 
 /** A pg Client with a queue of its own; pg's is never used. */
-export class PgConnection implements DriverConnection {
+export class PgConnection implements DriverConnection, WireListener {
   readonly changes: SessionChanges;
   /** What the server has said with its last ReadyForQuery. */
   status: ServerStatus = 'idle';
@@ -69,7 +69,6 @@ export class PgConnection implements DriverConnection {
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
   readonly #queue: TaskQueue;
-  readonly #reported = new Map<string, string>();
   readonly #ends = new TransactionEnds();
   /** Counts each ReadyForQuery. */
   #flights = 1;
@@ -82,21 +81,18 @@ export class PgConnection implements DriverConnection {
     this.#context = context;
     this.#traits = traits;
     this.changes = context.changes;
-    const wire = new PgWire(client, (status) => {
-      this.status = status;
-      this.#flights += 1;
-      if (status === 'idle') this.transactionEnds += 1;
-      context.prepared.ready(status);
-      if (status === 'idle') context.witness?.reset();
-    });
+    const wire = new PgWire(client, context.memory, this);
     this.#queue = new TaskQueue(client, context, wire, {
       session: this,
       takesCancel: traits.takesCancel !== false,
     });
     client.connection.on('parameterStatus', (message: { parameterName: string; parameterValue: string }) => {
-      this.#reported.set(message.parameterName, message.parameterValue);
-      context.prepared.settings.report(message.parameterName, message.parameterValue);
-      context.changes.noteParameter(message.parameterName, message.parameterValue);
+      const { parameterName: name, parameterValue: value } = message;
+      const before = context.reported.get(name);
+      if (before === value) return;
+      context.reported.set(name, value);
+      context.prepared.settings.report(name, before, value);
+      context.changes.noteParameter(name, before, value);
     });
     // What was given to the client itself has names of its own.
     context.prepared.onVanish = () =>
@@ -116,10 +112,6 @@ export class PgConnection implements DriverConnection {
   // After pg's own listeners, which it attaches while it connects: they bring the client's state up to date.
   #listen(): void {
     const { connection } = this.#client;
-    connection.on('parameterDescription', (message: { dataTypeIDs: readonly number[] }) =>
-      this.#queue.batch?.handleParameterDescription(message.dataTypeIDs),
-    );
-    connection.on('copyOutResponse', () => this.#queue.batch?.handleCopyOutResponse());
     // Of statements that were given to the client itself; those of a batch note their own.
     connection.on('commandComplete', ({ text }: { text: string }) => {
       const statement = runningText(this.#client);
@@ -130,6 +122,22 @@ export class PgConnection implements DriverConnection {
       if (this.#ends.isEnd(text, statement, this.#flights)) this.transactionEnds += 1;
       this.#context.witness?.noteForeign();
     });
+  }
+
+  ready(status: ServerStatus): void {
+    this.status = status;
+    this.#flights += 1;
+    if (status === 'idle') this.transactionEnds += 1;
+    this.#context.prepared.ready(status);
+    if (status === 'idle') this.#context.witness?.reset();
+  }
+
+  described(typeOids: readonly number[]): void {
+    this.#queue.batch?.handleParameterDescription(typeOids);
+  }
+
+  copiesOut(): void {
+    this.#queue.batch?.handleCopyOutResponse();
   }
 
   get driverConnection(): unknown {
@@ -169,11 +177,6 @@ export class PgConnection implements DriverConnection {
   /** No answer is due: the server waits for rows, or until rows are taken. */
   get awaitsApplication(): boolean {
     return this.#queue.batch?.copy?.awaitsApplication === true;
-  }
-
-  /** What the server has reported of a setting, by its name as PostgreSQL writes it. */
-  reported(name: string): string | undefined {
-    return this.#reported.get(name);
   }
 
   execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
@@ -326,7 +329,7 @@ export class PgConnection implements DriverConnection {
     const answered = new Promise<T>((resolve, reject) => {
       if (!this.isOpen) throw this.#queue.refusal();
       const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
-      const encoding = this.#reported.get('client_encoding');
+      const encoding = this.#context.reported.get('client_encoding');
       if (encoding !== 'UTF8') expectUtf8(encoding, control, commands);
       const { serializeJson, settingsAs } = this.#context;
       const sent = settingsAs === 'set local' ? withSetLocal(control) : control;

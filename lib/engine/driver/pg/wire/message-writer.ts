@@ -1,11 +1,11 @@
 import { HEADER } from './message-form.js';
+import { MessageMemory, SLAB } from './message-memory.js';
 
 /** A value as Bind takes it: text, bytes in binary form, or NULL. */
 export type WireValue = string | Buffer | null;
 
-/** The memory of a session that has sent little, and of a busy one. */
-const FIRST_SLAB = 1_024;
-const SLAB = 16_384;
+/** For what ends a batch, behind a large message. */
+const ROOM_FOR_END = 1_024;
 
 const CODE = {
   parse: 0x50,
@@ -23,32 +23,31 @@ const CODE = {
 const PORTAL = 0x50;
 const STATEMENT = 0x53;
 
-/**
- * Writes messages one behind the other into memory of its own, so that a batch is one write to the socket.
- */
+/** What a writer has while it holds nothing. */
+const NO_MEMORY = Buffer.alloc(0);
+
+/** Writes messages one behind the other, so that a batch is one write to the socket. */
 export class MessageWriter {
+  readonly #memory: MessageMemory;
   /** What was taken is never written again: the socket may still have to send it. */
-  #slab = Buffer.allocUnsafeSlow(FIRST_SLAB);
+  #slab: Buffer = NO_MEMORY;
   /** Where the first message that was not taken starts. */
   #start = 0;
   #at = 0;
-  /** Where the last batch that was written to its end has ended, or what was taken. */
+  /** Where the last batch that was written to its end has ended. */
   #whole = 0;
+
+  constructor(memory = new MessageMemory()) {
+    this.#memory = memory;
+  }
 
   /** Everything written since the last call. */
   take(): Buffer {
     const bytes = this.#slab.subarray(this.#start, this.#at);
-    if (this.#slab.length > SLAB) this.#forgetLarge();
-    else this.#start = this.#whole = this.#at;
+    this.#memory.giveBack(this.#slab, this.#at);
+    this.#slab = NO_MEMORY;
+    this.#start = this.#at = this.#whole = 0;
     return bytes;
-  }
-
-  /** What one large batch needed is not kept for the small ones behind it. */
-  #forgetLarge(): void {
-    this.#slab = Buffer.allocUnsafeSlow(SLAB);
-    this.#start = 0;
-    this.#at = 0;
-    this.#whole = 0;
   }
 
   /** Drops what was written since the last Sync, as after a batch that could not be written to its end. */
@@ -182,15 +181,15 @@ export class MessageWriter {
   }
 
   #grow(size: number): void {
+    const [memory, slab] = [this.#memory, this.#slab];
     const written = this.#at - this.#start;
-    const usual = Math.min(SLAB, 2 * this.#slab.length);
     // A large message is mostly the only one: its own room, and a little for what ends the batch.
-    const slab = Buffer.allocUnsafeSlow(Math.max(usual, 2 * written + size + FIRST_SLAB));
-    this.#slab.copy(slab, 0, this.#start, this.#at);
-    this.#slab = slab;
-    this.#whole -= this.#start;
-    this.#start = 0;
-    this.#at = written;
+    this.#slab = memory.take(written + size > SLAB ? 2 * written + size + ROOM_FOR_END : written + size);
+    slab.copy(this.#slab, memory.start, this.#start, this.#at);
+    memory.giveBack(slab, this.#start);
+    this.#whole += memory.start - this.#start;
+    this.#start = memory.start;
+    this.#at = this.#start + written;
   }
 }
 

@@ -1,12 +1,15 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import type { Client, Submittable } from 'pg';
 import type { ServerStatus } from '../../driver.js';
 import { runNextTurn } from '../../../util/clock.js';
 import { HEADER } from './message-form.js';
-import { MessageReader, READY_FOR_QUERY, type MessageTarget } from './message-reader.js';
+import type { MessageMemory } from './message-memory.js';
+import { MessageReader, READY_FOR_QUERY, type MessageOutlet, type MessageTarget } from './message-reader.js';
 import { MessageWriter } from './message-writer.js';
 
 const COPY_DATA = 0x64;
+const PARAMETER_DESCRIPTION = 0x74;
+const COPY_OUT_RESPONSE = 0x48;
 
 /** So many bytes of one answer are read before others have their turn: libuv hands out up to 2 MB at once. */
 const FIRST_SLICE = 131_072;
@@ -26,7 +29,30 @@ interface TappedConnection extends EventEmitter {
     resume(): unknown;
     destroy(): unknown;
   };
-  attachListeners(stream: EventEmitter): void;
+  attachListeners(source: ByteSource): void;
+}
+
+/** What pg reads of a socket. */
+interface ByteSource {
+  on(event: 'data', listener: (bytes: Buffer) => void): unknown;
+}
+
+/** Who is told of messages that no batch asks for. */
+export interface WireListener {
+  /** Each ReadyForQuery, before pg is told of it. */
+  ready(status: ServerStatus): void;
+  described(typeOids: readonly number[]): void;
+  copiesOut(): void;
+}
+
+/** Stands where pg's parser looks for a socket. */
+class ParserInput implements ByteSource {
+  parse: (message: Buffer) => void = () => undefined;
+
+  /** The parser waits for an `end`, too, of which pg hears from the socket itself. */
+  on(event: string, listener: (message: Buffer) => void): void {
+    if (event === 'data') this.parse = listener;
+  }
 }
 
 /** What the types of pg leave out of its Client. */
@@ -51,14 +77,13 @@ const STATUS: Readonly<Record<number, ServerStatus>> = {
  * without pg's parser, which makes a string of every field and an event of every row. All else goes through
  * pg as it always does.
  */
-export class PgWire {
-  readonly writer = new MessageWriter();
+export class PgWire implements MessageOutlet {
+  readonly writer: MessageWriter;
   readonly #client: Client;
-  readonly #onReady: (status: ServerStatus) => void;
+  readonly #listener: WireListener;
   readonly #connection: TappedConnection;
-  readonly #reader: MessageReader;
-  /** What pg's own parser takes for the socket. */
-  readonly #relay = new EventEmitter();
+  readonly #reader = new MessageReader(this);
+  readonly #parser = new ParserInput();
   /** `corked`: the writer holds what is about to be sent. */
   #state: 'clear' | 'corked' = 'clear';
   /** Bytes of the present answer that may be read before others have their turn. */
@@ -68,38 +93,18 @@ export class PgWire {
 
   /**
    * Before the client connects: pg looks for its listeners then, and once more when the connection becomes a
-   * TLS one. `onReady` is told of each ReadyForQuery before pg is.
+   * TLS one.
    */
-  constructor(client: Client, onReady: (status: ServerStatus) => void) {
+  constructor(client: Client, memory: MessageMemory, listener: WireListener) {
     this.#client = client;
-    this.#onReady = onReady;
+    this.#listener = listener;
+    this.writer = new MessageWriter(memory);
     const connection = client.connection as unknown as TappedConnection;
     this.#connection = connection;
-    this.#reader = new MessageReader({
-      pass: (message) => {
-        if (message[0] === READY_FOR_QUERY) onReady(STATUS[message[HEADER] ?? 0] ?? 'failed');
-        this.#relay.emit('data', message);
-      },
-      ready: (status) => {
-        this.#leftInTurn = FIRST_SLICE;
-        onReady(STATUS[status] ?? 'failed');
-        // As pg's parser would say it.
-        connection.emit('readyForQuery', {
-          name: 'readyForQuery',
-          length: 5,
-          status: String.fromCharCode(status),
-        });
-      },
-      refuse: (error) => {
-        connection.emit('error', error);
-        connection.stream.destroy();
-      },
-    });
     const attachListeners = connection.attachListeners.bind(connection);
     connection.attachListeners = (stream) => {
-      this.#relay.removeAllListeners();
-      attachListeners(this.#relay);
-      stream.on('data', (chunk: Buffer) => {
+      attachListeners(this.#parser);
+      stream.on('data', (chunk) => {
         this.#reader.read(chunk);
         this.#leftInTurn -= chunk.length;
         if (this.#leftInTurn <= 0) this.#giveTurn();
@@ -107,11 +112,35 @@ export class PgWire {
     };
   }
 
+  pass(message: Buffer): void {
+    const [type] = message;
+    if (type === READY_FOR_QUERY) this.#listener.ready(STATUS[message[HEADER] ?? 0] ?? 'failed');
+    else if (type === PARAMETER_DESCRIPTION) this.#listener.described(typeOidsOf(message));
+    else if (type === COPY_OUT_RESPONSE) this.#listener.copiesOut();
+    this.#parser.parse(message);
+  }
+
+  ready(status: number): void {
+    this.#leftInTurn = FIRST_SLICE;
+    this.#listener.ready(STATUS[status] ?? 'failed');
+    // As pg's parser would say it.
+    this.#connection.emit('readyForQuery', {
+      name: 'readyForQuery',
+      length: 5,
+      status: String.fromCharCode(status),
+    });
+  }
+
+  refuse(error: Error): void {
+    this.#connection.emit('error', error);
+    this.#connection.stream.destroy();
+  }
+
   /** For a client that came connected: pg's parser listens to the socket already. */
   tap(): void {
     this.#reader.skipLogin();
     const status = this.#client.getTransactionStatus() ?? 'I';
-    this.#onReady(STATUS[status.charCodeAt(0)] ?? 'failed');
+    this.#listener.ready(STATUS[status.charCodeAt(0)] ?? 'failed');
     const { stream } = this.#connection;
     stream.removeAllListeners('data');
     this.#connection.attachListeners(stream);
@@ -220,4 +249,9 @@ export class PgWire {
     this.#flow = 'flowing';
     this.#connection.stream.resume();
   }
+}
+
+function typeOidsOf(message: Buffer): readonly number[] {
+  const count = message.readUInt16BE(HEADER);
+  return Array.from({ length: count }, (_, index) => message.readUInt32BE(HEADER + 2 + 4 * index));
 }

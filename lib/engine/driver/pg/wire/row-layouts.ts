@@ -2,7 +2,7 @@ import type { ResolvedTypes } from '../../types/types.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import { RowLayout } from './row-builder.js';
 
-const MOST_LAYOUTS = 200;
+const MOST_LAYOUTS = 500;
 
 /** A column as pg's parser gives it. */
 interface Column {
@@ -10,7 +10,10 @@ interface Column {
   readonly dataTypeID: number;
 }
 
-/** The layouts of one session, by their columns: a statement without a name is described each time. */
+/**
+ * The layouts of the sessions of an engine, by their columns: each session is told of its statements by
+ * itself, and of one without a name each time.
+ */
 export class RowLayouts {
   readonly #types: ResolvedTypes;
   readonly #known = new LruCache<string, RowLayout>(MOST_LAYOUTS);
