@@ -41,7 +41,7 @@ export abstract class Pool implements AsyncDisposable {
   readonly role: ServerRole | undefined;
   protected readonly driver: Driver;
   /** The callers that wait for a connection. */
-  protected readonly line = new WaitingLine();
+  protected readonly line = new WaitingLine((timeout) => this.timeoutError(timeout));
   /** What is undone when a connection comes back. */
   protected readonly resetMode: ResetOnReturn;
   /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
@@ -395,11 +395,16 @@ export abstract class Pool implements AsyncDisposable {
       timeout,
       signal: options.end ?? options.signal,
       trace: this.checkoutTrace(),
-      holding: options.holding?.filter((loan) => this.isLent(loan)) ?? [],
-      expired: () => this.timeoutError(timeout),
+      holding: this.#lentOf(options.holding),
     });
     if (this.observer.isObserved) this.observer.waiting(this, waiter);
     return waiter;
+  }
+
+  #lentOf(holding: readonly PooledConnection[] | undefined): readonly PooledConnection[] | undefined {
+    return holding === undefined || holding.length === 0
+      ? undefined
+      : holding.filter((loan) => this.isLent(loan));
   }
 
   protected timeoutError(timeout: number): Error {

@@ -1,8 +1,9 @@
-import { startLimit } from '../util/clock.js';
-import { LinkedList } from '../util/linked-list.js';
-import { WaitEnd, whenAborted, type WaitSignal } from '../util/wait-end.js';
+import { LinkedList, type ListNode } from '../util/linked-list.js';
+import { onAbort } from '../util/on-abort.js';
+import { WaitEnd, type EndListener, type WaitSignal } from '../util/wait-end.js';
 import type { Holding } from './holder-activity.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { WaitLimits } from './wait-limits.js';
 
 /** What a caller may say about one checkout. */
 export interface CheckoutOptions {
@@ -41,35 +42,50 @@ export interface Wait {
   /** Milliseconds; 0: no limit. */
   readonly timeout: number;
   /** Connections on loan from this pool that the caller holds while it waits. */
-  readonly holding?: readonly PooledConnection[];
+  readonly holding?: readonly PooledConnection[] | undefined;
   /** The stack of the checkout. */
   readonly trace?: string | undefined;
-  /** What the wait ends with when its time is over. */
-  expired(): Error;
 }
 
-/** A caller that waits for a connection. Settles once, and then leaves no listener behind. */
-export class Waiter {
+const HOLDS_NOTHING: readonly PooledConnection[] = [];
+
+/**
+ * A caller that waits for a connection. Settles once, and then leaves no listener behind. There may be many
+ * thousands: it has no closures of its own, and is its own place in the line.
+ */
+export class Waiter implements EndListener, ListNode<Waiter> {
   readonly promise: Promise<PooledConnection>;
   /** The stack of the checkout, where leaks are looked for. */
   readonly trace: string | undefined;
+  /** Milliseconds; 0: no limit. */
+  readonly timeout: number;
+  readonly holding: readonly PooledConnection[];
   readonly joinedAt = performance.now();
-  readonly #settled: () => void;
+  previous: ListNode<Waiter> | undefined;
+  next: ListNode<Waiter> | undefined;
+  readonly #line: WaitingLine;
+  readonly #end: WaitEnd | undefined;
   readonly #ignoreSignal: (() => void) | undefined;
   #resolve!: (connection: PooledConnection) => void;
   #reject!: (reason: unknown) => void;
   #state: 'waiting' | 'settled' = 'waiting';
   #refused = 0;
 
-  /** `settled` is called when the wait is over, in whatever way. */
-  constructor(signal: WaitSignal | undefined, trace: string | undefined, settled: () => void) {
+  constructor({ signal, timeout, trace, holding = HOLDS_NOTHING }: Wait, line: WaitingLine) {
     this.trace = trace;
+    this.timeout = timeout;
+    this.holding = holding;
+    this.#line = line;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#settled = settled;
-    this.#ignoreSignal = signal && whenAborted(signal, () => this.reject(signal.reason));
+    if (signal instanceof WaitEnd) (this.#end = signal).listen(this);
+    else this.#ignoreSignal = signal && onAbort(signal, () => this.reject(signal.reason));
+  }
+
+  get value(): this {
+    return this;
   }
 
   get isWaiting(): boolean {
@@ -87,6 +103,11 @@ export class Waiter {
     if (this.#settle()) this.#reject(reason);
   }
 
+  /** Its own signal. */
+  ended(reason: unknown): void {
+    this.reject(reason);
+  }
+
   /**
    * A listener of `checkout` has ended the connection that was meant for it; says how often that happened.
    */
@@ -98,8 +119,9 @@ export class Waiter {
   #settle(): boolean {
     if (this.#state === 'settled') return false;
     this.#state = 'settled';
+    this.#end?.ignore(this);
     this.#ignoreSignal?.();
-    this.#settled();
+    this.#line.leave(this);
     return true;
   }
 }
@@ -112,6 +134,12 @@ export class WaitingLine {
   /** True while the line is longer than can be served in time. */
   servesNewest = false;
   readonly #held = new Map<PooledConnection, number>();
+  readonly #limits: WaitLimits;
+
+  /** `expired` makes what a wait ends with when its time, in ms, is over. */
+  constructor(expired: (timeout: number) => Error) {
+    this.#limits = new WaitLimits(this.#waiters, expired);
+  }
 
   get first(): Waiter | undefined {
     return this.#waiters.first;
@@ -133,19 +161,20 @@ export class WaitingLine {
   }
 
   join(wait: Wait): Waiter {
-    const holding = wait.holding ?? [];
-    const waiter = new Waiter(wait.signal, wait.trace, () => {
-      clearTimeout(timer);
-      this.#waiters.remove(place);
-      this.size -= 1;
-      for (const loan of holding) this.#release(loan);
-    });
-    for (const loan of holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
-    const expire = (): void => waiter.reject(wait.expired());
-    const timer = wait.timeout > 0 ? startLimit(expire, wait.timeout) : undefined;
-    const place = this.#waiters.push(waiter);
+    const waiter = new Waiter(wait, this);
+    for (const loan of waiter.holding) this.#held.set(loan, (this.#held.get(loan) ?? 0) + 1);
+    this.#waiters.append(waiter);
     this.size += 1;
+    if (waiter.timeout > 0) this.#limits.add(waiter);
     return waiter;
+  }
+
+  /** The wait of `waiter` is over. */
+  leave(waiter: Waiter): void {
+    this.#waiters.remove(waiter);
+    this.size -= 1;
+    if (this.size === 0) this.#limits.stop();
+    for (const loan of waiter.holding) this.#release(loan);
   }
 
   /** How many of the callers, counted up to `limit`, have joined at `time` or before. */

@@ -25,7 +25,7 @@ export class LinkedList<T> {
 
   push(value: T): ListNode<T> {
     const node: ListNode<T> = { value, previous: undefined, next: undefined };
-    this.#append(node);
+    this.append(node);
     return node;
   }
 
@@ -42,10 +42,11 @@ export class LinkedList<T> {
   moveToEnd(node: ListNode<T>): void {
     if (node === this.#last) return;
     this.remove(node);
-    this.#append(node);
+    this.append(node);
   }
 
-  #append(node: ListNode<T>): void {
+  /** A node of no list becomes the last of this one. */
+  append(node: ListNode<T>): void {
     node.previous = this.#last;
     node.next = undefined;
     if (this.#last === undefined) this.#first = node;

@@ -3,6 +3,11 @@ import { onAbort } from './on-abort.js';
 /** Says that a wait has ended, and why: it can be asked, and listened to. */
 export type WaitSignal = AbortSignal | WaitEnd;
 
+/** Who hears that a wait has ended. */
+export interface EndListener {
+  ended(reason: unknown): void;
+}
+
 /**
  * Ends a wait. An AbortController does the same and takes several times as long to make, to hear of and to
  * leave: this is for waits that begin and end with each statement.
@@ -11,7 +16,9 @@ export class WaitEnd {
   /** Changed here alone. */
   aborted = false;
   reason: unknown;
-  #listeners: Set<() => void> | undefined;
+  /** Mostly the only one. */
+  #listener: EndListener | undefined;
+  #others: Set<EndListener> | undefined;
   #controller: AbortController | undefined;
 
   /** The same for those who take nothing else; made when it is first asked for. */
@@ -28,15 +35,20 @@ export class WaitEnd {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    for (const listener of this.#listeners ?? []) listener();
+    this.#listener?.ended(reason);
+    for (const listener of this.#others ?? []) listener.ended(reason);
     this.#controller?.abort(reason);
   }
 
-  /** Calls `listener` when it is aborted, until the function that you get is called. */
-  listen(listener: () => void): () => void {
-    const listeners = (this.#listeners ??= new Set());
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+  /** Tells `listener` when it is aborted, until {@link ignore} is called. */
+  listen(listener: EndListener): void {
+    if (this.#listener === undefined) this.#listener = listener;
+    else (this.#others ??= new Set()).add(listener);
+  }
+
+  ignore(listener: EndListener): void {
+    if (this.#listener === listener) this.#listener = undefined;
+    else this.#others?.delete(listener);
   }
 
   /** Runs `work`, during which it is aborted when one of `signals` is. */
@@ -56,5 +68,8 @@ export class WaitEnd {
 
 /** Calls `listener` when `signal` is aborted, until the function that you get is called. */
 export function whenAborted(signal: WaitSignal, listener: () => void): () => void {
-  return signal instanceof WaitEnd ? signal.listen(listener) : onAbort(signal, listener);
+  if (!(signal instanceof WaitEnd)) return onAbort(signal, listener);
+  const heard = { ended: listener };
+  signal.listen(heard);
+  return () => signal.ignore(heard);
 }

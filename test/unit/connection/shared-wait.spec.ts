@@ -53,5 +53,5 @@ function controlled(): { signal: AbortSignal; abort: (reason: unknown) => void }
 }
 
 function untilEnded(end: WaitEnd): Promise<void> {
-  return new Promise((_, reject) => void end.listen(() => reject(end.reason as Error)));
+  return new Promise((_, reject) => end.listen({ ended: reject }));
 }
