@@ -1,4 +1,4 @@
-// Builds one sample and starts it: `npm run sample 03`. DATABASE_URL and PORT reach it as they are.
+// Builds one sample and starts it: `npm run sample 03`, and the first one: `npm start`. DATABASE_URL and PORT reach it as they are.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -20,6 +20,7 @@ if (sample === undefined) {
   process.exitCode = built.status ?? 1;
   // The page of the database names lines of code: those of TypeScript.
   process.setSourceMapsEnabled(true);
+  process.env.NODE_ENV ??= 'development';
   // In this process, so that a Ctrl-C reaches the sample and nobody else.
   if (built.status === 0) await import(pathToFileURL(path.join(folder, sample, 'dist/main.js')).href);
 }
