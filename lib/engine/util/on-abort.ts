@@ -1,20 +1,44 @@
 import { getMaxListeners, setMaxListeners } from 'node:events';
 
+/** What waits for one signal. */
+interface Waiting {
+  readonly listeners: Set<() => void>;
+  readonly tell: () => void;
+}
+
+const WAITING = Symbol('waiting');
+
+/** It has one listener of ours, because it looks at all that it has to add one and to remove one. */
+interface HeardSignal extends AbortSignal {
+  [WAITING]?: Waiting | undefined;
+}
+
 /**
  * Calls `listener` when `signal` is aborted, until the function that you get is called. Many statements may
- * have one signal, that of their transaction or of a request: each raises by one the number of listeners at
- * which Node warns of a leak, for as long as it listens.
+ * have one signal, that of their transaction or of a request. While any of them listens, the number of
+ * listeners at which Node warns of a leak is one higher.
  */
-export function onAbort(signal: AbortSignal, listener: () => void): () => void {
-  let state: 'listening' | 'ended' = 'listening';
-  raiseLimit(signal, 1);
-  signal.addEventListener('abort', listener, { once: true });
+export function onAbort(signal: HeardSignal, listener: () => void): () => void {
+  const waiting = signal[WAITING] ?? listenTo(signal);
+  waiting.listeners.add(listener);
   return () => {
-    if (state === 'ended') return;
-    state = 'ended';
-    signal.removeEventListener('abort', listener);
+    if (!waiting.listeners.delete(listener) || waiting.listeners.size > 0) return;
+    if (signal[WAITING] === waiting) signal[WAITING] = undefined;
+    signal.removeEventListener('abort', waiting.tell);
     raiseLimit(signal, -1);
   };
+}
+
+function listenTo(signal: HeardSignal): Waiting {
+  const listeners = new Set<() => void>();
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const waiting = { listeners, tell };
+  if (Object.isExtensible(signal)) signal[WAITING] = waiting;
+  raiseLimit(signal, 1);
+  signal.addEventListener('abort', tell, { once: true });
+  return waiting;
 }
 
 function raiseLimit(signal: AbortSignal, by: 1 | -1): void {

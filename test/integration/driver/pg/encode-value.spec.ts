@@ -261,6 +261,16 @@ describe('a list', () => {
     expect(sent).toEqual({ words: values[0], short: values[0], bytes: values[1] });
   });
 
+  it('of numbers arrives as it is, with its holes as NULLs', async () => {
+    const numbers = [1, -2.5, -0, 1e21, 5e-324, Number.NaN, Number.POSITIVE_INFINITY];
+    const sent = async (list: readonly unknown[]): Promise<unknown> =>
+      await engine.scalar({ text: 'SELECT $1::float8[]', values: [list] });
+    expect(await sent(numbers)).toEqual(numbers.map((one) => one + 0));
+    expect(await sent(Object.assign(Array.from({ length: 0 }), { 0: 1, 2: 3 }))).toEqual([1, null, 3]);
+    expect(await engine.scalar({ text: 'SELECT $1::text[]', values: [[1, 2]] })).toEqual(['1', '2']);
+    expect(await engine.scalar({ text: 'SELECT $1::int[]', values: [[]] })).toEqual([]);
+  });
+
   it('of another realm is one, too', async () => {
     const foreign = runInNewContext('[1, 2]') as unknown;
     expect(await engine.scalar({ text: 'SELECT $1::jsonb', values: [foreign] })).toEqual([1, 2]);

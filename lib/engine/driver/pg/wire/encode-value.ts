@@ -93,10 +93,18 @@ function encodeArray(
       'it is a list, and its place takes one value. ' +
         'Write = ANY(…) in place of IN (…), and <> ALL(…) in place of NOT IN (…).',
     );
+  if (isNumbers(list)) return `{${list.join(',')}}`;
   const json = (element: unknown): unknown =>
     Array.isArray(element) ? jsonText(element, serializeJson) : element;
   const elements = encode(type?.hasJsonElements === true ? Array.from(list, json) : list, serializeJson, []);
   return binaryWithNulls(elements, type?.elementOid) ?? flat(elements);
+}
+
+/** Unlike others, they need no quotes in the text of an array. */
+function isNumbers(list: readonly unknown[]): list is readonly number[] {
+  // A hole is NULL: every() would leave it out.
+  for (let index = 0; index < list.length; index += 1) if (typeof list[index] !== 'number') return false;
+  return true;
 }
 
 /** In a session with `array_nulls` off, the NULL of an array's text is a word of four letters. */
