@@ -23,7 +23,7 @@ export function onAbort(signal: HeardSignal, listener: () => void): () => void {
   waiting.listeners.add(listener);
   return () => {
     if (!waiting.listeners.delete(listener) || waiting.listeners.size > 0) return;
-    if (signal[WAITING] === waiting) signal[WAITING] = undefined;
+    signal[WAITING] = undefined;
     signal.removeEventListener('abort', waiting.tell);
     raiseLimit(signal, -1);
   };
@@ -35,7 +35,7 @@ function listenTo(signal: HeardSignal): Waiting {
     for (const listener of listeners) listener();
   };
   const waiting = { listeners, tell };
-  if (Object.isExtensible(signal)) signal[WAITING] = waiting;
+  signal[WAITING] = waiting;
   raiseLimit(signal, 1);
   signal.addEventListener('abort', tell, { once: true });
   return waiting;
