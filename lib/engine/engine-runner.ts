@@ -246,7 +246,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     invocation: Invocation,
     readOnly: boolean | undefined,
   ): Promise<CommandResult> {
-    const { settings } = this.executionOptions;
+    const { settings } = invocation.options;
     const isPlain = settings === undefined && readOnly === undefined;
     const control = isPlain ? NO_CONTROL : this.#controlOf(invocation, readOnly);
     const { multiplexer } = this.#shared;
@@ -258,8 +258,8 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   /** What a plain read can't do need not be forbidden: it shares connections then. */
-  #controlOf({ commands }: Invocation, readOnly: boolean | undefined): readonly Control[] {
-    const { settings } = this.executionOptions;
+  #controlOf({ commands, options }: Invocation, readOnly: boolean | undefined): readonly Control[] {
+    const { settings } = options;
     const [command] = commands;
     const isPlain =
       readOnly === true && commands.length === 1 && this.router?.isPlainRead(command?.text ?? '');
@@ -276,7 +276,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   async #sendInTransaction(invocation: Invocation): Promise<CommandResult> {
-    const { readOnly } = invocation.options;
+    const { readOnly, settings } = invocation.options;
     const connection = makeConnection(this, { mode: 'scoped' });
     try {
       // Begun before anything is awaited, so that its origin is the line of the caller.
@@ -285,7 +285,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
           await invocation.wait((signal) => connection.start(signal));
           return await connection.core.send(invocation);
         },
-        { readOnly },
+        { readOnly, settings },
       );
     } finally {
       await connection.close();

@@ -25,11 +25,11 @@ export class StandaloneStream implements StreamSource {
   }
 
   async open(): Promise<Portal> {
-    const { readOnly: asked = this.#scope?.asked.readOnly } = this.#invocation.options;
+    const { readOnly: asked = this.#scope?.asked.readOnly, settings } = this.#invocation.options;
     const readOnly = typeof asked === 'object' ? await asked : asked;
     // Its transaction is read-only in any case; only what says so itself goes to a replica.
     const server = readOnly === true ? undefined : 'primary';
-    this.#transaction = this.#connection.core.transactions.begin({ readOnly: true, server }, true);
+    this.#transaction = this.#connection.core.transactions.begin({ readOnly: true, server, settings }, true);
     this.#holders.add(this.#connection);
     if (this.#scope?.isOpen === true) this.#lease = this.#scope.lease();
     return await this.#connection.core.openStream(this.#invocation, true).open();

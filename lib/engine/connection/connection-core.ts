@@ -3,6 +3,7 @@ import { ConnectionListeners } from './connection-listeners.js';
 import { ConnectionOptions } from './connection-options.js';
 import { ConnectionSession } from './connection-session.js';
 import { ConnectionStream } from './connection-stream.js';
+import { sendWithSettings } from './statement-settings.js';
 import { lendDriverClient } from './driver-client.js';
 import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
 import type { Command, CommandResult, Control } from '../driver/driver.js';
@@ -104,13 +105,21 @@ export class ConnectionCore<Connection>
   send(invocation: Invocation, active?: Transaction<Connection>): Promise<CommandResult> {
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
-    const run: Dispatched<CommandResult> = (control, deadline, transaction) => {
+    const { settings } = invocation;
+    const sendIn: Dispatched<CommandResult> = (control, deadline, transaction) => {
       const { observer } = invocation;
       if (observer === undefined) return invocation.run(this.session, control, deadline);
       if (transaction !== undefined) observer.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
-    const how = { isExclusive: invocation.isExclusive, active };
+    const run: Dispatched<CommandResult> =
+      settings === undefined
+        ? sendIn
+        : (control, deadline, transaction) =>
+            sendWithSettings(settings, this.session, transaction, (own) =>
+              sendIn([...control, ...own], deadline, transaction),
+            );
+    const how = { isExclusive: invocation.isExclusive || settings !== undefined, active };
     const isReady = !invocation.isLimited && !this.options.isLate;
     if (isReady && active !== undefined) return this.#dispatch(run, undefined, how);
     const send = (signal?: AbortSignal): Promise<CommandResult> =>
@@ -128,6 +137,7 @@ export class ConnectionCore<Connection>
    */
   #runRead(invocation: Invocation): Promise<CommandResult> | undefined {
     if (this.#isExplicit || !this.session.isFree || invocation.observer !== undefined) return undefined;
+    if (invocation.settings !== undefined) return undefined;
     if (!this.options.isAutocommit || this.transactions.current() !== undefined) return undefined;
     const isPlain = autocommitControl(this.options.ofBegin ?? {}).length === 0;
     return isPlain ? this.host.runRead(invocation) : undefined;

@@ -10,7 +10,7 @@ import type {
   RowShape,
   WantedRows,
 } from '../driver/driver.js';
-import { ResourceClosedError } from '../errors/errors.js';
+import { ArgumentError, ResourceClosedError } from '../errors/errors.js';
 import { observedOptions, type Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
@@ -37,6 +37,7 @@ export class ConnectionStream implements StreamSource {
 
   /** `isAlone`: nothing else uses the connection, so that closing may cancel the fetch that runs. */
   constructor(parts: StreamParts, invocation: Invocation, isAlone: boolean) {
+    if (invocation.settings !== undefined && !isAlone) throw settingsOfAStream();
     this.#isAlone = isAlone;
     this.#parts = parts;
     this.#invocation = invocation;
@@ -149,4 +150,11 @@ class TransactionPortal implements Portal {
     if (this.#transaction.isActive && this.#portal !== undefined)
       await this.#session.closePortal(this.#portal);
   }
+}
+
+function settingsOfAStream(): ArgumentError {
+  return new ArgumentError(
+    'a stream in a transaction cannot have settings of its own: other statements run beside it. Set them on the transaction, ' +
+      'or use engine.stream() outside of it.',
+  );
 }

@@ -1,4 +1,4 @@
-import { DBAPIError } from './errors.js';
+import { DBAPIError, type DBAPIErrorOptions } from './errors.js';
 
 /** The server reported an error of no narrower class. */
 export class DatabaseError extends DBAPIError {
@@ -15,12 +15,19 @@ export class InternalError extends DatabaseError {
   override readonly code: string = 'INTERNAL';
   override readonly name: string = 'InternalError';
 }
+const READ_ONLY_HINT =
+  'Take readOnly away from work that writes. A stream outside of transactions is read-only: begin one around it.';
+
 /**
  * A write in a read-only transaction, or on a standby (25006): work with `readOnly: true` may not write. An
  * `InternalError`, also by `name`, as every error of class 25.
  */
 export class ReadOnlyTransactionError extends InternalError {
   override readonly code = 'READ_ONLY_TRANSACTION';
+
+  constructor(message: string, options: DBAPIErrorOptions = {}) {
+    super(message, { ...options, hint: options.hint ?? READ_ONLY_HINT });
+  }
 }
 /** The statement is wrong: syntax, a missing table, a missing privilege (classes 42, 44 and others). */
 export class ProgrammingError extends DatabaseError {

@@ -56,6 +56,12 @@ export interface StatementOptions {
    * transactions; inside one it runs where that is, and as that says. Default: as the engine or the scope.
    */
   readonly readOnly?: boolean | undefined;
+  /**
+   * `set_config(name, value, true)` of each, for this statement: sent together with it, and added by name to
+   * those of its transaction, whose values come back with the next statement. Of an engine or a connection:
+   * together with BEGIN. A stream takes them where its transaction is its own.
+   */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
   /** True: rows are wanted over a cursor, so that `execute()` and its like refuse and point to `stream()`. */
   readonly streamResults?: boolean | undefined;
 }
@@ -77,8 +83,6 @@ export interface ExecutionOptions extends StatementOptions {
   readonly isolationLevel?: IsolationLevel | undefined;
   /** With `SERIALIZABLE` and `readOnly`: waits for a snapshot that can't fail. */
   readonly deferrable?: boolean | undefined;
-  /** `set_config(name, value, true)` of each, sent together with BEGIN. */
-  readonly settings?: Readonly<Record<string, string>> | undefined;
   /** True: listeners of `handleError` are not called. */
   readonly skipUserErrorEvents?: boolean | undefined;
 }
@@ -127,6 +131,7 @@ export const STATEMENT_RULES = {
   insertmanyvaluesPageSize: integerRule(1, 'an integer of at least 1'),
   preserveRowcount: flagRule,
   readOnly: flagRule,
+  settings: transactionOptionRules.settings,
   streamResults: flagRule,
 } as const satisfies Readonly<Record<keyof StatementOptions, OptionRule>>;
 
@@ -149,10 +154,7 @@ const STATEMENT_OPTIONS = new OptionTable<StatementOptions>('statement', STATEME
   ...OF_TRANSACTIONS,
   isolationLevel: WITH_BEGIN,
   deferrable: WITH_BEGIN,
-  settings: WITH_BEGIN,
 });
-
-const { deferrable, settings } = transactionOptionRules;
 
 /** What each option of an engine's or a connection's statements may be. */
 export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
@@ -160,8 +162,7 @@ export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
   {
     ...STATEMENT_RULES,
     isolationLevel: isolationLevelRule,
-    deferrable,
-    settings,
+    deferrable: transactionOptionRules.deferrable,
     skipUserErrorEvents: flagRule,
   },
   'taken',
@@ -180,7 +181,11 @@ export function parseExecutionOptions(options: ExecutionOptions, isInTransaction
   throw new IllegalStateError(`${late} cannot change in a transaction. Commit or roll back first.`);
 }
 
-/** Refuses a wrong option of one statement, and what only a transaction can have. */
-export function checkStatementOptions(options: StatementOptions): void {
-  STATEMENT_OPTIONS.parse(options);
+/**
+ * The options of one statement, as they are sent.
+ *
+ * @throws ArgumentError for a wrong one, and for what only a transaction can have.
+ */
+export function parseStatementOptions(options: StatementOptions): StatementOptions {
+  return STATEMENT_OPTIONS.parse(options);
 }

@@ -2,7 +2,7 @@ import type { CommandResult } from '../driver/driver.js';
 import { ArgumentError, AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
 import { CopyFrom, type CopyInput } from './copy/copy-from.js';
 import { CopyToStream, type CopyToOptions } from './copy/copy-to-stream.js';
-import { checkStatementOptions, type ExecuteOptions, type StatementOptions } from './execution-options.js';
+import { parseStatementOptions, type ExecuteOptions, type StatementOptions } from './execution-options.js';
 import { Invocation, type StatementParameters } from './invocation.js';
 import { sendRepeatedly } from './repeated-statement.js';
 import { BatchObserver, resultsOf } from './batch/batch-observer.js';
@@ -274,7 +274,9 @@ export function sendStatement(find: () => StatementRunner, call: StatementCall):
     if (options.streamResults === true) throw streamAsked();
     const observer = found.observer();
     if (observer !== undefined) return sendObserved(found, observer, call, options);
-    const sent = found.send(new Invocation(call.statement, call.parameters, options, found.compiledCache));
+    const sent = found.send(
+      new Invocation(call.statement, call.parameters, options, found.compiledCache, call.options),
+    );
     // Unobserved, the log is off, too: then an error has nothing to be shown.
     if (!found.observers.hideParameters) return sent;
     return sent.catch((error: unknown) => {
@@ -292,7 +294,7 @@ async function sendSettled(runner: StatementRunner, call: StatementCall): Promis
 }
 
 async function settle(runner: StatementRunner, options: StatementOptions = {}): Promise<void> {
-  checkStatementOptions(options);
+  parseStatementOptions(options);
   await new StatementTimeout(options.timeout, options.signal).during(async (signal) =>
     runner.settle?.(signal),
   );
@@ -324,6 +326,7 @@ async function sendBatch(
       undefined,
       options,
       undefined,
+      given,
     );
     const observers = parts.flatMap(({ observer }) => observer ?? []);
     const observer = observers.length === parts.length ? new BatchObserver(observers) : undefined;
@@ -375,7 +378,7 @@ function streamed(runner: StatementRunner, call: StatementCall): Invocation {
       call.options === undefined ? runner.executionOptions : mergedOptions(runner, call.options);
     const observer = runner.observer();
     return observer === undefined
-      ? new Invocation(call.statement, call.parameters, options, runner.compiledCache)
+      ? new Invocation(call.statement, call.parameters, options, runner.compiledCache, call.options)
       : new StatementObserver(observer, call, options).prepare(runner.compiledCache);
   } catch (error) {
     throw described(runner, error);
@@ -395,8 +398,7 @@ function described(runner: StatementRunner, error: unknown): unknown {
 }
 
 function mergedOptions(runner: StatementRunner, options: StatementOptions): StatementOptions {
-  checkStatementOptions(options);
-  return mergeOptions(runner.executionOptions, options);
+  return mergeOptions(runner.executionOptions, parseStatementOptions(options));
 }
 
 function streamAsked(): AsyncMethodRequiredError {

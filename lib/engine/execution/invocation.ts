@@ -109,14 +109,18 @@ export class Invocation {
   /** It has a `timeout` or a `signal`. */
   readonly isLimited: boolean;
   readonly #limit: StatementTimeout | undefined;
+  readonly #given: StatementOptions | undefined;
 
+  /** `options`: those that are `given` with the statement, and the defaults of where it runs. */
   constructor(
     statement: Executable<unknown>,
     parameters: StatementParameters | undefined,
     options: StatementOptions,
     cache: CompiledCache | undefined,
+    given?: StatementOptions,
   ) {
     this.options = options;
+    this.#given = given;
     this.#isBatch = statement instanceof StatementBatch;
     this.isExclusive = statement instanceof CopyStatement;
     const { timeout, signal, prepare } = options;
@@ -136,6 +140,17 @@ export class Invocation {
     }
     this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
     this.isMany = compiled.length > 1;
+  }
+
+  /** Those that were given with the statement itself. */
+  get settings(): Readonly<Record<string, string>> | undefined {
+    const given = this.#given?.settings;
+    if (given === undefined) return undefined;
+    // Options are kept with names in lower case.
+    const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
+    return Object.fromEntries(
+      Object.entries(this.options.settings ?? {}).filter(([name]) => names.has(name)),
+    );
   }
 
   /** The only statement of an execution that is not an executemany. */

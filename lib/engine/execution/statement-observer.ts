@@ -35,6 +35,7 @@ export interface StatementCall {
 export class StatementObserver<Connection> implements CommandObserver {
   readonly #observer: ConnectionObserver<Connection>;
   readonly #isRaw: boolean;
+  readonly #given: StatementOptions | undefined;
   readonly #site: CallSite | undefined;
   /** What `handleError` made of an error of the driver that a listener has thrown. */
   failure: FailureClass | undefined;
@@ -48,6 +49,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const { statement, parameters, isRaw = false } = call;
     this.#observer = observer;
     this.#isRaw = isRaw;
+    this.#given = call.options;
     this.#event = new StatementEvent(observer.statementPlace(), statement, parameters, options);
     this.#trace = new StatementTrace(this.#event);
     this.#site = observer.parts.slowStatementThreshold === undefined ? undefined : new CallSite();
@@ -113,7 +115,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     const since = isLogged && cache !== undefined ? cachedSince(statement, cache) : undefined;
     const start = isLogged ? performance.now() : 0;
     try {
-      const invocation = new Invocation(statement, parameters, options, cache);
+      const invocation = new Invocation(statement, parameters, options, cache, this.#given);
       if (isLogged) this.#mark = compileMark(statement, cache, since, start);
       invocation.observer = this;
       // It may never get a connection.

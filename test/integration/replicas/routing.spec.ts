@@ -120,6 +120,7 @@ describe('a statement outside of transactions', () => {
     );
     expect(failure).toBeInstanceOf(ReadOnlyTransactionError);
     expect(failure).toMatchObject({ sqlState: '25006', connectionInvalidated: false });
+    expect((failure as ReadOnlyTransactionError).hint).toContain('readOnly');
   });
 
   it('may not write on the primary either that stands in for a replica, nor without replicas', async () => {

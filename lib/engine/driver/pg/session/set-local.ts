@@ -12,11 +12,12 @@ export type SettingsAs = 'set_config' | 'set local';
 
 /** `control` with each setting by a SET LOCAL of its own. */
 export function withSetLocal(control: readonly Control[]): readonly Control[] {
-  return control.flatMap((one) => (one.assignments === undefined ? one : setLocal(one.assignments)));
+  return control.flatMap((one) => (one.assignments === undefined ? one : setLocal(one, one.assignments)));
 }
 
-function setLocal(assignments: readonly SettingAssignment[]): Control[] {
+function setLocal(control: Control, assignments: readonly SettingAssignment[]): Control[] {
   return assignments.map(([name, value]) => ({
+    acknowledged: () => control.acknowledged?.(),
     kind: 'settings',
     text: `SET LOCAL ${quotedName(name)} TO ${value === undefined ? 'DEFAULT' : valueOf(name, value)}`,
     prepare: false,
