@@ -37,7 +37,8 @@ interface Fetch {
 
 /**
  * The cursor over rows on the server; shared by a streamed result and its views. Holds the batch being read
- * and fetches the next one meanwhile, never more.
+ * and fetches the next one meanwhile, never more: behind a batch of wide rows that was too large, when only
+ * so many are left as the next one has.
  */
 export class RowStream implements RowQueue {
   /** Of those who want several rows at once, each gets rows that follow one another. */
@@ -52,8 +53,11 @@ export class RowStream implements RowQueue {
   #portal: Promise<Portal> | undefined;
   /** `none`: the statement returns no rows. Undefined: no batch has come. */
   #shape: RowShape | 'none' | undefined;
-  #rows: DriverRow[] = [];
+  /** Undefined are those that were handed out: a large batch is not kept to its last row. */
+  #rows: (DriverRow | undefined)[] = [];
   #position = 0;
+  /** With so many rows left the next batch is fetched; undefined: it is on its way, or not wanted yet. */
+  #aheadAt: number | undefined;
   /** Set while the rows are wanted as CSV. */
   #csv: CsvField | undefined;
   /** A batch at hand that came as such. */
@@ -127,13 +131,17 @@ export class RowStream implements RowQueue {
 
   next(): DriverRow | undefined {
     if (!this.hasRows) return undefined;
-    const row = this.#rows[this.#position++];
+    const row = this.#rows[this.#position];
+    this.#rows[this.#position++] = undefined;
+    if (this.#rows.length - this.#position === this.#aheadAt) this.#startFetch();
     if (row !== undefined) this.#hooks.onFetch?.(row);
     return row;
   }
 
   rest(): DriverRow[] {
-    const rows = this.#position === 0 ? this.#rows : this.#rows.slice(this.#position);
+    const left = this.#position === 0 ? this.#rows : this.#rows.slice(this.#position);
+    const rows = left as DriverRow[];
+    if (this.#aheadAt !== undefined) this.#startFetch();
     if (this.#hooks.onFetch !== undefined) rows.forEach(this.#hooks.onFetch);
     this.#discard();
     return rows;
@@ -216,12 +224,18 @@ export class RowStream implements RowQueue {
     this.#lines = arrival.csv;
     this.#position = 0;
     if (arrival.done) this.#state = 'drained';
-    else if (limit === undefined) this.#startFetch();
+    else if (limit === undefined) this.#readAhead(arrival.rows.length);
+  }
+
+  #readAhead(count: number): void {
+    if (this.#fitting !== undefined && count > this.#fitting) this.#aheadAt = this.#fitting;
+    else this.#startFetch();
   }
 
   #startFetch(limit?: number): Fetch {
     const fetch = pendingFetch();
     this.#fetch = fetch;
+    this.#aheadAt = undefined;
     const most = this.#fitting ?? this.#rowsPerFetch;
     const count = this.#state === 'unopened' ? Math.min(limit ?? Infinity, most) : most;
     if (this.#state === 'unopened' && this.#signal !== undefined)
@@ -315,6 +329,7 @@ export class RowStream implements RowQueue {
     this.#lines = undefined;
     this.#rows = [];
     this.#position = 0;
+    this.#aheadAt = undefined;
   }
 }
 

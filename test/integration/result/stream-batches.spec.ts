@@ -44,13 +44,30 @@ async function bytesAhead(bytes: () => number, rows: AsyncIterator<unknown>, lea
 }
 
 describe('a stream', () => {
-  it('fetches as many rows ahead as are about 40 KB', async () => {
+  it('fetches as many rows ahead as are about 40 KB, and not before so few are at hand', async () => {
     const { engine, bytes } = await watched();
     const rows = engine.stream(WIDE)[Symbol.asyncIterator]();
 
-    // The first 1,000 rows, of which nothing was known, and the batch behind them.
-    expect(await bytesAhead(bytes, rows, 1_000 * 1_020 + 20_000)).toBeLessThan(1_000 * 1_020 + 60_000);
+    // The first 1,000 rows, of which nothing was known.
+    expect(await bytesAhead(bytes, rows, 1_000 * 1_000)).toBeLessThan(1_000 * 1_020);
+    for (let read = 1; read < 940; read += 1) await rows.next();
+    expect(await bytesAhead(bytes, rows, -1)).toBe(0);
+    const before = bytes();
+    for (let read = 941; read < 970; read += 1) await rows.next();
+    await eventually(() => expect(bytes() - before).toBeGreaterThan(20_000));
+    await bytesAhead(bytes, rows, -1);
+    expect(bytes() - before).toBeLessThan(60_000);
     await rows.return?.();
+  });
+
+  it('has the next rows on their way also where all at hand are taken at once', async () => {
+    const { engine, bytes } = await watched();
+    const pages = engine.stream(WIDE).partitions()[Symbol.asyncIterator]();
+
+    expect((await pages.next()).value).toHaveLength(1_000);
+    const before = bytes();
+    await eventually(() => expect(bytes() - before).toBeGreaterThan(20_000));
+    await pages.return?.();
   });
 
   it.each([{ yieldPer: 1_000 }, { maxRowBuffer: 1_000 }])(

@@ -1,6 +1,7 @@
 import { ArgumentError, DBAPIError, ResourceClosedError } from '../../../errors/errors.js';
 import type { Batch, Command, Control, CsvField, Portal, RowShape } from '../../driver.js';
 import { CsvWriter } from '../wire/csv-writer.js';
+import type { RowLayout } from '../wire/row-builder.js';
 import type { StepResult, WireCommand } from './pg-step.js';
 
 /** What a portal needs of its connection. */
@@ -27,7 +28,8 @@ export class PgPortal implements Portal {
   readonly #command: Command;
   readonly #host: PortalHost;
   #state: State = 'new';
-  #last: StepResult | undefined;
+  /** How its rows look; of a statement without rows there is none. */
+  #layout: RowLayout | undefined;
   /** Made for the first fetch of CSV. */
   #csv: CsvWriter | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -40,7 +42,7 @@ export class PgPortal implements Portal {
   }
 
   get shape(): RowShape | undefined {
-    return this.#last?.shape;
+    return this.#layout;
   }
 
   fetch(count: number, csv?: CsvField): Promise<Batch> {
@@ -59,7 +61,7 @@ export class PgPortal implements Portal {
       throw new ResourceClosedError('the cursor is closed. Run the statement again.');
     const portal = { name: this.#name, rows: count };
     const isFirst = this.#state === 'new';
-    const bound = this.#last?.layout;
+    const bound = this.#layout;
     const csv = field && (this.#csv ??= new CsvWriter(field));
     const command: WireCommand = isFirst
       ? { ...this.#command, portal, csv }
@@ -67,7 +69,7 @@ export class PgPortal implements Portal {
     this.#state = 'bound';
     try {
       const result = await this.#host.fetch(isFirst ? this.#control : [], command);
-      this.#last = result;
+      this.#layout = result.layout;
       // An exhausted portal would keep its snapshot until the transaction ends; close() still closes it.
       const { rows, bytes } = result;
       return { rows, csv: result.csv, done: !result.isSuspended, bytes };
