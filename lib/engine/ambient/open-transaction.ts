@@ -97,20 +97,25 @@ export class OpenTransaction {
    * Runs `work` to its end, then commits what it did or, when it throws, undoes it. When the transaction's
    * time has passed it is undone and rejects, whatever `work` is waiting for.
    */
-  async complete<T>(work: () => Promise<T> | T): Promise<T> {
+  // As an async function it would make a promise more.
+  complete<T>(work: () => Promise<T> | T): Promise<T> {
     const { transaction } = this;
-    let result: T;
+    let running: Promise<T>;
     try {
-      result = await (transaction?.deadline === undefined
-        ? this.run(work)
-        : transaction.untilDeadline(() => new Promise<T>((resolve) => resolve(this.run(work)))));
+      running =
+        transaction?.deadline === undefined
+          ? Promise.resolve(this.run(work))
+          : transaction.untilDeadline(() => new Promise<T>((resolve) => resolve(this.run(work))));
     } catch (error) {
-      await this.fail(error);
-      throw error;
+      running = Promise.reject(error);
     }
-    const ended = this.#commitNow();
-    if (ended !== undefined) await ended;
-    return result;
+    return running.then(
+      (result) => this.#commitNow()?.then(() => result) ?? result,
+      async (error: unknown) => {
+        await this.fail(error);
+        throw error;
+      },
+    );
   }
 
   /** The work has succeeded. Its later statements are refused, those in flight are awaited, then COMMIT. */

@@ -6,7 +6,7 @@ import { ConnectionStream } from './connection-stream.js';
 import { sendWithSettings } from './statement-settings.js';
 import { lendDriverClient } from './driver-client.js';
 import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
-import type { Command, CommandResult, Control } from '../driver/driver.js';
+import type { AnswerReceiver, Command, CommandResult, Control } from '../driver/driver.js';
 import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
 import { sendStatement, type StatementRunner } from '../execution/executor.js';
 import { Invocation, observedOptions } from '../execution/invocation.js';
@@ -30,6 +30,7 @@ type Dispatched<T> = (
   control: readonly Control[],
   deadline: AbortSignal | undefined,
   transaction?: Transaction,
+  receiver?: AnswerReceiver,
 ) => Promise<T>;
 
 /**
@@ -106,9 +107,9 @@ export class ConnectionCore<Connection>
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
     const { settings } = invocation;
-    const sendIn: Dispatched<CommandResult> = (control, deadline, transaction) => {
+    const sendIn: Dispatched<CommandResult> = (control, deadline, transaction, receiver) => {
       const { observer } = invocation;
-      if (observer === undefined) return invocation.run(this.session, control, deadline);
+      if (observer === undefined) return invocation.run(this.session, control, deadline, undefined, receiver);
       if (transaction !== undefined) observer.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
@@ -322,7 +323,11 @@ export class ConnectionCore<Connection>
   ): Promise<T> {
     const owner = this.transactions.current(how.active) ?? this.transactions.beginByStatement();
     if (owner !== undefined)
-      return owner.execute((control) => work(control, owner.deadline, owner), signal, how.isExclusive);
+      return owner.execute(
+        (control, receiver) => work(control, owner.deadline, owner, receiver),
+        signal,
+        how.isExclusive,
+      );
     this.observer()?.line(
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',

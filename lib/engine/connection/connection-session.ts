@@ -1,6 +1,7 @@
 import { Checkout } from './checkout.js';
 import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
 import type {
+  AnswerReceiver,
   Batch,
   Command,
   CommandOptions,
@@ -40,8 +41,6 @@ const ROLLBACK_DEADLINE = 5_000;
  */
 export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
-/** Classifies a failure. */
-type FailureObserver = Pick<CommandObserver, 'failed'>;
 type Work<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
 
@@ -184,9 +183,13 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#pooled;
   }
 
-  execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult> {
+  execute(control: readonly Control[], command: Command, options?: TargetOptions, receiver?: AnswerReceiver) {
     this.#paced = command.copy;
-    return this.#send(control, options, (session, all, told) => session.execute(all, command, told));
+    // A listener of the pool hears of a lost session in the async context of the caller, not of the socket;
+    // what may be sent twice has two answers.
+    const isHeard = this.#server?.isAsking === true || (this.#server ?? this.engine).pool.observer.isObserved;
+    const told = isHeard ? undefined : receiver;
+    return this.#send(control, options, (session, all, own) => session.execute(all, command, own, told));
   }
 
   executeMany(...[control, commands, options]: Parameters<CommandTarget['executeMany']>) {
@@ -360,9 +363,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** A failure that `observer` does not classify is noted by who hears of it: that costs no promise. */
   #run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
-    const { session } = this.#pooled ?? this.#refuse();
+    const sent = work(this.#session());
     this.#commands += 1;
-    const sent = work(session);
     if (observer === undefined) return sent;
     return sent.catch((error: unknown) => {
       this.#classify(error, observer);
@@ -374,7 +376,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     if (!this.engine.observers.parts.replacements.has(error)) this.#classify(error, this.observer);
   }
 
-  #classify(error: unknown, observer: FailureObserver | undefined): void {
+  #classify(error: unknown, observer: Pick<CommandObserver, 'failed'> | undefined): void {
     const { isDisconnect, invalidatesPool } = classifyFailure(error, observer);
     if (isDisconnect) this.#lose(error, invalidatesPool);
   }

@@ -205,6 +205,19 @@ export interface CommandOptions {
 }
 
 /**
+ * Hears of the end of a command before its caller does, and in the place of a `then()`, which would make a
+ * promise more. It is called where the answer is read, and not in the async context of the caller.
+ */
+export interface AnswerReceiver {
+  /** Set before `execute()` returns, by a driver that will tell it whatever becomes of the command. */
+  isTold: boolean;
+  /** What it throws is what the caller gets. */
+  answered(result: CommandResult): void;
+  /** Gives what the caller gets for `error`; must not throw. */
+  failed(error: unknown): unknown;
+}
+
+/**
  * One session on the server. Commands run in the order in which they were handed over; each has its own
  * error.
  */
@@ -240,8 +253,16 @@ export interface DriverConnection {
   onNotice?: ((notice: SessionNotice) => void) | undefined;
   /** What was changed in it since it was opened, and what undoes that; absent where that is not seen. */
   readonly changes?: SessionChanges | undefined;
-  /** Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. */
-  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult>;
+  /**
+   * Runs `command` behind `control`, all under one Sync. Rejects with an error of our tree. A driver need not
+   * tell `receiver`.
+   */
+  execute(
+    control: readonly Control[],
+    command: Command,
+    options?: CommandOptions,
+    receiver?: AnswerReceiver,
+  ): Promise<CommandResult>;
   /**
    * Runs `commands` one after the other under one Sync; one result for each. Commands that insert a row by
    * the same text may be run as one statement for all their rows, with one result.

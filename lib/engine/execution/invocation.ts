@@ -1,6 +1,7 @@
 import type { FailureClass } from './connection-observer.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
 import type {
+  AnswerReceiver,
   Command,
   CommandOptions,
   CommandResult,
@@ -40,7 +41,12 @@ export interface TargetOptions extends CommandOptions {
 
 /** Where an invocation is sent: a session, or a connection's borrowed one. */
 export interface CommandTarget {
-  execute(control: readonly Control[], command: Command, options?: TargetOptions): Promise<CommandResult>;
+  execute(
+    control: readonly Control[],
+    command: Command,
+    options?: TargetOptions,
+    receiver?: AnswerReceiver,
+  ): Promise<CommandResult>;
   executeMany(
     control: readonly Control[],
     commands: readonly Command[],
@@ -174,12 +180,16 @@ export class Invocation {
     return this.#limit === undefined ? work(undefined) : new StatementTimeout(timeout, signal).during(work);
   }
 
-  /** Sends everything; `control` travels in front. `session`: what `target` runs it on, for its observer. */
+  /**
+   * Sends everything; `control` travels in front. `session`: what `target` runs it on, for its observer.
+   * `receiver` is handed on where nothing else hears of the answer.
+   */
   run(
     target: CommandTarget,
     control: readonly Control[],
     deadline: AbortSignal | undefined,
     session?: SessionFacts,
+    receiver?: AnswerReceiver,
   ): Promise<CommandResult> {
     const options = this.isLimited || deadline !== undefined ? this.commandOptions(deadline) : undefined;
     const { observer } = this;
@@ -192,7 +202,7 @@ export class Invocation {
     const [command] = this.commands;
     return command === undefined || this.isMany
       ? this.#runPages(this.commands, target, control, options)
-      : target.execute(control, command, options);
+      : target.execute(control, command, options, receiver);
   }
 
   #send(

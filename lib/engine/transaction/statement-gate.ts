@@ -1,3 +1,4 @@
+import type { AnswerReceiver } from '../driver/driver.js';
 import { runNextTurn, startLimit } from '../util/clock.js';
 import { Mutex } from '../util/mutex.js';
 
@@ -60,32 +61,29 @@ export class StatementGate {
   }
 
   /** Runs `work`, in flight until it settles. `holdsLock`: its end releases the lock. */
-  run<T>(end: StatementEnd, holdsLock: boolean, work: () => Promise<T>): Promise<T> {
+  run<T>(end: StatementEnd, holdsLock: boolean, work: (receiver: AnswerReceiver) => Promise<T>): Promise<T> {
     this.#inFlight += 1;
+    const passage = new Passage(this, end, holdsLock);
     let answer: Promise<T>;
     try {
-      answer = work();
+      answer = work(passage);
     } catch (error) {
       answer = Promise.reject(error);
     }
+    if (passage.isTold) return answer;
     return answer.then(
       (result) => {
-        try {
-          end.answered(result);
-        } finally {
-          this.#leave(holdsLock);
-        }
+        passage.answered(result);
         return result;
       },
       (error: unknown) => {
-        const thrown = end.failed(error);
-        this.#leave(holdsLock);
-        throw thrown;
+        throw passage.failed(error);
       },
     );
   }
 
-  #leave(holdsLock: boolean): void {
+  /** For the end of a passage. */
+  leave(holdsLock: boolean): void {
     this.#inFlight -= 1;
     if (this.#inFlight === 0) this.#onDrained?.();
     if (holdsLock) this.lock.release();
@@ -105,6 +103,43 @@ export class StatementGate {
         this.#onDrained = resolve;
       });
     await new Promise((resolve) => runNextTurn(resolve));
+  }
+}
+
+/** One statement on its way through the gate. The first end that it hears of counts. */
+class Passage implements AnswerReceiver {
+  isTold = false;
+  #isOver = false;
+  readonly #gate: StatementGate;
+  readonly #end: StatementEnd;
+  readonly #holdsLock: boolean;
+
+  constructor(gate: StatementGate, end: StatementEnd, holdsLock: boolean) {
+    this.#gate = gate;
+    this.#end = end;
+    this.#holdsLock = holdsLock;
+  }
+
+  answered(result: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    try {
+      this.#end.answered(result);
+    } finally {
+      this.#gate.leave(this.#holdsLock);
+    }
+  }
+
+  failed(error: unknown): unknown {
+    if (this.#isOver) return error;
+    this.#isOver = true;
+    try {
+      return this.#end.failed(error);
+    } catch (thrown) {
+      return thrown;
+    } finally {
+      this.#gate.leave(this.#holdsLock);
+    }
   }
 }
 

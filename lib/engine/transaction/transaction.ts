@@ -1,4 +1,4 @@
-import { NO_CONTROL, type Control } from '../driver/driver.js';
+import { NO_CONTROL, type AnswerReceiver, type Control } from '../driver/driver.js';
 import { DBAPIError, IllegalStateError } from '../errors/errors.js';
 import { CallSite } from '../util/call-site.js';
 import { settled } from '../util/promise-try.js';
@@ -13,8 +13,8 @@ import type { ControlEnds, Opening, TransactionHost, TransactionOwner } from './
 import type { TransactionObservation } from './transaction-observation.js';
 import { LIVE, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
 
-/** Sends a statement with what must travel in front of it. */
-type Send<T> = (control: readonly Control[]) => Promise<T>;
+/** Sends a statement with what must travel in front of it; `receiver` may be handed to the driver. */
+type Send<T> = (control: readonly Control[], receiver?: AnswerReceiver) => Promise<T>;
 type End = () => Promise<void> | undefined;
 
 /** What root and nested transactions share: the state, the gate for statements, the one way to end. */
@@ -284,16 +284,16 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.gate.run(this, true, () => {
+    return this.gate.run(this, true, (receiver) => {
       (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
       const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
-      return control instanceof Promise ? control.then(send) : send(control);
+      return control instanceof Promise ? control.then((known) => send(known)) : send(control, receiver);
     });
   }
 
   #attempt<T>(send: Send<T>): Promise<T> {
     this.expectOnServer();
-    return this.gate.run(this, false, () => send(NO_CONTROL));
+    return this.gate.run(this, false, (receiver) => send(NO_CONTROL, receiver));
   }
 
   /**

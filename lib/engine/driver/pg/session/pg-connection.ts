@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
 import type {
+  AnswerReceiver,
   Command,
   CommandOptions,
   CommandResult,
@@ -15,12 +16,11 @@ import { changesOf, type SessionChanges } from '../../session-changes.js';
 import type { TransactionMark } from '../../transaction-mark.js';
 import { OWN_QUERY, tellPatch } from '../wire/patched-client.js';
 import { PgWire, type WireListener } from '../wire/pg-wire.js';
-import { expectUtf8 } from './expect-utf8.js';
 import { Executemany } from './executemany.js';
-import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
-import { toStep, type StepResult, type WireCommand } from './pg-step.js';
+import type { Question, WireContext } from './batch-parts.js';
+import { stepsOf, textOf, type Flight } from './flight.js';
+import { toStep, type StepResult } from './pg-step.js';
 import { PgPortal } from './pg-portal.js';
-import { withSetLocal } from './set-local.js';
 import { TaskQueue } from './task-queue.js';
 import { TransactionEnds } from '../../transaction-ends.js';
 
@@ -42,18 +42,6 @@ export interface SessionTraits {
    */
   readonly isPooled?: boolean;
   readonly role?: SessionServer['role'];
-}
-
-/** What leaves as one task. */
-interface Flight {
-  readonly control: readonly Control[];
-  readonly commands: readonly WireCommand[];
-  readonly many?: PgBatchParts['many'];
-  readonly closePortals?: readonly string[];
-  readonly options?: CommandOptions | undefined;
-  readonly isAtomic?: boolean;
-  readonly refusal?: PgBatchParts['refusal'];
-  readonly question?: Question;
 }
 
 /** What is sent and not known here. */
@@ -179,12 +167,22 @@ export class PgConnection implements DriverConnection, WireListener {
     return this.#queue.batch?.copy?.awaitsApplication === true;
   }
 
-  execute(control: readonly Control[], command: Command, options?: CommandOptions): Promise<CommandResult> {
+  execute(
+    control: readonly Control[],
+    command: Command,
+    options?: CommandOptions,
+    receiver?: AnswerReceiver,
+  ): Promise<CommandResult> {
     const isAtomic = this.#needsBlock(control) && this.#isOutside(control);
-    return this.#run(
-      { control, commands: [command], options, isAtomic },
-      (results) => results[0] as CommandResult,
-    );
+    const flight = { control, commands: [command], options, isAtomic };
+    if (receiver === undefined) return this.#run(flight, onlyResult);
+    receiver.isTold = true;
+    const answer = (results: readonly StepResult[]): CommandResult => {
+      const result = onlyResult(results);
+      receiver.answered(result);
+      return result;
+    };
+    return this.#run(flight, answer, (failure) => receiver.failed(failure));
   }
 
   async executeMany(
@@ -227,7 +225,7 @@ export class PgConnection implements DriverConnection, WireListener {
   ): (() => Error | undefined) | undefined {
     if (control.length === 0) return undefined;
     let refusal: Error | undefined;
-    const failed = (failure: Error): void => void (refusal = failure);
+    const failed = (failure: unknown): unknown => (refusal = failure as Error);
     this.#run({ control, commands: [], options }, () => undefined, failed).catch(() => undefined);
     return () => refusal;
   }
@@ -320,47 +318,42 @@ export class PgConnection implements DriverConnection, WireListener {
     return question && { ...question, step: toStep(question.command, undefined, true) };
   }
 
-  /** `answer` makes of the results of the commands what the caller gets. */
+  /** `answer` and `failed` make of the results of the commands, or of a failure, what the caller gets. */
   #run<T>(
     flight: Flight,
     answer: (results: readonly StepResult[]) => T,
-    failed?: (failure: Error) => void,
+    failed: (failure: unknown) => unknown = sameFailure,
   ): Promise<T> {
     const answered = new Promise<T>((resolve, reject) => {
-      if (!this.isOpen) throw this.#queue.refusal();
-      const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
-      const encoding = this.#context.reported.get('client_encoding');
-      if (encoding !== 'UTF8') expectUtf8(encoding, control, commands);
-      const { serializeJson, settingsAs } = this.#context;
-      const sent = settingsAs === 'set local' ? withSetLocal(control) : control;
-      const steps = sent.map((one) => toStep(one, serializeJson, true));
-      const before = steps.length;
-      for (const command of commands) steps.push(toStep(command, serializeJson));
-      const question =
-        flight.question ??
-        (steps.at(-1)?.simple === true
-          ? undefined
-          : this.#questionBehind(control, many?.executemany.commands ?? commands));
-      const parts = { steps, many, isAtomic, closePortals, refusal, question };
-      this.#queue.run(parts, options, (failure, batch, asked) => {
-        if (failure !== undefined) {
-          failed?.(failure);
-          return reject(failure);
-        }
-        const results = asked.length === 0 ? batch.results : [...asked, ...batch.results];
-        resolve(answer(results.slice(before + (batch.isWrapped ? 1 : 0))));
-      });
+      try {
+        if (!this.isOpen) throw this.#queue.refusal();
+        const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
+        const steps = stepsOf(flight, this.#context);
+        const before = steps.length - commands.length;
+        const isScript = steps.at(-1)?.simple === true;
+        const behind = many?.executemany.commands ?? commands;
+        const question = flight.question ?? (isScript ? undefined : this.#questionBehind(control, behind));
+        const parts = { steps, many, isAtomic, closePortals, refusal, question };
+        this.#queue.run(parts, options, (failure, batch, asked) => {
+          if (failure !== undefined) return reject(failed(failure));
+          const results = asked.length === 0 ? batch.results : [...asked, ...batch.results];
+          try {
+            resolve(answer(results.slice(before + (batch.isWrapped ? 1 : 0))));
+          } catch (error) {
+            reject(error);
+          }
+        });
+      } catch (error) {
+        reject(failed(error));
+      }
     });
     if (this.#client.query !== OWN_QUERY) tellPatch(this.#client, textOf(flight), answered);
     return answered;
   }
 }
 
-/** What the application has sent; undefined for what continues it. */
-function textOf({ commands: [first], many }: Flight): string | undefined {
-  if (first === undefined) return many?.executemany.commands[0]?.text;
-  return first.bound === undefined ? first.text : undefined;
-}
+const onlyResult = (results: readonly StepResult[]): CommandResult => results[0] as CommandResult;
+const sameFailure = (failure: unknown): unknown => failure;
 
 /** What was given to the client itself and runs now. */
 function runningText(client: Client): string | undefined {
