@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as errors from '../lib/engine/errors/errors.js';
 import * as serverErrors from '../lib/engine/errors/server-errors.js';
 import { exportedNames, readDoors, surfaceFileOf, wildcardExports } from './support/architecture/doors.js';
+import { unusedExports } from './support/architecture/exports.js';
 import { strangersIn } from './support/architecture/rooms.js';
 import { parseSource, readSources, ROOT } from './support/architecture/source-files.js';
 import {
@@ -69,6 +70,15 @@ describe('the house', () => {
 });
 
 describe('every file of lib', () => {
+  it('exports no value that no other file imports', () => {
+    expect(
+      unusedExports(
+        lib,
+        doors.map(({ file }) => file.path),
+      ),
+    ).toEqual([]);
+  });
+
   it('has at most 300 lines of code', () => {
     expect(longFiles(lib)).toEqual([]);
   });
@@ -143,6 +153,7 @@ describe('the guards refuse', () => {
     'lib/engine/utils.ts',
     'lib/engine/helpers/list.ts',
     'lib/engine/driver/pg/extra/a.ts',
+    'lib/engine/statement/inner/a.ts',
     'lib/cli/a.ts',
   ])('%s, which has no room', (name) => {
     expect(unplacedFiles([parseSource(name, '')])).toHaveLength(1);
@@ -193,6 +204,11 @@ describe('the guards refuse', () => {
     ['a wide comment', wideComments, `// ${'wide '.repeat(30)}`],
     ['a chain of classes', deepClasses, 'class A {}\nclass B extends A {}\nclass C extends B {}'],
     ['a door inside', (files: Parameters<typeof bareErrors>[0]) => innerDoors(files, []), ''],
+    [
+      'an export for nothing',
+      (files: Parameters<typeof bareErrors>[0]) => unusedExports(files, []),
+      'export const a = 1;',
+    ],
     ['a full room', (files: Parameters<typeof bareErrors>[0]) => fullRooms(files, { maxFiles: 0 }), ''],
   ])('%s', (_, guard, text) => {
     expect(guard([parseSource('lib/rx/index.ts', text)])).toHaveLength(1);

@@ -72,7 +72,7 @@ export class EngineListeners<Engine> {
     const { logger } = this.log;
     const tell = (name: ReplicaEventName, host?: string, reason?: string): void => {
       try {
-        this.emit(name, { engine, host, reason } as EventOf<EngineOwnEvents<Engine>, typeof name>);
+        this.emit(name, { engine, host, reason });
       } catch (error) {
         reportError(logger, error);
       }
@@ -91,7 +91,7 @@ export class EngineListeners<Engine> {
   /** Where the listeners of `event` are kept. */
   hubOf(event: keyof EngineEvents<Engine>): ListenerPlace {
     const place = [this.#own, this.#connections, this.#pool.hub].find((hub) => hub.has(event));
-    if (place !== undefined) return place as ListenerPlace;
+    if (place !== undefined) return place;
     throw new InvalidRequestError(
       `an engine has no event ${describeValue(event)}. See EngineEvents for its events.`,
     );

@@ -15,8 +15,11 @@ import type { StatementRunner } from './execution/executor.js';
 import type { Invocation } from './execution/invocation.js';
 import type { NotificationHub } from './execution/notification-hub.js';
 import type { Multiplexer } from './execution/sharing/multiplexer.js';
-import type { ErrorReplacements } from './execution/connection-observer.js';
-import type { ObserverFactory, ConnectionObserver } from './execution/connection-observer.js';
+import type {
+  ConnectionObserver,
+  ErrorReplacements,
+  ObserverFactory,
+} from './execution/connection-observer.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
 import { EngineCheckout } from './pool/waiting-line.js';
@@ -152,7 +155,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     this.#shared.logger.warn(printable(message));
   }
 
-  outside<T>(work: () => T): T {
+  runWithoutTransaction<T>(work: () => T): T {
     return this.#shared.ambient.runWithoutTransaction(work);
   }
 

@@ -16,11 +16,15 @@ export type {
   DriverQueryResult,
 } from './connection/driver-client.js';
 export type { ConnectionState } from './connection/connection-session.js';
-export type { ExecuteOptions, ExecutionOptions, StatementOptions } from './execution/execution-options.js';
+export type {
+  CopyToOptions,
+  ExecuteOptions,
+  ExecutionOptions,
+  StatementOptions,
+} from './execution/execution-options.js';
 export type { CopyChunk, CopyInput } from './execution/copy/copy-from.js';
 export type { CopyProgress } from './execution/copy/copy-progress.js';
 export { CopyToStream } from './execution/copy/copy-to-stream.js';
-export type { CopyToOptions } from './execution/copy/copy-to-stream.js';
 export type { StatementParameters } from './execution/invocation.js';
 export type { ListenerOptions } from './util/event-hub.js';
 export type { Echo, EngineLogger, LogFields } from './util/logger.js';

@@ -69,8 +69,8 @@ export class ClientQueries {
   async submit(query: ForeignQuery, rest: readonly unknown[]): Promise<void> {
     let open: OpenQuery | undefined;
     const paced = {
-      get mark() {
-        return open?.mark;
+      get progress() {
+        return open?.progress;
       },
     };
     const use = (client: Client): void => {

@@ -11,7 +11,7 @@ export interface ControlStatement {
 /** Something that has the session to itself and waits for its reader now and then. */
 export interface PacedCommand {
   /** Changes with each step of its reader; undefined while it does not wait for that. */
-  readonly mark: number | undefined;
+  readonly progress: number | undefined;
 }
 
 /** Where the statements of a lent client run. */

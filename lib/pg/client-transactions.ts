@@ -2,7 +2,7 @@ import { NestedTransaction, type AsyncTransaction, type TransactionOptions } fro
 import type { CallSite } from '../engine/util/call-site.js';
 
 /** What a client has begun. */
-interface Level {
+interface BegunTransaction {
   readonly transaction: AsyncTransaction;
   /** The name of its SAVEPOINT; undefined for BEGIN. */
   readonly savepoint: string | undefined;
@@ -13,7 +13,7 @@ export class ClientTransactions {
   readonly #around: () => AsyncTransaction | undefined;
   readonly #root: (options: TransactionOptions) => AsyncTransaction;
   readonly #label: CallSite;
-  #levels: readonly Level[] = [];
+  #levels: readonly BegunTransaction[] = [];
 
   /** `around`: the transaction that they are nested in; where there is none, `root` begins one. */
   constructor(

@@ -39,7 +39,7 @@ export class KnownClient {
   }
 
   /** `isUnchanged`: its session is not reset, so that what `connect` has set is still there. */
-  takeBack(isUnchanged: boolean, isBroken: boolean): void {
+  reclaim(isUnchanged: boolean, isBroken: boolean): void {
     this.#use = isBroken ? 'broken' : 'idle';
     if (!isUnchanged) this.#state = 'new';
   }

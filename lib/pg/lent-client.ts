@@ -24,7 +24,7 @@ export class LentClient {
   readonly queries: ClientQueries;
   readonly #onRelease: ReleaseListener;
   #state: 'lent' | 'released' = 'lent';
-  #stop: () => void;
+  readonly #stop: () => void;
 
   constructor(session: ClientSession, place: CallSite, onRelease: ReleaseListener) {
     this.session = session;
@@ -38,7 +38,7 @@ export class LentClient {
   #makeView(client: Client): PoolClient {
     const view = Object.create(client) as PoolClient;
     (EventEmitter as unknown as (this: PoolClient) => void).call(view);
-    const refused = (): Error | undefined => (this.#state === 'lent' ? undefined : this.#ended());
+    const refused = (): Error | undefined => (this.#state === 'lent' ? undefined : this.#clientReleased());
     return Object.assign(view, {
       query: (given: unknown, ...rest: unknown[]) => this.queries.query(given, rest, refused()),
       release: (failure?: unknown) => this.#release(failure),
@@ -77,7 +77,7 @@ export class LentClient {
     );
   }
 
-  #ended(): ResourceClosedError {
+  #clientReleased(): ResourceClosedError {
     return new ResourceClosedError(
       `this client, borrowed at ${String(this.place)}, was released. Take another one by connect().`,
     );

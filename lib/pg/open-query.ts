@@ -41,7 +41,7 @@ export class OpenQuery {
   }
 
   /** Changes with each read, or with the bytes of a COPY; undefined while it does not wait for the caller. */
-  get mark(): number | undefined {
+  get progress(): number | undefined {
     const { stream } = this.#connection;
     if (this.#state === 'suspended') return this.#reads;
     if (this.#state === 'copy') return stream.writableNeedDrain ? undefined : stream.bytesWritten;

@@ -100,7 +100,7 @@ export class Pool extends pg.Pool {
     // In a test, all sessions are parts of one, which outlives the test.
     const known = session.isPart ? undefined : this.#know(session);
     const lent = new LentClient(session, place, (released, failure) => {
-      known?.takeBack(session.isUnchanged, failure !== undefined);
+      known?.reclaim(session.isUnchanged, failure !== undefined);
       this.#released(released, failure);
     });
     this.#tell(lent, () => known?.lend(lent));

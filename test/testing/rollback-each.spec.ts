@@ -222,7 +222,7 @@ describe('inside rollbackEach', () => {
       await engine.transaction(
         async () => {
           expect(await names()).toEqual([]);
-          await engine.host.outside(() => engine.execute(insert('a')));
+          await engine.host.runWithoutTransaction(() => engine.execute(insert('a')));
           expect(await names()).toEqual(['a']);
           await failureOf(engine.transaction(() => engine.execute(insert('b'))));
           expect(await names()).toEqual(['a']);

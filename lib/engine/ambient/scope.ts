@@ -259,7 +259,7 @@ export class Scope {
     const connection = makeConnection(this.#source, {
       mode: isExplicit ? 'scoped' : 'transaction',
       late,
-      ended: () => this.#ended(),
+      ended: () => this.#endedError(),
     });
     const { core } = connection;
     if (late === undefined) core.addOptions(known);
@@ -316,15 +316,15 @@ export class Scope {
 
   /** Refuses what needs an open scope: its connection, a lease. @internal */
   expectOpen(): void {
-    if (this.#state === 'closed') throw this.#ended();
+    if (this.#state === 'closed') throw this.#endedError();
   }
 
   /** What refuses work after the end of a scope that was one transaction. @internal */
   get overError(): ScopeEndedError | undefined {
-    return this.#state === 'closed' && this.#hadTransaction ? this.#ended() : undefined;
+    return this.#state === 'closed' && this.#hadTransaction ? this.#endedError() : undefined;
   }
 
-  #ended(): ScopeEndedError {
+  #endedError(): ScopeEndedError {
     return new ScopeEndedError(
       `the scope of ${this.origin} has already ended. Check for a promise that is not awaited, or a timer or stream ` +
         `that is still running. Work that must outlive the scope needs a scope of its own: engine.scope().`,

@@ -16,7 +16,7 @@ import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { QueryConfig } from '../statement/executable.js';
-import { ConnectionTransactions, type TransactionContext } from '../transaction/connection-transactions.js';
+import { ConnectionTransactions, type TransactionParent } from '../transaction/connection-transactions.js';
 import { autocommitControl, normalizeIsolationLevel } from '../transaction/isolation.js';
 import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
@@ -38,7 +38,7 @@ type Dispatched<T> = (
  * What a user holds is an AsyncConnection in front of it.
  */
 export class ConnectionCore<Connection>
-  implements StatementRunner, TransactionContext<Connection>, DriverClientHost
+  implements StatementRunner, TransactionParent<Connection>, DriverClientHost
 {
   readonly host: ConnectionHost<Connection>;
   readonly compiledCache: CompiledCache;
@@ -64,7 +64,7 @@ export class ConnectionCore<Connection>
     const { late, mode = 'explicit' } = settings;
     this.#isExplicit = mode === 'explicit';
     // Outside: what it asks the database for its answer must not wait for that answer.
-    const asked = late && (() => host.outside(late));
+    const asked = late && (() => host.runWithoutTransaction(late));
     this.options = new ConnectionOptions(host.executionOptions, asked);
     this.transactions = new ConnectionTransactions(this);
     this.session = new ConnectionSession(host, this.transactions, () => this.observer(), settings);
@@ -200,7 +200,7 @@ export class ConnectionCore<Connection>
     const undone = this.transactions.rollbackAll();
     if (undone === undefined) return settled(end);
     return undone.then(end, (error: unknown) => {
-      // The session is condemned already; what was not committed is gone either way.
+      // The session is invalidated already; what was not committed is gone either way.
       this.host.report(error);
       return end();
     });

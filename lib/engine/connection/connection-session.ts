@@ -100,7 +100,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   get commandMark(): number | undefined {
     const isRunning = this.#pooled?.isValid === true && !this.#pooled.session.isQuiet;
-    return isRunning || this.#checkout?.isWaiting === true ? this.#paced?.mark : this.#commands;
+    return isRunning || this.#checkout?.isWaiting === true ? this.#paced?.progress : this.#commands;
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
@@ -109,7 +109,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */
   start(signal?: AbortSignal, options?: TransactionOptions): Promise<void> | undefined {
-    if (this.#state === 'closed') throw this.#ended();
+    if (this.#state === 'closed') throw this.#closedError();
     if (this.#server === undefined || this.#checkout?.isWaiting === true) return this.#start(signal);
     const choosing = this.#server.choose(options, this.#state === 'open', () => this.#leaveServer());
     return choosing === undefined ? this.#start(signal) : choosing.then(() => this.#start(signal));
@@ -164,16 +164,16 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   expectNotClosed(): void {
-    if (this.#state === 'closed') throw this.#ended();
+    if (this.#state === 'closed') throw this.#closedError();
   }
 
-  #ended(): Error {
+  #closedError(): Error {
     return this.#settings.ended?.() ?? connectionClosed();
   }
 
   /** Refuses what could only fail at its first statement. */
   expectOpenable(): void {
-    if (this.#state === 'closed') throw this.#ended();
+    if (this.#state === 'closed') throw this.#closedError();
     if (this.#state === 'unstarted' && (this.#settings.mode ?? 'explicit') === 'explicit') throw notStarted();
   }
 

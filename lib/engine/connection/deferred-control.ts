@@ -11,11 +11,11 @@ type Carrying<T> = (deferred: readonly Control[], options: CommandOptions) => Pr
 export class DeferredControl {
   #waiting: readonly Control[] = [];
   /** Held by the batch that carries them, until it is written. */
-  readonly #carrier = new Mutex();
+  readonly #sending = new Mutex();
 
   /** Nothing has to be carried or waited for. */
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && !this.#carrier.isHeld;
+    return this.#waiting.length === 0 && !this.#sending.isHeld;
   }
 
   add(control: Control): void {
@@ -35,14 +35,14 @@ export class DeferredControl {
 
   /** Sends a batch, in its turn, with all that waits in front. */
   carry<T>(options: CommandOptions | undefined, send: Carrying<T>): Promise<T> {
-    if (this.#carrier.tryAcquire()) return this.#carry(options, send);
-    return this.#carrier.acquire().then(() => this.#carry(options, send));
+    if (this.#sending.tryAcquire()) return this.#carry(options, send);
+    return this.#sending.acquire().then(() => this.#carry(options, send));
   }
 
   #carry<T>(options: CommandOptions | undefined, send: Carrying<T>): Promise<T> {
     const carrying = { isOver: false };
     const end = (): void => {
-      if (!carrying.isOver) this.#carrier.release();
+      if (!carrying.isOver) this.#sending.release();
       carrying.isOver = true;
     };
     const waiting = this.#waiting;

@@ -77,10 +77,10 @@ export async function lendDriverClient<T>(
   try {
     result = await work(client);
   } catch (error) {
-    await client.takeBack().catch((failure: unknown) => host.report(failure));
+    await client.reclaim().catch((failure: unknown) => host.report(failure));
     throw error;
   }
-  if (await client.takeBack()) {
+  if (await client.reclaim()) {
     throw new IllegalStateError(
       'the function given to connection.run() sent BEGIN and neither COMMIT nor ROLLBACK: its work was rolled back.',
     );
@@ -94,7 +94,7 @@ class LentClient implements DriverClient {
   readonly #turns = new Mutex();
   /** The innermost is last. One whose COMMIT failed stays until its ROLLBACK. */
   readonly #transactions: ClientTransaction[] = [];
-  #state: 'lent' | 'taken back' = 'lent';
+  #state: 'lent' | 'reclaimed' = 'lent';
 
   constructor(host: DriverClientHost) {
     this.#host = host;
@@ -116,7 +116,7 @@ class LentClient implements DriverClient {
   }
 
   async #answer<R>({ text, values, rowMode }: DriverQuery): Promise<DriverQueryResult<R>> {
-    if (this.#state === 'taken back') {
+    if (this.#state === 'reclaimed') {
       throw new ResourceClosedError(
         'the client of connection.run() was used after its function had ended. Check for a promise that is not awaited.',
       );
@@ -135,8 +135,8 @@ class LentClient implements DriverClient {
   /**
    * Waits for what was called, then rolls back what was begun and not ended; true where there was something.
    */
-  async takeBack(): Promise<boolean> {
-    this.#state = 'taken back';
+  async reclaim(): Promise<boolean> {
+    this.#state = 'reclaimed';
     await this.#turns.acquire();
     const outermost = this.#transactions.find(({ isActive }) => isActive);
     await outermost?.rollback();

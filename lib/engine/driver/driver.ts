@@ -21,7 +21,7 @@ export interface Command {
 export interface CopySource {
   readonly direction: 'from';
   /** How many bytes have passed; undefined unless the COPY waits for the application. */
-  readonly mark: number | undefined;
+  readonly progress: number | undefined;
   /** The next bytes, in one piece or more; undefined at the end. A rejection fails the COPY. */
   next(): Promise<readonly Uint8Array[] | undefined>;
 }
@@ -30,7 +30,7 @@ export interface CopySource {
 export interface CopySink {
   readonly direction: 'to';
   /** How many bytes have passed; undefined unless the COPY waits for the application. */
-  readonly mark: number | undefined;
+  readonly progress: number | undefined;
   /** False: nothing more is to be read from the server before `resume` is called. */
   write(bytes: Buffer, rows: number, resume: () => void): boolean;
 }
@@ -39,7 +39,7 @@ export interface CopySink {
 export type SettingAssignment = readonly [name: string, value: string | undefined];
 
 /** `modes`: SET TRANSACTION, for a savepoint. */
-export type ControlKind = 'begin' | 'savepoint' | 'release' | 'modes' | 'settings';
+type ControlKind = 'begin' | 'savepoint' | 'release' | 'modes' | 'settings';
 
 /**
  * A statement of transaction control that travels in front of a command, under the same Sync: when it fails,

@@ -5,7 +5,6 @@ import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
-import type { StatementStats } from './sharing/statement-stats.js';
 import type { WaitSignal } from '../util/wait-end.js';
 
 /** What an engine's statement outside of transactions needs. */
@@ -19,10 +18,16 @@ export interface AutocommitHost {
   targetFor?(session: DriverConnection): CommandTarget;
 }
 
+/** Learns how long a statement takes that is alone on its connection. */
+export interface ServiceTimes<Moment = unknown> {
+  readonly clock: { moment(): Moment };
+  recordAlone(sent: Moment, answered: Moment, bytes?: number): void;
+}
+
 /** How one autocommitted statement runs. */
 export interface AutocommitOptions {
   /** Gets the time that the statement took; the wait for a connection says nothing about it. */
-  readonly stats?: StatementStats | undefined;
+  readonly stats?: ServiceTimes | undefined;
   /** Ends the wait for a connection. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -217,7 +217,7 @@ export const CONNECTION_TIMINGS: Readonly<Record<Exclude<ConnectionEventName, 'h
   };
 
 /** The events of an engine that happen on its connections. */
-export const ENGINE_CONNECTION_TIMINGS: Readonly<Record<ConnectionEventName, EventTiming>> = {
+const ENGINE_CONNECTION_TIMINGS: Readonly<Record<ConnectionEventName, EventTiming>> = {
   ...CONNECTION_TIMINGS,
   handleError: 'sync',
 };

@@ -7,10 +7,12 @@ import { isolationLevelRule, transactionOptionRules, type IsolationLevel } from 
 import {
   asItIs,
   deadlineRule,
+  durationRule,
   eitherRule,
   flagRule,
   integerRule,
   isPlainObject,
+  LONGEST_TIMER,
   oneOf,
   signalRule,
   wordRule,
@@ -118,7 +120,7 @@ const SCHEMAS: OptionRule = {
 const ROWS = integerRule(1, 'an integer from 1 to 2147483647', 2_147_483_647);
 
 /** What each option of one statement may be. */
-export const STATEMENT_RULES = {
+const STATEMENT_RULES = {
   timeout: deadlineRule,
   signal: signalRule,
   prepare: flagRule,
@@ -150,7 +152,8 @@ const OF_TRANSACTIONS: Readonly<Record<string, string>> = {
 
 const WITH_BEGIN = 'Set it on the transaction, the connection or the engine.';
 
-const STATEMENT_OPTIONS = new OptionTable<StatementOptions>('statement', STATEMENT_RULES, 'taken', {
+/** What each option of one statement may be: none that only a transaction can have. */
+export const STATEMENT_OPTIONS = new OptionTable<StatementOptions>('statement', STATEMENT_RULES, 'taken', {
   ...OF_TRANSACTIONS,
   isolationLevel: WITH_BEGIN,
   deferrable: WITH_BEGIN,
@@ -181,11 +184,15 @@ export function parseExecutionOptions(options: ExecutionOptions, isInTransaction
   throw new IllegalStateError(`${late} cannot change in a transaction. Commit or roll back first.`);
 }
 
-/**
- * The options of one statement, as they are sent.
- *
- * @throws ArgumentError for a wrong one, and for what only a transaction can have.
- */
-export function parseStatementOptions(options: StatementOptions): StatementOptions {
-  return STATEMENT_OPTIONS.parse(options);
+/** How `copyTo()` runs. Times in ms. */
+export interface CopyToOptions extends StatementOptions {
+  /** The COPY is canceled when nothing was read for so long. Default 60,000. */
+  readonly readTimeout?: number | undefined;
 }
+
+/** What each option of `copyTo()` may be. */
+export const COPY_TO_OPTIONS = new OptionTable<CopyToOptions>(
+  'copyTo',
+  { ...STATEMENT_RULES, readTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`) },
+  'taken',
+);

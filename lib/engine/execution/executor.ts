@@ -1,12 +1,18 @@
 import type { CommandResult } from '../driver/driver.js';
 import { ArgumentError, AsyncMethodRequiredError, StatementError } from '../errors/errors.js';
 import { CopyFrom, type CopyInput } from './copy/copy-from.js';
-import { CopyToStream, type CopyToOptions } from './copy/copy-to-stream.js';
-import { parseStatementOptions, type ExecuteOptions, type StatementOptions } from './execution-options.js';
+import { CopyToStream } from './copy/copy-to-stream.js';
+import {
+  COPY_TO_OPTIONS,
+  STATEMENT_OPTIONS,
+  type CopyToOptions,
+  type ExecuteOptions,
+  type StatementOptions,
+} from './execution-options.js';
 import { Invocation, type StatementParameters } from './invocation.js';
 import { sendRepeatedly } from './repeated-statement.js';
-import { BatchObserver, resultsOf } from './batch/batch-observer.js';
-import { StatementBatch } from './batch/statement-batch.js';
+import { BatchObserver, resultsOf } from './batch-observer.js';
+import { StatementBatch } from './statement-batch.js';
 import { ignoreRejection } from '../util/option-rule.js';
 import { describeValue } from '../util/describe-value.js';
 import { mergeOptions } from '../util/merge-options.js';
@@ -228,10 +234,11 @@ export abstract class Executor {
    * ```
    */
   copyTo(sql: string | Executable<unknown>, options: CopyToOptions = {}): CopyToStream {
+    const { readTimeout, ...parsed } = COPY_TO_OPTIONS.parse(options);
     return new CopyToStream(
       sql,
-      options,
-      (statement, own) => sendStatement(this.#runner, { statement, options: own }),
+      { readTimeout, signal: parsed.signal },
+      (statement, signal) => sendStatement(this.#runner, { statement, options: { ...parsed, signal } }),
       () => this.#runner().observer(),
     );
   }
@@ -294,7 +301,7 @@ async function sendSettled(runner: StatementRunner, call: StatementCall): Promis
 }
 
 async function settle(runner: StatementRunner, options: StatementOptions = {}): Promise<void> {
-  parseStatementOptions(options);
+  STATEMENT_OPTIONS.parse(options);
   await new StatementTimeout(options.timeout, options.signal).during(async (signal) =>
     runner.settle?.(signal),
   );
@@ -398,7 +405,7 @@ function described(runner: StatementRunner, error: unknown): unknown {
 }
 
 function mergedOptions(runner: StatementRunner, options: StatementOptions): StatementOptions {
-  return mergeOptions(runner.executionOptions, parseStatementOptions(options));
+  return mergeOptions(runner.executionOptions, STATEMENT_OPTIONS.parse(options));
 }
 
 function streamAsked(): AsyncMethodRequiredError {

@@ -13,7 +13,7 @@ import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE, type StatementOptions } from './execution-options.js';
 import { ParameterBatch } from '../statement/parameter-batch.js';
 import { CopyStatement } from './copy/copy-statement.js';
-import { StatementBatch } from './batch/statement-batch.js';
+import { StatementBatch } from './statement-batch.js';
 import { compileAsWritten, compileBatch, compileMany, compileStatement } from '../statement/compile.js';
 import { controlRefused, type TransactionCommand } from '../statement/transaction-command.js';
 import { TextClause } from '../statement/text.js';

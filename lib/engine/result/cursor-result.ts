@@ -169,7 +169,7 @@ export abstract class BufferedResult<T> implements Iterable<T>, Disposable {
 }
 
 /** What buffered results answer whose elements are rows, and not single values. */
-export abstract class BufferedRows<R> extends BufferedResult<R> {
+abstract class BufferedRows<R> extends BufferedResult<R> {
   /** The column names in order, also after the end; names that occur twice are there twice. */
   keys(): string[] {
     return this.reader.project(this.cursor.shape).fields.map(({ name }) => name);

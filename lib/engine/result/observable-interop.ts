@@ -146,7 +146,7 @@ class Push<T> implements RowSubscription {
     reportUncaught(error);
   }
 
-  // After unsubscribing no observer is left to hear that closing failed; the source has condemned the
+  // After unsubscribing no observer is left to hear that closing failed; the source has invalidated the
   // connection by then.
   #stop(failure?: unknown): void {
     this.#source.close(failure).catch(() => undefined);

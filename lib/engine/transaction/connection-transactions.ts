@@ -10,8 +10,8 @@ import { savepointInAutocommit, streamIsOpen } from './transaction-errors.js';
 import { runObserved } from './transaction-observation.js';
 import type { TransactionOwner } from './transaction-host.js';
 
-/** What the transactions of one connection need to know of it. */
-export interface TransactionContext<Connection> extends TransactionOwner<Connection> {
+/** The connection, as its transactions need to know it. */
+export interface TransactionParent<Connection> extends TransactionOwner<Connection> {
   /** The connection's execution options. */
   readonly options: {
     /** What they say about BEGIN; undefined: nothing. */
@@ -30,7 +30,7 @@ export interface TransactionContext<Connection> extends TransactionOwner<Connect
  * the caller. Roots of frames and the root of the connection's holder take turns.
  */
 export class ConnectionTransactions<Connection> {
-  readonly #context: TransactionContext<Connection>;
+  readonly #connection: TransactionParent<Connection>;
   /** Held by the root that the session is in now. */
   readonly #turns = new Mutex();
   readonly #blocks: Transaction<Connection>[] = [];
@@ -39,8 +39,8 @@ export class ConnectionTransactions<Connection> {
   #autobegun: RootTransaction<Connection> | undefined;
   #stream: RootTransaction<Connection> | undefined;
 
-  constructor(context: TransactionContext<Connection>) {
-    this.#context = context;
+  constructor(connection: TransactionParent<Connection>) {
+    this.#connection = connection;
   }
 
   /** The root that the connection's holder began; a frame's is the frame's alone. */
@@ -51,13 +51,13 @@ export class ConnectionTransactions<Connection> {
   /** True where COMMIT as a statement ends nothing but what a statement has begun by itself. */
   get isUnclaimed(): boolean {
     return (
-      this.#context.ambient() === undefined && (this.#own === undefined || this.#own === this.#autobegun)
+      this.#connection.ambient() === undefined && (this.#own === undefined || this.#own === this.#autobegun)
     );
   }
 
   /** The root that the caller is in. */
   get currentRoot(): RootTransaction<Connection> | undefined {
-    const ambient = this.#context.ambient();
+    const ambient = this.#connection.ambient();
     if (ambient === undefined) return this.#own;
     return ambient.root instanceof RootTransaction ? ambient.root : undefined;
   }
@@ -77,19 +77,19 @@ export class ConnectionTransactions<Connection> {
 
   /** The same, for questions: a block whose transaction has ended may ask. */
   innermost(): Transaction<Connection> | undefined {
-    return (this.#context.ambient() ?? this.#own)?.innermost;
+    return (this.#connection.ambient() ?? this.#own)?.innermost;
   }
 
   /** The root that a statement outside of transactions begins; undefined: AUTOCOMMIT, it commits itself. */
   beginByStatement(): Transaction<Connection> | undefined {
-    return this.#context.options.isAutocommit ? undefined : (this.#autobegun = this.begin());
+    return this.#connection.options.isAutocommit ? undefined : (this.#autobegun = this.begin());
   }
 
   /** The transaction of a stream; `isOwn`: it ends with the stream. */
   forStream(): { readonly transaction: Transaction<Connection>; readonly isOwn: boolean } {
     const current = this.current();
     if (current?.isAutocommit === false) return { transaction: current, isOwn: false };
-    if (current === undefined && !this.#context.options.isAutocommit)
+    if (current === undefined && !this.#connection.options.isAutocommit)
       return { transaction: this.begin(), isOwn: false };
     return { transaction: this.#beginStream(), isOwn: true };
   }
@@ -133,14 +133,14 @@ export class ConnectionTransactions<Connection> {
   }
 
   #make(given: TransactionOptions | undefined, isForced: boolean): RootTransaction<Connection> {
-    const { options } = this.#context;
+    const { options } = this.#connection;
     if (options.isLate) {
       const late = (): TransactionOptions => mergeOptions(options.ofBegin ?? {}, given);
-      return new RootTransaction<Connection>(this.#context, given, { isForced, line: this, late });
+      return new RootTransaction<Connection>(this.#connection, given, { isForced, line: this, late });
     }
     const defaults = options.ofBegin;
     const settled = defaults === undefined ? given : mergeOptions(defaults, given);
-    return new RootTransaction<Connection>(this.#context, settled, { isForced, line: this });
+    return new RootTransaction<Connection>(this.#connection, settled, { isForced, line: this });
   }
 
   /** @internal */
@@ -171,7 +171,7 @@ export class ConnectionTransactions<Connection> {
       promiseTry(statement).then(
         (result) => this.#leave(last)?.then(() => result) ?? result,
         async (error: unknown) => {
-          this.#context.session.noteFailure(error);
+          this.#connection.session.noteFailure(error);
           await this.#leave(last);
           throw error;
         },
@@ -182,7 +182,7 @@ export class ConnectionTransactions<Connection> {
   /** `isScoped`: it belongs to a function. Begins a root where there is none. */
   beginNested(isScoped = false): NestedTransaction<Connection> {
     const current = this.current();
-    if (current === undefined && !this.#context.options.isLate && this.#context.options.isAutocommit)
+    if (current === undefined && !this.#connection.options.isLate && this.#connection.options.isAutocommit)
       throw savepointInAutocommit();
     const parent = current ?? this.begin();
     const nested = new NestedTransaction(parent, {}, isScoped);

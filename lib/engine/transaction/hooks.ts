@@ -11,7 +11,7 @@ const MOST_HOOKS = 100_000;
 
 /** What hooks need of their engine. */
 interface HookEngine {
-  outside<T>(work: () => T): T;
+  runWithoutTransaction<T>(work: () => T): T;
   report(error: unknown): void;
 }
 
@@ -105,7 +105,7 @@ export class TransactionHooks {
   /** In one context, whatever their number: to enter one costs more than most hooks. */
   async #runAll(phase: HookPhase): Promise<unknown[]> {
     const hooks = this.#take(phase);
-    return hooks.length === 0 ? [] : await this.#engine.outside(() => runEach(hooks));
+    return hooks.length === 0 ? [] : await this.#engine.runWithoutTransaction(() => runEach(hooks));
   }
 }
 

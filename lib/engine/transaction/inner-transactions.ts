@@ -45,7 +45,7 @@ export class InnerTransactions<Inner extends TransactionLevel> {
   }
 
   /** `signal` ends the wait for the siblings in front of it. */
-  admit(child: Inner, signal?: AbortSignal): Promise<void> | undefined {
+  admitChild(child: Inner, signal?: AbortSignal): Promise<void> | undefined {
     this.#outer.expectUsable();
     if (this.#child === child) return undefined;
     if (!this.#gate.lock.tryAcquire())

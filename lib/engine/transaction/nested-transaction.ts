@@ -64,7 +64,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   /** @internal */
   open(signal?: AbortSignal): Opening {
-    const admitted = this.parent.inner.admit(this, signal);
+    const admitted = this.parent.inner.admitChild(this, signal);
     return admitted === undefined ? this.#openInside(signal) : admitted.then(() => this.#openInside(signal));
   }
 

@@ -10,7 +10,7 @@ import * as refused from './transaction-errors.js';
 import type { ControlEnds, Opening, TransactionOwner } from './transaction-host.js';
 
 /** The roots of one connection, which take turns. */
-export interface RootLine {
+interface RootLine {
   /** Waits until the root before `root` has ended; `signal` ends the wait. Undefined where it is its turn. */
   enter(root: RootTransaction<never>, signal: AbortSignal | undefined): Promise<void> | undefined;
 }

@@ -43,7 +43,7 @@ export interface ControlEnds {
 /** A command that waits for its application now and then. */
 export interface PacedCommand {
   /** Changes with each step of the application; undefined while the command does not wait for that. */
-  readonly mark: number | undefined;
+  readonly progress: number | undefined;
 }
 
 /** What a transaction needs of its engine. */
@@ -54,7 +54,7 @@ export interface TransactionEngine {
    */
   readonly nestedWaitTimeout: number;
   /** Runs `work` with no active transaction. */
-  outside<T>(work: () => T): T;
+  runWithoutTransaction<T>(work: () => T): T;
   /** Runs `work` with `transaction`, of a connection of this engine, as the active one. */
   inside<T>(transaction: object, work: () => Promise<T>): Promise<T>;
   /** An error that cannot be thrown without hiding another one. */

@@ -24,8 +24,8 @@ export class ChannelGroup {
     const traced = tracingChannel<Event, Event>(name);
     const own = new ChannelGroup();
     for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error]) {
-      this.#follow(each as Channel);
-      own.#follow(each as Channel);
+      this.#follow(each);
+      own.#follow(each);
     }
     return new Trace(traced, own);
   }
@@ -80,14 +80,14 @@ class Trace<Event extends TracedEvent> {
   /** Runs the synchronous part of an operation, in the stores that subscribers have bound to its start. */
   begin<T>(event: Event, work: () => T): T {
     const { start, end } = this.#channel;
-    if (!end.hasSubscribers) return start.hasSubscribers ? (start.runStores(event, work) as T) : work();
+    if (!end.hasSubscribers) return start.hasSubscribers ? start.runStores(event, work) : work();
     return start.runStores(event, () => {
       try {
         return work();
       } finally {
         end.publish(event);
       }
-    }) as T;
+    });
   }
 
   /** The operation is over; it has failed where the event has an error. */

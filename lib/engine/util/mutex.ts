@@ -45,7 +45,7 @@ export class Mutex {
       };
       const fail = (reason: unknown): void => {
         leave();
-        reject(reason as Error);
+        reject(reason);
       };
       const ignore = signal && onAbort(signal, () => fail(signal.reason));
       const timer = timeout > 0 ? startLimit(() => fail(expired?.()), timeout) : undefined;

@@ -76,7 +76,7 @@ export function TransactionalEventListener(
     const value = earlier === undefined ? wrap(target, label, listener) : method;
     const decorated: PropertyDescriptor = { ...descriptor, value };
     OnEvent(event, onEvent)(target, key, decorated);
-    return decorated as typeof descriptor;
+    return decorated;
   };
 }
 

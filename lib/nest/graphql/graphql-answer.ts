@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/index.js';
-import { answerTo, UNKNOWN } from '../shared/error-answer.js';
+import { errorAnswerOf, UNKNOWN } from '../shared/error-answer.js';
 import type { OperationOutcome, ToldOutcome } from './graphql-operations.js';
 
 /** What a driver answers an operation with. */
@@ -55,7 +55,7 @@ function asGraphqlError({ end, error }: ToldOutcome): object {
 
 /** Of an error of the database, as `DatabaseExceptionFilter` says it: nothing of a statement. */
 function messageOf(error: unknown): string {
-  if (error instanceof EngineError) return (answerTo(error) ?? UNKNOWN).message;
+  if (error instanceof EngineError) return (errorAnswerOf(error) ?? UNKNOWN).message;
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -3,7 +3,7 @@ import type { ArgumentsHost, HttpServer } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
 import type { Observable } from 'rxjs';
 import { EngineError } from '../../engine/index.js';
-import { answerTo, UNKNOWN, type ErrorAnswer } from '../shared/error-answer.js';
+import { errorAnswerOf, UNKNOWN, type ErrorAnswer } from '../shared/error-answer.js';
 import { answerOutsideHttp } from './message-answer.js';
 import { PLAIN_RESPONSE } from './plain-response.js';
 import { printable } from '../../engine/util/logger.js';
@@ -30,7 +30,7 @@ export class DatabaseExceptionFilter extends BaseExceptionFilter<EngineError> {
 
   /** Answers `error`, or leaves it to Nest. */
   override catch(error: EngineError, host: ArgumentsHost): Observable<never> | undefined {
-    const answer = answerTo(error);
+    const answer = errorAnswerOf(error);
     // The client is told to come back, and the log why.
     if (answer?.statusCode === (HttpStatus.SERVICE_UNAVAILABLE as number)) {
       this.log.warn(printable(`${error.name}: ${error.message}`));

@@ -27,12 +27,12 @@ export class ConnectionConsumers {
       ...module.providers.values(),
       ...module.controllers.values(),
       ...module.injectables.values(),
-    ]) as Wrapper[];
+    ]);
   }
 
   /** All controllers of the application. */
   controllers(): Wrapper[] {
-    return [...this.modules.values()].flatMap((module) => [...module.controllers.values()]) as Wrapper[];
+    return [...this.modules.values()].flatMap((module) => [...module.controllers.values()]);
   }
 
   /** True: an instance of `type` holds one of the connections `wanted`, itself or through what it injects. */

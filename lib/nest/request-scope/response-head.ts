@@ -7,7 +7,7 @@ export function addToHead(
 ): void {
   const writeHead = response.writeHead.bind(response) as (...given: unknown[]) => ServerResponse;
   response.writeHead = (...given: unknown[]): ServerResponse => {
-    response.writeHead = writeHead as ServerResponse['writeHead'];
+    response.writeHead = writeHead;
     const added = header();
     if (added !== undefined) addHeader(response, given.at(-1), added);
     return writeHead(...given);

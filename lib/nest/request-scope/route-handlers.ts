@@ -40,7 +40,7 @@ export class RouteHandlers {
   readonly #interceptors: readonly RequestScopeInterceptor[];
   readonly #rules: RouteRules;
   #state: 'waiting' | 'registering' = 'waiting';
-  #restores: (() => void)[] = [];
+  readonly #restores: (() => void)[] = [];
 
   constructor(config: ApplicationConfig, rules: RouteRules) {
     this.#config = config;

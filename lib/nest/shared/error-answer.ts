@@ -36,7 +36,7 @@ export const UNKNOWN: ErrorAnswer = {
 };
 
 /** What a client is told that can do something about `error`; undefined where none can. */
-export function answerTo(error: EngineError): ErrorAnswer | undefined {
+export function errorAnswerOf(error: EngineError): ErrorAnswer | undefined {
   const { code } = error;
   if (mayTryAgain(error)) {
     return { statusCode: HttpStatus.SERVICE_UNAVAILABLE, message: 'Service Unavailable', code };
@@ -47,6 +47,6 @@ export function answerTo(error: EngineError): ErrorAnswer | undefined {
 
 /** True: a client has asked for what can't be, which is no failure of the application. */
 export function isForClient(error: EngineError): boolean {
-  const { statusCode } = answerTo(error) ?? UNKNOWN;
+  const { statusCode } = errorAnswerOf(error) ?? UNKNOWN;
   return statusCode < (HttpStatus.INTERNAL_SERVER_ERROR as number);
 }

@@ -67,18 +67,18 @@ export function Exclusive(name: string, given: ExclusiveMethodOptions = {}): Exc
         );
       }
       const label = `${this.constructor.name}.${String(key)}`;
-      const work = (): Promise<unknown> => promised(label, inner.apply(this, args));
+      const work = (): Promise<unknown> => expectPromise(label, inner.apply(this, args));
       return (await engineOf(this, resolveEngine(this, target, engine), label).exclusive(name, work, options))
         .value;
     };
     if (body === undefined) descriptor.value = copyMethodMetadata(wrapper, method);
     else body.call = wrapper;
   };
-  return decorate as ExclusiveDecorator;
+  return decorate;
 }
 
 /** What an Observable or a generator does comes when the lock is gone. */
-async function promised(label: string, returned: unknown): Promise<unknown> {
+async function expectPromise(label: string, returned: unknown): Promise<unknown> {
   if (isThenable(returned)) return await returned;
   throw new IllegalStateError(`${label} is @Exclusive and did not return a promise. Make it async.`);
 }

@@ -64,7 +64,7 @@ function failed({ returns }: TransactionalPlan, error: unknown): unknown {
   };
   if (returns === 'observable') return throwError(() => error);
   if (returns === 'generator') return new TransactionalGenerator(fail, nothing());
-  return Promise.reject(error as Error);
+  return Promise.reject(error);
 }
 
 async function* nothing(): AsyncGenerator<never, void> {}
@@ -81,12 +81,12 @@ function runUndeclared(plan: TransactionalPlan, engine: AsyncEngine, call: () =>
   try {
     open = engine.openTransaction(plan.options);
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
   try {
     returned = open.run(call);
   } catch (error) {
-    return engine.completeTransaction(open, () => Promise.reject(error as Error), call);
+    return engine.completeTransaction(open, () => Promise.reject(error), call);
   }
   if (isPlainPromise(returned)) return engine.completeTransaction(open, () => returned, call);
   // A lazy thenable, such as a query builder, runs when it is awaited: that must be inside, too.

@@ -62,7 +62,7 @@ export function Transactional(given: TransactionalMethodOptions = {}): Transacti
     }
     descriptor.value = decorateMethod(target, key, descriptor.value as Method, options, 'method');
   };
-  return decorate as TransactionalDecorator;
+  return decorate;
 }
 
 /** Leaves a method of a `@Transactional()` class as it is. */

@@ -240,7 +240,7 @@ describe('what the states promise', () => {
       detach: () => Promise.resolve(),
       engine: {
         nestedWaitTimeout: 1_000,
-        outside: <T>(work: () => T): T => work(),
+        runWithoutTransaction: <T>(work: () => T): T => work(),
         inside: <T>(_transaction: object, work: () => Promise<T>): Promise<T> => work(),
         report: () => undefined,
         warn: () => undefined,

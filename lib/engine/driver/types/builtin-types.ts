@@ -11,7 +11,7 @@ const type = (oid: number, arrayOid?: number): BuiltinType =>
   arrayOid === undefined ? { oid } : { oid, arrayOid };
 
 /** By the name in `pg_type`. */
-export const BUILTIN_TYPES: Readonly<Record<string, BuiltinType>> = {
+const BUILTIN_TYPES: Readonly<Record<string, BuiltinType>> = {
   pg_type: type(71, 210),
   pg_attribute: type(75, 270),
   pg_proc: type(81, 272),

@@ -44,7 +44,7 @@ export class CopyFrom implements CopySource {
     if (input instanceof Readable) input.on('error', () => undefined);
   }
 
-  get mark(): number | undefined {
+  get progress(): number | undefined {
     return this.#state === 'waiting' ? this.#meter?.bytes : undefined;
   }
 

@@ -3,27 +3,18 @@ import { Readable } from 'node:stream';
 import type { CommandResult, CopySink } from '../../driver/driver.js';
 import { ResourceClosedError } from '../../errors/errors.js';
 import type { Executable } from '../../statement/executable.js';
-import { durationRule, LONGEST_TIMER } from '../../util/option-rule.js';
-import { OptionTable } from '../../util/option-table.js';
-import { STATEMENT_RULES, type StatementOptions } from '../execution-options.js';
 import { CopyMeter, type CopyObserver } from './copy-progress.js';
 import { CopyStatement } from './copy-statement.js';
 
-/** How `copyTo()` runs. Times in ms. */
-export interface CopyToOptions extends StatementOptions {
-  /** The COPY is canceled when nothing was read for so long. Default 60,000. */
-  readonly readTimeout?: number | undefined;
-}
-
-const COPY_TO_OPTIONS = new OptionTable<CopyToOptions>(
-  'copyTo',
-  { ...STATEMENT_RULES, readTimeout: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`) },
-  'taken',
-);
-
 const READ_TIMEOUT = 60_000;
 
-type Send = (statement: CopyStatement, options: StatementOptions) => Promise<CommandResult>;
+/** What ends a COPY. */
+interface CopyEnds {
+  readonly readTimeout?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Send = (statement: CopyStatement, signal: AbortSignal) => Promise<CommandResult>;
 
 /**
  * The bytes of a COPY TO STDOUT. Nothing is sent before it is first read; the server is read from as fast as
@@ -32,7 +23,7 @@ type Send = (statement: CopyStatement, options: StatementOptions) => Promise<Com
 export class CopyToStream extends Readable {
   readonly #statement: CopyStatement;
   readonly #sink: StreamSink;
-  readonly #options: StatementOptions;
+  readonly #signal: AbortSignal | undefined;
   readonly #send: Send;
   readonly #inContext = AsyncLocalStorage.snapshot();
   readonly #abort = new AbortController();
@@ -40,13 +31,17 @@ export class CopyToStream extends Readable {
   #rowCount: number | undefined;
 
   /** @internal */
-  constructor(sql: string | Executable<unknown>, options: CopyToOptions, send: Send, observer: CopyObserver) {
+  constructor(
+    sql: string | Executable<unknown>,
+    { readTimeout = READ_TIMEOUT, signal }: CopyEnds,
+    send: Send,
+    observer: CopyObserver,
+  ) {
     super();
-    const { readTimeout = READ_TIMEOUT, ...statement } = COPY_TO_OPTIONS.parse(options);
     this.#sink = new StreamSink(this, readTimeout);
     this.#statement = new CopyStatement(sql, this.#sink);
     this.#sink.meter = new CopyMeter(this.#statement.text, 'to', () => this.#inContext(observer));
-    this.#options = statement;
+    this.#signal = signal;
     this.#send = send;
   }
 
@@ -62,10 +57,9 @@ export class CopyToStream extends Readable {
   }
 
   async #run(): Promise<void> {
-    const { signal = this.#abort.signal } = this.#options;
     try {
-      const ends = AbortSignal.any([signal, this.#abort.signal]);
-      const { rowCount } = await this.#send(this.#statement, { ...this.#options, signal: ends });
+      const ends = AbortSignal.any([this.#signal ?? this.#abort.signal, this.#abort.signal]);
+      const { rowCount } = await this.#send(this.#statement, ends);
       this.#rowCount = rowCount;
       this.#sink.meter?.done(rowCount);
       this.push(null);
@@ -97,7 +91,7 @@ class StreamSink implements CopySink {
     this.#readTimeout = readTimeout;
   }
 
-  get mark(): number | undefined {
+  get progress(): number | undefined {
     return this.#resume === undefined ? undefined : this.meter?.bytes;
   }
 

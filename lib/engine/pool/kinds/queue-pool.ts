@@ -173,7 +173,7 @@ export class QueuePool extends Pool {
       else if (this.isExpired(record)) void this.#end(record);
       else if (this.options.poolPrePing && !record.answeredWithin(PING_PAUSE))
         void this.#pingAndDeliver(record);
-      else this.#hand(record, waiter);
+      else this.#lendTo(record, waiter);
       waiter = this.line.next;
     }
     if (waiter !== undefined) this.#openMore();
@@ -269,12 +269,12 @@ export class QueuePool extends Pool {
     if (!this.isCurrent(record)) {
       this.#drop(record);
       this.#pump();
-    } else if (waiter !== undefined && !this.isDisposed) this.#hand(record, waiter);
+    } else if (waiter !== undefined && !this.isDisposed) this.#lendTo(record, waiter);
     else void this.#keep(record);
     if (this.line.size === 0) this.#stopTimer();
   }
 
-  #hand(record: ConnectionRecord, waiter: Waiter): void {
+  #lendTo(record: ConnectionRecord, waiter: Waiter): void {
     if (this.options.poolPrePing) record.markLent();
     // Before the caller leaves the line: its own wait counts.
     this.#overload?.lending();

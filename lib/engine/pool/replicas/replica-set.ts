@@ -52,7 +52,7 @@ export class ReplicaSet {
   #examination: Promise<void> | undefined;
   #state: 'unasked' | 'known' | 'closed' = 'unasked';
   /** Called when a replica takes work. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: ResolvedReplicaOptions, replicas: readonly Replica[], primary: () => Pool) {
     this.options = options;

@@ -41,7 +41,7 @@ export class Unit {
   #failures = 0;
   #running = 0;
   #end: number | undefined;
-  #transactions = { committed: 0, undone: 0 };
+  readonly #transactions = { committed: 0, undone: 0 };
 
   /** `waitsFor`: a request is over when it is told so, a lone transaction with its last step. */
   constructor(id: number, engine: string, label: string, waitsFor: 'its end' | 'its steps') {

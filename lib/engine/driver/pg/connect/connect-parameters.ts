@@ -147,7 +147,7 @@ export class ConnectParameters {
 }
 
 /** The words as a sentence has them: `a, b or c`. */
-export function listed(words: readonly string[]): string {
+function listed(words: readonly string[]): string {
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 

@@ -297,7 +297,7 @@ export class PgConnection implements DriverConnection, WireListener {
 
   async close(): Promise<void> {
     if (!this.isOpen) return;
-    this.#queue.shut();
+    this.#queue.close();
     const timer = setTimeout(() => this.#client.connection.stream.destroy(), CLOSE_GRACE);
     await this.#client.end().catch(() => undefined);
     clearTimeout(timer);

@@ -66,7 +66,7 @@ export class TaskQueue implements BatchListener {
     return this.#running?.batch;
   }
 
-  shut(): void {
+  close(): void {
     this.state = 'closing';
   }
 

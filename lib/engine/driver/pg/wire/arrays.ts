@@ -14,9 +14,7 @@ function elementText(element: ArrayElement): string {
   if (element === null) return 'NULL';
   if (typeof element === 'string')
     return `"${NEEDS_ESCAPE.test(element) ? element.replaceAll(/["\\]/g, String.raw`\$&`) : element}"`;
-  return Buffer.isBuffer(element)
-    ? `"\\\\x${element.toString('hex')}"`
-    : arrayLiteral(element as readonly ArrayElement[]);
+  return Buffer.isBuffer(element) ? `"\\\\x${element.toString('hex')}"` : arrayLiteral(element);
 }
 
 /** Before the elements: number of dimensions, whether there are NULLs, type, length, first index. */

@@ -38,7 +38,7 @@ export class CopyTransfer {
 
   /** The server waits for what the application gives or takes. */
   get awaitsApplication(): boolean {
-    return this.#rows.mark !== undefined;
+    return this.#rows.progress !== undefined;
   }
 
   /** CopyInResponse. */

@@ -107,7 +107,7 @@ export class PgWire implements MessageOutlet {
       stream.on('data', (chunk) => {
         this.#reader.read(chunk);
         this.#leftInTurn -= chunk.length;
-        if (this.#leftInTurn <= 0) this.#giveTurn();
+        if (this.#leftInTurn <= 0) this.#yieldTurn();
       });
     };
   }
@@ -231,7 +231,7 @@ export class PgWire implements MessageOutlet {
   }
 
   /** Reads on when all else that is due in the event loop has had its turn. */
-  #giveTurn(): void {
+  #yieldTurn(): void {
     this.#leftInTurn = SLICE;
     this.#connection.stream.pause();
     runNextTurn(() => {

@@ -25,7 +25,7 @@ function foreignStyle(setting: 'DateStyle' | 'IntervalStyle'): InterfaceError {
   );
 }
 
-export const parseDate: TypeParser = (text) => {
+const parseDate: TypeParser = (text) => {
   if (!DATE.test(text)) throw foreignStyle('DateStyle');
   return text;
 };

@@ -1,8 +1,8 @@
-import { classifyFailure, type FailureClass } from '../connection-observer.js';
-import { DBAPIError } from '../../errors/errors.js';
-import type { BatchAnswer, CommandObserver, SessionFacts } from '../invocation.js';
-import type { ObservedTransaction } from '../../transaction/transaction-observation.js';
-import type { Command, CommandResult, DriverRow } from '../../driver/driver.js';
+import { classifyFailure, type FailureClass } from './connection-observer.js';
+import { DBAPIError } from '../errors/errors.js';
+import type { BatchAnswer, CommandObserver, SessionFacts } from './invocation.js';
+import type { ObservedTransaction } from '../transaction/transaction-observation.js';
+import type { Command, CommandResult, DriverRow } from '../driver/driver.js';
 
 /** Tells the observer of each statement of a batch, as if it ran alone. */
 export class BatchObserver implements CommandObserver {

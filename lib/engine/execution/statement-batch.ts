@@ -1,5 +1,5 @@
-import type { QueryConfig } from '../../statement/executable.js';
-import type { CompiledStatement } from '../../statement/row.js';
+import type { QueryConfig } from '../statement/executable.js';
+import type { CompiledStatement } from '../statement/row.js';
 
 /** Statements that leave in one flight, compiled. */
 export class StatementBatch implements QueryConfig {
