@@ -67,7 +67,7 @@ export class WaitEnd {
 }
 
 /** Calls `listener` when `signal` is aborted, until the function that you get is called. */
-export function whenAborted(signal: WaitSignal, listener: () => void): () => void {
+function whenAborted(signal: WaitSignal, listener: () => void): () => void {
   if (!(signal instanceof WaitEnd)) return onAbort(signal, listener);
   const heard = { ended: listener };
   signal.listen(heard);

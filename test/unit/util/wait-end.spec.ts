@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WaitEnd, whenAborted } from '../../../lib/engine/util/wait-end.js';
+import { WaitEnd } from '../../../lib/engine/util/wait-end.js';
 
 const reason = new Error('given up');
 
@@ -7,8 +7,10 @@ describe('WaitEnd', () => {
   it('tells each listener once, and none that has left', () => {
     const end = new WaitEnd();
     const heard: string[] = [];
-    whenAborted(end, () => heard.push('first'));
-    whenAborted(end, () => heard.push('second'))();
+    end.listen({ ended: () => heard.push('first') });
+    const second = { ended: () => heard.push('second') };
+    end.listen(second);
+    end.ignore(second);
 
     end.abort(reason);
     end.abort(new Error('too late'));
