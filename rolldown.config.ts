@@ -55,6 +55,20 @@ const packageType: Plugin = {
   },
 };
 
+/** V8 keeps a file with a character above U+00FF in two bytes for each of its characters. */
+const oneByteSources: Plugin = {
+  name: 'one-byte-sources',
+  generateBundle(_, bundle) {
+    for (const file of Object.values(bundle)) {
+      if (file.type === 'chunk') file.code = file.code.replaceAll(/[\u0100-\uffff]/g, escaped);
+    }
+  },
+};
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 // What minifies an application puts all code in one file: a call site is then told from our code by these two places.
 const PIECE = 'nestAsyncEngineCode';
 
@@ -73,7 +87,7 @@ export default defineConfig({
   platform: 'node',
   external: /^[^./]/,
   output: [
-    { ...output, dir: 'dist', format: 'esm', plugins: [declarations] },
+    { ...output, dir: 'dist', format: 'esm', plugins: [oneByteSources, declarations] },
     {
       ...output,
       dir: 'dist/cjs',
@@ -81,7 +95,7 @@ export default defineConfig({
       strict: true,
       // Jest without flags can require(), and cannot import().
       dynamicImportInCjs: false,
-      plugins: [declarations, packageType],
+      plugins: [oneByteSources, declarations, packageType],
     },
   ],
 });

@@ -16,11 +16,15 @@ const MOST_FILES = 7;
 
 /**
  * What an import of `node:util` reads, and so loads: 4 ms. Of `node:tls` the same, and pg asks for that where a server
- * has it. On Node.js 20 pg loads some of them itself.
+ * has it; `node:net` and `node:fs/promises` are needed by few sessions or later. On Node.js 20 pg loads some of them itself.
  */
-const LOADED_FOR_NOBODY = ['internal/util/parse_args/parse_args', 'worker_threads', 'tls'].map(
-  (name) => `NativeModule ${name}`,
-);
+const LOADED_FOR_NOBODY = [
+  'internal/util/parse_args/parse_args',
+  'worker_threads',
+  'tls',
+  'net',
+  'fs/promises',
+].map((name) => `NativeModule ${name}`);
 
 /** Prints which modules of Node.js are loaded with the one that it is given. */
 const LOAD_OF_NODE = `
@@ -95,6 +99,12 @@ const sloppy = scripts.filter(
   ({ name, code }) => name.startsWith('cjs') && !code.startsWith('"use strict";'),
 );
 expect(sloppy.length === 0, `all CommonJS is strict${sloppy.map(({ name }) => `, but ${name}`).join('')}`);
+
+const wide = scripts.filter(({ code }) => /[\u0100-\uffff]/.test(code));
+expect(
+  wide.length === 0,
+  `every file takes one byte for a character${wide.map(({ name }) => `, but ${name}`).join('')}`,
+);
 
 const renamed = scripts.flatMap(({ code }) => code.match(/\bclass \w+\$\d+/g) ?? []);
 expect(

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { link, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OperationalError } from '../../errors/server-errors.js';
+import { files } from '../late-modules.js';
 import { reasonOf } from './reason.js';
 
 /**
@@ -32,7 +32,7 @@ export class FolderLock {
   static async acquire(folder: string): Promise<FolderLock> {
     const file = `${folder}.lock`;
     try {
-      await mkdir(path.dirname(folder), { recursive: true });
+      await files().mkdir(path.dirname(folder), { recursive: true });
       const content = JSON.stringify(await holderOf(process.pid));
       if (await tryCreate(file, content)) return new FolderLock(file);
       const found = await readLock(file);
@@ -51,43 +51,52 @@ export class FolderLock {
   }
 
   async release(): Promise<void> {
-    await rm(this.#file, { force: true });
+    await files().rm(this.#file, { force: true });
   }
 }
 
 /** Empty where the lock has just gone; a folder in its place is left as it is. */
 async function readLock(file: string): Promise<string> {
-  const found = await lstat(file).catch(() => undefined);
+  const found = await files()
+    .lstat(file)
+    .catch(() => undefined);
   if (found === undefined) return '';
   if (!found.isFile()) throw new OperationalError(`${file} is not a lock: it is not a file. Remove it.`);
-  return await readFile(file, 'utf8').catch(() => '');
+  return await files()
+    .readFile(file, 'utf8')
+    .catch(() => '');
 }
 
 /** By a link, so that a lock is never seen without its content. */
 async function tryCreate(file: string, content: string): Promise<boolean> {
   const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, content, { mode: 0o600 });
+  await files().writeFile(draft, content, { mode: 0o600 });
   try {
-    await link(draft, file);
+    await files().link(draft, file);
     return true;
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return false;
     throw error;
   } finally {
-    await rm(draft, { force: true });
+    await files().rm(draft, { force: true });
   }
 }
 
 /** Another engine may have done the same and made its own lock meanwhile: that one is put back. */
 async function takeAway(file: string, abandoned: string): Promise<void> {
   const aside = `${file}.${randomUUID()}`;
-  const isMine = await rename(file, aside).then(
-    () => true,
-    () => false,
-  );
+  const isMine = await files()
+    .rename(file, aside)
+    .then(
+      () => true,
+      () => false,
+    );
   if (!isMine) return;
-  if ((await readFile(aside, 'utf8')) !== abandoned) await link(aside, file).catch(() => undefined);
-  await rm(aside, { force: true });
+  if ((await files().readFile(aside, 'utf8')) !== abandoned)
+    await files()
+      .link(aside, file)
+      .catch(() => undefined);
+  await files().rm(aside, { force: true });
 }
 
 async function isAbandoned(content: string): Promise<boolean> {
@@ -118,7 +127,9 @@ function isAlive(pid: number): boolean {
 
 // Outside of Linux the start is not known, and the id alone counts.
 async function holderOf(pid: number): Promise<Holder> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const stat = await files()
+    .readFile(`/proc/${pid}/stat`, 'utf8')
+    .catch(() => '');
   // The name, in brackets, may hold spaces; the start is the 22nd field, the 20th behind it.
   const startedAt = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   return { pid, startedAt };

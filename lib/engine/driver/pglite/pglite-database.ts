@@ -1,8 +1,8 @@
-import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { NoSuchDriverError, ResourceClosedError } from '../../errors/errors.js';
 import { OperationalError } from '../../errors/server-errors.js';
+import { files } from '../late-modules.js';
 import { FolderLock } from './folder-lock.js';
 import { splitMessages, statementOf } from './pglite-messages.js';
 import { reasonOf } from './reason.js';
@@ -120,7 +120,7 @@ export class PgliteDatabase {
 /** Without links: the WASM server can't open one, and two names of a folder have one lock. */
 async function realFolder(folder: string): Promise<string> {
   try {
-    return await realpath(folder);
+    return await files().realpath(folder);
   } catch {
     const parent = path.dirname(folder);
     return parent === folder ? folder : path.join(await realFolder(parent), path.basename(folder));

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions, SecureContextOptions, SecureVersion } from 'node:tls';
 import { ArgumentError } from '../../../errors/errors.js';
+import { files } from '../../late-modules.js';
 import { OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectParameters, ParameterName } from './connect-parameters.js';
 
@@ -96,7 +96,7 @@ export class TlsRules {
     const path = this.#parameters.get(name);
     if (path === undefined) return undefined;
     try {
-      return await readFile(path, 'utf8');
+      return await files().readFile(path, 'utf8');
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new OperationalError(

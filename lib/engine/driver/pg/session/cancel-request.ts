@@ -1,7 +1,8 @@
-import { connect, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
+import { network } from '../../late-modules.js';
 
 const CANCEL_REQUEST_CODE = 80_877_102;
 const SSL_REQUEST_CODE = 80_877_103;
@@ -38,6 +39,7 @@ export async function sendCancelRequest(client: Client, deadline: number): Promi
 
 // To the address that the session has: its name may stand for several servers by now.
 function openBeside(client: Client): Socket {
+  const { connect } = network();
   if (client.host.startsWith('/')) return connect(`${client.host}/.s.PGSQL.${client.port}`);
   const stream = client.connection.stream as Partial<Socket>;
   return connect(client.port, stream.remoteAddress ?? client.host);
@@ -54,7 +56,7 @@ async function secured(socket: Socket, client: Client): Promise<Socket> {
     ...tlsOptions(ssl),
     socket,
     host: client.host,
-    ...(isIP(client.host) === 0 && { servername: client.host }),
+    ...(network().isIP(client.host) === 0 && { servername: client.host }),
     ...(sslNegotiation === 'direct' && { ALPNProtocols: ['postgresql'] }),
   });
   await happening(channel, 'secureConnect');
