@@ -1,9 +1,9 @@
+import { withoutComments } from '../engine/statement/skip-literal.js';
 import { splitScript } from '../engine/statement/split-script.js';
 import { transactionCommandOf } from '../engine/statement/transaction-command.js';
 import type { IsolationLevel, TransactionOptions } from '../engine/index.js';
 import type { ControlStatement } from './client-session.js';
 
-const COMMENTS = /\/\*[^]*?\*\/|--[^\n]*/g;
 const LEVEL = /\bISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)\b/i;
 const NAME =
   /^\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|.*?\bTO(?:\s+SAVEPOINT)?)\s+("(?:[^"]|"")+"|[^\s;]+)/i;
@@ -33,13 +33,13 @@ export function controlIn(text: string): readonly ScriptPart[] | undefined {
 
 /** The savepoint that a statement names, as the server keeps it. */
 export function nameIn(text: string): string {
-  const name = NAME.exec(text.replaceAll(COMMENTS, ' '))?.[1] ?? '';
+  const name = NAME.exec(withoutComments(text))?.[1] ?? '';
   return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase();
 }
 
 /** What BEGIN says of its transaction. */
 export function modesIn(text: string): TransactionOptions {
-  const words = text.replaceAll(COMMENTS, ' ');
+  const words = withoutComments(text);
   const level = LEVEL.exec(words)?.[1]?.replaceAll(/\s+/g, ' ').toUpperCase();
   const access = /\bREAD\s+(ONLY|WRITE)\b/i.exec(words)?.[1]?.toUpperCase();
   const deferrable = /\b(NOT\s+)?DEFERRABLE\b/i.exec(words);

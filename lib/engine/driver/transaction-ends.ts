@@ -1,9 +1,5 @@
 import { splitScript } from '../statement/split-script.js';
-import { transactionCommandOf } from '../statement/transaction-command.js';
-
-/** Ends a transaction and begins the next, under the tag that ROLLBACK TO SAVEPOINT has, too. */
-const ROLLBACK_AND_CHAIN = /\b(?:ROLLBACK|ABORT)(?:\s+(?:WORK|TRANSACTION))?\s+AND\s+CHAIN\b/i;
-const COMMENTS = /\/\*[^]*?\*\/|--[^\n]*/g;
+import { transactionCommandOf, type TransactionCommand } from '../statement/transaction-command.js';
 
 /**
  * Finds the ends of transactions behind which another one has begun before the session is ready again, so
@@ -24,10 +20,17 @@ export class TransactionEnds {
 
 /** True: one of the statements of `script` ends a transaction. */
 export function endsTransaction(script: string): boolean {
-  const kinds = splitScript(script).map(({ words }) => transactionCommandOf(words)?.kind);
-  return kinds.some((kind) => kind === 'commit' || kind === 'rollback' || kind === 'prepared');
+  return commandsIn(script).some(
+    (command) => command?.kind === 'commit' || command?.kind === 'rollback' || command?.kind === 'prepared',
+  );
 }
 
-function chains(text: string): boolean {
-  return ROLLBACK_AND_CHAIN.test(text.replace(COMMENTS, ' '));
+/** True: a ROLLBACK in `script` begins the next transaction. ROLLBACK TO SAVEPOINT has the same tag. */
+function chains(script: string): boolean {
+  if (!/\bCHAIN\b/i.test(script)) return false;
+  return commandsIn(script).some((command) => command?.kind === 'rollback' && command.chains);
+}
+
+function commandsIn(script: string): (TransactionCommand | undefined)[] {
+  return splitScript(script).map(({ words }) => transactionCommandOf(words));
 }

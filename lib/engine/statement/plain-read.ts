@@ -1,4 +1,4 @@
-import { skipLiteral } from './skip-literal.js';
+import { replaceOpaque } from './skip-literal.js';
 
 /**
  * Words in front of a bracket that are no functions, and built-in functions that only look at their
@@ -23,7 +23,6 @@ const HARMLESS: ReadonlySet<string> = new Set(
 const MORE_THAN_A_READ = /;|\binto\b|\bfor\s+(?:no\s+key\s+update|update|key\s+share|share)\b/i;
 // Only from the first character of a word: a long one would be scanned once for each of its characters.
 const CALL = /((?<![\w$.\u0080-\uffff])[\w$.\u0080-\uffff]+|")\s*\(/g;
-const OPAQUE = /['"$/-]/g;
 
 /**
  * True for a SELECT that reads and does nothing else: it takes no row lock and calls no function but known
@@ -32,21 +31,8 @@ const OPAQUE = /['"$/-]/g;
  */
 export function isPlainRead(sql: string): boolean {
   if (!/^\s*select\b/i.test(sql)) return false;
-  const code = withoutOpaqueText(sql);
+  // A quoted identifier leaves its quote: the name of a function may be one.
+  const code = replaceOpaque(sql, (opaque) => (opaque.startsWith('"') ? '"' : ' '));
   if (MORE_THAN_A_READ.test(code)) return false;
   return [...code.matchAll(CALL)].every(([, name = '']) => HARMLESS.has(name.toLowerCase()));
-}
-
-/** A literal becomes a space, and so does a comment; a quoted identifier leaves its quote. */
-function withoutOpaqueText(sql: string): string {
-  const mark = new RegExp(OPAQUE);
-  let code = '';
-  let from = 0;
-  for (let match = mark.exec(sql); match !== null; match = mark.exec(sql)) {
-    const end = skipLiteral(sql, match.index);
-    if (end === match.index) continue;
-    code += `${sql.slice(from, match.index)}${match[0] === '"' ? '"' : ' '}`;
-    from = mark.lastIndex = end;
-  }
-  return code + sql.slice(from);
 }

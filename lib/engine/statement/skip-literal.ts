@@ -14,6 +14,25 @@ export function skipLiteral(sql: string, at: number): number {
   }
 }
 
+/** `sql` with what `replace` gives in the place of each literal, quoted identifier and comment. */
+export function replaceOpaque(sql: string, replace: (opaque: string) => string): string {
+  const opening = /['"$/-]/g;
+  let code = '';
+  let from = 0;
+  for (let match = opening.exec(sql); match !== null; match = opening.exec(sql)) {
+    const end = skipLiteral(sql, match.index);
+    if (end === match.index) continue;
+    code += sql.slice(from, match.index) + replace(sql.slice(match.index, end));
+    from = opening.lastIndex = end;
+  }
+  return code + sql.slice(from);
+}
+
+/** `sql` with a space in the place of each comment. */
+export function withoutComments(sql: string): string {
+  return replaceOpaque(sql, (opaque) => (/^(?:--|\/\*)/.test(opaque) ? ' ' : opaque));
+}
+
 /** A doubled quote needs no care: what follows the first half is scanned as the next literal. */
 function quotedEnd(sql: string, at: number, hasBackslashes: boolean): number {
   const quote = sql[at];

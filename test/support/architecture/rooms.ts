@@ -12,6 +12,8 @@ const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
 const UTIL = 'lib/engine/util/';
 /** Names and texts are quoted in one place. */
 const QUOTING = ['lib/engine/statement/identifier.ts', 'lib/engine/statement/literal.ts'];
+/** Where a literal or a comment ends is known in one place. */
+const LITERALS = 'lib/engine/statement/skip-literal.ts';
 const ENGINE_TABLES = [
   'lib/engine/resolve-engine-options.ts',
   'lib/engine/ambient/exclusive-options.ts',
@@ -49,7 +51,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     folder: 'lib/opentelemetry/',
-    doors: [ENGINE_DOOR, UTIL],
+    doors: [ENGINE_DOOR, UTIL, LITERALS],
     allowsPackage: (name) => name === '@opentelemetry/api',
   },
   {
@@ -62,6 +64,7 @@ const ROOMS: readonly Room[] = [
     doors: [
       ENGINE_DOOR,
       UTIL,
+      LITERALS,
       'lib/engine/statement/split-script.ts',
       'lib/engine/statement/transaction-command.ts',
     ],

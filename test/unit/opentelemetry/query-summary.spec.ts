@@ -29,6 +29,9 @@ describe('the summary of a statement', () => {
       'SELECT * FROM t WHERE a = ? AND b = ? AND c = $1',
     ],
     [`SELECT E'a\\'b', $tag$ secret $tag$, t1.c2 FROM t1`, 'SELECT ?, ?, t1.c2 FROM t1'],
+    ['SELECT $a1$ secret $a1$ FROM t', 'SELECT ? FROM t'],
+    ["SELECT /* a /* b */ it's */ 'secret' FROM t", "SELECT /* a /* b */ it's */ ? FROM t"],
+    ["SELECT -- it's\r'secret'", "SELECT -- it's\r?"],
   ])('has no values in the text of %j', (sql, text) => {
     expect(summarize(sql).text).toBe(text);
   });
