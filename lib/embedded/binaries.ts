@@ -158,6 +158,6 @@ async function linkLibraries(folder: string, links: readonly LibraryLink[]): Pro
     source: basename(link.source),
     target: resolve(folder, link.target.split('/').slice(1).join('/')),
   }));
-  // What is there already or cannot be written is no failure here: whether the server runs is asked next.
+  // What is there already or cannot be written is not a failure here: whether the server runs is asked next.
   await Promise.allSettled(places.map(({ source, target }) => symlink(source, target)));
 }

@@ -227,7 +227,7 @@ export class AmbientContext implements ScopeContext {
     return this.run(new ContextFrame({ parent: this.current, holds: connection }), work);
   }
 
-  /** Runs `work` under `lock`, which `connection` holds where that is no transaction's. */
+  /** Runs `work` under `lock`, which `connection` holds where that is not a transaction's. */
   runLocked<T>(lock: HeldLock, connection: AsyncConnection | undefined, work: () => T): T {
     return this.run(new ContextFrame({ parent: this.current, holds: connection, lock }), work);
   }

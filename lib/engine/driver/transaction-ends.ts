@@ -6,7 +6,7 @@ import { transactionCommandOf, type TransactionCommand } from '../statement/tran
  * that its status looks as if nothing had happened.
  */
 export class TransactionEnds {
-  /** The flight in which a ROLLBACK was answered: before a BEGIN, it is no ROLLBACK TO. */
+  /** The flight in which a ROLLBACK was answered: before a BEGIN, it is not a ROLLBACK TO. */
   #rolledBackIn = 0;
 
   /** True: the command that was answered has ended one; `text` is what it was sent with. */

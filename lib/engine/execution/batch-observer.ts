@@ -31,7 +31,7 @@ export class BatchObserver implements CommandObserver {
     for (const observer of this.#observers) observer.left(flight);
   }
 
-  // Its statements are no sets of values.
+  // Its statements are not sets of values.
   progressed(): void {}
 
   runsIn(transaction: ObservedTransaction): void {
@@ -45,7 +45,7 @@ export class BatchObserver implements CommandObserver {
     return classifyFailure(error, observer);
   }
 
-  // A batch is no stream.
+  // A batch is not a stream.
   beginStream<T>(work: () => T): T {
     return work();
   }

@@ -173,7 +173,7 @@ export abstract class Executor {
   /**
    * Sends SQL with `$1` placeholders as it is. A list whose every element is a list is an executemany, one
    * execution for each of them; so the only value of a statement, where it is an array, is written `[[[1,
-   * 2]]]`. Null is no values, as for `pg`.
+   * 2]]]`. Null means no values, as for `pg`.
    *
    * @example
    * ```ts

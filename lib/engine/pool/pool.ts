@@ -388,7 +388,7 @@ export abstract class Pool implements AsyncDisposable {
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
   }
 
-  /** Puts a caller in line; throws where that is full. `timeout`: 0 is no limit. */
+  /** Puts a caller in line; throws where that is full. `timeout`: 0 means no limit. */
   protected wait(options: CheckoutOptions, timeout: number): Waiter {
     if (this.line.size >= this.maxWaiting) throw lineFull(this.waiting(), this.status());
     const waiter = this.line.join({

@@ -216,7 +216,7 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
     return this.reader.project(this.stream.shape).read(row);
   }
 
-  /** The next row that is no repetition. With `limit`, no more rows than that are asked for first. */
+  /** The next row that is not a repetition. With `limit`, no more rows than that are asked for first. */
   protected async takeRow(limit?: number): Promise<DriverRow | undefined> {
     while (await this.stream.fill(limit)) {
       const row = this.#takeAtHand();

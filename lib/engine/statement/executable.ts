@@ -141,7 +141,7 @@ function isDrizzleEntity(value: unknown): boolean {
   return typeof kind === 'function' && DRIZZLE_KIND in kind;
 }
 
-/** Null is no values, as for `pg`. */
+/** Null means no values, as for `pg`. */
 function checkedCommand(text: unknown, given: unknown, problem: string): CompiledStatement {
   const values: unknown = given === null ? NO_VALUES : given;
   if (typeof text === 'string' && Array.isArray(values))

@@ -70,7 +70,7 @@ class ScriptSplitter {
     return end;
   }
 
-  /** A comment before a statement is no part of it. */
+  /** A comment before a statement is not a part of it. */
   #opaque(token: string, at: number): number {
     const end = skipLiteral(this.#sql, at);
     if (end === at || !COMMENT.test(token)) this.#start ??= at;

@@ -146,7 +146,7 @@ export class ConnectionTransactions<Connection> {
   /** @internal */
   enter(root: RootTransaction<Connection>, signal: AbortSignal | undefined): Promise<void> | undefined {
     if (this.#inside === root) return undefined;
-    // Between the statements of a root that is no transaction of the server, the session is free for a
+    // Between the statements of a root that is not a transaction of the server, the session is free for a
     // stream.
     if (root === this.#stream && this.#inside?.isAutocommit === true) return undefined;
     if (!this.#turns.tryAcquire()) {

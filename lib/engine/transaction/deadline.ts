@@ -64,7 +64,7 @@ export function untilAborted<T>(
     const end = (): void => void undo().then(() => reject(signal.reason as Error));
     if (signal.aborted) return end();
     const forget = onAbort(signal, end);
-    // Work that is no async function may give no promise.
+    // Work that is not an async function may give no promise.
     Promise.resolve(work()).then(resolve, reject).finally(forget);
   });
 }

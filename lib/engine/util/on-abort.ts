@@ -46,7 +46,7 @@ function raiseLimit(signal: AbortSignal, by: 1 | -1): void {
   if (limit > 0) setMaxListeners(limit + by, signal);
 }
 
-/** 0: there is none, of which Node 20 says that the signal is no target of events. */
+/** 0: there is none, of which Node 20 says that the signal is not a target of events. */
 function limitOf(signal: AbortSignal): number {
   try {
     return getMaxListeners(signal);

@@ -82,8 +82,8 @@ export class HandlerUnit {
   }
 
   /**
-   * What exception filters get for `error`. A client that left while its request waited in line is no failure
-   * of the application: Nest logs no error for an HTTP exception.
+   * What exception filters get for `error`. A client that left while its request waited in line is not
+   * a failure of the application: Nest logs no error for an HTTP exception.
    */
   exceptionFor(error: unknown): unknown {
     if (!(error instanceof ScopeEndedError) || this.#parts.response?.outcome !== 'cut') return error;

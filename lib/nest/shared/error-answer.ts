@@ -45,7 +45,7 @@ export function errorAnswerOf(error: EngineError): ErrorAnswer | undefined {
   return found && { statusCode: found[0], message: found[1], code };
 }
 
-/** True: a client has asked for what can't be, which is no failure of the application. */
+/** True: a client has asked for what can't be, which is not a failure of the application. */
 export function isForClient(error: EngineError): boolean {
   const { statusCode } = errorAnswerOf(error) ?? UNKNOWN;
   return statusCode < (HttpStatus.INTERNAL_SERVER_ERROR as number);

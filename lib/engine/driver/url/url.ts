@@ -17,7 +17,7 @@ const DEFAULT_DRIVER = 'pg';
 /** A password, or where to get it: called each time the password is read. */
 export type UrlPassword = string | (() => string);
 
-/** The fields of a URL, not encoded. `null` is no value. */
+/** The fields of a URL, not encoded. `null` is not a value. */
 export interface UrlFields {
   readonly drivername: string;
   readonly username?: string | null | undefined;

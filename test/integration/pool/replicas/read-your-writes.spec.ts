@@ -6,12 +6,12 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { eventually } from '../../support/process/barrier.js';
-import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
-import { queryOnce } from '../../support/server/postgres.js';
-import { pauseReplay } from '../../support/server/standby.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { eventually } from '../../../support/process/barrier.js';
+import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
+import { queryOnce } from '../../../support/server/postgres.js';
+import { pauseReplay } from '../../../support/server/standby.js';
 
 const WHERE = text<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
 const READ = { readOnly: true } as const;

@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAsyncEngine, sql, type AsyncEngine } from 'nest-async-engine/engine';
 import { describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { Barrier, eventually } from '../../support/process/barrier.js';
-import { queryOnce } from '../../support/server/postgres.js';
-import { killServer, promote, reconfigure } from '../../support/server/standby.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { Barrier, eventually } from '../../../support/process/barrier.js';
+import { queryOnce } from '../../../support/server/postgres.js';
+import { killServer, promote, reconfigure } from '../../../support/server/standby.js';
 
 /** How often a primary is killed: `npm run test:failover` says 10. */
 const ROUNDS = Number(process.env['FAILOVERS'] ?? 1);

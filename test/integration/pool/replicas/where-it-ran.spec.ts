@@ -4,10 +4,10 @@ import type { Client } from 'pg';
 import { instrument } from 'nest-async-engine/opentelemetry';
 import { recordSql, rollbackEach } from 'nest-async-engine/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { Telemetry } from '../../support/telemetry.js';
-import { eventually } from '../../support/process/barrier.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { Telemetry } from '../../../support/telemetry.js';
+import { eventually } from '../../../support/process/barrier.js';
 
 const READ = { readOnly: true } as const;
 const where = sql`SELECT pg_is_in_recovery() AS standby`;

@@ -6,11 +6,11 @@ import {
   type AsyncEngine,
 } from 'nest-async-engine/engine';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { Barrier, eventually } from '../../support/process/barrier.js';
-import { queryOnce } from '../../support/server/postgres.js';
-import { reconfigure } from '../../support/server/standby.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { Barrier, eventually } from '../../../support/process/barrier.js';
+import { queryOnce } from '../../../support/server/postgres.js';
+import { reconfigure } from '../../../support/server/standby.js';
 
 const SESSIONS = 5;
 const WRITES = 100;

@@ -10,12 +10,12 @@ import {
   type AsyncEngineOptions,
 } from 'nest-async-engine/engine';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { failureOf } from '../../support/items.js';
-import { Barrier, eventually, Latch } from '../../support/process/barrier.js';
-import { queryOnce } from '../../support/server/postgres.js';
-import { killServer, promote, reconfigure } from '../../support/server/standby.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { failureOf } from '../../../support/items.js';
+import { Barrier, eventually, Latch } from '../../../support/process/barrier.js';
+import { queryOnce } from '../../../support/server/postgres.js';
+import { killServer, promote, reconfigure } from '../../../support/server/standby.js';
 
 const SESSIONS = 4;
 

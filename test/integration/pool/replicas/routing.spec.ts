@@ -12,13 +12,13 @@ import {
   ReadOnlyTransactionError,
 } from 'nest-async-engine/engine';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../lib/embedded/embedded-postgres.js';
-import { freePort } from '../../../lib/embedded/free-port.js';
-import { failureOf } from '../../support/items.js';
-import { LogLines } from '../../support/doubles/log-lines.js';
-import { eventually } from '../../support/process/barrier.js';
-import { queryOnce } from '../../support/server/postgres.js';
-import { freezeServer, killServer, pauseReplay, promote } from '../../support/server/standby.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../../lib/embedded/embedded-postgres.js';
+import { freePort } from '../../../../lib/embedded/free-port.js';
+import { failureOf } from '../../../support/items.js';
+import { LogLines } from '../../../support/doubles/log-lines.js';
+import { eventually } from '../../../support/process/barrier.js';
+import { queryOnce } from '../../../support/server/postgres.js';
+import { freezeServer, killServer, pauseReplay, promote } from '../../../support/server/standby.js';
 
 const WHERE = text<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
 
