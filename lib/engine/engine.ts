@@ -28,6 +28,7 @@ import type { TransactionHook } from './transaction/hooks.js';
 import type { TransactionOptions } from './transaction/isolation.js';
 import { expectArgument, expectFunction } from './util/argument.js';
 import { timeRule } from './util/option-rule.js';
+import { ENGINE_OPTIONS } from './resolve-engine-options.js';
 import type { ListenerOptions } from './util/event-hub.js';
 import type { Echo, EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
@@ -293,6 +294,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * function that you get is called. What is on loan from the former pool stays there.
    */
   replacePool(pool: Pool): () => void {
+    expectArgument('engine.replacePool()', ENGINE_OPTIONS.rules.pool, pool);
     return this.#pools.replace(pool);
   }
 
@@ -501,6 +503,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   runDetached<T>(work: () => T): T {
+    expectFunction('engine.runDetached()', work);
     return this.ambient.runDetached(work);
   }
 

@@ -10,7 +10,7 @@ import type {
   StatementEvent,
   TransactionEvent,
 } from '../engine/index.js';
-import { INSTRUMENTATION_OPTIONS, type InstrumentationOptions } from './instrumentation-options.js';
+import { instrumentationOf, type InstrumentationOptions } from './instrumentation-options.js';
 import { EngineMetrics } from './metrics.js';
 import { TransactionContexts } from './span-context.js';
 import { endSpan, roleOf, traceparentOf } from './span-end.js';
@@ -31,7 +31,7 @@ const NAME = 'nest-async-engine';
  * A span for each statement, for each transaction, with its savepoints as children, and for each wait for a
  * connection; metrics of statements, transactions and the pool, by the semantic conventions for databases.
  *
- * @throws ArgumentError for a wrong option.
+ * @throws ArgumentError for what is no engine, and for a wrong option.
  *
  * @example
  * ```ts
@@ -41,7 +41,7 @@ const NAME = 'nest-async-engine';
  * ```
  */
 export function instrument(engine: AsyncEngine, given: InstrumentationOptions = {}): () => void {
-  const options = INSTRUMENTATION_OPTIONS.parse(given);
+  const options = instrumentationOf(engine, given);
   const tracer = (options.tracerProvider ?? trace).getTracer(NAME);
   const meter = (options.meterProvider ?? metrics).getMeter(NAME);
   const contexts = new TransactionContexts();

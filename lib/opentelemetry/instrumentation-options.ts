@@ -1,5 +1,7 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api';
-import { flagRule, objectRule, oneOf } from '../engine/util/option-rule.js';
+import type { AsyncEngine } from '../engine/index.js';
+import { expectArgument } from '../engine/util/argument.js';
+import { asItIs, flagRule, objectRule, oneOf, type OptionRule } from '../engine/util/option-rule.js';
 import { OptionTable } from '../engine/util/option-table.js';
 
 /** What OpenTelemetry gets of an engine, and what the server gets of OpenTelemetry. */
@@ -22,7 +24,7 @@ export interface InstrumentationOptions {
 }
 
 /** What each option may be. */
-export const INSTRUMENTATION_OPTIONS = new OptionTable<InstrumentationOptions>(
+const INSTRUMENTATION_OPTIONS = new OptionTable<InstrumentationOptions>(
   'instrument',
   {
     tracerProvider: objectRule,
@@ -32,3 +34,15 @@ export const INSTRUMENTATION_OPTIONS = new OptionTable<InstrumentationOptions>(
   },
   'refused',
 );
+
+const engineRule: OptionRule = {
+  expected: 'an AsyncEngine',
+  accepts: (value) => typeof (value as Partial<AsyncEngine> | null | undefined)?.rawConnection === 'function',
+  coerce: asItIs,
+};
+
+/** @throws ArgumentError for what is no engine, and for a wrong option. */
+export function instrumentationOf(engine: unknown, given: InstrumentationOptions): InstrumentationOptions {
+  expectArgument('instrument()', engineRule, engine);
+  return INSTRUMENTATION_OPTIONS.parse(given);
+}

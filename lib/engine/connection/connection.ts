@@ -13,7 +13,8 @@ import type { NestedTransaction } from '../transaction/nested-transaction.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import type { Transaction } from '../transaction/transaction.js';
 import type { ListenerOptions } from '../util/event-hub.js';
-import { expectFunction } from '../util/argument.js';
+import { expectArgument, expectFunction } from '../util/argument.js';
+import { asItIs, signalRule, type OptionRule } from '../util/option-rule.js';
 import { promiseTry, settled } from '../util/promise-try.js';
 import { inspect } from '../errors/node-util.js';
 
@@ -31,6 +32,12 @@ export interface ConnectionEngine {
   /** @internal */
   readonly host: ConnectionHost<AsyncConnection>;
 }
+
+const engineRule: OptionRule = {
+  expected: 'an AsyncEngine',
+  accepts: (value) => typeof (value as Partial<ConnectionEngine> | null | undefined)?.host === 'object',
+  coerce: asItIs,
+};
 
 /**
  * One connection, for one caller at a time. The first statement begins a transaction; nothing is committed
@@ -53,6 +60,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   constructor(core: () => Core);
   constructor(from: ConnectionEngine | (() => Core)) {
     let own: Core;
+    if (typeof from !== 'function') expectArgument('new AsyncConnection()', engineRule, from);
     const core = typeof from === 'function' ? from : () => own;
     super(core);
     this.#core = core;
@@ -71,6 +79,7 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    */
   start(signal?: AbortSignal): Promise<this> {
     return promiseTry(() => {
+      if (signal !== undefined) expectArgument('connection.start()', signalRule, signal);
       const opening = this.#core().start(signal);
       return opening === undefined ? Promise.resolve(this) : opening.then(() => this);
     });

@@ -1,3 +1,4 @@
+import type { Driver } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
 import { CONSOLE_LOGGER, isLogger, type EngineLogger } from '../util/logger.js';
 import {
@@ -9,6 +10,7 @@ import {
   integerRule,
   LONGEST_TIMER,
   oneOf,
+  type OptionRule,
 } from '../util/option-rule.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { OptionTable } from '../util/option-table.js';
@@ -161,3 +163,10 @@ export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptio
   }
   return Object.freeze(resolved);
 }
+
+/** What a pool lends sessions of. */
+export const driverRule: OptionRule = {
+  expected: 'a driver, such as createDriver(url) makes',
+  accepts: (value) => typeof (value as Partial<Driver> | null | undefined)?.facts === 'object',
+  coerce: asItIs,
+};

@@ -14,13 +14,14 @@ import {
 } from './pool-errors.js';
 import type { PoolEvents } from './pool-events.js';
 import { PoolObserver, type Outside } from './pool-observer.js';
-import { resolvePoolOptions } from './pool-options.js';
+import { driverRule, resolvePoolOptions } from './pool-options.js';
 import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-options.js';
 import { PooledConnection, type LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
 import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
 import { inspect } from '../errors/node-util.js';
+import { expectArgument } from '../util/argument.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */
 const MAX_REFUSALS = 3;
@@ -76,6 +77,7 @@ export abstract class Pool implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
+    expectArgument('a pool', driverRule, driver);
     this.driver = driver;
     this.role = driver.facts.role;
     this.options = resolvePoolOptions(options);

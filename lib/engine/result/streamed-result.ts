@@ -1,5 +1,5 @@
 import { expectArgument } from '../util/argument.js';
-import { synchronousRule } from '../util/option-rule.js';
+import { recordRule, synchronousRule } from '../util/option-rule.js';
 import { getDefaultHighWaterMark, Readable, type ReadableOptions } from 'node:stream';
 import type { CsvField, DriverRow, Field } from '../driver/driver.js';
 import { observableSymbol, toInteropObservable, type InteropObservable } from './observable-interop.js';
@@ -172,7 +172,9 @@ export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDispos
    * `null` the meaning of an end, so that a stream of values in which NULL occurs fails with
    * `ERR_STREAM_NULL_VALUES`.
    */
-  readable({ objectMode = true, ...options }: RowReadableOptions = {}): Readable {
+  readable(given: RowReadableOptions = {}): Readable {
+    expectArgument('readable()', recordRule, given);
+    const { objectMode = true, ...options } = given;
     return Readable.from(this, {
       highWaterMark: getDefaultHighWaterMark(objectMode),
       ...options,

@@ -1,6 +1,8 @@
 import type { Channel } from 'node:diagnostics_channel';
 import { ChannelGroup } from './channels.js';
+import { expectArgument } from './argument.js';
 import { describeValue } from './describe-value.js';
+import { recordRule } from './option-rule.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
 import { types } from '../errors/node-util.js';
 
@@ -125,9 +127,11 @@ export class EventHub<Events extends EventTable<Events>> {
   on<Name extends keyof Events>(
     name: Name,
     listener: Events[Name],
-    { prepend = false, once: isOnce = false }: ListenerOptions & { readonly once?: boolean } = {},
+    options: ListenerOptions & { readonly once?: boolean } = {},
   ): void {
     this.#expectKnown(name);
+    expectArgument(`on('${String(name)}')`, recordRule, options);
+    const { prepend = false, once: isOnce = false } = options;
     if (typeof listener !== 'function') {
       throw new ArgumentError(
         `the listener of '${String(name)}' must be a function; got ${describeValue(listener)}.`,

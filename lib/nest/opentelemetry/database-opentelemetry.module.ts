@@ -1,5 +1,7 @@
 import { Inject, Injectable, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import type { AsyncEngine } from '../../engine/index.js';
+import { expectArgument } from '../../engine/util/argument.js';
+import { recordRule } from '../../engine/util/option-rule.js';
 import { instrument } from '../../opentelemetry/instrument.js';
 import type { InstrumentationOptions } from '../../opentelemetry/instrumentation-options.js';
 import { getEngineToken } from '../shared/database.tokens.js';
@@ -27,7 +29,9 @@ export interface DatabaseOpenTelemetryOptions extends InstrumentationOptions {
 @Module({})
 export class DatabaseOpenTelemetryModule {
   /** @throws ArgumentError for a wrong option, when the application starts. */
-  static forRoot({ engine: name, ...options }: DatabaseOpenTelemetryOptions = {}): DynamicModule {
+  static forRoot(given: DatabaseOpenTelemetryOptions = {}): DynamicModule {
+    expectArgument('DatabaseOpenTelemetryModule.forRoot()', recordRule, given);
+    const { engine: name, ...options } = given;
     @Injectable()
     class Instrumentation implements OnApplicationShutdown {
       readonly #stop: () => void;

@@ -1,5 +1,7 @@
 import type { InjectionToken } from '@nestjs/common';
 import { AsyncConnection, AsyncEngine } from '../../engine/index.js';
+import { expectArgument } from '../../engine/util/argument.js';
+import { wordRule } from '../../engine/util/option-rule.js';
 
 /** The name of a database that was given none. */
 export const DEFAULT_DATABASE = 'default';
@@ -11,16 +13,19 @@ const SETTINGS_PREFIX = 'nest-async-engine:settings:';
 
 /** The token of an engine: the class itself for the unnamed one. */
 export function getEngineToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncEngine> {
+  expectArgument('the name of a database', wordRule, name);
   return name === DEFAULT_DATABASE ? AsyncEngine : `${ENGINE_PREFIX}${name}`;
 }
 
 /** The token of the request's connection: the class itself for the unnamed database. */
 export function getConnectionToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncConnection> {
+  expectArgument('the name of a database', wordRule, name);
   return name === DEFAULT_DATABASE ? AsyncConnection : `${CONNECTION_PREFIX}${name}`;
 }
 
 /** The token of the singleton handle on the connection of each request. */
 export function getScopedConnectionToken(name: string = DEFAULT_DATABASE): InjectionToken<AsyncConnection> {
+  expectArgument('the name of a database', wordRule, name);
   return `${SCOPED_CONNECTION_PREFIX}${name}`;
 }
 

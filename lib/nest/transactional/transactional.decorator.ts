@@ -54,6 +54,12 @@ const LIFECYCLE_HOOKS: readonly string[] = [
 export function Transactional(given: TransactionalMethodOptions = {}): TransactionalDecorator {
   const options = TRANSACTIONAL_METHOD_OPTIONS.parse(given);
   const decorate = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor): void => {
+    if (
+      key === undefined &&
+      (target as { readonly prototype?: unknown } | undefined)?.prototype === undefined
+    ) {
+      throw new ArgumentError('@Transactional() decorates a class or a method. Write it in front of one.');
+    }
     if (key === undefined) return decorateClass(target as abstract new (...args: never[]) => object, options);
     if (typeof descriptor?.value !== 'function') {
       throw new ArgumentError(
@@ -67,7 +73,10 @@ export function Transactional(given: TransactionalMethodOptions = {}): Transacti
 
 /** Leaves a method of a `@Transactional()` class as it is. */
 export function NonTransactional(): MethodDecorator {
-  return (_target, _key, descriptor) => {
+  return (_target, key, descriptor: PropertyDescriptor | undefined) => {
+    if (typeof descriptor?.value !== 'function') {
+      throw new ArgumentError(`@NonTransactional() on '${String(key)}': only methods can be decorated.`);
+    }
     Object.defineProperty(descriptor.value, EXEMPT, { value: true });
   };
 }

@@ -27,7 +27,8 @@ export function parseQuery(text: string): UrlQuery {
 /** Collects pairs; a name that appears again gets several values. */
 export function queryOf(pairs: Iterable<readonly [string, string]>): UrlQuery {
   const collected = new Map<string, string[]>();
-  for (const [name, value] of pairs) {
+  for (const pair of pairs) {
+    const [name, value]: readonly unknown[] = Array.isArray(pair) ? pair : [];
     if (typeof name !== 'string' || typeof value !== 'string') {
       throw new ArgumentError(
         'the query of a URL must be names and values that are strings, or lists of strings.',

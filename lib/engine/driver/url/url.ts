@@ -1,6 +1,6 @@
 import { expectArgument } from '../../util/argument.js';
 import { describeKind } from '../../util/describe-value.js';
-import { asItIs, isRecord, wordRule, type OptionRule } from '../../util/option-rule.js';
+import { asItIs, isRecord, recordRule, wordRule, type OptionRule } from '../../util/option-rule.js';
 import { ArgumentError, NoSuchDriverError } from '../../errors/errors.js';
 import { resolveHosts, type HostAddress } from './hosts.js';
 import { mergeQuery, normalizeQuery, parseQuery, queryOf, queryPairs, type UrlQuery } from './query.js';
@@ -9,6 +9,14 @@ import { inspect } from '../../errors/node-util.js';
 
 export type { HostAddress } from './hosts.js';
 export type { UrlQuery } from './query.js';
+
+const listRule = (expected: string): OptionRule => ({
+  expected,
+  accepts: (value) => typeof value === 'object' && value !== null && Symbol.iterator in value,
+  coerce: asItIs,
+});
+const pairsRule = listRule("a list of pairs, such as [['sslmode', 'require']]");
+const namesRule = listRule("a list of names, such as ['sslmode']");
 
 const BACKENDS: Readonly<Record<string, string>> = { postgresql: 'postgresql', postgres: 'postgresql' };
 const DRIVERS: readonly string[] = ['pg', 'pglite'];
@@ -135,6 +143,7 @@ export class DatabaseUrl {
     pairs: Iterable<readonly [string, string]>,
     options: UpdateQueryOptions = {},
   ): DatabaseUrl {
+    expectArgument('updateQueryPairs()', pairsRule, pairs);
     return this.updateQueryDict(queryOf(pairs), options);
   }
 
@@ -146,6 +155,7 @@ export class DatabaseUrl {
 
   /** Removes names from the query; the same object when it has none of them. */
   differenceUpdateQuery(names: Iterable<string>): DatabaseUrl {
+    expectArgument('differenceUpdateQuery()', namesRule, names);
     const removed = new Set(names);
     const pairs = queryPairs(this.#query);
     const left = pairs.filter(([name]) => !removed.has(name));
@@ -156,7 +166,9 @@ export class DatabaseUrl {
    * The URL as text, with `***` for passwords unless `hidePassword` is false. A password without a user is
    * left out.
    */
-  renderAsString({ hidePassword = true }: { readonly hidePassword?: boolean } = {}): string {
+  renderAsString(options: { readonly hidePassword?: boolean } = {}): string {
+    expectArgument('renderAsString()', recordRule, options);
+    const { hidePassword = true } = options;
     return renderUrl(this, hidePassword);
   }
 

@@ -1,0 +1,74 @@
+import 'reflect-metadata';
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  getConnectionToken,
+  getEngineToken,
+  getScopedConnectionToken,
+  InjectEngine,
+  NonTransactional,
+  Transactional,
+} from 'nest-async-engine';
+import {
+  ArgumentError,
+  AsyncConnection,
+  createAsyncEngine,
+  makeUrl,
+  NullPool,
+  QueuePool,
+  text,
+} from 'nest-async-engine/engine';
+import { DatabaseOpenTelemetryModule, instrument } from 'nest-async-engine/opentelemetry';
+import { failureOf } from '../support/items.js';
+
+const engine = createAsyncEngine('postgresql://localhost/none');
+afterAll(() => engine.aclose());
+const url = makeUrl('postgresql://localhost/none?a=b');
+
+const WRONG: readonly unknown[] = [
+  null,
+  5,
+  'x',
+  {},
+  [5],
+  Symbol('s'),
+  10n,
+  new Map([[1, 2]]),
+  Promise.resolve(1),
+];
+const isPlain = (value: unknown): boolean => Object.getPrototypeOf(value ?? 0) === Object.prototype;
+
+/** Each is given what it can't take, `takes` left out, and is to say so in the words of the package. */
+const DOORS: readonly [string, (value: never) => unknown, ((value: unknown) => boolean)?][] = [
+  ['new AsyncConnection()', (value) => new AsyncConnection(value)],
+  ['connection.start()', (value) => new AsyncConnection(engine).start(value)],
+  ['new QueuePool()', (value) => new QueuePool(value)],
+  ['new NullPool()', (value) => new NullPool(value)],
+  ['engine.replacePool()', (value) => engine.replacePool(value)],
+  ['engine.runDetached()', (value) => engine.runDetached(value)],
+  ['the options of engine.on()', (value) => engine.on('begin', () => undefined, value), isPlain],
+  ['url.updateQueryPairs()', (value) => url.updateQueryPairs(value)],
+  ['url.differenceUpdateQuery()', (value) => url.differenceUpdateQuery(value), Array.isArray],
+  ['url.renderAsString()', (value) => url.renderAsString(value), isPlain],
+  ['readable()', (value) => engine.stream(text('SELECT 1')).readable(value), isPlain],
+  ['instrument()', (value) => instrument(value)],
+  ['DatabaseOpenTelemetryModule.forRoot()', (value) => DatabaseOpenTelemetryModule.forRoot(value), isPlain],
+  ['@Transactional() on what is no class', (value) => Transactional()(value)],
+  ['@NonTransactional() on what is no method', (value) => NonTransactional()({}, 'name', value)],
+];
+const isText = (value: unknown): boolean => typeof value === 'string';
+const NAMES: typeof DOORS = [
+  ['getEngineToken()', (value) => getEngineToken(value), isText],
+  ['getConnectionToken()', (value) => getConnectionToken(value), isText],
+  ['getScopedConnectionToken()', (value) => getScopedConnectionToken(value), isText],
+  ['@InjectEngine()', (value) => InjectEngine(value), isText],
+];
+
+describe('a wrong argument is an ArgumentError, and never an error of JavaScript', () => {
+  it.each([...DOORS, ...NAMES])('%s', async (_door, call, takes) => {
+    for (const value of WRONG) {
+      if (takes?.(value) === true || (takes === Array.isArray && value instanceof Map)) continue;
+      const failure = await failureOf((async () => await call(value as never))());
+      expect(failure).toBeInstanceOf(ArgumentError);
+    }
+  });
+});
