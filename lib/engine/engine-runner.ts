@@ -228,7 +228,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
     const send = (readOnly: boolean | undefined): Promise<CommandResult> => {
       const route = router.route({ readOnly });
       if (route !== undefined) return this.#sendOn(route, invocation);
-      const isRead = readOnly === true || invocation.commands.every(({ text }) => router.isPlainRead(text));
+      const isRead = readOnly === true || invocation.texts.every((text) => router.isPlainRead(text));
       return this.#sendTo(isRead ? this : router.marking(), invocation, readOnly);
     };
     return typeof asked === 'object' ? asked.then(send) : send(asked);
@@ -261,11 +261,9 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
   }
 
   /** What a plain read can't do need not be forbidden: it shares connections then. */
-  #controlOf({ commands, options }: Invocation, readOnly: boolean | undefined): readonly Control[] {
+  #controlOf({ texts, options, isMany }: Invocation, readOnly: boolean | undefined): readonly Control[] {
     const { settings } = options;
-    const [command] = commands;
-    const isPlain =
-      readOnly === true && commands.length === 1 && this.router?.isPlainRead(command?.text ?? '');
+    const isPlain = readOnly === true && !isMany && this.router?.isPlainRead(texts[0] ?? '');
     return isPlain === true || readOnly === undefined
       ? settingsControl({ settings })
       : autocommitControl({ settings, readOnly });

@@ -137,6 +137,7 @@ export type { CheckoutOptions } from './pool/waiting-line.js';
 export type {
   Batch,
   Command,
+  CommandList,
   CommandOptions,
   CommandResult,
   ConnectAttempt,

@@ -6,7 +6,7 @@ import { ConnectionStream } from './connection-stream.js';
 import { sendWithSettings } from './statement-settings.js';
 import { lendDriverClient } from './driver-client.js';
 import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
-import type { AnswerReceiver, Command, CommandResult, Control } from '../driver/driver.js';
+import type { AnswerReceiver, CommandList, CommandResult, Control } from '../driver/driver.js';
 import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
 import { sendStatement, type StatementRunner } from '../execution/executor.js';
 import { Invocation, observedOptions } from '../execution/invocation.js';
@@ -262,7 +262,7 @@ export class ConnectionCore<Connection>
       this.#dispatch((control, deadline, transaction) => {
         const limits = invocation.commandOptions(deadline);
         const options = observer === undefined ? limits : observedOptions(observer, limits);
-        const send = (commands: readonly Command[]): Promise<readonly CommandResult[]> =>
+        const send = (commands: CommandList): Promise<readonly CommandResult[]> =>
           this.session.executeMany(control, commands, options);
         if (transaction !== undefined) observer?.runsIn(transaction);
         return observer === undefined

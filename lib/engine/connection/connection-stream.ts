@@ -2,7 +2,7 @@ import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
 import type {
   Batch,
-  Command,
+  CommandList,
   CommandOptions,
   Control,
   CsvField,
@@ -129,7 +129,7 @@ class TransactionPortal implements Portal {
   async #fetchFirst(control: readonly Control[], wanted: WantedRows): Promise<Batch> {
     const { command, observer, options } = this.#invocation;
     const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
-    const send = ([sent = command]: readonly Command[]): Promise<Batch> => {
+    const send = ([sent = command]: CommandList): Promise<Batch> => {
       const open = (told: CommandOptions | undefined): Portal =>
         (this.#portal = this.#session.openPortal(control, sent, told));
       const told = observer === undefined ? limits : observedOptions(observer, limits);

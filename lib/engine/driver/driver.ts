@@ -17,6 +17,14 @@ export interface Command {
   readonly copy?: CopySource | CopySink | undefined;
 }
 
+/** The commands of `executeMany()`: a list of them, or what makes those of a page when it is sent. */
+export interface CommandList extends Iterable<Command> {
+  readonly length: number;
+  slice(start: number, end?: number): readonly Command[];
+  /** Set where all have one text: the positions at which some value is an array. */
+  readonly arrayPositions?: ReadonlySet<number> | undefined;
+}
+
 /** Where the rows of a COPY FROM STDIN come from. */
 export interface CopySource {
   readonly direction: 'from';
@@ -269,7 +277,7 @@ export interface DriverConnection {
    */
   executeMany(
     control: readonly Control[],
-    commands: readonly Command[],
+    commands: CommandList,
     options?: CommandOptions,
   ): Promise<CommandResult[]>;
   /** A name that was never used in this session: for portals and savepoints. */

@@ -2,7 +2,7 @@ import { classifyFailure, type FailureClass } from './connection-observer.js';
 import { DBAPIError } from '../errors/errors.js';
 import type { BatchAnswer, CommandObserver, SessionFacts } from './invocation.js';
 import type { ObservedTransaction } from '../transaction/transaction-observation.js';
-import type { Command, CommandResult, DriverRow } from '../driver/driver.js';
+import type { Command, CommandList, CommandResult, DriverRow } from '../driver/driver.js';
 
 /** Tells the observer of each statement of a batch, as if it ran alone. */
 export class BatchObserver implements CommandObserver {
@@ -55,20 +55,20 @@ export class BatchObserver implements CommandObserver {
   }
 
   async run<T>(
-    commands: readonly Command[],
-    send: (commands: readonly Command[]) => Promise<T>,
+    commands: CommandList,
+    send: (commands: CommandList) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T> {
     let answer: T | undefined;
     const ready: Command[] = [];
-    this.#texts = commands.map(({ text }) => text);
+    this.#texts = Array.from(commands, ({ text }) => text);
     const runFrom = async (index: number): Promise<void> => {
       const observer = this.#observers[index];
       if (observer === undefined) {
         answer = await send(ready);
         return;
       }
-      const sendNext = async (replaced: readonly Command[]): Promise<CommandResult | undefined> => {
+      const sendNext = async (replaced: CommandList): Promise<CommandResult | undefined> => {
         ready.push(...replaced);
         await runFrom(index + 1);
         return resultsOf(answer as CommandResult)[index];

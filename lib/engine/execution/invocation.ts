@@ -3,6 +3,7 @@ import type { ObservedTransaction } from '../transaction/transaction-observation
 import type {
   AnswerReceiver,
   Command,
+  CommandList,
   CommandOptions,
   CommandResult,
   Control,
@@ -11,7 +12,7 @@ import type {
 } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
 import { DEFAULT_PAGE_SIZE, type StatementOptions } from './execution-options.js';
-import { ParameterBatch } from '../statement/parameter-batch.js';
+import { CompiledSets, ParameterBatch } from '../statement/parameter-batch.js';
 import { CopyStatement } from './copy/copy-statement.js';
 import { StatementBatch } from './statement-batch.js';
 import { compileAsWritten, compileBatch, compileMany, compileStatement } from '../statement/compile.js';
@@ -49,7 +50,7 @@ export interface CommandTarget {
   ): Promise<CommandResult>;
   executeMany(
     control: readonly Control[],
-    commands: readonly Command[],
+    commands: CommandList,
     options?: TargetOptions,
   ): Promise<CommandResult[]>;
 }
@@ -62,8 +63,8 @@ export interface CommandObserver {
   /** False: `run()` gives what `send` gives, and changes nothing. */
   readonly isHeard: boolean;
   run<T>(
-    commands: readonly Command[],
-    send: (commands: readonly Command[]) => Promise<T>,
+    commands: CommandList,
+    send: (commands: CommandList) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T>;
   /** Something of it leaves for the server; see {@link CommandOptions.onFlight}. */
@@ -98,7 +99,7 @@ export function observedOptions(observer: CommandObserver, options?: CommandOpti
 
 /** A statement with its values, compiled and checked, ready to be sent once. */
 export class Invocation {
-  readonly commands: readonly CompiledStatement[];
+  readonly commands: readonly CompiledStatement[] | CompiledSets;
   readonly options: StatementOptions;
   /** An executemany of several sets. */
   readonly isMany: boolean;
@@ -139,12 +140,12 @@ export class Invocation {
       options,
       ownCache === undefined ? cache : (ownCache ?? undefined),
     );
-    for (const { control } of this.#isBatch ? compiled : compiled.slice(0, 1)) {
+    for (const { control } of compiled.slice(0, this.#isBatch ? undefined : 1)) {
       if (control === undefined) continue;
       if (this.#isBatch || compiled.length > 1 || !control.isPlain) throw controlRefused(control);
       this.control = control;
     }
-    this.commands = prepare === undefined ? compiled : compiled.map((command) => ({ ...command, prepare }));
+    this.commands = prepare === undefined ? compiled : preparing(compiled, prepare);
     this.isMany = compiled.length > 1;
   }
 
@@ -157,6 +158,12 @@ export class Invocation {
     return Object.fromEntries(
       Object.entries(this.options.settings ?? {}).filter(([name]) => names.has(name)),
     );
+  }
+
+  /** Of an executemany, that of the first set where all have one. */
+  get texts(): readonly string[] {
+    const { commands } = this;
+    return commands.slice(0, commands instanceof CompiledSets ? 1 : undefined).map(({ text }) => text);
   }
 
   /** The only statement of an execution that is not an executemany. */
@@ -195,7 +202,7 @@ export class Invocation {
     const { observer } = this;
     if (observer !== undefined) {
       const observed = observedOptions(observer, options);
-      const send = (commands: readonly Command[]): Promise<CommandResult> =>
+      const send = (commands: CommandList): Promise<CommandResult> =>
         this.#send(commands, target, control, observed);
       return observer.run(this.commands, send, session);
     }
@@ -206,7 +213,7 @@ export class Invocation {
   }
 
   #send(
-    commands: readonly Command[],
+    commands: CommandList,
     target: CommandTarget,
     control: readonly Control[],
     options: TargetOptions | undefined,
@@ -224,7 +231,7 @@ export class Invocation {
   }
 
   async #runPages(
-    commands: readonly Command[],
+    commands: CommandList,
     target: CommandTarget,
     control: readonly Control[],
     options: TargetOptions | undefined,
@@ -261,7 +268,7 @@ function compile(
   parameters: StatementParameters | undefined,
   options: StatementOptions,
   cache: CompiledCache | undefined,
-): readonly CompiledStatement[] {
+): readonly CompiledStatement[] | CompiledSets {
   if (statement instanceof ParameterBatch) return compileBatch(statement);
   if (statement instanceof StatementBatch) return statement.commands;
   const { noParameters, schemaTranslateMap } = options;
@@ -273,6 +280,15 @@ function compile(
   if (noParameters === true && statement instanceof TextClause && isEmpty(values))
     return [compileAsWritten(statement)];
   return [compileStatement(statement, values, cache, schemaTranslateMap)];
+}
+
+function preparing(
+  commands: readonly CompiledStatement[] | CompiledSets,
+  prepare: boolean,
+): readonly CompiledStatement[] | CompiledSets {
+  return commands instanceof CompiledSets
+    ? commands.preparing(prepare)
+    : commands.map((command) => ({ ...command, prepare }));
 }
 
 function isEmpty(parameters: Parameters | undefined): boolean {

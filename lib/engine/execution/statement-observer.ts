@@ -7,7 +7,7 @@ import type {
 } from './connection-events.js';
 import { StatementEvent } from './statement-event.js';
 import { StatementTrace, type Answer } from './statement-trace.js';
-import type { Command, CommandResult, DriverRow, RowShape } from '../driver/driver.js';
+import type { Command, CommandList, CommandResult, DriverRow, RowShape } from '../driver/driver.js';
 import { InvalidRequestError, StatementError } from '../errors/errors.js';
 import type { StatementOptions } from './execution-options.js';
 import { Invocation } from './invocation.js';
@@ -119,7 +119,7 @@ export class StatementObserver<Connection> implements CommandObserver {
       if (isLogged) this.#mark = compileMark(statement, cache, since, start);
       invocation.observer = this;
       // It may never get a connection.
-      this.#event.sql = invocation.commands[0]?.text;
+      this.#event.sql = invocation.texts[0];
       return invocation;
     } catch (error) {
       if (error instanceof StatementError)
@@ -145,8 +145,8 @@ export class StatementObserver<Connection> implements CommandObserver {
 
   /** Sends the commands as the listeners leave them. */
   run<T>(
-    commands: readonly Command[],
-    send: (commands: readonly Command[]) => Promise<T>,
+    commands: CommandList,
+    send: (commands: CommandList) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T> {
     const event = this.#eventOn(commands, session);
@@ -159,8 +159,8 @@ export class StatementObserver<Connection> implements CommandObserver {
   }
 
   async #sendHeard<T>(
-    commands: readonly Command[],
-    send: (commands: readonly Command[]) => Promise<T>,
+    commands: CommandList,
+    send: (commands: CommandList) => Promise<T>,
     session: SessionFacts | undefined,
   ): Promise<T> {
     const { statement, parameters } = this.#event;
@@ -168,7 +168,7 @@ export class StatementObserver<Connection> implements CommandObserver {
     if (this.#hasListeners) this.#askBeforeCursor(event);
     this.#logStatement(event);
     const start = performance.now();
-    const sent = commandsOf(event, commands);
+    const sent = this.#hasListeners ? commandsOf(event, commands.slice(0)) : commands;
     const result = await this.#trace.send(session, () => send(sent), answerOf);
     const duration = performance.now() - start;
     // The last page ends with the whole.
@@ -225,21 +225,24 @@ export class StatementObserver<Connection> implements CommandObserver {
       this.#observer.emit('afterExecute', this.#event as AfterExecuteEvent<Connection>);
   }
 
-  #eventOn(commands: readonly Command[], session: SessionFacts | undefined): StatementEvent<Connection> {
+  #eventOn(commands: CommandList, session: SessionFacts | undefined): StatementEvent<Connection> {
     const event = this.#event;
     event.isMany = commands.length > 1;
     event.setCount = commands.length;
-    event.sql = commands[0]?.text ?? '';
+    const [first] = commands;
+    event.sql = first?.text ?? '';
     event.server = session?.server;
     event.processId = session?.processId;
     event.transactionEvent?.runsOn(session?.server);
     return event;
   }
 
-  #cursorEvent(commands: readonly Command[]): Changeable<BeforeCursorExecuteEvent<Connection>> {
+  #cursorEvent(commands: CommandList): Changeable<BeforeCursorExecuteEvent<Connection>> {
     const event = this.#event;
     const [first] = commands;
-    event.parameters = event.isMany ? commands.map(({ values }) => values ?? []) : (first?.values ?? []);
+    if (!event.isMany) event.parameters = first?.values ?? [];
+    else if (this.#hasListeners || this.#observer.parts.log.isOn)
+      event.parameters = Array.from(commands, ({ values }) => values ?? []);
     return event as Changeable<BeforeCursorExecuteEvent<Connection>>;
   }
 

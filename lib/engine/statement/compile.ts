@@ -3,7 +3,7 @@ import { expectNoSortingValue } from './command-writer.js';
 import type { CompiledCache } from './compiled-cache.js';
 import { foreignCommand, type Executable } from './executable.js';
 import { expandText } from './expanding.js';
-import type { ParameterBatch } from './parameter-batch.js';
+import { CompiledSets, type ParameterBatch } from './parameter-batch.js';
 import { expectNamed, type CompiledStatement, type Parameters } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { TextClause } from './text.js';
@@ -50,10 +50,12 @@ export function compileMany(
   sets: readonly Parameters[],
   cache?: CompiledCache,
   schemas?: SchemaTranslateMap,
-): CompiledStatement[] {
+): readonly CompiledStatement[] | CompiledSets {
   if (executable instanceof TextClause) {
     const template = templateOf(executable, cache);
-    return sets.map((set, group) => fill(executable, template, set, group));
+    return sets.length === 1 || executable.hasExpanding
+      ? sets.map((set, group) => fill(executable, template, set, group))
+      : fillMany(executable, template, sets);
   }
   return sets.map((set) => compileStatement(executable, set, cache, schemas));
 }
@@ -64,8 +66,20 @@ export function compileAsWritten({ sql }: TextClause<unknown>): CompiledStatemen
 }
 
 /** The executions of SQL that is sent as it is. */
-export function compileBatch({ text, sets }: ParameterBatch): CompiledStatement[] {
-  return sets.map((values) => bounded({ text, values, control: transactionChange(text) }));
+export function compileBatch({
+  text,
+  sets: given,
+}: ParameterBatch): readonly CompiledStatement[] | CompiledSets {
+  const control = transactionChange(text);
+  const sets = given.slice();
+  const arrayPositions = new Set<number>();
+  for (const values of sets) {
+    if (values.length > MAX_VALUES) bounded({ text, values, control });
+    for (let index = 0; index < values.length; index += 1)
+      if (Array.isArray(values[index])) arrayPositions.add(index);
+  }
+  if (sets.length === 1) return sets.map((values) => ({ text, values, control }));
+  return new CompiledSets({ text, control }, sets.length, arrayPositions, (set) => sets[set] ?? []);
 }
 
 function bounded(command: CompiledStatement): CompiledStatement {
@@ -74,6 +88,37 @@ function bounded(command: CompiledStatement): CompiledStatement {
     `the statement has ${command.values.length} values and PostgreSQL takes ${MAX_VALUES}. ` +
       'Pass a list as one array (= ANY(:ids), sql.array) or rows as a list of parameter sets.',
   );
+}
+
+/** The values of all sets in one list, which is read in a fraction of the time that a list for each takes. */
+function fillMany(
+  clause: TextClause<unknown>,
+  template: TextTemplate,
+  sets: readonly Parameters[],
+): CompiledSets {
+  const { text, names, control } = template;
+  if (names.length > MAX_VALUES) bounded({ text, values: names, control });
+  const width = names.length;
+  const values: unknown[] = [];
+  values.length = sets.length * width;
+  const arrayPositions = new Set<number>();
+  let at = 0;
+  for (let group = 0; group < sets.length; group += 1) {
+    const set = sets[group] as Parameters;
+    if (set?.constructor !== Object) expectNamed(set);
+    for (let index = 0; index < width; index += 1) {
+      const value = valueOf(clause, template, names[index] as string, set, group);
+      if (Array.isArray(value)) arrayPositions.add(index);
+      values[at] = value;
+      at += 1;
+    }
+  }
+  return new CompiledSets({ text, control }, sets.length, arrayPositions, (set) => {
+    // Of its final length, and quicker than a slice of a long list.
+    const own: unknown[] = [...names];
+    for (let index = 0; index < width; index += 1) own[index] = values[set * width + index];
+    return own;
+  });
 }
 
 function fill(
@@ -87,25 +132,34 @@ function fill(
   // Of its final length: one that grows has room for 17 values.
   const values: unknown[] = [...template.names];
   for (let index = 0; index < values.length; index += 1) {
-    const name = values[index] as string;
-    let given: unknown;
-    try {
-      // `:constructor` must not find what every object inherits; getters of a class instance count as given.
-      const named = (parameters as Readonly<Record<string, unknown>>)[name];
-      const isPlain = typeof named !== 'function' && name !== '__proto__';
-      given = isPlain || Object.hasOwn(parameters, name) ? named : undefined;
-    } catch (cause) {
-      throw unreadable(name, template, cause);
-    }
-    // `null` is a value.
-    const value = given === undefined ? clause.binds.get(name)?.value : given;
-    if (value === undefined) throw missingValue(name, template, parameters, group);
-    values[index] = value;
+    values[index] = valueOf(clause, template, values[index] as string, parameters, group);
   }
   const command = clause.hasExpanding
     ? expandText(clause, template, values)
     : { text: template.text, values, control: template.control };
   return command.values.length <= MAX_VALUES ? command : bounded(command);
+}
+
+function valueOf(
+  clause: TextClause<unknown>,
+  template: TextTemplate,
+  name: string,
+  parameters: Parameters,
+  group: number,
+): unknown {
+  let given: unknown;
+  try {
+    // `:constructor` must not find what every object inherits; getters of a class instance count as given.
+    const named = (parameters as Readonly<Record<string, unknown>>)[name];
+    const isPlain = typeof named !== 'function' && name !== '__proto__';
+    given = isPlain || Object.hasOwn(parameters, name) ? named : undefined;
+  } catch (cause) {
+    throw unreadable(name, template, cause);
+  }
+  // `null` is a value.
+  const value = given === undefined ? clause.binds.get(name)?.value : given;
+  if (value === undefined) throw missingValue(name, template, parameters, group);
+  return value;
 }
 
 function templateOf(clause: TextClause<unknown>, cache: CompiledCache | undefined): TextTemplate {

@@ -27,7 +27,7 @@ export interface CompiledStatement {
    * False: a text that is hardly ever the same again, of which the server keeps no named statement. Default
    * true.
    */
-  readonly prepare?: boolean;
+  readonly prepare?: boolean | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type {
   Batch,
   Command,
+  CommandList,
   CommandOptions,
   CommandResult,
   Control,
@@ -67,10 +68,10 @@ export class RecordingSession implements DriverConnection {
 
   executeMany(
     control: readonly Control[],
-    commands: readonly Command[],
+    commands: CommandList,
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
-    this.#sent(control, commands);
+    this.#sent(control, commands.slice(0));
     return this.recorded.executeMany(control, commands, options);
   }
 

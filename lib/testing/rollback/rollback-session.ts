@@ -1,6 +1,7 @@
 import { IllegalStateError, ResourceClosedError, transactionCommand } from '../../engine/index.js';
 import type {
   Command,
+  CommandList,
   CommandOptions,
   CommandResult,
   Control,
@@ -106,9 +107,10 @@ export class RollbackSession implements DriverConnection {
 
   async executeMany(
     control: readonly Control[],
-    commands: readonly Command[],
+    list: CommandList,
     options?: CommandOptions,
   ): Promise<CommandResult[]> {
+    const commands = list.slice(0);
     const signal = options?.signal;
     const own = await this.#controlled(control, commands, signal);
     if (own !== undefined) return own;

@@ -192,9 +192,21 @@ describe('values of a text', () => {
   });
 
   it('are compiled for each set of an executemany', () => {
-    expect(compileMany(text('select :v'), [{ v: 1 }, { v: 2 }])).toEqual([
-      { text: 'select $1', values: [1] },
-      { text: 'select $1', values: [2] },
+    const compiled = compileMany(text('select :v, :w'), [
+      { v: 1, w: 'a' },
+      { v: [2], w: 'b' },
+      { v: 3, w: 'c' },
+    ]);
+    const commands = [
+      { text: 'select $1, $2', values: [1, 'a'] },
+      { text: 'select $1, $2', values: [[2], 'b'] },
+      { text: 'select $1, $2', values: [3, 'c'] },
+    ];
+    expect([...compiled]).toEqual(commands);
+    expect([compiled.slice(1), compiled.slice(0, 2), compiled.slice(2, 9)]).toEqual([
+      commands.slice(1),
+      commands.slice(0, 2),
+      commands.slice(2),
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { runAutocommitted, type AutocommitHost, type Autocommitted } from '../autocommit.js';
 import { NO_CONTROL } from '../../driver/driver.js';
-import type { Command, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
+import type { Command, CommandList, CommandOptions, CommandResult, Control } from '../../driver/driver.js';
 import { DBAPIError } from '../../errors/errors.js';
 import { classifyFailure } from '../connection-observer.js';
 import type { CommandObserver, Invocation } from '../invocation.js';
@@ -105,7 +105,7 @@ export class SharedConnection {
   /** Tells of the read once, however often it is sent. */
   #sendObserved(read: Read, observer: CommandObserver): Promise<CommandResult> {
     const { host, command } = read;
-    const send = ([sent = command]: readonly Command[]): Promise<CommandResult> => {
+    const send = ([sent = command]: CommandList): Promise<CommandResult> => {
       if (sent === command) return this.#send(read);
       if (isStillRead(sent.text, command.text)) return this.#send({ ...read, command: sent });
       this.#endObserved(read);

@@ -110,6 +110,59 @@ describe('pages of an executemany', () => {
   });
 });
 
+describe('the sets of an executemany', () => {
+  it('are taken at the call: what is changed afterwards is not sent', async () => {
+    const sets = items(5 * PAGE);
+    const work = engine.execute(insert, sets);
+    for (const set of sets) set.id = -1;
+    sets.length = 0;
+    await work;
+    expect(await storedIds()).toEqual(ids(5 * PAGE));
+  });
+
+  it('are taken at the call where they are lists of the driver, too', async () => {
+    const sets = items(5 * PAGE).map(({ id, name }) => [id, name]);
+    const work = engine.execDriverSql('INSERT INTO item (id, name) VALUES ($1, $2)', sets);
+    sets.length = 0;
+    await work;
+    expect(await storedIds()).toEqual(ids(5 * PAGE));
+  });
+
+  it('are refused as a whole, before anything is sent, where the last of them lacks a value', async () => {
+    const sets = items(5 * PAGE).with(-1, { id: 1, name: undefined });
+    const failure = await engine.transaction(async () => {
+      const refused = await failureOf(engine.execute(insert, sets));
+      await engine.execute(insert, { id: 100, name: 'later' });
+      return refused;
+    });
+    expect(failure).toMatchObject({ code: 'STATEMENT', message: expect.stringContaining('set 49') });
+    expect(await storedIds()).toEqual([100]);
+  });
+
+  it('keep what the options of the statement say of its name', async () => {
+    const update = "UPDATE item SET name = 'x' WHERE id = :id";
+    const named = () =>
+      engine
+        .scalars(text("SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'UPDATE item%'"))
+        .all();
+    await engine.execute(text(update), items(3 * PAGE), { prepare: false });
+    expect(await named()).toEqual([]);
+    await engine.execute(text(update), items(3 * PAGE));
+    expect(await named()).toEqual([update.replace(':id', '$1')]);
+  });
+
+  it('are shown to listeners by position, which may change them', async () => {
+    const seen: unknown[] = [];
+    engine.on('beforeCursorExecute', ({ parameters, isMany }) => {
+      seen.push(isMany, parameters);
+      return { parameters: (parameters as unknown[][]).map(([id]) => [id, 'changed']) };
+    });
+    await engine.execute(insert, items(2 * PAGE));
+    expect(seen).toEqual([true, items(2 * PAGE).map(({ id, name }) => [id, name])]);
+    expect(await database.query('SELECT DISTINCT name FROM item')).toEqual([{ name: 'changed' }]);
+  });
+});
+
 describe('a page that fails', () => {
   const failing = (): typeof sets =>
     sets.with(12, { id: 'first', name: '' }).with(25, { id: 'second', name: '' });

@@ -1,5 +1,5 @@
 import { InsertMany } from '../../../statement/insert-many.js';
-import type { Command } from '../../driver.js';
+import type { Command, CommandList } from '../../driver.js';
 import { arrayLiteral, encodedArray, fixedArray } from '../wire/arrays.js';
 import { dependsOnType, encodeValue } from '../wire/encode-value.js';
 import type { JsonSerializer } from '../wire/json-text.js';
@@ -34,34 +34,39 @@ export interface ExecutemanyContext {
  * server spreads its tables over others, lists that are short or return rows go row by row.
  */
 export class Executemany {
-  readonly commands: readonly Command[];
+  readonly commands: CommandList;
+  readonly first: Command;
   readonly #context: ExecutemanyContext;
   readonly #insert: InsertMany | undefined;
   /** Positions at which some value is written by its type. */
   readonly #dependent: ReadonlySet<number>;
 
   private constructor(
-    commands: readonly Command[],
+    commands: CommandList,
+    first: Command,
     dependent: ReadonlySet<number>,
     context: ExecutemanyContext,
   ) {
     this.commands = commands;
+    this.first = first;
     this.#dependent = dependent;
     this.#context = context;
-    if (context.executemany !== 'rows') this.#insert = InsertMany.of(commands[0]?.text ?? '');
+    if (context.executemany !== 'rows') this.#insert = InsertMany.of(first.text);
   }
 
   /** Undefined for commands of different texts. */
-  static of(commands: readonly Command[], context: ExecutemanyContext): Executemany | undefined {
+  static of(commands: CommandList, context: ExecutemanyContext): Executemany | undefined {
     const [first] = commands;
     if (first === undefined || commands.length === 1) return undefined;
+    const { arrayPositions } = commands;
+    if (arrayPositions !== undefined) return new Executemany(commands, first, arrayPositions, context);
     const dependent = new Set<number>();
     for (const { text, values = NO_VALUES } of commands) {
       if (text !== first.text) return undefined;
       for (let index = 0; index < values.length; index += 1)
         if (dependsOnType(values[index])) dependent.add(index);
     }
-    return new Executemany(commands, dependent, context);
+    return new Executemany(commands, first, dependent, context);
   }
 
   /** True: the types of its values decide how it is sent. */
@@ -81,7 +86,7 @@ export class Executemany {
   get #isQuestionable(): boolean {
     const { executemany = 'auto' } = this.#context;
     if (this.#insert === undefined || executemany !== 'auto') return false;
-    return this.commands.length < SHORT_LIST || RETURNS_ROWS.test(this.commands[0]?.text ?? '');
+    return this.commands.length < SHORT_LIST || RETURNS_ROWS.test(this.first.text);
   }
 
   /** True: some value at `index` is written by its type. */

@@ -29,7 +29,7 @@ export function stepsOf({ control, commands }: Flight, context: WireContext): St
 
 /** What the application has sent; undefined for what continues it. */
 export function textOf({ commands: [first], many }: Flight): string | undefined {
-  if (first === undefined) return many?.executemany.commands[0]?.text;
+  if (first === undefined) return many?.executemany.first.text;
   return first.bound === undefined ? first.text : undefined;
 }
 

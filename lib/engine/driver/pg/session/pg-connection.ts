@@ -186,9 +186,7 @@ export class PgConnection implements DriverConnection, WireListener {
   }
 
   async executeMany(
-    control: readonly Control[],
-    commands: readonly Command[],
-    options?: CommandOptions,
+    ...[control, commands, options]: Parameters<DriverConnection['executeMany']>
   ): Promise<CommandResult[]> {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
@@ -197,7 +195,7 @@ export class PgConnection implements DriverConnection, WireListener {
     const pageSize = options?.pageSize ?? commands.length;
     const many = executemany && { executemany, pageSize, onProgress: options?.onProgress };
     return await this.#run(
-      { control, commands: many === undefined ? commands : [], many, options, isAtomic },
+      { control, commands: many === undefined ? commands.slice(0) : [], many, options, isAtomic },
       (results) => [...results],
     );
   }
@@ -331,7 +329,7 @@ export class PgConnection implements DriverConnection, WireListener {
         const steps = stepsOf(flight, this.#context);
         const before = steps.length - commands.length;
         const isScript = steps.at(-1)?.simple === true;
-        const behind = many?.executemany.commands ?? commands;
+        const behind = many === undefined ? commands : [many.executemany.first];
         const question = flight.question ?? (isScript ? undefined : this.#questionBehind(control, behind));
         const parts = { steps, many, isAtomic, closePortals, refusal, question };
         this.#queue.run(parts, options, (failure, batch, asked) => {

@@ -108,11 +108,14 @@ export class PgStepWriter {
   }
 
   /** The same for many sets of values; where it is false, the text is parsed anew. */
-  keepsAll(statement: PreparedStatement, sets: readonly Command[]): boolean {
-    const keeps =
-      statement.narrowTypes === undefined || sets.every(({ values = [] }) => this.#keeps(statement, values));
-    if (!keeps) this.#context.prepared.forget(statement.text);
-    return keeps;
+  keepsAll(statement: PreparedStatement, sets: Iterable<Command>): boolean {
+    if (statement.narrowTypes === undefined) return true;
+    for (const { values = [] } of sets) {
+      if (this.#keeps(statement, values)) continue;
+      this.#context.prepared.forget(statement.text);
+      return false;
+    }
+    return true;
   }
 
   /**

@@ -35,10 +35,9 @@ export class TypeQuestions {
   ): readonly Step[] {
     const unknown = steps.filter((step) => step.needsTypes && !this.#writer.isReady(step));
     if (many?.executemany.needsTypes !== true) return unknown;
-    const { commands } = many.executemany;
-    const [first] = commands;
+    const { commands, first } = many.executemany;
     const known = this.knownOf(many.executemany);
-    if (first === undefined || (known !== undefined && this.#fits(known, many.executemany))) return unknown;
+    if (known !== undefined && this.#fits(known, many.executemany)) return unknown;
     // Refused before anything is sent, as any first page is.
     for (const command of commands.slice(0, many.pageSize)) toStep(command, this.#serializeJson);
     return [...unknown, toStep(first, this.#serializeJson)];
@@ -50,8 +49,7 @@ export class TypeQuestions {
   }
 
   knownOf(executemany: Executemany): PreparedStatement | undefined {
-    const text = executemany.commands[0]?.text ?? '';
-    return this.#writer.known(text, (index) => executemany.dependsOnType(index));
+    return this.#writer.known(executemany.first.text, (index) => executemany.dependsOnType(index));
   }
 
   ask(steps: readonly Step[]): void {
