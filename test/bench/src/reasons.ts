@@ -40,7 +40,7 @@ export const REASONS: Readonly<Record<string, string>> = {
     'An answer is read in slices of 64 KB behind the first 128 KB, between which the others get their turn, and a text with such answers shares no connection. What is left is the garbage collector, which copies the rows that are kept in steps of 5 to 20 ms, and the server, which shares the processors with the client: with the large read in a process of its own, the p99 of the others is 2.2 times as high, too. Tried: smaller slices from the first byte on, which cost answers of 1,000 rows a tenth; slices by what others have to do, no difference.',
   'beside-stream': 'A stream is decoded in batches, between which the others get their turn.',
   'beside-executemany':
-    'A list is compiled in one turn of the event loop, and then encoded page by page. In slices, statements issued behind it would have to wait in a line of their own.',
+    'The values of a list are read in one turn of the event loop, 3 ms for 50,000 rows of 4; all else is made page by page. What is left is the server: with the list in a process of its own, the p99 of the others is 1.3 to 2.1 times as high, too.',
   overload:
     'With `poolQueueTarget` the line is cut where answers would come too late. A line that is only cut at its end, as by `connectionTimeoutMillis`, does as much work for nobody.',
   'nest-handler':
