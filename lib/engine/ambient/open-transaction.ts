@@ -1,6 +1,6 @@
 import { asConnection, type AsyncConnection, type AsyncTransaction } from '../connection/connection.js';
 import { ConnectionCore } from '../connection/connection-core.js';
-import type { ConnectionHost } from '../connection/connection-host.js';
+import type { ConnectionHost, ConnectionSettings } from '../connection/connection-host.js';
 import { ArgumentError, PropagationError } from '../errors/errors.js';
 import { ContextFrame, type AmbientContext } from './async-context.js';
 import { PROPAGATION, type Propagation, type PropagationAction } from './propagation.js';
@@ -221,6 +221,9 @@ function chooseAction(
   );
 }
 
+/** One object for all, of which there may be thousands that wait. */
+const OF_TRANSACTION: ConnectionSettings = { mode: 'transaction' };
+
 /** A root on a connection of its own, or on the scope's where `frame` is outside of every transaction. */
 function rootIn(
   source: ConnectionHost<AsyncConnection>,
@@ -229,7 +232,7 @@ function rootIn(
 ): AsyncTransaction {
   const scope = frame?.openScope;
   if (scope?.hasConnection === true && !isUsedAround(scope, frame)) return scope.enqueueTransaction(options);
-  return new ConnectionCore(source, asConnection, { mode: 'transaction' }).transactions.begin(options);
+  return new ConnectionCore(source, asConnection, OF_TRANSACTION).transactions.begin(options);
 }
 
 function nestedIn(

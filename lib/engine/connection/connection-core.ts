@@ -67,7 +67,7 @@ export class ConnectionCore<Connection>
     const asked = late && (() => host.runWithoutTransaction(late));
     this.options = new ConnectionOptions(host.executionOptions, asked);
     this.transactions = new ConnectionTransactions(this);
-    this.session = new ConnectionSession(host, this.transactions, () => this.observer(), settings);
+    this.session = new ConnectionSession(host, this.transactions, this, settings);
   }
 
   /** What transactions and events show as their connection; made for the first who asks. */

@@ -44,6 +44,12 @@ export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 type Work<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
 
+/** The connection that a session is of. */
+interface ObservedCore<Connection> {
+  /** Undefined while nothing observes the engine or the connection. */
+  observer(): ConnectionObserver<Connection> | undefined;
+}
+
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the
  * next batch.
@@ -53,7 +59,7 @@ type Send<T> = (on: DriverConnection, control: readonly Control[], options?: Com
 export class ConnectionSession<Connection> implements TransactionHost, CommandTarget {
   readonly engine: ConnectionHost<Connection>;
   readonly #transactions: ConnectionTransactions<Connection>;
-  readonly #observer: () => ConnectionObserver<Connection> | undefined;
+  readonly #core: ObservedCore<Connection>;
   readonly #settings: ConnectionSettings;
   #state: ConnectionState = 'unstarted';
   #pooled: PooledConnection | undefined;
@@ -70,12 +76,12 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   constructor(
     engine: ConnectionHost<Connection>,
     transactions: ConnectionTransactions<Connection>,
-    observer: () => ConnectionObserver<Connection> | undefined,
+    core: ObservedCore<Connection>,
     settings: ConnectionSettings,
   ) {
     this.engine = engine;
     this.#transactions = transactions;
-    this.#observer = observer;
+    this.#core = core;
     this.#settings = settings;
     if (engine.router !== undefined) this.#server = new ServerChoice(engine);
   }
@@ -104,7 +110,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
-    return this.engine.observers.parts.hub.isObserved ? this.#observer() : undefined;
+    return this.#core.observer();
   }
 
   /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */

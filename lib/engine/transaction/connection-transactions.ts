@@ -33,7 +33,8 @@ export class ConnectionTransactions<Connection> {
   readonly #connection: TransactionParent<Connection>;
   /** Held by the root that the session is in now. */
   readonly #turns = new Mutex();
-  readonly #blocks: Transaction<Connection>[] = [];
+  /** Made with the first of them. */
+  #blocks: Transaction<Connection>[] | undefined;
   #inside: RootTransaction<Connection> | undefined;
   #own: RootTransaction<Connection> | undefined;
   #autobegun: RootTransaction<Connection> | undefined;
@@ -67,7 +68,7 @@ export class ConnectionTransactions<Connection> {
    * of its async context, where it is known.
    */
   current(active?: Transaction<Connection>): Transaction<Connection> | undefined {
-    if (this.#blocks.length > 0) this.#expectBlock();
+    if (this.#blocks !== undefined) this.#expectBlock();
     const innermost = active === undefined ? this.innermost() : active.innermost;
     // A stream's own transaction ends with the stream: what ran in it would share its fate.
     if (this.#stream !== undefined && (innermost === undefined || innermost.isAutocommit))
@@ -103,7 +104,7 @@ export class ConnectionTransactions<Connection> {
 
   // Inside begin(work), a statement after the transaction's end must not begin another one by itself.
   #expectBlock(): void {
-    const block = this.#blocks.at(-1);
+    const block = this.#blocks?.at(-1);
     if (block?.isActive === false) block.expectUsable();
   }
 
@@ -112,7 +113,7 @@ export class ConnectionTransactions<Connection> {
    * `isForced`: BEGIN is sent with AUTOCOMMIT, too.
    */
   begin(options?: TransactionOptions, isForced = false): RootTransaction<Connection> {
-    if (this.#blocks.length > 0) this.#expectBlock();
+    if (this.#blocks !== undefined) this.#expectBlock();
     const own = this.#own;
     // A dead one says itself that it must be rolled back.
     if (own?.isActive === false) own.expectUsable();
@@ -195,7 +196,8 @@ export class ConnectionTransactions<Connection> {
     transaction: Tx,
     work: (transaction: Tx) => Promise<T>,
   ): Promise<T> {
-    this.#blocks.push(transaction);
+    const blocks = (this.#blocks ??= []);
+    blocks.push(transaction);
     try {
       const run = (): Promise<T> => promiseTry(() => runObserved(transaction, () => work(transaction)));
       const result = await transaction.untilDeadline(run);
@@ -205,7 +207,7 @@ export class ConnectionTransactions<Connection> {
       await transaction.rollbackQuietly();
       throw error;
     } finally {
-      this.#blocks.splice(this.#blocks.lastIndexOf(transaction), 1);
+      blocks.splice(blocks.lastIndexOf(transaction), 1);
     }
   }
 
