@@ -6,7 +6,7 @@ import type { TransactionOptions } from './isolation.js';
 import { checkNestedOptions, nestedControl, restoringControl } from './nested-options.js';
 import { Transaction } from './transaction.js';
 import { savepointInAutocommit } from './transaction-errors.js';
-import type { ControlEnds, Opening } from './transaction-host.js';
+import type { ControlEnds } from './transaction-host.js';
 
 /** PostgreSQL itself becomes slow long before; each level also costs the call stack. */
 const MAX_DEPTH = 256;
@@ -28,6 +28,8 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   readonly #isScoped: boolean;
   /** Set once the server has confirmed the savepoint: only then is there something to go back to. */
   #savepoint: string | undefined;
+  /** Its first statement opens the one around it, too. */
+  #opensParent = false;
 
   /**
    * The options are checked where they entered. `isScoped`: it belongs to a function, and not to the holder
@@ -63,22 +65,34 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
   }
 
   /** @internal */
-  open(signal?: AbortSignal): Opening {
+  prepare(signal?: AbortSignal): Promise<unknown> | undefined {
     const admitted = this.parent.inner.admitChild(this, signal);
-    return admitted === undefined ? this.#openInside(signal) : admitted.then(() => this.#openInside(signal));
+    return admitted === undefined
+      ? this.#prepareInside(signal)
+      : admitted.then(() => this.#prepareInside(signal));
   }
 
-  #openInside(signal: AbortSignal | undefined): Opening {
-    const release = (error: unknown): never => {
-      this.parent.inner.release(this);
-      throw error;
-    };
+  #prepareInside(signal: AbortSignal | undefined): Promise<unknown> | undefined {
+    this.#opensParent = this.parent.state === 'pending';
+    if (!this.#opensParent) return undefined;
     try {
-      const outer = this.parent.state === 'pending' ? this.parent.open(signal) : [];
-      if (!(outer instanceof Promise)) return this.#beginning(outer);
-      return outer.then((control) => this.#beginning(control)).catch(release);
+      return this.parent.prepare(signal)?.catch((error: unknown) => this.#giveUp(error));
     } catch (error) {
-      return release(error);
+      return this.#giveUp(error);
+    }
+  }
+
+  #giveUp(error: unknown): never {
+    this.parent.inner.release(this);
+    throw error;
+  }
+
+  /** @internal */
+  opening(): Control[] {
+    try {
+      return this.#beginning(this.#opensParent ? this.parent.opening() : []);
+    } catch (error) {
+      return this.#giveUp(error);
     }
   }
 

@@ -7,7 +7,7 @@ import { autocommitControl, beginControl, type TransactionOptions } from './isol
 import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
 import * as refused from './transaction-errors.js';
-import type { ControlEnds, Opening, TransactionOwner } from './transaction-host.js';
+import type { ControlEnds, TransactionOwner } from './transaction-host.js';
 
 /** The roots of one connection, which take turns. */
 interface RootLine {
@@ -84,21 +84,20 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   /** @internal */
-  open(signal?: AbortSignal): Opening {
+  prepare(signal?: AbortSignal): Promise<unknown> | undefined {
     this.observation?.start();
     if (this.#late !== undefined) {
       this.#options = this.#late() ?? {};
       this.#late = undefined;
     }
     const turn = this.#place.line?.enter(this as never, signal);
-    const ready =
-      turn === undefined
-        ? this.host.ready(signal, this.#options)
-        : turn.then(() => this.host.ready(signal, this.#options));
-    return ready === undefined ? this.#beginning() : ready.then(() => this.#beginning());
+    return turn === undefined
+      ? this.host.ready(signal, this.#options)
+      : turn.then(() => this.host.ready(signal, this.#options));
   }
 
-  #beginning(): Control[] {
+  /** @internal */
+  opening(): Control[] {
     if (!this.#isIdle) throw refused.startedElsewhere();
     if (this.isAutocommit) return autocommitControl(this.#options);
     const told = this.observation?.settings;

@@ -60,10 +60,34 @@ export class StatementGate {
     }
   }
 
-  /** Runs `work`, in flight until it settles. `holdsLock`: its end releases the lock. */
-  run<T>(end: StatementEnd, holdsLock: boolean, work: (receiver: AnswerReceiver) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work`, in flight until it settles, behind what `prepare` waits for. `holdsLock`: its end releases the
+   * lock.
+   */
+  run<T>(
+    end: StatementEnd,
+    holdsLock: boolean,
+    work: (receiver: AnswerReceiver) => Promise<T>,
+    prepare?: () => Promise<unknown> | undefined,
+  ): Promise<T> {
     this.#inFlight += 1;
     const passage = new Passage(this, end, holdsLock);
+    let ready: Promise<unknown> | undefined;
+    try {
+      ready = prepare?.();
+    } catch (error) {
+      ready = Promise.reject(error);
+    }
+    if (ready === undefined) return this.#pass(passage, work);
+    return ready.then(
+      () => this.#pass(passage, work),
+      (error: unknown) => {
+        throw passage.failed(error);
+      },
+    );
+  }
+
+  #pass<T>(passage: Passage, work: (receiver: AnswerReceiver) => Promise<T>): Promise<T> {
     let answer: Promise<T>;
     try {
       answer = work(passage);

@@ -26,9 +26,6 @@ export interface TransactionObserver {
   replacementOf(error: unknown): unknown;
 }
 
-/** What travels in front of a transaction's first statement; at once where nothing has to be waited for. */
-export type Opening = Control[] | Promise<Control[]>;
-
 /** What the server says of a session; see {@link DriverConnection}. */
 export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds'>;
 

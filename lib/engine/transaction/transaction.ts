@@ -9,7 +9,7 @@ import type { TransactionOptions } from './isolation.js';
 import { InnerTransactions } from './inner-transactions.js';
 import { StatementGate, refuseLate } from './statement-gate.js';
 import * as refused from './transaction-errors.js';
-import type { ControlEnds, Opening, TransactionHost, TransactionOwner } from './transaction-host.js';
+import type { ControlEnds, TransactionHost, TransactionOwner } from './transaction-host.js';
 import type { TransactionObservation } from './transaction-observation.js';
 import { LIVE, type EndState, type RollbackReason, type TransactionState } from './transaction-state.js';
 
@@ -177,8 +177,10 @@ export abstract class Transaction<Connection = unknown> {
 
   /** The same as `commit()`, and undefined where that is done at once; may throw. @internal */
   abstract commitNow(): Promise<void> | undefined;
+  /** Waits until it can be opened; undefined where that is now. May throw. @internal */
+  abstract prepare(signal?: AbortSignal): Promise<unknown> | undefined;
   /** The control statements that open it, and those above it that are not open yet. @internal */
-  abstract open(signal?: AbortSignal): Opening;
+  abstract opening(): Control[];
   protected abstract notifyRollback(): void;
   /** Undoes on the server what was done in it; undefined where nothing was. */
   protected abstract sendRollback(ends: ControlEnds): Promise<void> | undefined;
@@ -284,11 +286,16 @@ export abstract class Transaction<Connection = unknown> {
 
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.gate.run(this, true, (receiver) => {
-      (this.#state === 'pending' ? this.parent : this)?.expectOnServer();
-      const control = this.#state === 'pending' ? this.open(signal) : NO_CONTROL;
-      return control instanceof Promise ? control.then((known) => send(known)) : send(control, receiver);
-    });
+    const opens = this.#state === 'pending';
+    return this.gate.run(
+      this,
+      true,
+      (receiver) => send(opens ? this.opening() : NO_CONTROL, receiver),
+      () => {
+        (opens ? this.parent : this)?.expectOnServer();
+        return opens ? this.prepare(signal) : undefined;
+      },
+    );
   }
 
   #attempt<T>(send: Send<T>): Promise<T> {
