@@ -106,49 +106,30 @@ export class ConnectionCore<Connection>
   send(invocation: Invocation, active?: Transaction<Connection>): Promise<CommandResult> {
     const { control } = invocation;
     if (control !== undefined) return this.#runControl(control);
-    const isReady = !invocation.isLimited && !this.options.isLate;
-    if (isReady && active !== undefined) return this.#sendReady(invocation, active);
-    const send = (signal?: AbortSignal): Promise<CommandResult> =>
-      (active === undefined ? this.#runRead(invocation) : undefined) ??
-      this.#sendReady(invocation, active, signal);
-    if (isReady) return send();
-    return invocation.wait((signal) => {
-      const settling = this.options.settle(signal);
-      return settling === undefined ? send(signal) : settling.then(() => send(signal));
-    });
-  }
-
-  #sendReady(
-    invocation: Invocation,
-    active: Transaction<Connection> | undefined,
-    signal?: AbortSignal,
-  ): Promise<CommandResult> {
-    const isExclusive = invocation.isExclusive || invocation.settings !== undefined;
-    const run = this.#sending(invocation);
     const { settings } = invocation;
-    return this.#dispatch(settings === undefined ? run : this.#sendingWith(settings, run), signal, {
-      isExclusive,
-      active,
-    });
-  }
-
-  #sending(invocation: Invocation): Dispatched<CommandResult> {
-    return (control, deadline, transaction, receiver) => {
+    const sendIn: Dispatched<CommandResult> = (control, deadline, transaction, receiver) => {
       const { observer } = invocation;
       if (observer === undefined) return invocation.run(this.session, control, deadline, undefined, receiver);
       if (transaction !== undefined) observer.runsIn(transaction);
       return invocation.run(this.session, control, deadline, this.session.pooled?.session);
     };
-  }
-
-  #sendingWith(
-    settings: NonNullable<Invocation['settings']>,
-    send: Dispatched<CommandResult>,
-  ): Dispatched<CommandResult> {
-    return (control, deadline, transaction) =>
-      sendWithSettings(settings, this.session, transaction, (own) =>
-        send([...control, ...own], deadline, transaction),
-      );
+    const run: Dispatched<CommandResult> =
+      settings === undefined
+        ? sendIn
+        : (control, deadline, transaction) =>
+            sendWithSettings(settings, this.session, transaction, (own) =>
+              sendIn([...control, ...own], deadline, transaction),
+            );
+    const how = { isExclusive: invocation.isExclusive || settings !== undefined, active };
+    const isReady = !invocation.isLimited && !this.options.isLate;
+    if (isReady && active !== undefined) return this.#dispatch(run, undefined, how);
+    const send = (signal?: AbortSignal): Promise<CommandResult> =>
+      (active === undefined ? this.#runRead(invocation) : undefined) ?? this.#dispatch(run, signal, how);
+    if (isReady) return send();
+    return invocation.wait((signal) => {
+      const settling = this.options.settle(signal);
+      return settling === undefined ? send(signal) : settling.then(() => send(signal));
+    });
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { LateOptions } from './connection-options.js';
-import type { ObserverFactory } from '../execution/connection-observer.js';
+import type { ConnectionObserver, ObserverFactory } from '../execution/connection-observer.js';
 import type { EngineOf, Labeled } from '../execution/event-place.js';
 import type { ReplicaRouter } from './replica-router.js';
 import type { CommandResult } from '../driver/driver.js';
@@ -68,4 +68,10 @@ export interface ConnectionSettings {
   readonly late?: LateOptions | undefined;
   /** Makes the error of a use after the end. Default: a `ResourceClosedError`. */
   readonly ended?: (() => Error) | undefined;
+}
+
+/** The connection that a session is of. */
+export interface ObservedCore<Connection> {
+  /** Undefined while nothing observes the engine or the connection. */
+  observer(): ConnectionObserver<Connection> | undefined;
 }

@@ -1,5 +1,5 @@
 import { Checkout } from './checkout.js';
-import type { ConnectionHost, ConnectionSettings } from './connection-host.js';
+import type { ConnectionHost, ConnectionSettings, ObservedCore } from './connection-host.js';
 import type {
   AnswerReceiver,
   Batch,
@@ -43,12 +43,6 @@ export type ConnectionState = 'unstarted' | 'open' | 'invalidated' | 'closed';
 
 type Work<T> = (session: DriverConnection) => Promise<T>;
 type Send<T> = (on: DriverConnection, control: readonly Control[], options?: CommandOptions) => Promise<T>;
-
-/** The connection that a session is of. */
-interface ObservedCore<Connection> {
-  /** Undefined while nothing observes the engine or the connection. */
-  observer(): ConnectionObserver<Connection> | undefined;
-}
 
 /**
  * The side of a connection that transactions talk to: the borrowed session, its state, what rides with the

@@ -66,6 +66,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
 
   /** @internal */
   prepare(signal?: AbortSignal): Promise<unknown> | undefined {
+    this.parent.expectOnServer();
     const admitted = this.parent.inner.admitChild(this, signal);
     return admitted === undefined
       ? this.#prepareInside(signal)

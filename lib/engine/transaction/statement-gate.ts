@@ -61,8 +61,8 @@ export class StatementGate {
   }
 
   /**
-   * Runs `work`, in flight until it settles, behind what `prepare` waits for. `holdsLock`: its end releases the
-   * lock.
+   * Runs `work`, in flight until it settles, behind what `prepare` waits for. `holdsLock`: its end releases
+   * the lock.
    */
   run<T>(
     end: StatementEnd,

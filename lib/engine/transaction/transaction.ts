@@ -287,15 +287,9 @@ export abstract class Transaction<Connection = unknown> {
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     const opens = this.#state === 'pending';
-    return this.gate.run(
-      this,
-      true,
-      (receiver) => send(opens ? this.opening() : NO_CONTROL, receiver),
-      () => {
-        (opens ? this.parent : this)?.expectOnServer();
-        return opens ? this.prepare(signal) : undefined;
-      },
-    );
+    const run = (receiver: AnswerReceiver): Promise<T> => send(opens ? this.opening() : NO_CONTROL, receiver);
+    const prepare = () => (opens ? this.prepare(signal) : this.expectOnServer());
+    return this.gate.run(this, true, run, prepare);
   }
 
   #attempt<T>(send: Send<T>): Promise<T> {
@@ -374,7 +368,7 @@ export abstract class Transaction<Connection = unknown> {
    * Refuses where the server is in no transaction any more, which it says with each answer: a statement would
    * commit itself. @internal
    */
-  expectOnServer(): void {
+  expectOnServer(): undefined {
     if (this.#isEndedElsewhere) throw this.#endElsewhere();
     if (this.#state !== 'failed' || (this.host.server?.status ?? 'idle') !== 'idle') return;
     throw refused.transactionAborted({ sqlState: '25P02' }, this.#firstError);
