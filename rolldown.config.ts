@@ -84,6 +84,7 @@ export const output: OutputOptions = {
 
 export default defineConfig({
   input: Object.fromEntries(doors.map((door) => [door, path.join('build', `${door}.js`)])),
+  experimental: { attachDebugInfo: 'none' },
   platform: 'node',
   external: /^[^./]/,
   output: [

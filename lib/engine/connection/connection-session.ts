@@ -93,9 +93,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#pooled?.isValid === true ? this.#pooled.session : undefined;
   }
 
-  inquiry(): OutcomeInquiry | undefined {
-    const session = this.#pooled?.isValid === true ? this.#pooled.session : undefined;
-    return session?.transactionMark && new OutcomeInquiry(session, this.engine);
+  inquiry(lost: ServerWord): OutcomeInquiry | undefined {
+    return lost.transactionMark && new OutcomeInquiry(lost, this.engine);
   }
 
   get commandMark(): number | undefined {
@@ -104,7 +103,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   get observer(): ConnectionObserver<Connection> | undefined {
-    return this.#core.observer();
+    return this.engine.observers.parts.hub.isObserved ? this.#core.observer() : undefined;
   }
 
   /** Takes a connection from the pool, for all callers that wait for one here; see {@link ready}. */
@@ -187,8 +186,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     this.#paced = command.copy;
     // A listener of the pool hears of a lost session in the async context of the caller, not of the socket;
     // what may be sent twice has two answers.
-    const isHeard = this.#server?.isAsking === true || (this.#server ?? this.engine).pool.observer.isObserved;
-    const told = isHeard ? undefined : receiver;
+    const { hub } = (this.#server ?? this.engine).pool.observer;
+    const told = hub.isObserved || this.#server?.isAsking === true ? undefined : receiver;
     return this.#send(control, options, (session, all, own) => session.execute(all, command, own, told));
   }
 
@@ -363,7 +362,8 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
 
   /** A failure that `observer` does not classify is noted by who hears of it: that costs no promise. */
   #run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
-    const sent = work(this.#session());
+    const { session } = this.#pooled ?? this.#refuse();
+    const sent = work(session);
     this.#commands += 1;
     if (observer === undefined) return sent;
     return sent.catch((error: unknown) => {

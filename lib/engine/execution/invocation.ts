@@ -116,7 +116,8 @@ export class Invocation {
   /** It has a `timeout` or a `signal`. */
   readonly isLimited: boolean;
   readonly #limit: StatementTimeout | undefined;
-  readonly #given: StatementOptions | undefined;
+  /** Those that were given with the statement itself. */
+  readonly settings: StatementOptions['settings'];
 
   /** `options`: those that are `given` with the statement, and the defaults of where it runs. */
   constructor(
@@ -127,7 +128,7 @@ export class Invocation {
     given?: StatementOptions,
   ) {
     this.options = options;
-    this.#given = given;
+    this.settings = given?.settings && settingsOf(given.settings, options);
     this.#isBatch = statement instanceof StatementBatch;
     this.isExclusive = statement instanceof CopyStatement;
     const { timeout, signal, prepare } = options;
@@ -147,17 +148,6 @@ export class Invocation {
     }
     this.commands = prepare === undefined ? compiled : preparing(compiled, prepare);
     this.isMany = compiled.length > 1;
-  }
-
-  /** Those that were given with the statement itself. */
-  get settings(): Readonly<Record<string, string>> | undefined {
-    const given = this.#given?.settings;
-    if (given === undefined) return undefined;
-    // Options are kept with names in lower case.
-    const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
-    return Object.fromEntries(
-      Object.entries(this.options.settings ?? {}).filter(([name]) => names.has(name)),
-    );
   }
 
   /** Of an executemany, that of the first set where all have one. */
@@ -289,6 +279,12 @@ function preparing(
   return commands instanceof CompiledSets
     ? commands.preparing(prepare)
     : commands.map((command) => ({ ...command, prepare }));
+}
+
+/** What `options` have of the names in `given`: options are kept with names in lower case. */
+function settingsOf(given: object, options: StatementOptions): StatementOptions['settings'] {
+  const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
+  return Object.fromEntries(Object.entries(options.settings ?? {}).filter(([name]) => names.has(name)));
 }
 
 function isEmpty(parameters: Parameters | undefined): boolean {

@@ -47,14 +47,15 @@ export abstract class Pool implements AsyncDisposable {
   protected readonly resetMode: ResetOnReturn;
   /** What borrowers see in place of the sessions; the engine hands it from pool to pool. @internal */
   views: SessionViews | undefined;
-  #observer = new PoolObserver();
+  /** Its events and its log; the engine sets the logger. @internal */
+  observer = new PoolObserver();
   /** `host:port`; undefined for the pool of a primary. */
   #replica: string | undefined;
   readonly #owner: LoanOwner = {
     pool: this,
     onReturn: (loan, record) => {
       this.#endLoan(loan);
-      return this.#observer.hub.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
+      return this.observer.hub.isObserved ? this.#returnObserved(loan, record) : this.receive(loan, record);
     },
     onInvalidated: (loan, record, cause, isSoft) => this.#invalidated(loan, record, cause, isSoft),
     onDetached: (loan, record) => {
@@ -165,7 +166,7 @@ export abstract class Pool implements AsyncDisposable {
     listener: PoolEvents[Name],
     options?: ListenerOptions,
   ): this {
-    this.#observer.hub.on(event, listener, options);
+    this.observer.hub.on(event, listener, options);
     return this;
   }
 
@@ -175,31 +176,26 @@ export abstract class Pool implements AsyncDisposable {
     listener: PoolEvents[Name],
     options?: ListenerOptions,
   ): this {
-    this.#observer.hub.on(event, listener, { ...options, once: true });
+    this.observer.hub.on(event, listener, { ...options, once: true });
     return this;
   }
 
   /** Removes a listener. */
   off<Name extends keyof PoolEvents>(event: Name, listener: PoolEvents[Name]): this {
-    this.#observer.hub.off(event, listener);
+    this.observer.hub.off(event, listener);
     return this;
-  }
-
-  /** Its events and its log; the engine sets the logger. @internal */
-  get observer(): PoolObserver {
-    return this.#observer;
   }
 
   /** For the pool of a replica: what happens in it is told to the listeners of `pool`. @internal */
   serveReplica(host: string, pool: Pool): void {
-    [this.#observer, this.#replica] = [pool.#observer, host];
+    [this.observer, this.#replica] = [pool.observer, host];
   }
 
   /** A pool of the same class and settings that has no connections; this one stays as it is. */
   recreate(): Pool {
     const PoolClass = this.constructor as new (driver: Driver, options: PoolOptions) => Pool;
     const pool = new PoolClass(this.driver, this.options);
-    [pool.#observer, pool.#replica] = [this.#observer.renew(), this.#replica];
+    [pool.observer, pool.#replica] = [this.observer.renew(), this.#replica];
     return pool;
   }
 
@@ -260,7 +256,7 @@ export abstract class Pool implements AsyncDisposable {
   protected lend(record: ConnectionRecord, trace?: string): PooledConnection | undefined {
     const loan = new PooledConnection(record, this.#owner);
     this.#loans.add(loan, record, trace);
-    if (!this.#observer.hub.isObserved) return loan;
+    if (!this.observer.hub.isObserved) return loan;
     if (this.observer.lent(this, record, loan)) return loan;
     this.#end(loan);
     return undefined;

@@ -12,6 +12,8 @@ interface Loan {
   close(): Promise<void>;
 }
 
+type LostSession = Pick<DriverConnection, 'transactionMark'>;
+
 /** What an inquiry needs of the engine. Times in ms. */
 export interface InquiryHost {
   readonly pool: { connect(options: { readonly timeout: number }): Promise<Loan> };
@@ -45,11 +47,11 @@ const IN_THE_FUTURE = '22023';
 /** Asks another session how the COMMIT of a transaction ended whose connection is lost. */
 export class OutcomeInquiry {
   /** The one that is lost: what it has learned of its transaction stays with it. */
-  readonly #lost: DriverConnection;
+  readonly #lost: LostSession;
   readonly #host: InquiryHost;
   #hasEnded = false;
 
-  constructor(lost: DriverConnection, host: InquiryHost) {
+  constructor(lost: LostSession, host: InquiryHost) {
     this.#lost = lost;
     this.#host = host;
   }

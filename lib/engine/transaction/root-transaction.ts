@@ -7,7 +7,7 @@ import { autocommitControl, beginControl, type TransactionOptions } from './isol
 import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
 import * as refused from './transaction-errors.js';
-import type { ControlEnds, TransactionOwner } from './transaction-host.js';
+import type { ControlEnds, ServerWord, TransactionOwner } from './transaction-host.js';
 
 /** The roots of one connection, which take turns. */
 interface RootLine {
@@ -180,8 +180,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   #sendCommit(): Promise<void> {
     this.expectOnServer();
     // On a session that is known to be dead, COMMIT is never sent: its outcome is known.
-    const isConnected = this.host.server !== undefined;
-    const inquiry = this.host.inquiry();
+    const { server } = this.host;
     this.host.observer?.sent('COMMIT');
     return this.host.command('COMMIT', {
       observation: this.observation,
@@ -193,18 +192,14 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
         return tag === 'ROLLBACK' ? this.#refuseCommit() : this.end('committed');
       },
       failed: async (error) => {
-        const failure = await this.#commitFailed(error, isConnected, inquiry);
+        const failure = await this.#commitFailed(error, server);
         if (failure !== undefined) throw failure;
       },
     });
   }
 
-  /** What is thrown; undefined where the data is stored. */
-  async #commitFailed(
-    error: unknown,
-    wasSent: boolean,
-    inquiry: OutcomeInquiry | undefined,
-  ): Promise<unknown> {
+  /** What is thrown; undefined where the data is stored. `server`: to which COMMIT was sent, if it was. */
+  async #commitFailed(error: unknown, server: ServerWord | undefined): Promise<unknown> {
     if (isRefusal(error) && (sqlStateOf(error) !== INTERNAL_ERROR || (await this.#isOneServer()))) {
       // Mostly the server has rolled back by itself; it has not where COMMIT was not even understood.
       await this.#undoQuietly();
@@ -212,11 +207,15 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
     }
     this.host.invalidate(error);
     // A server that has become read-only is left, and it has said that nothing is stored.
-    const isKnown = !wasSent || sqlStateOf(error) === READ_ONLY_TRANSACTION;
-    if (!isKnown && inquiry !== undefined) return await this.#resolve(inquiry, error);
-    if (!isKnown) this.observation?.ended('unknown', error);
+    if (server === undefined || sqlStateOf(error) === READ_ONLY_TRANSACTION) {
+      await this.end('cancelled');
+      return error;
+    }
+    const inquiry = this.host.inquiry(server);
+    if (inquiry !== undefined) return await this.#resolve(inquiry, error);
+    this.observation?.ended('unknown', error);
     await this.end('cancelled');
-    return isKnown ? error : refused.outcomeUnknown(this.origin, error);
+    return refused.outcomeUnknown(this.origin, error);
   }
 
   /** A coordinator may have stored a part of what it could not store as a whole. */

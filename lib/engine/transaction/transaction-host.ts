@@ -27,7 +27,7 @@ export interface TransactionObserver {
 }
 
 /** What the server says of a session; see {@link DriverConnection}. */
-export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds'>;
+export type ServerWord = Pick<DriverConnection, 'status' | 'transactionEnds' | 'transactionMark'>;
 
 /** What a statement that ends a transaction, or a savepoint, is told to. */
 export interface ControlEnds {
@@ -64,8 +64,8 @@ export interface TransactionEngine {
 export interface TransactionHost {
   /** What the server says of the session; undefined before the first statement, and once it is lost. */
   readonly server: ServerWord | undefined;
-  /** For a COMMIT whose answer never comes: taken before it is sent. Undefined where nothing can be asked. */
-  inquiry(): OutcomeInquiry | undefined;
+  /** For a COMMIT to a server that is lost. Undefined where nothing can be asked. */
+  inquiry(lost: ServerWord): OutcomeInquiry | undefined;
   readonly engine: TransactionEngine;
   /** Undefined while nothing observes the connection. */
   readonly observer: TransactionObserver | undefined;

@@ -287,9 +287,8 @@ export abstract class Transaction<Connection = unknown> {
   /** Holds the lock until it is answered, as one does that opens the transaction. */
   #runAlone<T>(send: Send<T>, signal: AbortSignal | undefined): Promise<T> {
     const opens = this.#state === 'pending';
-    const run = (receiver: AnswerReceiver): Promise<T> => send(opens ? this.opening() : NO_CONTROL, receiver);
     const prepare = () => (opens ? this.prepare(signal) : this.expectOnServer());
-    return this.gate.run(this, true, run, prepare);
+    return this.gate.run(this, true, (told) => send(opens ? this.opening() : NO_CONTROL, told), prepare);
   }
 
   #attempt<T>(send: Send<T>): Promise<T> {

@@ -136,7 +136,7 @@ function contextOf(
     types: tables.builtinTypes,
     layouts: tables.layoutsOf(tables.builtinTypes),
     reported,
-    memory: tables.memory,
+    slabs: tables.slabs,
     witness,
     hideParameters,
     onRefusedWrite,

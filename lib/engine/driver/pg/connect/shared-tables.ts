@@ -1,10 +1,11 @@
 import { completeTypes, resolveTypes, type ResolvedTypes, type TypeEntry } from '../../types/types.js';
-import { MessageMemory } from '../wire/message-memory.js';
+import type { Slab } from '../wire/message-writer.js';
 import { RowLayouts } from '../wire/row-layouts.js';
 
 /** What the sessions of one engine would otherwise each have for themselves, although it is the same. */
 export class SharedTables {
-  readonly memory = new MessageMemory();
+  /** What they write with. */
+  readonly slabs: Slab[] = [];
   /** For what a session asks before it knows the types of the application. */
   readonly builtinTypes = resolveTypes();
   readonly #layouts = new WeakMap<ResolvedTypes, RowLayouts>();

@@ -3,7 +3,7 @@ import type { CommitWitness } from '../../commit-witness.js';
 import type { CommandOptions, CommandResult } from '../../driver.js';
 import type { SessionChanges } from '../../session-changes.js';
 import type { ResolvedTypes } from '../../types/types.js';
-import type { MessageMemory } from '../wire/message-memory.js';
+import type { Slab } from '../wire/message-writer.js';
 import type { ReportedParameters } from '../wire/reported-parameters.js';
 import type { RowLayouts } from '../wire/row-layouts.js';
 import type { Executemany, ExecutemanyContext } from './executemany.js';
@@ -24,7 +24,7 @@ export interface WireContext extends ExecutemanyContext {
   readonly layouts: RowLayouts;
   readonly reported: ReportedParameters;
   /** For what is about to be sent. */
-  readonly memory: MessageMemory;
+  readonly slabs: Slab[];
   /** Errors of the server are made without values, so that no listener sees one. */
   readonly hideParameters?: boolean | undefined;
   /** Set where a session whose server has become read-only is of no use: called when it is. */

@@ -1,8 +1,8 @@
 import { InterfaceError } from '../../../errors/errors.js';
-import type { Command, CommandOptions, Control } from '../../driver.js';
-import type { PgBatchParts, Question, WireContext } from './batch-parts.js';
-import { toStep, type Step, type WireCommand } from './pg-step.js';
-import { withSetLocal } from './set-local.js';
+import type { CommitWitness } from '../../commit-witness.js';
+import type { Command, CommandOptions, Control, ServerStatus } from '../../driver.js';
+import type { PgBatchParts, Question } from './batch-parts.js';
+import { toStep, type WireCommand } from './pg-step.js';
 
 /** What leaves as one task. */
 export interface Flight {
@@ -16,30 +16,31 @@ export interface Flight {
   readonly question?: Question;
 }
 
-/** The steps of `flight`, its control in front. */
-export function stepsOf({ control, commands }: Flight, context: WireContext): Step[] {
-  const encoding = context.reported.get('client_encoding');
-  if (encoding !== 'UTF8') expectUtf8(encoding, control, commands);
-  const { serializeJson, settingsAs } = context;
-  const sent = settingsAs === 'set local' ? withSetLocal(control) : control;
-  const steps = sent.map((one) => toStep(one, serializeJson, true));
-  for (const command of commands) steps.push(toStep(command, serializeJson));
-  return steps;
-}
-
 /** What the application has sent; undefined for what continues it. */
 export function textOf({ commands: [first], many }: Flight): string | undefined {
   if (first === undefined) return many?.executemany.first.text;
   return first.bound === undefined ? first.text : undefined;
 }
 
+/** In a transaction, its id is asked for behind what may change something. */
+export function questionBehind(
+  witness: CommitWitness,
+  status: ServerStatus,
+  control: readonly Control[],
+  commands: readonly Command[],
+): Question | undefined {
+  const isInside = status === 'open' || control.some(({ kind }) => kind === 'begin');
+  const question = isInside ? witness.questionBehind(commands) : undefined;
+  return question && { ...question, step: toStep(question.command, undefined, true) };
+}
+
 /** Refuses, in a session of another encoding, all but what ends that or a transaction. */
-function expectUtf8(
-  encoding: string | undefined,
+export function expectUtf8(
+  encoding: string,
   control: readonly Control[],
   commands: readonly Command[],
 ): void {
-  if (encoding === undefined || encoding === 'SQL_ASCII' || control.length + commands.length === 0) return;
+  if (encoding === 'SQL_ASCII' || control.length + commands.length === 0) return;
   if (commands.every(({ text }) => /^\s*(?:SET|RESET|DISCARD|COMMIT|ROLLBACK|RELEASE)\b/i.test(text))) return;
   throw new InterfaceError(
     `the session's client_encoding is ${encoding} and values are read and written in UTF8. ` +

@@ -17,10 +17,11 @@ import type { TransactionMark } from '../../transaction-mark.js';
 import { OWN_QUERY, tellPatch } from '../wire/patched-client.js';
 import { PgWire, type WireListener } from '../wire/pg-wire.js';
 import { Executemany } from './executemany.js';
-import type { Question, WireContext } from './batch-parts.js';
-import { stepsOf, textOf, type Flight } from './flight.js';
+import type { WireContext } from './batch-parts.js';
+import { expectUtf8, questionBehind, textOf, type Flight } from './flight.js';
 import { toStep, type StepResult } from './pg-step.js';
 import { PgPortal } from './pg-portal.js';
+import { withSetLocal } from './set-local.js';
 import { TaskQueue } from './task-queue.js';
 import { TransactionEnds } from '../../transaction-ends.js';
 
@@ -57,9 +58,16 @@ export class PgConnection implements DriverConnection, WireListener {
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
   readonly #queue: TaskQueue;
+  /**
+   * True: settings that end with the Sync would be lost to the command, where a pooler takes the flight apart
+   * or SET LOCAL looks for a transaction.
+   */
+  readonly #needsBlocks: boolean;
   readonly #ends = new TransactionEnds();
   /** Counts each ReadyForQuery. */
   #flights = 1;
+  /** That of the values on the wire. */
+  #encoding = 'UTF8';
   #names = 0;
   #server: SessionServer | undefined;
   onNotice: ((notice: SessionNotice) => void) | undefined;
@@ -69,7 +77,8 @@ export class PgConnection implements DriverConnection, WireListener {
     this.#context = context;
     this.#traits = traits;
     this.changes = context.changes;
-    const wire = new PgWire(client, context.memory, this);
+    this.#needsBlocks = traits.isPooled === true || context.settingsAs === 'set local';
+    const wire = new PgWire(client, context.slabs, this);
     this.#queue = new TaskQueue(client, context, wire, {
       session: this,
       takesCancel: traits.takesCancel !== false,
@@ -79,6 +88,7 @@ export class PgConnection implements DriverConnection, WireListener {
       const before = context.reported.get(name);
       if (before === value) return;
       context.reported.set(name, value);
+      if (name === 'client_encoding') this.#encoding = value;
       context.prepared.settings.report(name, before, value);
       context.changes.noteParameter(name, before, value);
     });
@@ -173,16 +183,18 @@ export class PgConnection implements DriverConnection, WireListener {
     options?: CommandOptions,
     receiver?: AnswerReceiver,
   ): Promise<CommandResult> {
-    const isAtomic = this.#needsBlock(control) && this.#isOutside(control);
+    const isAtomic = control.length > 0 && this.#needsBlocks && this.#isOutside(control);
     const flight = { control, commands: [command], options, isAtomic };
-    if (receiver === undefined) return this.#run(flight, onlyResult);
+    if (receiver === undefined) return this.#run(flight, ([result]) => result as CommandResult);
     receiver.isTold = true;
-    const answer = (results: readonly StepResult[]): CommandResult => {
-      const result = onlyResult(results);
-      receiver.answered(result);
-      return result;
-    };
-    return this.#run(flight, answer, (failure) => receiver.failed(failure));
+    return this.#run(
+      flight,
+      ([result]) => {
+        receiver.answered(result as CommandResult);
+        return result as CommandResult;
+      },
+      (failure) => receiver.failed(failure),
+    );
   }
 
   async executeMany(
@@ -191,21 +203,14 @@ export class PgConnection implements DriverConnection, WireListener {
     const [script] = commands;
     if (script?.simple === true) return await this.#runScript(control, script, options);
     const executemany = options?.isBatch === true ? undefined : Executemany.of(commands, this.#context);
-    const isAtomic = (options?.isAtomic === true || this.#needsBlock(control)) && this.#isOutside(control);
+    const needsBlock = options?.isAtomic === true || (control.length > 0 && this.#needsBlocks);
+    const isAtomic = needsBlock && this.#isOutside(control);
     const pageSize = options?.pageSize ?? commands.length;
     const many = executemany && { executemany, pageSize, onProgress: options?.onProgress };
     return await this.#run(
       { control, commands: many === undefined ? commands.slice(0) : [], many, options, isAtomic },
       (results) => [...results],
     );
-  }
-
-  /**
-   * True: settings that end with the Sync would be lost to the command, where a pooler takes the flight apart
-   * or SET LOCAL looks for a transaction.
-   */
-  #needsBlock(control: readonly Control[]): boolean {
-    return control.length > 0 && (this.#traits.isPooled === true || this.#context.settingsAs === 'set local');
   }
 
   /** No transaction is open, and `control` opens none. */
@@ -284,7 +289,8 @@ export class PgConnection implements DriverConnection, WireListener {
 
   /** Behind what has no room for a question under its Sync: in a flight that is not waited for. */
   #askApart(control: readonly Control[]): void {
-    const question = this.#questionBehind(control, [FOREIGN]);
+    const { witness } = this.#context;
+    const question = witness && questionBehind(witness, this.status, control, [FOREIGN]);
     if (question !== undefined)
       void this.#run({ control: [], commands: [], question }, () => undefined).catch(() => undefined);
   }
@@ -307,15 +313,6 @@ export class PgConnection implements DriverConnection, WireListener {
     this.#client.connection.stream.destroy();
   }
 
-  /** In a transaction, its id is asked for behind what may change something. */
-  #questionBehind(control: readonly Control[], commands: readonly Command[]): Question | undefined {
-    const { witness } = this.#context;
-    const isInside = this.status === 'open' || control.some(({ kind }) => kind === 'begin');
-    if (witness === undefined || !isInside) return undefined;
-    const question = witness.questionBehind(commands);
-    return question && { ...question, step: toStep(question.command, undefined, true) };
-  }
-
   /** `answer` and `failed` make of the results of the commands, or of a failure, what the caller gets. */
   #run<T>(
     flight: Flight,
@@ -326,11 +323,17 @@ export class PgConnection implements DriverConnection, WireListener {
       try {
         if (!this.isOpen) throw this.#queue.refusal();
         const { control, commands, many, closePortals = [], isAtomic = false, options, refusal } = flight;
-        const steps = stepsOf(flight, this.#context);
-        const before = steps.length - commands.length;
+        if (this.#encoding !== 'UTF8') expectUtf8(this.#encoding, control, commands);
+        const { serializeJson, settingsAs, witness } = this.#context;
+        const sent = settingsAs === 'set local' ? withSetLocal(control) : control;
+        const steps = sent.map((one) => toStep(one, serializeJson, true));
+        const before = steps.length;
+        for (const command of commands) steps.push(toStep(command, serializeJson));
         const isScript = steps.at(-1)?.simple === true;
         const behind = many === undefined ? commands : [many.executemany.first];
-        const question = flight.question ?? (isScript ? undefined : this.#questionBehind(control, behind));
+        const isAsking = witness !== undefined && !isScript;
+        const question =
+          flight.question ?? (isAsking ? questionBehind(witness, this.status, control, behind) : undefined);
         const parts = { steps, many, isAtomic, closePortals, refusal, question };
         this.#queue.run(parts, options, (failure, batch, asked) => {
           if (failure !== undefined) return reject(failed(failure));
@@ -350,7 +353,6 @@ export class PgConnection implements DriverConnection, WireListener {
   }
 }
 
-const onlyResult = (results: readonly StepResult[]): CommandResult => results[0] as CommandResult;
 const sameFailure = (failure: unknown): unknown => failure;
 
 /** What was given to the client itself and runs now. */

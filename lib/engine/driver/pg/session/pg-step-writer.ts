@@ -194,30 +194,29 @@ export class PgStepWriter {
     return toStep({ ...step, values: step.parameters }, serializeJson, step.isControl, typeOf);
   }
 
-  /** A name that is gone is found out by its failure, which ends a transaction that has begun before. */
-  get #canRepeat(): boolean {
-    return this.#task.startedIn === 'idle' || !this.#context.prepared.isUncertain;
-  }
-
   #statementFor(step: Step): PreparedStatement {
     const sql = step.sql ?? step.text;
     const text = sql.endsWith('*/') ? withoutTrailingComment(sql) : sql;
     const { prepared } = this.#context;
     const last = this.#last;
+    // A name that is gone is found out by its failure, which ends a transaction that has begun before.
+    const canRepeat = this.#task.startedIn === 'idle' || !prepared.isUncertain;
     // An executemany repeats one text: it is parsed once, although the server has not confirmed it yet.
-    const isNamed = step.prepare && this.#canRepeat;
+    const isNamed = step.prepare && canRepeat;
     if (last?.text === text && (isNamed || !last.isNamed) && this.#keeps(last, step.parameters)) return last;
     const found = isNamed ? prepared.find(text, step.isControl) : undefined;
     const isUsable = found?.narrowTypes === undefined || this.#keeps(found, step.parameters);
-    this.#last = found !== undefined && isUsable ? found : this.#parse(step, text, sql);
+    this.#last =
+      found !== undefined && isUsable
+        ? found
+        : this.#parse(canRepeat ? step : { ...step, prepare: false }, text, sql);
     return this.#last;
   }
 
   /** `text`: what the statement is kept by; `sql`: the same with its comment. */
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
-    const named = this.#canRepeat ? step : { ...step, prepare: false };
-    const statement = PLAIN_END.get(sql) ?? prepared.create(named, text, this.#task.number);
+    const statement = PLAIN_END.get(sql) ?? prepared.create(step, text, this.#task.number);
     this.#writer.parse(statement.name, sql);
     const key = statement.isNamed ? prepared.keyOf(text, step.isControl) : undefined;
     this.#parses.push({ key, statement });

@@ -1,11 +1,20 @@
 import { HEADER } from './message-form.js';
-import { MessageMemory, SLAB } from './message-memory.js';
 
 /** A value as Bind takes it: text, bytes in binary form, or NULL. */
 export type WireValue = string | Buffer | null;
 
-/** For what ends a batch, behind a large message. */
-const ROOM_FOR_END = 1_024;
+/** What is taken at once from the system. */
+const SLAB = 16_384;
+/** Less room is not worth being kept; and what ends a batch, behind a large message, needs so much. */
+const LEAST_ROOM = 1_024;
+/** How many are kept: so many sessions write at the same time, mostly one. */
+const MOST_SLABS = 8;
+
+/** Memory that is free from `start` on: what is in front of it the socket may still have to send. */
+export interface Slab {
+  readonly bytes: Buffer;
+  readonly start: number;
+}
 
 const CODE = {
   parse: 0x50,
@@ -26,9 +35,12 @@ const STATEMENT = 0x53;
 /** What a writer has while it holds nothing. */
 const NO_MEMORY = Buffer.alloc(0);
 
-/** Writes messages one behind the other, so that a batch is one write to the socket. */
+/**
+ * Writes messages one behind the other, so that a batch is one write to the socket. It has memory only while
+ * it writes, of what the writers of an engine hand on to each other.
+ */
 export class MessageWriter {
-  readonly #memory: MessageMemory;
+  readonly #free: Slab[];
   /** What was taken is never written again: the socket may still have to send it. */
   #slab: Buffer = NO_MEMORY;
   /** Where the first message that was not taken starts. */
@@ -37,14 +49,16 @@ export class MessageWriter {
   /** Where the last batch that was written to its end has ended. */
   #whole = 0;
 
-  constructor(memory = new MessageMemory()) {
-    this.#memory = memory;
+  constructor(free: Slab[] = []) {
+    this.#free = free;
   }
 
   /** Everything written since the last call. */
   take(): Buffer {
     const bytes = this.#slab.subarray(this.#start, this.#at);
-    this.#memory.giveBack(this.#slab, this.#at);
+    // What one large batch needed is not kept for small ones.
+    const isKept = this.#slab.length === SLAB && SLAB - this.#at >= LEAST_ROOM;
+    if (isKept && this.#free.length < MOST_SLABS) this.#free.push({ bytes: this.#slab, start: this.#at });
     this.#slab = NO_MEMORY;
     this.#start = this.#at = this.#whole = 0;
     return bytes;
@@ -181,14 +195,16 @@ export class MessageWriter {
   }
 
   #grow(size: number): void {
-    const [memory, slab] = [this.#memory, this.#slab];
-    const written = this.#at - this.#start;
+    const [slab, from] = [this.#slab, this.#start];
+    const written = this.#at - from;
     // A large message is mostly the only one: its own room, and a little for what ends the batch.
-    this.#slab = memory.take(written + size > SLAB ? 2 * written + size + ROOM_FOR_END : written + size);
-    slab.copy(this.#slab, memory.start, this.#start, this.#at);
-    memory.giveBack(slab, this.#start);
-    this.#whole += memory.start - this.#start;
-    this.#start = memory.start;
+    const room = written + size > SLAB ? 2 * written + size + LEAST_ROOM : SLAB;
+    const free = this.#free.pop();
+    const fits = free !== undefined && free.bytes.length - free.start >= written + size;
+    this.#slab = fits ? free.bytes : Buffer.allocUnsafeSlow(room);
+    this.#start = fits ? free.start : 0;
+    slab.copy(this.#slab, this.#start, from, this.#at);
+    this.#whole += this.#start - from;
     this.#at = this.#start + written;
   }
 }

@@ -3,9 +3,8 @@ import type { Client, Submittable } from 'pg';
 import type { ServerStatus } from '../../driver.js';
 import { runNextTurn } from '../../../util/clock.js';
 import { HEADER } from './message-form.js';
-import type { MessageMemory } from './message-memory.js';
 import { MessageReader, READY_FOR_QUERY, type MessageOutlet, type MessageTarget } from './message-reader.js';
-import { MessageWriter } from './message-writer.js';
+import { MessageWriter, type Slab } from './message-writer.js';
 
 const COPY_DATA = 0x64;
 const PARAMETER_DESCRIPTION = 0x74;
@@ -95,10 +94,10 @@ export class PgWire implements MessageOutlet {
    * Before the client connects: pg looks for its listeners then, and once more when the connection becomes a
    * TLS one.
    */
-  constructor(client: Client, memory: MessageMemory, listener: WireListener) {
+  constructor(client: Client, slabs: Slab[], listener: WireListener) {
     this.#client = client;
     this.#listener = listener;
-    this.writer = new MessageWriter(memory);
+    this.writer = new MessageWriter(slabs);
     const connection = client.connection as unknown as TappedConnection;
     this.#connection = connection;
     const attachListeners = connection.attachListeners.bind(connection);

@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
-import { MessageMemory, SLAB } from '../../../../lib/engine/driver/pg/wire/message-memory.js';
-import { MessageWriter } from '../../../../lib/engine/driver/pg/wire/message-writer.js';
+import { MessageWriter, type Slab } from '../../../../lib/engine/driver/pg/wire/message-writer.js';
 import { randomOf } from '../../../support/random.js';
 
+/** What a writer takes at once. */
+const SLAB = 16_384;
+
 it('sessions that write one after the other have the same memory', () => {
-  const memory = new MessageMemory();
-  const [one, other] = [new MessageWriter(memory), new MessageWriter(memory)];
+  const slabs: Slab[] = [];
+  const [one, other] = [new MessageWriter(slabs), new MessageWriter(slabs)];
   one.query('SELECT 1');
   const first = one.take();
   other.query('SELECT 2');
@@ -13,8 +15,8 @@ it('sessions that write one after the other have the same memory', () => {
 });
 
 it('a batch that outgrows what is left of it goes on in other memory, from its beginning', () => {
-  const memory = new MessageMemory();
-  const writer = new MessageWriter(memory);
+  const slabs: Slab[] = [];
+  const writer = new MessageWriter(slabs);
   writer.query('x'.repeat(SLAB - 2_000));
   const before = writer.take();
   const copy = Buffer.from(before);
@@ -30,9 +32,9 @@ it('a batch that outgrows what is left of it goes on in other memory, from its b
 });
 
 it('sessions that write at the same time never write into what another has written or sent', () => {
-  const memory = new MessageMemory();
+  const slabs: Slab[] = [];
   const random = randomOf(20_261_129);
-  const pairs = Array.from({ length: 12 }, () => [new MessageWriter(memory), new MessageWriter()] as const);
+  const pairs = Array.from({ length: 12 }, () => [new MessageWriter(slabs), new MessageWriter()] as const);
   const sent: (readonly [Buffer, Buffer])[] = [];
   for (let step = 0; step < 5_000; step += 1) {
     const pair = pairs[random(pairs.length)];
