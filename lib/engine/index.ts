@@ -135,6 +135,7 @@ export type { SessionView } from './driver/session-views.js';
 export type { ConnectionRecord } from './pool/connection-record.js';
 export type { CheckoutOptions } from './pool/waiting-line.js';
 export type {
+  AnswerReceiver,
   Batch,
   Command,
   CommandList,

@@ -20,6 +20,7 @@ export interface Command {
 /** The commands of `executeMany()`: a list of them, or what makes those of a page when it is sent. */
 export interface CommandList extends Iterable<Command> {
   readonly length: number;
+  /** Those from `start` up to `end`, which is the end of the list by default. */
   slice(start: number, end?: number): readonly Command[];
   /** Set where all have one text: the positions at which some value is an array. */
   readonly arrayPositions?: ReadonlySet<number> | undefined;
