@@ -28,7 +28,7 @@ export const REASONS: Readonly<Record<string, string>> = {
     'The round trips are 3 to 8, which is 0.375. Each of the three keeps the place where it began, which is a third of what it takes above the floor; one with a `label` keeps none. The rest is promises: a nested transaction has a frame, a lock and a savepoint of its own. A process in which few ran so far takes more: the code is optimized after about a thousand.',
   'nested-latency': 'The arithmetic of the round trips says 0.375; the machine itself adds the rest.',
   promises:
-    'Counted with those of the function that calls, which awaits each statement. Each lever of the notes on transactions took some: COMMIT as one task, the loan of an idle connection without a promise, hooks in one context.',
+    'Counted with those of the function that calls, which awaits each statement. Each lever of the notes on transactions took some: COMMIT as one task, the loan of an idle connection without a promise, hooks in one context, a transaction that the driver tells of an answer before it settles the promise of the caller.',
   'round-trips':
     'SCRAM takes two of those of a first query. With everything set, a session applies its settings in one flight and looks its types up in another one. BEGIN never takes one of its own; COMMIT does.',
   executemany: 'Rows go as binary arrays, a page made while the one before it runs.',
@@ -55,9 +55,10 @@ export const REASONS: Readonly<Record<string, string>> = {
     'A route that never reaches an engine pays for an async context, which alone is 1.1 on Node.js 20, and for two small objects: an interceptor is around it only where the application has others, or answers events. Two processes of the same application differ by up to a third, by what V8 made of them; look at _the base once more_.',
   'empty-transactional':
     'A `@Transactional` method has its name as a label. `engine.transaction()` without a label captures the stack, because an error must be able to say where the transaction began.',
-  waiters: 'A waiter is an entry in a queue that is joined and left in constant time.',
+  waiters:
+    'A waiter is its own place in a line that is joined and left in constant time, and one timer ends all waits of a line.',
   memory:
-    'A connection has a buffer to write into beside what `pg` holds, and begins with a small one. A transaction that waits has closures and their contexts, spread over connection, transaction and scope, and no large part. The first fetch of a stream is 1,000 rows, since a smaller one would cost streams of that many rows a round trip; `yieldPer` makes it smaller.',
+    'The sessions of an engine share what is the same for all: the layouts of rows, what the server reports of its parameters, memory to write into; what only the login needed is taken off. A transaction that waits has the place where it began, which is a tenth of it, and three promises, which are a quarter. A stream reads ahead when as few rows are left of its first 1,000 as come next.',
   'cold-start':
     'One file for each door; drivers and extras that nobody asks for are loaded on demand, and so are `node:tls`, `node:net`, `node:fs/promises` and most of `node:util`. On Node.js 24 `pg` takes half of what it takes on 20, because that loads `fetch` and TLS with it. ' +
     'The rest is a third for reading our code, 640 kB, of which the engine exports every class; without white space and local names an import would take 0.07 to 0.12 × `pg` less. `module.enableCompileCache()` is the application’s.',
