@@ -152,6 +152,9 @@ function endSilence(client: Client, connection: PgConnection, socketTimeout = 0)
   if (socketTimeout === 0) return;
   stream.setTimeout?.(socketTimeout, () => {
     if (connection.isQuiet || connection.awaitsApplication) return;
+    // Node calls a timer that was due while the session was idle, also where something was sent just before.
+    if (performance.now() - connection.wire.sentAt < socketTimeout / 2)
+      return void stream.setTimeout?.(socketTimeout);
     stream.destroy?.(
       new OperationalError(
         `the server has sent nothing for ${socketTimeout} ms (socketTimeout) while an answer was due.`,

@@ -57,6 +57,7 @@ export class PgConnection implements DriverConnection, WireListener {
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #traits: SessionTraits;
+  readonly wire: PgWire;
   readonly #queue: TaskQueue;
   /**
    * True: settings that end with the Sync would be lost to the command, where a pooler takes the flight apart
@@ -78,7 +79,7 @@ export class PgConnection implements DriverConnection, WireListener {
     this.#traits = traits;
     this.changes = context.changes;
     this.#needsBlocks = traits.isPooled === true || context.settingsAs === 'set local';
-    const wire = new PgWire(client, context.slabs, this);
+    const wire = (this.wire = new PgWire(client, context.slabs, this));
     this.#queue = new TaskQueue(client, context, wire, {
       session: this,
       takesCancel: traits.takesCancel !== false,

@@ -78,6 +78,8 @@ const STATUS: Readonly<Record<number, ServerStatus>> = {
  */
 export class PgWire implements MessageOutlet {
   readonly writer: MessageWriter;
+  /** When something was sent last, by performance.now(). */
+  sentAt = 0;
   readonly #client: Client;
   readonly #listener: WireListener;
   readonly #connection: TappedConnection;
@@ -168,6 +170,7 @@ export class PgWire implements MessageOutlet {
     this.#state = 'clear';
     const bytes = this.writer.take();
     if (bytes.length === 0) return;
+    this.sentAt = performance.now();
     // Where it can't be written its end is about to be noticed.
     if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
   }
