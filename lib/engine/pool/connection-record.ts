@@ -1,6 +1,7 @@
 import type { Control, DriverConnection, ServerRole } from '../driver/driver.js';
 import { hostOf } from '../driver/host-of.js';
 import { ConnectionLostError } from '../errors/server-errors.js';
+import { startGrace } from '../util/clock.js';
 import type { ResetOnReturn } from './pool-options.js';
 
 /** How long a reset or a ping may take before the session is given up, in milliseconds. */
@@ -201,10 +202,8 @@ export class ConnectionRecord {
 
 function settleInTime(work: () => Promise<unknown>): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(unanswered()), ANSWER_DEADLINE);
-    attempt(work)
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    const endGrace = startGrace(() => reject(unanswered()), ANSWER_DEADLINE);
+    attempt(work).then(resolve, reject).finally(endGrace);
   });
 }
 

@@ -10,6 +10,22 @@ export const now: () => number = clock.now.bind(clock);
 
 export { clock, runNextTurn, startTimer, stopTimer };
 
+/**
+ * Calls `expire` when the server has not answered for `time` ms, unless the function that you get is called
+ * before. A process that stood still reads first what has come until then.
+ */
+export function startGrace(expire: () => void, time: number): () => void {
+  let isOver = false;
+  const judge = (): void => {
+    if (!isOver) expire();
+  };
+  const timer = setTimeout(() => runNextTurn(judge), time).unref();
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
+}
+
 const LIMIT = Symbol('limit');
 
 interface LimitTimer extends NodeJS.Timeout {

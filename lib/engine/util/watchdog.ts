@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { runNextTurn } from './clock.js';
 
 /** What must end in time. */
 interface Watched {
@@ -38,11 +39,13 @@ export class Watchdog {
     const now = performance.now();
     for (const watched of this.#watched) {
       if (watched.deadline > now) continue;
-      this.#watched.delete(watched);
-      watched.expire();
+      // A process that stood still has yet to read the answer that came.
+      runNextTurn(() => {
+        if (this.#watched.delete(watched)) watched.expire();
+      });
     }
     let next = Infinity;
-    for (const { deadline } of this.#watched) next = Math.min(next, deadline);
+    for (const { deadline } of this.#watched) if (deadline > now) next = Math.min(next, deadline);
     this.#arm(next);
   }
 }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { InterfaceError } from '../../../errors/errors.js';
-import { OperationalError } from '../../../errors/server-errors.js';
 import { CommitWitness } from '../../commit-witness.js';
 import type { ServerRole } from '../../driver.js';
 import type { ResolvedTypes } from '../../types/types.js';
@@ -12,6 +11,7 @@ import { connectError } from '../session/pg-error.js';
 import type { SettingsAs } from '../session/set-local.js';
 import type { ExecutemanyForm } from '../session/executemany.js';
 import type { JsonSerializer } from '../wire/json-text.js';
+import { SilenceLimit } from '../wire/silence-limit.js';
 import { READ_STYLES } from '../wire/styles.js';
 import { PreparedStatements } from '../prepared/prepared-statements.js';
 import { StatementRegistry } from '../prepared/statement-registry.js';
@@ -93,7 +93,7 @@ export async function openSession(
     throw cause instanceof InterfaceError ? misbehaved(cause, where) : connectError(cause, where);
   }
   prepared.isUncertain = options.pgbouncer !== true && isMadeUp(connection.processId);
-  endSilence(client, connection, options.socketTimeout);
+  limitSilence(connection, options.socketTimeout);
   try {
     addStyles(settings, reported);
     const needs = { settings, types: options.types, tables, witness, commits: options.commits };
@@ -146,21 +146,12 @@ function contextOf(
   };
 }
 
-/** A server that was frozen, or whose machine is gone, says nothing: TCP alone would wait for minutes. */
-function endSilence(client: Client, connection: PgConnection, socketTimeout = 0): void {
-  const stream = client.connection.stream as Partial<Socket>;
-  if (socketTimeout === 0) return;
-  stream.setTimeout?.(socketTimeout, () => {
-    if (connection.isQuiet || connection.awaitsApplication) return;
-    // Node calls a timer that was due while the session was idle, also where something was sent just before.
-    if (performance.now() - connection.wire.sentAt < socketTimeout / 2)
-      return void stream.setTimeout?.(socketTimeout);
-    stream.destroy?.(
-      new OperationalError(
-        `the server has sent nothing for ${socketTimeout} ms (socketTimeout) while an answer was due.`,
-      ),
-    );
-  });
+function limitSilence(connection: PgConnection, socketTimeout = 0): void {
+  // A stream that is not a socket may have no timer.
+  const stream = connection.client.connection.stream as Socket & Partial<Pick<Socket, 'setTimeout'>>;
+  if (socketTimeout === 0 || stream.setTimeout === undefined) return;
+  const isDue = (): boolean => !connection.isQuiet && !connection.awaitsApplication;
+  connection.wire.silence = new SilenceLimit(stream, socketTimeout, isDue);
 }
 
 /** Where a database or a role has other styles, values would come in a form that is not read. */

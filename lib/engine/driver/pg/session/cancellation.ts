@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
+import { startGrace } from '../../../util/clock.js';
 import { sendCancelRequest } from './cancel-request.js';
 
 /** How long a canceled statement may take to end before the session is dropped. */
@@ -23,7 +24,7 @@ export class Cancellation {
   #pending = 0;
   /** Which statement is meant; each end of one counts. */
   #statement = 0;
-  #deadline: NodeJS.Timeout | undefined;
+  #endGrace: (() => void) | undefined;
   #again: NodeJS.Timeout | undefined;
 
   constructor(client: Client, host: CancellationHost) {
@@ -37,18 +38,18 @@ export class Cancellation {
 
   /** Asks the server to cancel what runs now; resolves when the request is delivered. */
   async start(): Promise<void> {
-    this.#deadline ??= setTimeout(() => {
+    this.#endGrace ??= startGrace(() => {
       this.#host.onFailed(new OperationalError(`a canceled statement did not end within ${CANCEL_GRACE} ms`));
-    }, CANCEL_GRACE).unref();
+    }, CANCEL_GRACE);
     await this.#request(this.#statement);
   }
 
   /** The statement has ended: its timers must not keep what it held. */
   end(): void {
     this.#statement += 1;
-    clearTimeout(this.#deadline);
+    this.#endGrace?.();
     clearTimeout(this.#again);
-    this.#deadline = undefined;
+    this.#endGrace = undefined;
     this.#again = undefined;
   }
 

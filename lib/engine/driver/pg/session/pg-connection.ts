@@ -1,5 +1,4 @@
 import type { Client } from 'pg';
-import { OperationalError } from '../../../errors/server-errors.js';
 import type {
   AnswerReceiver,
   Command,
@@ -25,9 +24,8 @@ import { withSetLocal } from './set-local.js';
 import { TaskQueue } from './task-queue.js';
 import { TransactionEnds } from '../../transaction-ends.js';
 
-/** How long the server may take for a goodbye, and for the Close of a portal. */
+/** How long the server may take for a goodbye. */
 const CLOSE_GRACE = 1_000;
-const PORTAL_GRACE = 5_000;
 
 /** In what a session differs from one over a socket to a server. */
 export interface SessionTraits {
@@ -256,20 +254,9 @@ export class PgConnection implements DriverConnection, WireListener {
     return new PgPortal(this.uniqueName('nae_portal'), control, command, {
       fetch: (before, fetch) =>
         this.#run({ control: before, commands: [fetch], options }, (results) => results[0] as StepResult),
-      closePortal: (name) => this.#closePortal(name),
+      closePortal: (name) => this.#run({ control: [], commands: [], closePortals: [name] }, () => undefined),
       isOpen: () => this.isOpen,
     });
-  }
-
-  async #closePortal(name: string): Promise<void> {
-    const deadline = setTimeout(() => {
-      this.#queue.lose(new OperationalError(`the server did not close a cursor within ${PORTAL_GRACE} ms`));
-    }, PORTAL_GRACE);
-    try {
-      await this.#run({ control: [], commands: [], closePortals: [name] }, () => undefined);
-    } finally {
-      clearTimeout(deadline);
-    }
   }
 
   async lend(

@@ -5,6 +5,7 @@ import { runNextTurn } from '../../../util/clock.js';
 import { HEADER } from './message-form.js';
 import { MessageReader, READY_FOR_QUERY, type MessageOutlet, type MessageTarget } from './message-reader.js';
 import { MessageWriter, type Slab } from './message-writer.js';
+import type { SilenceLimit } from './silence-limit.js';
 
 const COPY_DATA = 0x64;
 const PARAMETER_DESCRIPTION = 0x74;
@@ -78,8 +79,8 @@ const STATUS: Readonly<Record<number, ServerStatus>> = {
  */
 export class PgWire implements MessageOutlet {
   readonly writer: MessageWriter;
-  /** When something was sent last, by performance.now(). */
-  sentAt = 0;
+  /** Where there is one. */
+  silence: SilenceLimit | undefined;
   readonly #client: Client;
   readonly #listener: WireListener;
   readonly #connection: TappedConnection;
@@ -170,7 +171,7 @@ export class PgWire implements MessageOutlet {
     this.#state = 'clear';
     const bytes = this.writer.take();
     if (bytes.length === 0) return;
-    this.sentAt = performance.now();
+    this.silence?.noteSent();
     // Where it can't be written its end is about to be noticed.
     if (this.#connection.stream.writable) this.#connection.stream.write(bytes);
   }
