@@ -32,7 +32,7 @@ import { ENGINE_OPTIONS } from './resolve-engine-options.js';
 import type { ListenerOptions } from './util/event-hub.js';
 import type { Echo, EngineLogger } from './util/logger.js';
 import { mergeOptions } from './util/merge-options.js';
-import { inspect } from './errors/node-util.js';
+import { inspect } from './errors/node-modules.js';
 
 type Events = EngineEvents<AsyncEngine>;
 

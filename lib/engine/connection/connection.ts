@@ -16,7 +16,7 @@ import type { ListenerOptions } from '../util/event-hub.js';
 import { expectArgument, expectFunction } from '../util/argument.js';
 import { asItIs, signalRule, type OptionRule } from '../util/option-rule.js';
 import { promiseTry, settled } from '../util/promise-try.js';
-import { inspect } from '../errors/node-util.js';
+import { inspect } from '../errors/node-modules.js';
 
 /** A transaction of an {@link AsyncConnection}: the root or a savepoint. */
 export type AsyncTransaction = Transaction<AsyncConnection>;

@@ -1,4 +1,4 @@
-import { inspect } from './node-util.js';
+import { inspect } from './node-modules.js';
 
 const VALUE_LIMIT = 300;
 const VALUES_LIMIT = 100;

@@ -20,7 +20,7 @@ import { PooledConnection, type LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
 import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
-import { inspect } from '../errors/node-util.js';
+import { inspect } from '../errors/node-modules.js';
 import { expectArgument } from '../util/argument.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */

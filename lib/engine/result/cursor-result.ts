@@ -5,7 +5,7 @@ import type { ColumnReference } from './projection.js';
 import { expectCount, noRowFound, severalRowsFound, type OneRowQuestion } from './result-errors.js';
 import { RowBuffer } from './row-buffer.js';
 import { RowReader } from './row-reader.js';
-import { inspect } from '../errors/node-util.js';
+import { inspect } from '../errors/node-modules.js';
 
 /** What most results begin with: each keeps its filters in a reader of its own. */
 const AS_OBJECTS = new RowReader<unknown>('object');

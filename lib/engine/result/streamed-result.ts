@@ -15,7 +15,7 @@ import {
 } from './result-errors.js';
 import type { RowReader } from './row-reader.js';
 import type { RowStream } from './row-stream.js';
-import { inspect } from '../errors/node-util.js';
+import { inspect } from '../errors/node-modules.js';
 
 /**
  * `objectMode` (default true), `highWaterMark` (in elements, default 16) and `signal`, as Node's `Readable`

@@ -4,7 +4,7 @@ import { expectArgument } from './argument.js';
 import { describeValue } from './describe-value.js';
 import { recordRule } from './option-rule.js';
 import { ArgumentError, InvalidRequestError } from '../errors/errors.js';
-import { types } from '../errors/node-util.js';
+import { types } from '../errors/node-modules.js';
 
 /** Names of events, each with the type of its listeners. */
 type EventTable<Events> = { readonly [Name in keyof Events]: (event: never) => unknown };

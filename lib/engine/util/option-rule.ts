@@ -1,4 +1,4 @@
-import { types } from '../errors/node-util.js';
+import { types } from '../errors/node-modules.js';
 
 /** What one option may be, as a value and as a text of a configuration. */
 export interface OptionRule {

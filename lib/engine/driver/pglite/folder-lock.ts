@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { OperationalError } from '../../errors/server-errors.js';
-import { files } from '../late-modules.js';
+import { files } from '../../errors/node-modules.js';
 import { reasonOf } from './reason.js';
 
 /**

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { NoSuchDriverError, ResourceClosedError } from '../../errors/errors.js';
 import { OperationalError } from '../../errors/server-errors.js';
-import { files } from '../late-modules.js';
+import { files } from '../../errors/node-modules.js';
 import { FolderLock } from './folder-lock.js';
 import { splitMessages, statementOf } from './pglite-messages.js';
 import { reasonOf } from './reason.js';

@@ -5,7 +5,7 @@ import { ArgumentError, NoSuchDriverError } from '../../errors/errors.js';
 import { resolveHosts, type HostAddress } from './hosts.js';
 import { mergeQuery, normalizeQuery, parseQuery, queryOf, queryPairs, type UrlQuery } from './query.js';
 import { parseUrl, renderUrl, type UrlParts } from './parse-url.js';
-import { inspect } from '../../errors/node-util.js';
+import { inspect } from '../../errors/node-modules.js';
 
 export type { HostAddress } from './hosts.js';
 export type { UrlQuery } from './query.js';

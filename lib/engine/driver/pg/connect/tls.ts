@@ -1,6 +1,6 @@
 import type { ConnectionOptions, SecureContextOptions, SecureVersion } from 'node:tls';
 import { ArgumentError } from '../../../errors/errors.js';
-import { files } from '../../late-modules.js';
+import { encryption, files } from '../../../errors/node-modules.js';
 import { OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectParameters, ParameterName } from './connect-parameters.js';
 
@@ -124,7 +124,7 @@ export function sealed(options: ConnectionOptions): ConnectionOptions {
   if (Object.keys(given).length === 0) return rest;
   try {
     const context: SecureContextOptions = { ...rest, ...given };
-    return { ...rest, secureContext: process.getBuiltinModule('node:tls').createSecureContext(context) };
+    return { ...rest, secureContext: encryption().createSecureContext(context) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new OperationalError(

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
-import { network } from '../../late-modules.js';
+import { encryption, network } from '../../../errors/node-modules.js';
 
 const CANCEL_REQUEST_CODE = 80_877_102;
 const SSL_REQUEST_CODE = 80_877_103;
@@ -52,7 +52,7 @@ async function secured(socket: Socket, client: Client): Promise<Socket> {
   await happening(socket, 'connect');
   if (encrypted !== true) return socket;
   if (sslNegotiation !== 'direct') await negotiate(socket);
-  const channel = process.getBuiltinModule('node:tls').connect({
+  const channel = encryption().connect({
     ...tlsOptions(ssl),
     socket,
     host: client.host,

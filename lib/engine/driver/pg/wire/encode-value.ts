@@ -4,7 +4,7 @@ import type { ParameterType } from '../../types/type-catalog.js';
 import { arrayLiteral, encodedArray, type ArrayElement } from './arrays.js';
 import { isBoxed, jsonText, type JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
-import { types } from '../../../errors/node-util.js';
+import { types } from '../../../errors/node-modules.js';
 
 /** The statement that a value belongs to. */
 export interface Binding {

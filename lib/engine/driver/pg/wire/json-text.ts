@@ -1,7 +1,7 @@
 import { ArgumentError } from '../../../errors/errors.js';
 import { STATEMENT_BRAND } from '../../../statement/row.js';
 import { isThenable } from '../../../util/option-rule.js';
-import { types } from '../../../errors/node-util.js';
+import { types } from '../../../errors/node-modules.js';
 
 const STATEMENT =
   'SQL made by sql or text(), and no value. Write it into a sql`…`, several of them by sql.join(list).';

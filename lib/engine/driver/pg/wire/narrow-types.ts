@@ -1,5 +1,5 @@
 import { MAX_NAME_BYTES } from '../../../statement/identifier.js';
-import { types } from '../../../errors/node-util.js';
+import { types } from '../../../errors/node-modules.js';
 
 /** False: the type would cut the value off, in silence. */
 type Fits = (value: unknown) => boolean;
