@@ -537,9 +537,9 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
   }
 
   /**
-   * A handle that is, at each use, the connection of the scope that its user is in: for what is made before
-   * its scope is there or outlives it. It refuses with `NoActiveScopeError` outside of scopes; `advice` ends
-   * that message.
+   * A handle that is, at each use, the connection of the transaction around its user, or else of the scope:
+   * for what is made before its scope is there or outlives it. It refuses with `NoActiveScopeError` outside
+   * of both; `advice` ends that message.
    */
   scopedConnection(advice?: string): AsyncConnection {
     return this.ambient.scopedConnection(advice);

@@ -26,8 +26,8 @@ import { isEngine } from './shared/is-engine.js';
 import type { ModuleSettings } from './shared/module-settings.js';
 
 const SCOPE_ADVICE =
-  'An injected AsyncConnection is for handlers, and for what is called in a request or in engine.scope(). In guards and ' +
-  'filters of messages, connection hooks of gateways, and jobs, inject AsyncEngine.';
+  'An injected AsyncConnection is for handlers, and for what is called in a request, a transaction or engine.scope(). In ' +
+  'guards and filters of messages, connection hooks of gateways, and jobs, inject AsyncEngine.';
 
 /** What a module provides, whatever its options are. */
 export function databaseProviders(name: string): Provider[] {

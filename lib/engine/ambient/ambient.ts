@@ -214,14 +214,14 @@ export class Ambient {
   }
 
   /**
-   * A handle that is, at each use, the connection of the scope that its user is in: for what is made before
-   * its scope is there or outlives it. It refuses with `NoActiveScopeError` outside of scopes; `advice` ends
-   * that message.
+   * A handle that is, at each use, the connection of the transaction around its user, or else of the scope:
+   * for what is made before its scope is there or outlives it. It refuses with `NoActiveScopeError` outside
+   * of both; `advice` ends that message.
    */
   scopedConnection(advice = 'Use engine.scope().'): AsyncConnection {
     return new AsyncConnection(() => {
-      const scope = this.currentScope();
-      if (scope !== undefined) return scope.connection.core;
+      const connection = this.#parts.context.current?.connection;
+      if (connection !== undefined) return connection.core;
       throw new NoActiveScopeError(`the connection of a scope was used where there is no scope. ${advice}`);
     });
   }

@@ -12,6 +12,10 @@ export class AskedOptions {
     this.#given = given;
   }
 
+  get isGiven(): boolean {
+    return this.#given !== undefined;
+  }
+
   /** Those that are known without a question. */
   get known(): ExecutionOptions {
     return typeof this.#given === 'function' ? {} : (this.#given ?? {});

@@ -127,6 +127,22 @@ export class ContextFrame {
     return this.#endedError === undefined ? this.active : undefined;
   }
 
+  /**
+   * What a handle on the scope's connection is in this frame: inside a transaction that of the transaction,
+   * so that what is written there is undone with it.
+   */
+  get connection(): AsyncConnection | undefined {
+    const { transaction, scope } = this;
+    if (transaction === undefined) return scope?.connection;
+    if (scope?.hasConnection === false && scope.asked.isGiven)
+      throw new IllegalStateError(
+        `the transaction of ${transaction.origin} began before the connection of ${scope.origin} was asked for, and has ` +
+          `not what the option 'connection' says. Inject the connection in the handler's class or in a guard; in a ` +
+          'scope of your own call engine.currentConnection() first.',
+      );
+    return transaction.connection;
+  }
+
   /** True: a transaction opened here would be inside another one, which may have ended meanwhile. */
   get isInside(): boolean {
     return this.#transaction !== 'none' && (this.#transaction ?? this.scope?.transaction) !== undefined;

@@ -1,8 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { AsyncConnection, NoActiveScopeError, ScopeEndedError, sql } from 'nest-async-engine/engine';
+import {
+  AsyncConnection,
+  IllegalStateError,
+  NoActiveScopeError,
+  ScopeEndedError,
+  sql,
+  TransactionEndedError,
+} from 'nest-async-engine/engine';
 import type { AsyncEngine, Scope } from 'nest-async-engine/engine';
 import { Barrier } from '../../support/process/barrier.js';
-import { failureOf, insert, ItemDatabase } from '../../support/items.js';
+import { failureOf, insert, ItemDatabase, outcomeOf } from '../../support/items.js';
 
 let items: ItemDatabase;
 let engine: AsyncEngine;
@@ -164,6 +171,80 @@ describe('engine.scopedConnection()', () => {
       );
     },
   );
+});
+
+describe('engine.scopedConnection() in a transaction that began before its first use', () => {
+  const ways: Record<string, (work: () => Promise<void>) => Promise<void>> = {
+    'a root in a scope': (work) => engine.scope(() => engine.transaction(work)),
+    'a root outside of scopes': (work) => engine.transaction(work),
+    'a root in a scope of an engine made by executionOptions()': (work) =>
+      engine.executionOptions({ timeout: 10_000 }).scope(() => engine.transaction(work)),
+    'a nested one': (work) => engine.transaction(() => engine.transaction(work)),
+    'requires-new in a root': (work) =>
+      engine.transaction(() => engine.transaction(work, { propagation: 'requires-new' })),
+    'within()': (work) => engine.begin((connection) => connection.getTransaction()?.within(work) ?? work()),
+  };
+  for (const [name, run] of Object.entries(ways)) {
+    it(`writes in it, is stored and undone with it: ${name}`, async () => {
+      engine = items.engine({ poolSize: 2, maxOverflow: 0 });
+      const handle = engine.scopedConnection();
+      for (const isKept of [false, true]) {
+        const work = run(async () => {
+          await handle.execute(insert('by the handle'));
+          await engine.execute(insert('by the engine'));
+          expect(await handle.scalar(XID)).toBe(await engine.scalar(XID));
+          if (!isKept) throw new RangeError('on purpose');
+        });
+        expect(await outcomeOf(work)).toBe(isKept ? undefined : RangeError);
+        expect((await items.names()).toSorted()).toEqual(isKept ? ['by the engine', 'by the handle'] : []);
+      }
+    });
+  }
+
+  it('keeps what requires-new has stored, and undoes the unit around it', async () => {
+    engine = items.engine({ poolSize: 2 });
+    const handle = engine.scopedConnection();
+    const unit = engine.scope(async () => {
+      await handle.execute(insert('of the unit'));
+      await engine.transaction(() => handle.execute(insert('audit')), { propagation: 'requires-new' });
+      throw new Error('on purpose');
+    });
+    await failureOf(unit);
+    expect(await items.names()).toEqual(['audit']);
+  });
+
+  it('is refused once that has ended', async () => {
+    engine = items.engine();
+    const handle = engine.scopedConnection();
+    const late = await engine.scope(async () => {
+      const over = new Barrier(2);
+      let left: Promise<unknown> | undefined;
+      await engine.transaction(async () => {
+        await handle.execute(insert('in time'));
+        left = over.arrive().then(() => handle.execute(insert('late')));
+      });
+      const failure = failureOf(left ?? Promise.resolve());
+      await over.arrive();
+      return await failure;
+    });
+    expect(late).toBeInstanceOf(TransactionEndedError);
+    expect(await items.names()).toEqual(['in time']);
+  });
+
+  it('is refused where the transaction has not what the option connection says, and nothing is stored', async () => {
+    engine = items.engine();
+    const handle = engine.scopedConnection();
+    const work = engine.scope(
+      () => engine.transaction(() => handle.execute(insert('without a tenant')), { label: 'Orders.place' }),
+      { label: 'nightly', connection: { settings: { 'app.tenant': 'red' } } },
+    );
+    const failure = await failureOf(work);
+    expect(failure).toBeInstanceOf(IllegalStateError);
+    expect(String(failure)).toContain(
+      'the transaction of Orders.place began before the connection of nightly was asked for',
+    );
+    expect(await items.names()).toEqual([]);
+  });
 });
 
 describe('options of a scope that are given by a function', () => {

@@ -9,6 +9,7 @@ import {
   UseFilters,
 } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -162,6 +163,54 @@ describe.each(ADAPTERS)('@InjectScopedConnection() on %s', (_adapter, createAdap
 });
 
 describe('@InjectScopedConnection()', () => {
+  it('of a repository is in the transaction of a service, also where the controller reaches neither', async () => {
+    @Injectable()
+    class Orders {
+      constructor(
+        private readonly items: Items,
+        private readonly journal: Journal,
+      ) {}
+
+      @Transactional()
+      async place(isGood: boolean): Promise<void> {
+        await this.items.add('by the repository');
+        await this.journal.write('by the engine');
+        if (!isGood) throw new ConflictException();
+      }
+    }
+    @Controller()
+    class Entrance {
+      constructor(private readonly modules: ModuleRef) {}
+
+      @Get('good')
+      good(): Promise<void> {
+        return this.modules.get(Orders).place(true);
+      }
+
+      @Get('caught')
+      caught(): Promise<void> {
+        return this.modules
+          .get(Orders)
+          .place(false)
+          .catch(() => undefined);
+      }
+    }
+    const running = await startApp({
+      imports: [DatabaseModule.forRoot({ url: database.url, poolSize: 2 })],
+      controllers: [Entrance],
+      providers: [Items, Journal, Orders],
+    });
+    const both = ['by the engine', 'by the repository'];
+    expect((await fetch(`${running.url}/caught`)).status).toBe(200);
+    expect(await storedNames(database)).toEqual([]);
+    expect((await fetch(`${running.url}/good`)).status).toBe(200);
+    expect((await storedNames(database)).toSorted()).toEqual(both);
+    await running.get(Orders).place(true); // a job without a scope
+    expect(await storedNames(database)).toHaveLength(4);
+    await expectIdle(running.get(AsyncEngine), database);
+    await running.close();
+  });
+
   it('is one handle for each database, which a test replaces by its token', async () => {
     @Injectable()
     class Reports {
