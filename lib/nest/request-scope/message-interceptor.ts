@@ -8,9 +8,7 @@ import { methodsOf } from '../shared/methods-of.js';
 import { NEST_METADATA } from '../shared/nest-metadata.js';
 import type { RequestScopeInterceptor } from './request-scope.interceptor.js';
 
-/**
- * Stands among the interceptors of a controller with message handlers; without a database, it does nothing.
- */
+/** Stands among the interceptors of a class with message handlers; without a database, it does nothing. */
 class MessageScope implements NestInterceptor {
   intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return next.handle();
@@ -24,7 +22,8 @@ interface Entry {
 
 /**
  * Runs message handlers in a scope where no global interceptor does: `connectMicroservice()` gives a hybrid
- * application's microservice a configuration of its own, without the interceptors of the application.
+ * application's microservice a configuration of its own, without the interceptors of the application, and
+ * NestJS 11 knows none in gateways.
  */
 @Injectable()
 export class MessageInterceptor implements NestInterceptor {
@@ -33,7 +32,8 @@ export class MessageInterceptor implements NestInterceptor {
   constructor(modules: ModulesContainer) {
     // Before the application can be connected to a transport: handlers are registered then.
     for (const module of modules.values()) {
-      const types = [...module.controllers.values()].map(({ metatype }) => metatype);
+      const wrappers = [...module.controllers.values(), ...module.providers.values()];
+      const types = wrappers.map(({ metatype }) => metatype);
       const handlers = types.filter((type) => typeof type === 'function' && hasMessageHandler(type as Type));
       if (handlers.length === 0) continue;
       for (const type of handlers) addTo(type as object);
@@ -48,7 +48,7 @@ export class MessageInterceptor implements NestInterceptor {
   }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    if (context.getType() !== 'rpc') return next.handle();
+    if (context.getType() === 'http') return next.handle();
     const outermost = this.#entries.reduce<CallHandler>(
       (inner, entry) => ({ handle: () => scoped(entry, context, inner) }),
       next,
@@ -69,5 +69,8 @@ function addTo(type: object): void {
 }
 
 function hasMessageHandler(type: Type): boolean {
-  return methodsOf(type).some(([, method]) => Reflect.hasMetadata(NEST_METADATA.messagePattern, method));
+  const { messagePattern, socketMessage } = NEST_METADATA;
+  return methodsOf(type).some(
+    ([, method]) => Reflect.hasMetadata(messagePattern, method) || Reflect.hasMetadata(socketMessage, method),
+  );
 }

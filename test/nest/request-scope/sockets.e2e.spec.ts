@@ -1,5 +1,6 @@
 import { Injectable, UseFilters } from '@nestjs/common';
 import type { INestApplication } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { Test } from '@nestjs/testing';
@@ -153,6 +154,11 @@ async function connectIo(url: string): Promise<Client> {
   return { ask, hear, send, close: () => void socket.disconnect() };
 }
 
+function withoutInterceptors(app: INestApplication): WsAdapter {
+  app.get(ApplicationConfig).getGlobalInterceptors().length = 0;
+  return new WsAdapter(app);
+}
+
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createDatabase('sockets');
@@ -165,6 +171,7 @@ afterAll(() => database.drop());
 describe.each([
   ['ws', (app: INestApplication) => new WsAdapter(app), connectWs],
   ['socket.io', (app: INestApplication) => new IoAdapter(app), connectIo],
+  ['ws without global interceptors, as in NestJS 11', withoutInterceptors, connectWs],
 ])('a gateway over %s that injects the connection', (_library, adapterOf, connect) => {
   let app: INestApplication;
   let url: string;
