@@ -35,11 +35,32 @@ const WRONG: readonly unknown[] = [
   new Map([[1, 2]]),
   Promise.resolve(1),
 ];
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isNumber = (value: unknown): boolean => typeof value === 'number';
 const isPlain = (value: unknown): boolean => Object.getPrototypeOf(value ?? 0) === Object.prototype;
 
 /** Each is given what it can't take, `takes` left out, and is to say so in the words of the package. */
 const DOORS: readonly [string, (value: never) => unknown, ((value: unknown) => boolean)?][] = [
   ['new AsyncConnection()', (value) => new AsyncConnection(value)],
+  ['new AsyncConnection() with a function', () => new AsyncConnection((() => ({})) as never)],
+  ['pool.connect()', (value) => engine.pool.connect(value), isPlain],
+  ['the signal of pool.connect()', (value) => engine.pool.connect({ signal: value })],
+  ['the timeout of pool.connect()', (value) => engine.pool.connect({ timeout: value }), isNumber],
+  ['the holding of pool.connect()', (value) => engine.pool.connect({ holding: value })],
+  [
+    'engine.completeTransaction()',
+    (value) =>
+      engine.completeTransaction(
+        value,
+        () => 1,
+        () => 1,
+      ),
+  ],
+  [
+    'the work of engine.completeTransaction()',
+    (value) => engine.completeTransaction(engine.openTransaction({}), () => 1, value),
+  ],
+  ['engine.scopedConnection()', (value) => engine.scopedConnection(value), isText],
   ['connection.start()', (value) => new AsyncConnection(engine).start(value)],
   ['new QueuePool()', (value) => new QueuePool(value)],
   ['new NullPool()', (value) => new NullPool(value)],
@@ -55,7 +76,6 @@ const DOORS: readonly [string, (value: never) => unknown, ((value: unknown) => b
   ['@Transactional() on what is no class', (value) => Transactional()(value)],
   ['@NonTransactional() on what is no method', (value) => NonTransactional()({}, 'name', value)],
 ];
-const isText = (value: unknown): boolean => typeof value === 'string';
 const NAMES: typeof DOORS = [
   ['getEngineToken()', (value) => getEngineToken(value), isText],
   ['getConnectionToken()', (value) => getConnectionToken(value), isText],

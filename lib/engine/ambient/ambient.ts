@@ -10,13 +10,20 @@ import { withRetry, type RetryOptions } from '../transaction/retry.js';
 import { Scope } from './scope.js';
 import { SCOPE_OPTIONS, type ScopeOptions } from './scope-options.js';
 import { TRANSACTIONAL_OPTIONS } from './transactional-options.js';
-import { expectFunction } from '../util/argument.js';
+import { expectArgument, expectFunction } from '../util/argument.js';
+import { asItIs, wordRule, type OptionRule } from '../util/option-rule.js';
 import type { TransactionHook } from '../transaction/hooks.js';
 
 // This library's own frames, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 4;
 
 const NO_OPTIONS: TransactionalOptions = {};
+
+const openRule: OptionRule = {
+  expected: 'a transaction of engine.openTransaction()',
+  accepts: (value) => value instanceof OpenTransaction,
+  coerce: asItIs,
+};
 
 /** What the ambient half of an engine is made of. */
 interface AmbientParts {
@@ -89,6 +96,12 @@ export class Ambient {
     result: () => Promise<T> | T,
     work: () => Promise<T> | T,
   ): Promise<T> {
+    try {
+      expectArgument('engine.completeTransaction()', openRule, first);
+      for (const each of [result, work]) expectFunction('engine.completeTransaction()', each);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { retry } = first.options;
     return retry === undefined ? first.complete(result) : this.#completeWithRetry(first, retry, result, work);
   }
@@ -219,7 +232,8 @@ export class Ambient {
    * of both; `advice` ends that message.
    */
   scopedConnection(advice = 'Use engine.scope().'): AsyncConnection {
-    return new AsyncConnection(() => {
+    expectArgument('engine.scopedConnection()', wordRule, advice);
+    return new AsyncConnection(undefined, () => {
       const connection = this.#parts.context.current?.connection;
       if (connection !== undefined) return connection.core;
       throw new NoActiveScopeError(`the connection of a scope was used where there is no scope. ${advice}`);

@@ -57,14 +57,14 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
   /** Of an engine; `start()` comes next. */
   constructor(engine: ConnectionEngine);
   /** In front of the connection that `core` finds, at each use. @internal */
-  constructor(core: () => Core);
-  constructor(from: ConnectionEngine | (() => Core)) {
+  constructor(engine: undefined, core: () => Core);
+  constructor(engine: ConnectionEngine | undefined, core?: () => Core) {
     let own: Core;
-    if (typeof from !== 'function') expectArgument('new AsyncConnection()', engineRule, from);
-    const core = typeof from === 'function' ? from : () => own;
-    super(core);
-    this.#core = core;
-    if (typeof from !== 'function') own = new ConnectionCore<AsyncConnection>(from.host, () => this);
+    if (core === undefined) expectArgument('new AsyncConnection()', engineRule, engine);
+    const find = core ?? (() => own);
+    super(find);
+    this.#core = find;
+    if (engine !== undefined) own = new ConnectionCore<AsyncConnection>(engine.host, () => this);
   }
 
   /** @internal */
@@ -348,7 +348,7 @@ export function makeConnection(
 
 /** What the user of `core` holds. @internal */
 export function asConnection(core: Core): AsyncConnection {
-  return new AsyncConnection(() => core);
+  return new AsyncConnection(undefined, () => core);
 }
 
 /** Whatever is not undefined must be options: null is refused, too. */

@@ -1,17 +1,12 @@
 import type { ListenerOptions } from '../util/event-hub.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ConnectAttempt, Driver, DriverConnection, ServerRole } from '../driver/driver.js';
+import type { Driver, ServerRole } from '../driver/driver.js';
 import { CallSite } from '../util/call-site.js';
 import { WhenEmpty } from '../util/when-empty.js';
-import { ConnectionRecord } from './connection-record.js';
+import type { ConnectionRecord } from './connection-record.js';
+import { openRecord } from './open-record.js';
 import { LeakDetector, type CheckedOutConnections } from './leak-detector.js';
-import {
-  checkoutTimedOut,
-  lineFull,
-  poolDisposed,
-  refusedByListener,
-  sessionDropped,
-} from './pool-errors.js';
+import { checkoutTimedOut, lineFull, poolDisposed, refusedByListener } from './pool-errors.js';
 import type { PoolEvents } from './pool-events.js';
 import { PoolObserver, type Outside } from './pool-observer.js';
 import { driverRule, resolvePoolOptions } from './pool-options.js';
@@ -19,7 +14,7 @@ import type { PoolOptions, ResetOnReturn, ResolvedPoolOptions } from './pool-opt
 import { PooledConnection, type LoanOwner } from './pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 import type { SessionViews } from '../driver/session-views.js';
-import { WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
+import { checkedCheckout, WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
 import { inspect } from '../errors/node-modules.js';
 import { expectArgument } from '../util/argument.js';
 
@@ -92,14 +87,27 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Lends a connection: an idle one, a new one, or the next that comes back.
    *
-   * @throws PoolTimeoutError, PoolOverloadError, PoolDeadlockError, ResourceClosedError after `dispose()`,
-   * the signal's reason, or what opening a connection failed with.
+   * @throws ArgumentError for a wrong option, PoolTimeoutError, PoolOverloadError, PoolDeadlockError,
+   * ResourceClosedError after `dispose()`, the signal's reason, or what opening a connection failed with.
    * @example
    * ```ts
    * await using pooled = await pool.connect();
    * ```
    */
-  abstract connect(options?: CheckoutOptions): Promise<PooledConnection>;
+  connect(options?: CheckoutOptions): Promise<PooledConnection> {
+    try {
+      const checkout = checkedCheckout(options);
+      const refusal = this.#refusal(checkout.end ?? checkout.signal);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
+      const loan = this.tryConnect();
+      return loan === undefined ? this.waitFor(checkout) : Promise.resolve(loan);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Lends what no `tryConnect()` can: a connection that is opened, examined, or waited for. May throw. */
+  protected abstract waitFor(checkout: CheckoutOptions): Promise<PooledConnection>;
 
   /** Lends an idle connection that is good as it is; undefined where `connect()` would have to wait. */
   abstract tryConnect(): PooledConnection | undefined;
@@ -356,31 +364,13 @@ export abstract class Pool implements AsyncDisposable {
   }
 
   /** Opens a connection; what a listener of `connect` throws fails the attempt. */
-  protected async openRecord(): Promise<ConnectionRecord> {
-    // Taken before the attempt: what connects while everything is being invalidated may have reached the old
-    // server.
-    const generation = this.generation;
-    const open = (attempt?: ConnectAttempt): Promise<DriverConnection> => this.driver.connect(attempt);
-    const place = { replica: this.#replica, role: this.role };
-    const session = await this.observer.connecting(this.outsideOfRequests, open, place);
-    expectOpen(session);
-    const record = new ConnectionRecord(session, generation, this.observer);
-    this.observer.listenTo(record);
-    try {
-      if (this.observer.isObserved) await this.outsideOfRequests(() => this.observer.opened(record));
-      // A transaction that a listener, or the creator of the client, left open is not the borrower's.
-      if (!record.isIdle) await record.reset('rollback');
-      expectOpen(session);
-      session.changes?.settle();
-      return record;
-    } catch (error) {
-      record.terminate();
-      throw error;
-    }
+  protected openRecord(): Promise<ConnectionRecord> {
+    const { driver, observer, generation, outsideOfRequests, role } = this;
+    return openRecord({ driver, observer, generation, outsideOfRequests, role, replica: this.#replica });
   }
 
   /** Why a checkout is refused before anything is tried. */
-  protected refusal(signal: WaitSignal | undefined): { readonly reason: unknown } | undefined {
+  #refusal(signal: WaitSignal | undefined): { readonly reason: unknown } | undefined {
     const reason = this.isDisposed ? poolDisposed(this.name) : this.driver.refusal?.();
     if (reason !== undefined) return { reason };
     return signal?.aborted === true ? { reason: signal.reason } : undefined;
@@ -431,9 +421,4 @@ export abstract class Pool implements AsyncDisposable {
     if (!failure.isDisconnect) throw failure.error;
     return false;
   }
-}
-
-function expectOpen(session: DriverConnection): void {
-  // Opened again and again, it would be dropped again and again.
-  if (!session.isOpen) throw sessionDropped();
 }

@@ -1,8 +1,10 @@
 import { LinkedList, type ListNode } from '../util/linked-list.js';
 import { onAbort } from '../util/on-abort.js';
+import { asItIs, deadlineRule, functionRule, signalRule, type OptionRule } from '../util/option-rule.js';
+import { OptionTable } from '../util/option-table.js';
 import { WaitEnd, type EndListener, type WaitSignal } from '../util/wait-end.js';
 import type { Holding } from './holder-activity.js';
-import type { PooledConnection } from './pooled-connection.js';
+import { PooledConnection } from './pooled-connection.js';
 import { WaitLimits } from './wait-limits.js';
 
 /** What a caller may say about one checkout. */
@@ -17,6 +19,23 @@ export interface CheckoutOptions {
   readonly holdingNow?: Holding | undefined;
   /** The same as `signal`, which it stands for where both are there. @internal */
   readonly end?: WaitSignal | undefined;
+}
+
+const loansRule: OptionRule = {
+  expected: 'a list of pooled connections',
+  accepts: (value) => Array.isArray(value) && value.every((loan) => loan instanceof PooledConnection),
+  coerce: asItIs,
+};
+
+const CHECKOUT_OPTIONS = new OptionTable<Omit<CheckoutOptions, 'end'>>(
+  'checkout',
+  { timeout: deadlineRule, signal: signalRule, holding: loansRule, holdingNow: functionRule },
+  'refused',
+);
+
+/** The options of one checkout; an ArgumentError for a wrong one. */
+export function checkedCheckout(options: CheckoutOptions = {}): CheckoutOptions {
+  return options instanceof EngineCheckout ? options : CHECKOUT_OPTIONS.parse(options);
 }
 
 /** A checkout of an engine. It has an AbortSignal for pools that know of nothing else. */

@@ -23,13 +23,11 @@ export class RollbackPool extends Pool {
     this.#former = former;
   }
 
-  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.signal);
-    if (refusal !== undefined) throw refusal.reason;
+  protected async waitFor(checkout: CheckoutOptions): Promise<PooledConnection> {
     const trace = this.checkoutTrace();
     let loan: PooledConnection | undefined;
     while (loan === undefined) loan = this.lend(await this.openRecord(), trace);
-    const holders = (options.holding ?? []).filter(({ isValid }) => isValid).flatMap(sessionsOf);
+    const holders = (checkout.holding ?? []).filter(({ isValid }) => isValid).flatMap(sessionsOf);
     for (const session of sessionsOf(loan)) session.nestIn(holders);
     return loan;
   }

@@ -1,4 +1,5 @@
 import { ArgumentError } from '../../errors/errors.js';
+import { network } from '../../errors/node-modules.js';
 import type { UrlQuery } from './query.js';
 
 /** One server to try. Without a port it is the driver's default, 5432. */
@@ -81,10 +82,19 @@ function parseHost(entry: string, isListed: boolean): HostAddress {
   const bracketed = /^\[([^\]]+)\](?::(.*))?$/.exec(entry);
   const plain = bracketed ?? /^([^:]+):([^:]*)$/.exec(entry);
   const [, host, port] = plain ?? [];
-  if (host === undefined) return { host: entry };
+  if (host === undefined) return { host: withoutPort(entry) };
   if (port === undefined || port === '') return { host };
   if (!isListed && bracketed === null && !/^[\w.-]+:\d+$/.test(entry)) return { host: entry };
   return { host, port: parsePort(port) };
+}
+
+/** A name with more than one colon must be an IPv6 address; it is not shown, as little as a port. */
+function withoutPort(entry: string): string {
+  if (!/:.*:/.test(entry) || network().isIPv6(entry)) return entry;
+  throw new ArgumentError(
+    'a host in the database URL has more than one colon and is not an IPv6 address. Write host:port for each host, ' +
+      'and an address as [::1]:5432.',
+  );
 }
 
 function withPort(address: HostAddress, port: number | undefined): HostAddress {

@@ -1,5 +1,6 @@
 import type { Driver } from '../../driver/driver.js';
 import { IllegalStateError } from '../../errors/errors.js';
+import { CallSite } from '../../util/call-site.js';
 import type { ConnectionRecord } from '../connection-record.js';
 import { Pool } from '../pool.js';
 import type { PoolOptions } from '../pool-options.js';
@@ -14,28 +15,20 @@ export class AssertionPool extends Pool {
   readonly name: string = 'AssertionPool';
   #idle: ConnectionRecord | undefined;
   #resetting: Promise<void> | undefined;
-  #takenAt: { stack?: string } = {};
+  #takenAt: CallSite | undefined;
 
   constructor(driver: Driver, options?: PoolOptions) {
     super(driver, { ...options, poolSize: 1, maxOverflow: 0, poolMinIdle: 0 });
   }
 
-  /** @throws IllegalStateError when the connection is on loan, besides what other pools throw. */
-  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    try {
-      const refusal = this.refusal(options.end ?? options.signal);
-      if (refusal !== undefined) return Promise.reject(refusal.reason);
-      const loan = this.tryConnect();
-      if (loan !== undefined) return Promise.resolve(loan);
-      const waiter = this.wait(options, options.timeout ?? this.options.poolTimeout);
-      this.#rememberSite();
-      void this.#serve(waiter);
-      return waiter.promise;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  protected waitFor(checkout: CheckoutOptions): Promise<PooledConnection> {
+    const waiter = this.wait(checkout, checkout.timeout ?? this.options.poolTimeout);
+    this.#takenAt = new CallSite();
+    void this.#serve(waiter);
+    return waiter.promise;
   }
 
+  /** @throws IllegalStateError when the connection is on loan. */
   tryConnect(): PooledConnection | undefined {
     if (this.checkedOut() > 0 || this.waiting() > 0) throw this.#takenError();
     const record = this.#idle;
@@ -43,7 +36,7 @@ export class AssertionPool extends Pool {
     if (!this.isCurrent(record) || this.isExpired(record)) return undefined;
     this.#idle = undefined;
     const loan = this.lend(record, this.checkoutTrace());
-    if (loan !== undefined) this.#rememberSite();
+    if (loan !== undefined) this.#takenAt = new CallSite();
     return loan;
   }
 
@@ -111,16 +104,9 @@ export class AssertionPool extends Pool {
     return undefined;
   }
 
-  #rememberSite(): void {
-    this.#takenAt = {};
-    Error.captureStackTrace(this.#takenAt);
-  }
-
   #takenError(): IllegalStateError {
-    // Without the heading, #rememberSite and the method that called it.
-    const site = this.#takenAt.stack?.split('\n').slice(3).join('\n') ?? '';
     return new IllegalStateError(
-      `the connection of the AssertionPool is already on loan. Return it first; it was taken at:\n${site}`,
+      `the connection of the AssertionPool is already on loan. Return it first; it was taken at:\n${this.#takenAt?.trace()}`,
     );
   }
 }

@@ -8,12 +8,10 @@ export class NullPool extends Pool {
   readonly name: string = 'NullPool';
 
   /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
-  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.end ?? options.signal);
-    if (refusal !== undefined) throw refusal.reason;
-    const waiter = this.wait(options, options.timeout ?? 0);
+  protected waitFor(checkout: CheckoutOptions): Promise<PooledConnection> {
+    const waiter = this.wait(checkout, checkout.timeout ?? 0);
     void this.#openFor(waiter);
-    return await waiter.promise;
+    return waiter.promise;
   }
 
   tryConnect(): undefined {

@@ -59,17 +59,6 @@ export class QueuePool extends Pool {
     }
   }
 
-  connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    try {
-      const refusal = this.refusal(options.end ?? options.signal);
-      if (refusal !== undefined) return Promise.reject(refusal.reason);
-      const loan = this.tryConnect();
-      return loan === undefined ? this.#wait(options) : Promise.resolve(loan);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
   tryConnect(): PooledConnection | undefined {
     const { poolRecycle, poolUseLifo, poolLeakThreshold, poolPrePing } = this.options;
     for (;;) {
@@ -137,12 +126,12 @@ export class QueuePool extends Pool {
     while (this.#endings.size > 0) await Promise.all(this.#endings);
   }
 
-  #wait(options: CheckoutOptions): Promise<PooledConnection> {
-    const timeout = options.timeout ?? this.options.poolTimeout;
-    const waiter = this.wait(options, timeout);
+  protected waitFor(checkout: CheckoutOptions): Promise<PooledConnection> {
+    const timeout = checkout.timeout ?? this.options.poolTimeout;
+    const waiter = this.wait(checkout, timeout);
     this.#pump();
     if (waiter.isWaiting) this.#overload?.joined();
-    if (waiter.isWaiting) this.#deadlock.watch(waiter, options.holdingNow);
+    if (waiter.isWaiting) this.#deadlock.watch(waiter, checkout.holdingNow);
     if (timeout === 0 && this.line.size > this.#arriving()) waiter.reject(this.timeoutError(timeout));
     return waiter.promise;
   }

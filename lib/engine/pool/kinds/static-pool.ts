@@ -23,14 +23,10 @@ export class StaticPool extends Pool {
   #resetting: Promise<void> | undefined;
 
   /** `timeout` limits the opening where it is given; `poolTimeout` has no meaning here. */
-  async connect(options: CheckoutOptions = {}): Promise<PooledConnection> {
-    const refusal = this.refusal(options.end ?? options.signal);
-    if (refusal !== undefined) throw refusal.reason;
-    const loan = this.tryConnect();
-    if (loan !== undefined) return loan;
-    const waiter = this.wait(options, options.timeout ?? 0);
+  protected waitFor(checkout: CheckoutOptions): Promise<PooledConnection> {
+    const waiter = this.wait(checkout, checkout.timeout ?? 0);
     this.#serve();
-    return await waiter.promise;
+    return waiter.promise;
   }
 
   tryConnect(): PooledConnection | undefined {
