@@ -128,7 +128,145 @@ describe('a schema for each tenant', () => {
   });
 });
 
+describe('a role for each tenant, whose name is the schema "$user" of the search_path', () => {
+  const put = text('INSERT INTO pet (m) VALUES (:m)');
+  const read = text('SELECT * FROM pet');
+  // Behind a first statement, so that nothing can be sent twice.
+  const keys = async (on: Pick<AsyncEngine, 'execute'>) => {
+    await on.execute(text('SELECT 1'));
+    await on.execute(put, { m: 'glad' });
+    await on.execute(put, [{ m: 'glad' }, { m: 'glad' }]);
+    return (await on.execute(read)).keys().length;
+  };
+  const ROLES = ['outdated_a', 'outdated_b'];
+
+  beforeAll(async () => {
+    for (const role of ROLES) {
+      await database.query(
+        `CREATE ROLE ${role}; CREATE SCHEMA ${role} AUTHORIZATION ${role}; SET ROLE ${role}; CREATE TYPE ${role}.mood AS ENUM ('glad');
+         CREATE TABLE ${role}.pet (m ${role}.mood); RESET ROLE`,
+      );
+    }
+    await database.query('ALTER TABLE outdated_b.pet ADD COLUMN age int DEFAULT 7');
+  });
+
+  afterAll(async () => {
+    for (const role of ROLES) await database.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+  });
+
+  it.each<[string, (engine: AsyncEngine, role: string) => Promise<number>]>([
+    ['settings', (engine, role) => engine.transaction(() => keys(engine), { settings: { role } })],
+    [
+      'settings of a nested transaction',
+      (engine, role) =>
+        engine.transaction(() => engine.transaction(() => keys(engine), { settings: { role } })),
+    ],
+    ['settings of an engine', (engine, role) => keys(engine.executionOptions({ settings: { role } }))],
+    ...[
+      'SET LOCAL ROLE ?',
+      'SET ROLE ?',
+      'SET SESSION AUTHORIZATION ?',
+      'SET LOCAL SESSION AUTHORIZATION ?',
+    ].map((sql): [string, (engine: AsyncEngine, role: string) => Promise<number>] => [
+      sql,
+      (engine, role) =>
+        engine.transaction(async () => {
+          await engine.execute(text(sql.replace('?', role)));
+          return await keys(engine);
+        }),
+    ]),
+    [
+      'set_config()',
+      (engine, role) =>
+        engine.transaction(async () => {
+          await engine.execute(text("SELECT set_config('role', :role, TRUE)"), { role });
+          return await keys(engine);
+        }),
+    ],
+    [
+      'a script of the lent client',
+      (engine, role) =>
+        engine.begin(async (connection) => {
+          await connection.run((client) => client.query(`SELECT 1; SET LOCAL ROLE ${role}`));
+          return await keys(connection);
+        }),
+    ],
+  ])('writes to the types and reads the rows of its own: %s', async (_, keysAs) => {
+    const engine = open();
+    const counts: number[] = [];
+    for (const role of ['outdated_a', 'outdated_b', 'outdated_b', 'outdated_a', 'outdated_b'])
+      counts.push(await keysAs(engine, role));
+    expect(counts).toEqual([1, 2, 2, 1, 2]);
+  });
+
+  it('is as fast as one role: each has names of its own, which stay', async () => {
+    const engine = open();
+    const round = async () => {
+      for (const role of ROLES)
+        await engine.transaction(() => engine.execute(read).all(), { settings: { role } });
+    };
+    await round();
+    proxy.reset();
+    await round();
+    expect(parsesSent()).toBe(0);
+  });
+});
+
+it.each([
+  ['transform_null_equals', ['off', 'on'], 'SELECT (1 = NULL) IS NULL AS it', [true, false]],
+  ['array_nulls', ['on', 'off'], "SELECT (ARRAY_REMOVE('{NULL}'::text[], NULL))[1] AS it", [null, 'NULL']],
+])('a statement is parsed under the %s of its transaction', async (name, values, sql, wanted) => {
+  const engine = open();
+  for (const round of [0, 1, 0, 1]) {
+    const seen = engine.transaction(() => engine.scalar(text(sql)), {
+      settings: { [name]: String(values[round]) },
+    });
+    expect(await seen).toBe(wanted[round]);
+  }
+});
+
 describe('what DDL replaces', () => {
+  it.each([
+    ['ALTER TABLE thing ADD COLUMN w int', 'SELECT * FROM thing'],
+    ['ALTER TABLE thing ALTER n TYPE text', 'INSERT INTO thing (n) VALUES (:n) RETURNING n'],
+    ['CREATE TEMP TABLE thing (n int, w int)', 'SELECT * FROM thing'],
+    ['CREATE TEMP TABLE thing ON COMMIT DROP AS SELECT 1 AS n, 2 AS w', 'SELECT * FROM thing'],
+    ['CREATE TEMP VIEW thing AS SELECT 1 AS n, 2 AS w', 'SELECT * FROM thing'],
+    ["DROP TYPE hue; CREATE TYPE hue AS ENUM ('red')", "SELECT 'red'::hue, :n::int"],
+  ])('and a nested transaction undoes, is as it was: %s', async (ddl, sql) => {
+    const engine = open();
+    await database.query(
+      "DROP TABLE IF EXISTS thing; CREATE TABLE thing (n int); DROP TYPE IF EXISTS hue; CREATE TYPE hue AS ENUM ('red')",
+    );
+    const run = () => engine.execute(text(sql), sql.includes(':n') ? { n: 1 } : {});
+    const nested = async (): Promise<never> => {
+      for (const one of ddl.split('; ')) await engine.execute(text(one));
+      await run();
+      throw new Error('undo');
+    };
+    await engine.transaction(async () => {
+      const before = (await run()).keys();
+      await expect(engine.transaction(nested)).rejects.toThrow('undo');
+      expect((await run()).keys()).toEqual(before);
+    });
+  });
+
+  it('and the end of a transaction undoes, is as it was, on a connection that is kept', async () => {
+    const engine = open();
+    await database.query('DROP TABLE IF EXISTS thing; CREATE TABLE thing (n int)');
+    const read = text('SELECT * FROM thing');
+    await engine.connect(async (connection) => {
+      await connection.begin(async () => {
+        await connection.execute(text('CREATE TEMP TABLE thing (n int, w int) ON COMMIT DROP'));
+        await connection.execute(read);
+      });
+      await connection.begin(async () => {
+        await connection.execute(text('SELECT 1'));
+        expect((await connection.execute(read)).keys()).toEqual(['n']);
+      });
+    });
+  });
+
   it('an enum that was dropped and made again in the same process is written to', async () => {
     const engine = open();
     const up = async () => {
@@ -259,6 +397,10 @@ describe('a statement has no name', () => {
     "SELECT date 'today'",
     "SELECT ' Tomorrow 10:00'::timestamptz",
     "SELECT '{yesterday}'::date[]",
+    "SELECT 'now()'::timestamptz",
+    "SELECT 'it''s', timestamptz 'NOW()'",
+    'SELECT $a$now()$a$::timestamptz',
+    `SELECT '["now()",infinity)'::tstzrange`,
   ])('where it has a literal that is evaluated while it is parsed: %s', async (sql) => {
     const engine = open();
     await engine.execute(text(sql));

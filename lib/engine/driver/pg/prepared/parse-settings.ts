@@ -1,25 +1,37 @@
 import { ChangedValues } from '../../changed-values.js';
 import type { ServerStatus } from '../../driver.js';
 
-/** What PostgreSQL reads while it parses: the same text under another value of one is another statement. */
+/**
+ * What PostgreSQL reads while it parses: the same text under another value of one is another statement. The
+ * role is the schema `"$user"` of the search_path.
+ */
 const PARSE_SETTINGS = [
   'search_path',
+  'role',
+  'session_authorization',
   'timezone',
   'datestyle',
   'intervalstyle',
   'standard_conforming_strings',
+  'transform_null_equals',
+  'array_nulls',
+  'xmloption',
+  'lc_monetary',
 ] as const;
 
 const NAMES: ReadonlySet<string> = new Set(PARSE_SETTINGS);
 
 const NAMED = new RegExp(PARSE_SETTINGS.join('|'), 'i');
-const MENTIONED = new RegExp(String.raw`\b(?:${PARSE_SETTINGS.join('|')}|schema|time\s+zone|all)\b`, 'i');
+const MENTIONED = new RegExp(
+  String.raw`\b(?:${PARSE_SETTINGS.join('|')}|schema|authorization|time\s+zone|all)\b`,
+  'i',
+);
 
-/** What SET or RESET sets: the first word of `TIME ZONE`. */
+/** What SET or RESET sets: the first word of `TIME ZONE`, the last one of `SESSION AUTHORIZATION`. */
 const SET_COMMAND = /^\s*(?:RE)?SET\s+(?:(LOCAL)\s+|SESSION\s+)?"?(\w+)/i;
 
 /** Words behind SET that stand for one of them. */
-const SYNONYMS: ReadonlySet<string> = new Set(['schema', 'time', 'all']);
+const SYNONYMS: ReadonlySet<string> = new Set(['schema', 'session', 'authorization', 'time', 'xml', 'all']);
 
 /**
  * What a session's statements are parsed under. Its own settings need no key, because a change of them

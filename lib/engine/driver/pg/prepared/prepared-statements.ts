@@ -4,6 +4,7 @@ import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { NarrowTypes } from '../wire/narrow-types.js';
 import type { RowLayout } from '../wire/row-builder.js';
+import { hasMoment } from './moment.js';
 import { mayConfigure, ParseSettings } from './parse-settings.js';
 import type { StatementRegistry } from './statement-registry.js';
 
@@ -20,8 +21,7 @@ const STABLE_ROWS = /^\s*(?:\(|(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|
 const CONTROL =
   /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION|DISCARD|DEALLOCATE)\b/i;
 
-/** A literal that PostgreSQL evaluates while it parses: a named statement would keep the moment. */
-const MOMENT = /['$][^'$]*\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()[^'$]*['$]/i;
+const TEMPORARY = /^\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\b/i;
 
 /**
  * A longer text, or one of more values, is hardly ever the same again, and costs the server's session memory.
@@ -108,8 +108,8 @@ export class PreparedStatements {
   /** Names to be closed by the next batch, which takes them out. */
   readonly evicted: string[] = [];
   #count = 0;
-  /** Where in its transaction the session has run DDL. */
-  #hasDdl = false;
+  /** What DDL of the transaction has changed; a temporary table is seen by its own session alone. */
+  #ddl: 'none' | 'temporary' | 'any' = 'none';
 
   constructor(size: number, registry: StatementRegistry) {
     this.#named = new LruCache(size);
@@ -163,7 +163,7 @@ export class PreparedStatements {
       this.keyOf(text, step.isControl) !== undefined &&
       this.#registry.allows(text) &&
       (!CONTROL.test(text) || (step.isControl && text.startsWith('BEGIN'))) &&
-      !MOMENT.test(text);
+      !hasMoment(text);
     if (!isNamed) return new PreparedStatement('', text, task);
     this.#count += 1;
     return new PreparedStatement(`${this.#prefix}${this.#count}`, text, task);
@@ -228,6 +228,8 @@ export class PreparedStatements {
       case 'RESET':
         return this.settings.handleSet(text);
       case 'ROLLBACK':
+        // Of a savepoint, too: what was parsed behind the DDL is as outdated as what was parsed before it.
+        if (this.#ddl !== 'none') this.forgetAll();
         return this.settings.handleRollback();
     }
   }
@@ -242,17 +244,19 @@ export class PreparedStatements {
 
   #changeSchema(text: string): void {
     this.forgetAll();
-    // A temporary table is seen by its own session alone.
-    if (!/^\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\b/i.test(text)) this.#hasDdl = true;
+    if (!TEMPORARY.test(text)) this.#ddl = 'any';
+    else if (this.#ddl === 'none') this.#ddl = 'temporary';
   }
 
   /** ReadyForQuery: what the transaction has changed is seen by all sessions from now on. */
   ready(status: 'idle' | 'open' | 'failed'): void {
     if (status !== 'idle') return;
     if (this.settings.state !== 'own' && this.settings.ended()) this.forgetAll();
-    if (!this.#hasDdl) return;
-    this.#hasDdl = false;
-    this.#registry.forgetAll();
+    if (this.#ddl === 'none') return;
+    // A temporary table may have ended with its transaction.
+    if (this.#ddl === 'any') this.#registry.forgetAll();
+    else this.forgetAll();
+    this.#ddl = 'none';
   }
 
   /** The statement has failed in a way that an outdated parse of it may fail; `state` is its SQLSTATE. */
