@@ -307,6 +307,11 @@ describe('what DDL replaces', () => {
     ['date', 'timestamp', '2020-01-01', '2020-01-02 10:11', '2020-01-02 10:11:00'],
     ['date', 'timestamp', '2020-01-01', new Date(2020, 0, 2, 10, 11), '2020-01-02 10:11:00'],
     ['time', 'timetz', '10:00', '10:11:12+05', '10:11:12+05'],
+    ['real', 'float8', 1.5, 1.123456789, '1.123456789'],
+    ['real[]', 'float8[]', [1.5], [[1.1], [2.5]], '{{1.1},{2.5}}'],
+    ['float8', 'numeric', '1.5', '12345678901234567.891', '12345678901234567.891'],
+    ['money', 'numeric', '1.5', '1.555', '1.555'],
+    ['bytea', 'text', Buffer.from('a'), 'hello', 'hello'],
     ['timestamp', 'timestamptz', '2020-01-01 00:00', '2020-01-01 00:00:00+05', '2019-12-31 19:00:00+00'],
   ])(
     'keeps a value whole where another process has made %s %s',
@@ -335,6 +340,42 @@ describe('what DDL replaces', () => {
         await database.query(`INSERT INTO wider VALUES (NULL)`);
         await put(value);
         expect([way, (await seen()).map(({ v }) => v)]).toEqual([way, expect.arrayContaining([stored])]);
+      }
+    },
+  );
+
+  it.each<[string, string, unknown, unknown, unknown]>([
+    ['int4', 'bytea', 1, Buffer.from([1]), String.raw`\x01`],
+    ['text', 'int4', 'a', 1, '1'],
+    ['jsonb', 'text', { a: 1 }, 'hello', 'hello'],
+    ['int4[]', 'jsonb', [1], [], '[]'],
+    ['jsonb', 'int4[]', [1], [1], '{1}'],
+    ['text[]', 'jsonb[]', ['a'], [[1]], '{[1]}'],
+    ['"char"[]', 'text[]', ['a'], ['hello'], '{hello}'],
+  ])(
+    'takes the values of the type that %s has become by another process: %s',
+    async (before, after, first, value, stored) => {
+      const insert = text('INSERT INTO other (v) VALUES (:v)');
+      const update = text('UPDATE other SET v = :v');
+      const ways: ((engine: AsyncEngine, v: unknown) => Promise<unknown>)[] = [
+        async (engine, v) => await engine.execute(insert, { v }),
+        async (engine, v) => await engine.execute(insert, [{ v: null }, { v }]),
+        async (engine, v) => await engine.execute(update, [{ v: null }, { v }]),
+      ];
+      for (const options of [{}, { preparedStatementCacheSize: 0 }, { pgbouncer: true }]) {
+        const engine = open(options);
+        for (const put of ways) {
+          await database.query(`DROP TABLE IF EXISTS other; CREATE TABLE other (v ${before})`);
+          await put(engine, first);
+          await database.query(
+            `DROP TABLE other; CREATE TABLE other (v ${after}); INSERT INTO other VALUES (NULL)`,
+          );
+          await put(engine, value);
+          const rows = await database.query<{ v: string }>(
+            'SELECT v::text AS v FROM other WHERE v IS NOT NULL',
+          );
+          expect([options, rows.map(({ v }) => v)]).toEqual([options, [stored]]);
+        }
       }
     },
   );

@@ -53,7 +53,8 @@ export class PreparedStatement {
   readonly configures: boolean;
   /** The number of the task that parsed it. */
   readonly parsedIn: number;
-  readonly parsedAt: number;
+  /** Without a name: when the server has told its types. */
+  parsedAt: number;
   /** False until the first execution has told whether there are rows and how they look. */
   isDescribed: boolean;
   /** Undefined for a statement that returns no rows. */
@@ -131,17 +132,22 @@ export class PreparedStatements {
     const key = isControl || this.settings.state === 'own' ? text : this.settings.keyOf(text);
     // A BEGIN between all others would put the list in order each time.
     const found = key === undefined ? undefined : isControl ? this.#named.peek(key) : this.#named.get(key);
-    if (found === undefined) return undefined;
-    if (performance.now() - found.parsedAt < this.#registry.maxAge) return found;
+    if (found === undefined || this.#isFresh(found)) return found;
     this.#drop(this.#named, key ?? '');
     return undefined;
+  }
+
+  #isFresh({ parsedAt }: PreparedStatement): boolean {
+    return performance.now() - parsedAt < this.#registry.maxAge;
   }
 
   /** What is known of the values of a text that was asked about, with or without a name. */
   findAsked(text: string): PreparedStatement | undefined {
     const key = this.settings.keyOf(text) ?? '';
     const found = this.find(text);
-    return found?.typeOids === undefined ? this.#asked?.peek(key) : found;
+    if (found?.typeOids !== undefined) return found;
+    const asked = this.#asked?.peek(key);
+    return asked !== undefined && this.#isFresh(asked) ? asked : undefined;
   }
 
   keepAsked(statement: PreparedStatement): void {

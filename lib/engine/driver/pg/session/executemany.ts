@@ -98,10 +98,10 @@ export class Executemany {
   page(commands: readonly Command[], known: PreparedStatement | undefined): readonly WireCommand[] {
     const insert = known === undefined || this.#isRowByRow ? 'none' : this.#arrayInsert(known);
     const [first] = commands;
-    if (insert === 'none' || first === undefined) return commands;
+    if (insert === 'none' || first === undefined) return rowsOf(commands, known);
     const parameters = commands.map(({ values }) => values ?? NO_VALUES);
     const arrays = this.#arraysOf(commands, parameters, insert.typeOids);
-    if (arrays === undefined) return commands;
+    if (arrays === undefined) return rowsOf(commands, known);
     return [{ text: first.text, sql: insert.sql, values: arrays, parameters, prepare: first.prepare }];
   }
 
@@ -140,4 +140,10 @@ export class Executemany {
     if (typeOid !== BYTEA_OID && encoded.some((value) => value instanceof Buffer)) return undefined;
     return arrayLiteral(encoded);
   }
+}
+
+function rowsOf(commands: readonly Command[], known: PreparedStatement | undefined): readonly WireCommand[] {
+  return known === undefined
+    ? commands
+    : commands.map((command) => ({ ...command, typeOids: known.typeOids }));
 }

@@ -15,7 +15,7 @@ import { commitFailure, isWarning } from './commit-answer.js';
 import { noteTag } from './note-tag.js';
 import { BEGIN, COMMIT, distributionQuestion } from './own-steps.js';
 import { toEngineError } from './pg-error.js';
-import { isPlainEnd, PgStepWriter, type WriterTask } from './pg-step-writer.js';
+import { isPlainEnd, PgStepWriter, type StatementAge, type WriterTask } from './pg-step-writer.js';
 import { TypeQuestions } from './type-questions.js';
 
 /**
@@ -93,9 +93,9 @@ export class PgBatch implements Submittable, MessageTarget {
     return this.#steps[length - this.#done] ?? asked ?? this.#steps.at(-1);
   }
 
-  /** The statement that failed was parsed for an earlier task, and has not run in this one. */
-  get isOutdated(): boolean {
-    return this.#writer.isOutdated(this.results.length);
+  /** Of the statement that failed. All of its first pages is undone where they have a BEGIN. */
+  get age(): StatementAge {
+    return this.#writer.ageOf(this.results.length, this.current, this.isWrapped && this.#done === 0);
   }
 
   /** Its answer is what the server says of types; the commands are still to be sent. */

@@ -111,7 +111,8 @@ export function staleness(failure: unknown): 'none' | 'doubtful' | 'plan' | 'nam
   // An application may have names of its own, for PREPARE and EXECUTE.
   if (state === '26000') return String(message).includes(NAME_PREFIX) ? 'name' : 'none';
   if (state === '0A000') return routine === 'RevalidateCachedQuery' ? 'plan' : 'doubtful';
-  return /^(?:22|42|XX)/.test(state) ? 'doubtful' : 'none';
+  // 08P01: bytes in the binary form of another type.
+  return /^(?:22|42|XX|08P01)/.test(state) ? 'doubtful' : 'none';
 }
 
 /**

@@ -4,10 +4,10 @@ import { NarrowTypes } from '../wire/narrow-types.js';
 import type { PgBatchParts, WireContext } from './batch-parts.js';
 import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
-import { sqlOf, toStep, type Step } from './pg-step.js';
+import { sqlOf, toStep, type Step, type WireCommand } from './pg-step.js';
 import { mayConfigure } from '../prepared/parse-settings.js';
 import { PLAIN_END, type PreparedStatement } from '../prepared/prepared-statements.js';
-import type { Command, ServerStatus } from '../../driver.js';
+import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
 interface Sent {
@@ -15,6 +15,8 @@ interface Sent {
   readonly key: string | undefined;
   readonly statement: PreparedStatement;
 }
+
+export type StatementAge = 'new' | 'old' | 'repeatable';
 
 /** The task that a batch is a part of. */
 export interface WriterTask {
@@ -52,11 +54,23 @@ export class PgStepWriter {
     this.#task = task;
   }
 
-  /** True: the statement at `index` was parsed for an earlier task, and has not run in this one. */
-  isOutdated(index: number): boolean {
+  /**
+   * `old`: the statement at `index`, which runs `step`, was parsed for an earlier task, or its values are
+   * written by types that the server has told then. `repeatable`: nor has it run in front of that, unless
+   * all of this `isUndone`.
+   */
+  ageOf(index: number, step: Step | undefined, isUndone: boolean): StatementAge {
     const statement = this.statements[index];
-    if (statement?.hasStableRows !== true || this.statements[index - 1] === statement) return false;
-    return statement.parsedIn < this.#task.number;
+    if (statement?.hasStableRows !== true) return 'new';
+    if (statement.parsedIn === this.#task.number && !this.#isTypedBefore(step)) return 'new';
+    return isUndone || this.statements[index - 1] !== statement ? 'repeatable' : 'old';
+  }
+
+  #isTypedBefore(step: Step | undefined): boolean {
+    if (step === undefined) return false;
+    if (!step.needsTypes && step.sql === undefined && step.typeOids === undefined) return false;
+    const asked = this.#asked(withoutTrailingComment(step.text));
+    return asked !== undefined && asked.parsedIn < this.#task.number;
   }
 
   /**
@@ -108,10 +122,10 @@ export class PgStepWriter {
   }
 
   /** The same for many sets of values; where it is false, the text is parsed anew. */
-  keepsAll(statement: PreparedStatement, sets: Iterable<Command>): boolean {
+  keepsAll(statement: PreparedStatement, sets: Iterable<WireCommand>): boolean {
     if (statement.narrowTypes === undefined) return true;
-    for (const { values = [] } of sets) {
-      if (this.#keeps(statement, values)) continue;
+    for (const { parameters, values = [] } of sets) {
+      if (this.#keeps(statement, parameters ?? values)) continue;
       this.#context.prepared.forget(statement.text);
       return false;
     }
@@ -160,7 +174,7 @@ export class PgStepWriter {
   isReady(step: Step): boolean {
     const isList = (index: number): boolean => dependsOnType(step.parameters[index]);
     const known = this.known(sqlOf(step), isList);
-    return known !== undefined && !this.refusesLists(known, isList);
+    return known !== undefined && !this.refusesLists(known, isList) && this.keepsAll(known, [step]);
   }
 
   /**
@@ -180,6 +194,7 @@ export class PgStepWriter {
     needed: (index: number) => boolean,
   ): void {
     statement.typeOids = typeOids;
+    statement.parsedAt ||= performance.now();
     statement.narrowTypes = NarrowTypes.of(typeOids);
     const { catalog } = this.#context.types;
     this.unknownTypes.push(...typeOids.filter((oid, index) => needed(index) && catalog.needs(oid)));
@@ -217,7 +232,9 @@ export class PgStepWriter {
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
     const statement = PLAIN_END.get(sql) ?? prepared.create(step, text, this.#task.number);
-    this.#writer.parse(statement.name, sql);
+    // So that the server refuses values that are written by types which are others by now.
+    const typeOids = step.needsTypes ? this.#asked(text)?.typeOids : step.typeOids;
+    this.#writer.parse(statement.name, sql, typeOids);
     const key = statement.isNamed ? prepared.keyOf(text, step.isControl) : undefined;
     this.#parses.push({ key, statement });
     return statement;

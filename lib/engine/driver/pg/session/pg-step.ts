@@ -26,6 +26,8 @@ export interface WireCommand extends Command {
   readonly sql?: string | undefined;
   /** The values as they were given, for errors, where `values` are others. */
   readonly parameters?: readonly unknown[] | undefined;
+  /** The types of the parameters that its values are written by. */
+  readonly typeOids?: readonly number[] | undefined;
 }
 
 /** A command whose values are ready for the wire. */
@@ -85,6 +87,7 @@ export function toStep(
     csv: command.csv,
     bound: command.bound,
     sql: command.sql,
+    typeOids: command.typeOids,
     needsTypes: typeOf === undefined && given.some(dependsOnType),
     isControl,
   };

@@ -18,13 +18,11 @@ export function isRepeatable(task: PgTask, prepared: PreparedStatements): boolea
     prepared.turnOff();
     return true;
   }
-  if (!batch.isOutdated) return refusesName(task, stale, prepared);
-  for (const step of batch.steps) {
-    if (step.isControl) continue;
-    prepared.distrust(step.text);
-    if (step.sql !== undefined) prepared.distrust(sqlOf(step));
-  }
-  return task.repetitions === 0;
+  const { age } = batch;
+  if (age === 'new') return refusesName(task, stale, prepared);
+  const steps = batch.steps.filter(({ isControl }) => !isControl);
+  for (const text of new Set(steps.flatMap((step) => [step.text, sqlOf(step)]))) prepared.distrust(text);
+  return task.repetitions === 0 && age === 'repeatable';
 }
 
 /** A fresh parse with the plan of an old one: a pooler between us and the server keeps it by its text. */

@@ -69,14 +69,17 @@ export class MessageWriter {
     this.#at = this.#whole;
   }
 
-  parse(name: string, text: string): void {
-    const start = this.#open(CODE.parse, roomOf(name) + roomOf(text) + 4);
+  /** `typeOids` are the types of the values, from the first on; 0: as the server infers it. */
+  parse(name: string, text: string, typeOids: readonly number[] = []): void {
+    const start = this.#open(CODE.parse, roomOf(name) + roomOf(text) + 4 + typeOids.length * 4);
     const bytes = this.#slab;
     let at = putText(bytes, start + HEADER, name);
     bytes[at++] = 0;
     at = putText(bytes, at, text);
     bytes[at++] = 0;
-    this.#close(start, bytes.writeUInt16BE(0, at));
+    at = bytes.writeUInt16BE(typeOids.length, at);
+    for (const oid of typeOids) at = bytes.writeUInt32BE(oid, at);
+    this.#close(start, at);
   }
 
   /** Strings are sent as text and bytes in binary form; every result column is asked for as text. */

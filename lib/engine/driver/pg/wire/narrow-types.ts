@@ -1,7 +1,8 @@
 import { MAX_NAME_BYTES } from '../../../statement/identifier.js';
 import { types } from '../../../errors/node-modules.js';
+import { ELEMENT_OIDS } from '../../types/builtin-types.js';
 
-/** False: the type would cut the value off, in silence. */
+/** False: the type would cut the value off, or make another one of it, in silence. */
 type Fits = (value: unknown) => boolean;
 
 const text =
@@ -19,15 +20,41 @@ function fitsDate(value: unknown): boolean {
   return value.getHours() + value.getMinutes() + value.getSeconds() + value.getMilliseconds() === 0;
 }
 
+const digits =
+  (fits: (value: string) => boolean): Fits =>
+  (value) =>
+    (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint') ||
+    fits(String(value));
+
+const MOST_EXACT_DIGITS = 15;
+const fitsDouble: Fits = (value) =>
+  typeof value === 'number' ||
+  digits((text) => text.replaceAll(/\D/g, '').length <= MOST_EXACT_DIGITS)(value);
+const fitsSingle = digits((text) => {
+  const number = Number(text);
+  return Number.isNaN(number) || (Math.fround(number) === number && fitsDouble(text));
+});
+const fitsMoney = digits((text) => !/\.\d{3}|e/i.test(text));
+
 /** By the oid of the type. */
 const NARROW: ReadonlyMap<number, Fits> = new Map([
+  [17, text((value) => value.startsWith(String.raw`\x`))], // bytea: what it makes text of is hexadecimal
   [18, text((value) => Buffer.byteLength(value) <= 1)], // "char"
   [19, text((value) => Buffer.byteLength(value) <= MAX_NAME_BYTES)], // name
+  [700, fitsSingle], // float4
+  [701, fitsDouble],
+  [790, fitsMoney],
   [1042, text((value) => !value.endsWith(' '))], // char(n)
   [1082, fitsDate],
   [1083, fitsTime],
   [1114, fitsTimestamp],
 ]);
+
+function ofElements(fits: Fits | undefined): Fits | undefined {
+  if (fits === undefined) return undefined;
+  const fitAll: Fits = (value) => (Array.isArray(value) ? value.every(fitAll) : fits(value));
+  return fitAll;
+}
 
 /**
  * What a statement's parameters would cut off: a column whose type another program has made wider must not
@@ -43,7 +70,7 @@ export class NarrowTypes {
   /** Undefined where none of the types cuts values off. */
   static of(typeOids: readonly number[]): NarrowTypes | undefined {
     const narrow = typeOids.flatMap((oid, index) => {
-      const fits = NARROW.get(oid);
+      const fits = NARROW.get(oid) ?? ofElements(NARROW.get(ELEMENT_OIDS.get(oid) ?? 0));
       return fits === undefined ? [] : [[index, fits] as const];
     });
     return narrow.length === 0 ? undefined : new NarrowTypes(narrow);
