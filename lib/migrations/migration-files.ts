@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ArgumentError } from '../engine/index.js';
+import { nameAndReasonOf } from '../engine/errors/thrown.js';
 
 /** A migration as the folder has it. */
 export interface MigrationFile {
@@ -25,7 +26,9 @@ export async function readMigrationFiles(
   ) => Promise<string[]>,
 ): Promise<MigrationFile[]> {
   const paths = await list(dir, { ignorePattern: IGNORED, logger: SILENT }).catch((cause: unknown) => {
-    throw new ArgumentError(`the folder of the migrations cannot be read: ${String(cause)}.`, { cause });
+    throw new ArgumentError(`the folder of the migrations cannot be read: ${nameAndReasonOf(cause)}.`, {
+      cause,
+    });
   });
   const files = await Promise.all(paths.map(readMigrationFile));
   files.forEach(({ name, file }, index) => {

@@ -6,6 +6,7 @@ import type { MigrationClient, MigrationHistory } from './migration-history.js';
 import type { MigrationOptions } from './migration-options.js';
 import type { NodePgMigrate } from './node-pg-migrate.js';
 import type { TerminalLine } from './terminal-line.js';
+import { reasonOf } from '../engine/errors/thrown.js';
 
 type RunnerOptions = Parameters<NodePgMigrate['runner']>[0];
 type Unit = Awaited<ReturnType<NodePgMigrate['load']>>[number];
@@ -143,8 +144,4 @@ async function callUp(
 ): Promise<void> {
   if (up.length < 2) return void (await (up as (pgm: Builder) => unknown)(builder));
   await new Promise<void>((resolve) => void up(builder, resolve));
-}
-
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

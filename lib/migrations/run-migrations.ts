@@ -5,7 +5,8 @@ import { quoteIdentifier } from '../engine/statement/identifier.js';
 import { readMigrationFiles } from './migration-files.js';
 import { MigrationHistory, type MigrationClient } from './migration-history.js';
 import { MIGRATION_OPTIONS, type MigrationOptions } from './migration-options.js';
-import { MigrationRun, reasonOf } from './migration-run.js';
+import { MigrationRun } from './migration-run.js';
+import { reasonOf } from '../engine/errors/thrown.js';
 import { loadNodePgMigrate } from './node-pg-migrate.js';
 import { TerminalLine } from './terminal-line.js';
 

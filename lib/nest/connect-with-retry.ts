@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ArgumentError, type AsyncEngine } from '../engine/index.js';
 import type { DatabaseModuleOptions } from './shared/database-options.interface.js';
 import { printable } from '../engine/util/logger.js';
+import { nameAndReasonOf } from '../engine/errors/thrown.js';
 
 /**
  * Opens one connection and gives it back to the pool. Tries again, with a line for each attempt, while the
@@ -21,7 +22,7 @@ export async function connectWithRetry(
       return;
     } catch (error) {
       if (attempt > retryAttempts || error instanceof ArgumentError || !toRetry(error)) throw error;
-      const reason = verboseRetryLog ? ` ${printable(String(error))}` : '';
+      const reason = verboseRetryLog ? ` ${printable(nameAndReasonOf(error))}` : '';
       engine.logger.error(
         `cannot connect to the database '${name}' (attempt ${attempt} of ${retryAttempts + 1}), ` +
           `next in ${retryDelay} ms.${reason}`,

@@ -1,6 +1,7 @@
 import { ArgumentError, Scope, type AsyncEngine } from '../engine/index.js';
 import { printable } from '../engine/util/logger.js';
 import { HttpRequestScope } from './request-scope/http-request-scope.js';
+import { nameAndReasonOf } from '../engine/errors/thrown.js';
 
 /** One database of the application and what ends with it. */
 export class Database {
@@ -70,7 +71,7 @@ export class Database {
       try {
         await step();
       } catch (error) {
-        this.engine.logger.error(printable(`a step of the shutdown failed: ${String(error)}`));
+        this.engine.logger.error(printable(`a step of the shutdown failed: ${nameAndReasonOf(error)}`));
       }
     }
   }

@@ -9,6 +9,7 @@ import type { DatabaseModuleOptions } from './shared/database-options.interface.
 import { environment } from './shared/environment.js';
 import { NestLogger } from './shared/nest-logger.js';
 import { printable } from '../engine/util/logger.js';
+import { nameAndReasonOf } from '../engine/errors/thrown.js';
 
 /** The default of `shutdownTimeout`, in ms. */
 const SHUTDOWN_TIMEOUT = 10_000;
@@ -88,7 +89,7 @@ async function connectOnStart(
       return await connecting();
     case 'background':
       connecting().catch((error: unknown) => {
-        if (!closing.aborted) engine.logger.error(printable(String(error)));
+        if (!closing.aborted) engine.logger.error(printable(nameAndReasonOf(error)));
       });
       return;
     case 'lazy':

@@ -1,5 +1,6 @@
 import { SpanStatusCode, trace, type Attributes, type Span } from '@opentelemetry/api';
 import { DBAPIError, type ServerRole } from '../engine/index.js';
+import { reasonOf } from '../engine/errors/thrown.js';
 
 /** Where spans and metrics have the role of a server. */
 const ROLE = 'nest_async_engine.server.role';
@@ -31,7 +32,7 @@ export function endSpan(
     // The message of an error shows values only where the engine's own log does.
     span.setStatus({
       code: SpanStatusCode.ERROR,
-      message: error instanceof Error ? error.message : String(error),
+      message: reasonOf(error),
     });
   }
   span.end(now);

@@ -96,9 +96,8 @@ export class ErrorReplacements {
 
   set(error: unknown, replacement: unknown): void {
     if (typeof error !== 'object' || error === null) return;
-    if (replacement instanceof Error && replacement.cause === undefined && replacement !== error) {
-      replacement.cause = error;
-    }
+    const takesCause = replacement instanceof Error && Object.isExtensible(replacement);
+    if (takesCause && replacement.cause === undefined && replacement !== error) replacement.cause = error;
     this.#replacements.set(error, replacement);
   }
 

@@ -1,6 +1,6 @@
 import type { Driver } from '../driver/driver.js';
 import { ArgumentError } from '../errors/errors.js';
-import { CONSOLE_LOGGER, isLogger, type EngineLogger } from '../util/logger.js';
+import { CONSOLE_LOGGER, GuardedLogger, isLogger, type EngineLogger } from '../util/logger.js';
 import {
   asItIs,
   coerceNumber,
@@ -122,7 +122,12 @@ export const POOL_OPTIONS = new OptionTable<ResolvedPoolOptions>(
     poolMaxWaiting: integerRule(0, 'an integer of at least 0'),
     poolQueueTarget: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}, or undefined (off)`),
     poolQueueInterval: durationRule(1, `milliseconds from 1 to ${LONGEST_TIMER}`),
-    logger: { expected: 'an object with log, warn and error', accepts: isLogger, coerce: asItIs },
+    logger: {
+      expected: 'an object with log, warn and error',
+      accepts: isLogger,
+      coerce: asItIs,
+      parse: (logger) => GuardedLogger.around(logger as EngineLogger),
+    },
   },
   'refused',
 );

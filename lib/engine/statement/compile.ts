@@ -9,6 +9,7 @@ import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { TextClause } from './text.js';
 import type { TextTemplate } from './text-scanner.js';
 import { transactionChange } from './transaction-command.js';
+import { reasonOf } from '../errors/thrown.js';
 
 /** The protocol counts the values of a statement in 16 bits. */
 const MAX_VALUES = 65_535;
@@ -195,7 +196,7 @@ function missingValue(
 }
 
 function unreadable(name: string, template: TextTemplate, cause: unknown): StatementError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   const message = `the value of the bind ':${name}' cannot be read: ${reason}`;
   return new StatementError(message, { cause, statement: template.text });
 }

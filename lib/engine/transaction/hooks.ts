@@ -1,5 +1,6 @@
 import { AfterCommitError, IllegalStateError } from '../errors/errors.js';
 import { expectFunction } from '../util/argument.js';
+import { nameAndReasonOf } from '../errors/thrown.js';
 
 /** Runs at an end of a transaction; awaited. */
 export type TransactionHook = () => unknown;
@@ -74,7 +75,7 @@ export class TransactionHooks {
     if (failures.length === 0) return;
     failures.slice(1).forEach((failure) => this.#engine.report(failure));
     throw new AfterCommitError(
-      `the data is committed, but ${failures.length} afterCommit hook(s) failed: ${String(failures[0])}. ` +
+      `the data is committed, but ${failures.length} afterCommit hook(s) failed: ${nameAndReasonOf(failures[0])}. ` +
         `Do not repeat the transaction; repeat what the hook does.`,
       { cause: failures[0] },
     );

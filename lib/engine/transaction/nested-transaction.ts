@@ -7,6 +7,7 @@ import { checkNestedOptions, nestedControl, restoringControl } from './nested-op
 import { Transaction } from './transaction.js';
 import { savepointInAutocommit } from './transaction-errors.js';
 import type { ControlEnds } from './transaction-host.js';
+import { nameAndReasonOf } from '../errors/thrown.js';
 
 /** PostgreSQL itself becomes slow long before; each level also costs the call stack. */
 const MAX_DEPTH = 256;
@@ -140,7 +141,7 @@ export class NestedTransaction<Connection = unknown> extends Transaction<Connect
     if (rollbackReason?.isExpected === true) return;
     const what = rollbackReason === undefined ? 'a statement in it had failed' : 'a method in it had failed';
     const cause = rollbackReason === undefined ? firstError : rollbackReason.cause;
-    const message = `the nested transaction started at ${this.origin} was rolled back: ${what} (${String(cause)}).`;
+    const message = `the nested transaction started at ${this.origin} was rolled back: ${what} (${nameAndReasonOf(cause)}).`;
     throw new UnexpectedRollbackError(message, { cause });
   }
 

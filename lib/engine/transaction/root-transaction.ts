@@ -8,6 +8,7 @@ import type { OutcomeInquiry } from './outcome-inquiry.js';
 import { Transaction } from './transaction.js';
 import * as refused from './transaction-errors.js';
 import type { ControlEnds, ServerWord, TransactionOwner } from './transaction-host.js';
+import { nameAndReasonOf } from '../errors/thrown.js';
 
 /** The roots of one connection, which take turns. */
 interface RootLine {
@@ -248,7 +249,7 @@ export class RootTransaction<Connection = unknown> extends Transaction<Connectio
   }
 
   #unexpectedRollback(cause: unknown): UnexpectedRollbackError {
-    const reason = cause instanceof Error ? ` (${String(cause)})` : '';
+    const reason = cause instanceof Error ? ` (${nameAndReasonOf(cause)})` : '';
     return new UnexpectedRollbackError(
       `nothing of the transaction started at ${this.origin} was stored: it had failed before its COMMIT${reason}. ` +
         `Let the error out of the transaction, or catch it around a nested one.`,

@@ -1,4 +1,6 @@
 import type { ListenerTally } from './event-hub.js';
+import { isThenable } from './option-rule.js';
+import { stackOf } from '../errors/thrown.js';
 
 /** What a line is about, for loggers that store fields rather than texts. */
 export interface LogFields {
@@ -53,7 +55,51 @@ export function printable(message: string): string {
 
 /** An error that cannot be thrown without hiding another one, with its stack. */
 export function reportError(logger: EngineLogger, error: unknown): void {
-  logger.error(printable(error instanceof Error ? (error.stack ?? error.message) : String(error)));
+  logger.error(printable(stackOf(error)));
+}
+
+/**
+ * The logger of an application, which is its code: a line that it fails to write goes to the console and
+ * stops nothing.
+ */
+export class GuardedLogger implements EngineLogger {
+  readonly #logger: EngineLogger;
+
+  private constructor(logger: EngineLogger) {
+    this.#logger = logger;
+  }
+
+  static around(logger: EngineLogger): EngineLogger {
+    return logger instanceof GuardedLogger || logger === CONSOLE_LOGGER ? logger : new GuardedLogger(logger);
+  }
+
+  log(message: string, fields?: LogFields): void {
+    this.#write('log', message, fields);
+  }
+
+  warn(message: string, fields?: LogFields): void {
+    this.#write('warn', message, fields);
+  }
+
+  error(message: string, fields?: LogFields): void {
+    this.#write('error', message, fields);
+  }
+
+  debug(message: string, fields?: LogFields): void {
+    this.#write(typeof this.#logger.debug === 'function' ? 'debug' : 'log', message, fields);
+  }
+
+  #write(level: 'log' | 'warn' | 'error' | 'debug', message: string, fields: LogFields | undefined): void {
+    const failed = (failure: unknown): void => {
+      CONSOLE_LOGGER.error(`${message}\n  (the logger has failed: ${printable(stackOf(failure))})`, fields);
+    };
+    try {
+      const writing: unknown = this.#logger[level]?.(message, fields);
+      if (isThenable(writing)) writing.then(undefined, failed);
+    } catch (failure) {
+      failed(failure);
+    }
+  }
 }
 
 /** `true`: what is sent. `'debug'`: also what comes back, and for a pool each checkout and return. */

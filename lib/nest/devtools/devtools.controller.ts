@@ -14,6 +14,7 @@ import { map, startWith, type Observable } from 'rxjs';
 import { Devtools } from './devtools.js';
 import { DevtoolsAccess } from './devtools.guard.js';
 import { PAGE, PAGE_POLICY } from './page/markup.js';
+import { reasonOf } from '../../engine/errors/thrown.js';
 
 interface ExplainRequest {
   readonly statement?: unknown;
@@ -50,7 +51,7 @@ export function devtoolsController(path: string): Type<unknown> {
       try {
         return { plan: await this.devtools.explain(body?.statement, body?.analyze === true) };
       } catch (error) {
-        throw new BadRequestException({ message: error instanceof Error ? error.message : String(error) });
+        throw new BadRequestException({ message: reasonOf(error) });
       }
     }
   }

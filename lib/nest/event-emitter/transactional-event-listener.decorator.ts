@@ -8,6 +8,7 @@ import { expectArgument } from '../../engine/util/argument.js';
 import { objectRule, oneOf } from '../../engine/util/option-rule.js';
 import { resolveEngine, type EngineChoice } from '../transactional/transactional-options.js';
 import { printable } from '../../engine/util/logger.js';
+import { reasonOf, stackOf } from '../../engine/errors/thrown.js';
 
 /** When the listener runs, seen from the transaction in which the event was emitted. */
 export type TransactionPhase = 'beforeCommit' | 'afterCommit' | 'afterRollback' | 'afterCompletion';
@@ -123,6 +124,5 @@ function expectSame(label: string, earlier: Listener, listener: Listener): void 
 }
 
 function report(error: unknown): void {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  new Logger('TransactionalEventListener').error(printable(message), stack && printable(stack));
+  new Logger('TransactionalEventListener').error(printable(reasonOf(error)), printable(stackOf(error)));
 }

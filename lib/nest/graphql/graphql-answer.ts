@@ -1,6 +1,7 @@
 import { EngineError } from '../../engine/index.js';
 import { errorAnswerOf, UNKNOWN } from '../shared/error-answer.js';
 import type { OperationOutcome, ToldOutcome } from './graphql-operations.js';
+import { reasonOf } from '../../engine/errors/thrown.js';
 
 /** What a driver answers an operation with. */
 export interface OperationResult {
@@ -56,7 +57,7 @@ function asGraphqlError({ end, error }: ToldOutcome): object {
 /** Of an error of the database, as `DatabaseExceptionFilter` says it: nothing of a statement. */
 function messageOf(error: unknown): string {
   if (error instanceof EngineError) return (errorAnswerOf(error) ?? UNKNOWN).message;
-  return error instanceof Error ? error.message : String(error);
+  return reasonOf(error);
 }
 
 /** The same for drivers that send what `toJSON()` gives. */

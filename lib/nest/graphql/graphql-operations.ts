@@ -4,6 +4,7 @@ import type { AsyncEngine, Lease, Scope } from '../../engine/index.js';
 import type { RequestScopeOptions } from '../shared/database-options.interface.js';
 import { printable } from '../../engine/util/logger.js';
 import { isForClient } from '../shared/error-answer.js';
+import { nameAndReasonOf } from '../../engine/errors/thrown.js';
 
 /** `error` is what the answer of an operation does not tell yet. */
 export type ToldOutcome =
@@ -59,7 +60,9 @@ export class GraphqlOperations {
   #join(scope: Scope): GraphqlOperation {
     let unit = this.#units.get(scope);
     if (unit?.isOpen !== true) {
-      unit = new UnitOfOperations(scope, (error) => this.#engine.logger.error(printable(String(error))));
+      unit = new UnitOfOperations(scope, (error) =>
+        this.#engine.logger.error(printable(nameAndReasonOf(error))),
+      );
       this.#units.set(scope, unit);
     }
     return new GraphqlOperation(scope, unit);

@@ -4,6 +4,7 @@ import type { EngineLogger, Lease, Scope, UnitOfWork } from '../../engine/index.
 import { printable } from '../../engine/util/logger.js';
 import type { ResponseEnd } from './response-end.js';
 import { isStreamedBody } from './streamed-body.js';
+import { nameAndReasonOf } from '../../engine/errors/thrown.js';
 
 /** Of nginx; no client reads it. */
 const CLIENT_CLOSED_REQUEST = 499;
@@ -97,7 +98,7 @@ export class HandlerUnit {
       logger.error(
         printable(
           `${scope.origin} answered before its COMMIT, which failed. Return the body or use ` +
-            `@Res({ passthrough: true }), so that a failed COMMIT is the answer. ${String(error)}`,
+            `@Res({ passthrough: true }), so that a failed COMMIT is the answer. ${nameAndReasonOf(error)}`,
         ),
       );
     } else if (unheard) this.#report(error);
@@ -114,7 +115,7 @@ export class HandlerUnit {
 
   #report(error: unknown): void {
     const { scope, logger } = this.#parts;
-    logger.error(printable(`${scope.origin}: ${String(error)}`));
+    logger.error(printable(`${scope.origin}: ${nameAndReasonOf(error)}`));
   }
 
   /**

@@ -5,6 +5,7 @@ import { PoolTimeoutError, type AsyncEngine, type Pool, type ReplicaStatus } fro
 import { timeRule, nameRule } from '../../engine/util/option-rule.js';
 import { OptionTable } from '../../engine/util/option-table.js';
 import { getEngineToken } from '../shared/database.tokens.js';
+import { reasonOf } from '../../engine/errors/thrown.js';
 
 /** Which database is asked, and for how long. */
 export interface DatabasePingOptions {
@@ -66,7 +67,7 @@ export class DatabaseHealthIndicator {
     try {
       await engine.ping({ timeout: options.timeout });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       const data: DatabaseHealth = { ...figuresOf(engine.pool), message };
       // A busy pool is not a dead database: restarting the application for it makes things worse.
       return error instanceof PoolTimeoutError && isExhausted(engine.pool)

@@ -10,6 +10,7 @@ import { TransactionalGenerator, type AnyAsyncGenerator } from './transactional-
 import { resolveOptions } from './transactional-options.js';
 import type { EngineChoice, TransactionalMethodOptions } from './transactional-options.js';
 import { printable } from '../../engine/util/logger.js';
+import { nameAndReasonOf } from '../../engine/errors/thrown.js';
 
 /** A method as it was decorated. */
 export interface MethodDeclaration {
@@ -154,7 +155,7 @@ function settlePlainValue(
 }
 
 function endLater(engine: AsyncEngine, end: Promise<void>, subject = 'a transaction did not end'): void {
-  end.catch((error: unknown) => engine.logger.error(printable(`${subject}: ${String(error)}`)));
+  end.catch((error: unknown) => engine.logger.error(printable(`${subject}: ${nameAndReasonOf(error)}`)));
 }
 
 /** A promise whose `then()` runs no code of a subclass. */

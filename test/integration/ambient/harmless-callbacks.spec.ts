@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { text, UnexpectedRollbackError } from 'nest-async-engine/engine';
 import type { AsyncEngine, TransactionalOptions } from 'nest-async-engine/engine';
 import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
@@ -42,6 +42,87 @@ describe('a predicate of rollbackFor or noRollbackFor', () => {
       expect(await items.names()).toEqual([]);
     });
   }
+});
+
+describe('what has no text and is thrown', () => {
+  const thrown: unknown = Object.create(null);
+  const throwsIt = (): never => {
+    throw thrown;
+  };
+
+  it('by a predicate keeps no connection', async () => {
+    start();
+    const work = engine.transaction(
+      async () => {
+        await engine.execute(insert('undone'));
+        throw new TypeError('of the work');
+      },
+      { rollbackFor: [throwsIt] },
+    );
+    expect(await failureOf(work)).toBeInstanceOf(TypeError);
+    expect(engine.pool.checkedOut()).toBe(0);
+    expect(await items.names()).toEqual([]);
+  });
+
+  it('by a hook after the COMMIT hides nothing of what is stored', async () => {
+    start();
+    const work = engine.transaction(async () => {
+      await engine.execute(insert('stored'));
+      engine.afterCommit(throwsIt);
+    });
+    expect(await failureOf(work)).toMatchObject({ name: 'AfterCommitError', cause: thrown });
+    expect(await items.names()).toEqual(['stored']);
+  });
+
+  it('by a value is an error of its statement', async () => {
+    start();
+    const parameters = {
+      get name() {
+        return throwsIt();
+      },
+    };
+    const failure = await failureOf(engine.execute(text('SELECT :name'), parameters));
+    expect(failure).toMatchObject({ name: 'StatementError', cause: thrown });
+  });
+});
+
+describe('a logger', () => {
+  const loggers: [string, () => unknown][] = [
+    ['throws', throws],
+    ['rejects', () => Promise.reject(new RangeError('of the logger'))],
+  ];
+  const written: string[] = [];
+  beforeEach(() => {
+    written.length = 0;
+    vi.spyOn(console, 'error').mockImplementation((line: string) => void written.push(line));
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  it.each(loggers)('that %s keeps no connection, and its line goes to the console', async (_, fail) => {
+    engine = items.engine({ logger: { log: fail, warn: fail, error: fail, debug: fail } });
+    const work = engine.transaction(
+      async () => {
+        await engine.execute(insert('undone'));
+        throw new TypeError('of the work');
+      },
+      { rollbackFor: [throws] },
+    );
+    expect(await failureOf(work)).toBeInstanceOf(TypeError);
+    await engine.connect((connection) => connection.execute(insert('undone')));
+    expect(engine.pool.checkedOut()).toBe(0);
+    expect(written).toEqual([
+      expect.stringMatching(/of the predicate[^]*the logger has failed/),
+      expect.stringMatching(/was not committed[^]*the logger has failed/),
+    ]);
+  });
+
+  it.each(loggers)('that %s does not stop what echo writes down', async (_, fail) => {
+    const logger = { log: fail, warn: fail, error: fail };
+    engine = items.engine({ logger, echo: 'debug', echoPool: 'debug' });
+    await engine.transaction(() => engine.execute(insert('stored')));
+    expect(await items.names()).toEqual(['stored']);
+    expect(written.length).toBeGreaterThan(3);
+  });
 });
 
 it.each(['rollbackFor', 'noRollbackFor'])(

@@ -143,6 +143,12 @@ describe('an error of the driver that a listener throws', () => {
   });
 });
 
+it('an error that handleError gives and that takes no cause is the one that is thrown', async () => {
+  const frozen = Object.freeze(new RangeError('replaced'));
+  engine.on('handleError', () => frozen);
+  expect(await failureOf(engine.execute(text('SELECT 1 / 0')))).toBe(frozen);
+});
+
 describe('skipUserErrorEvents', () => {
   it('keeps failures of its connections from handleError', async () => {
     engine.on('handleError', () => void seen.push('heard'));

@@ -9,7 +9,7 @@ const OPENTELEMETRY = 'lib/opentelemetry/';
 const MIGRATIONS = ['lib/migrations/run-migrations.ts', 'lib/migrations/migration-options.ts'];
 const EMBEDDED = 'lib/embedded/embedded-postgres.ts';
 /** Tools that know no database, such as the rules of options: for all rooms, and nothing for users. */
-const UTIL = 'lib/engine/util/';
+const TOOLS = ['lib/engine/util/', 'lib/engine/errors/thrown.ts'];
 /** Names and texts are quoted in one place. */
 const QUOTING = ['lib/engine/statement/identifier.ts', 'lib/engine/statement/literal.ts'];
 /** Where a literal or a comment ends is known in one place. */
@@ -43,27 +43,27 @@ const ROOMS: readonly Room[] = [
       (isDriverPackage(name) && file.startsWith('lib/engine/driver/')) ||
       (name === '@electric-sql/pglite' && file.startsWith('lib/engine/driver/pglite/')),
   },
-  { folder: 'lib/rx/', doors: [ENGINE_DOOR, UTIL], allowsPackage: (name) => name === 'rxjs' },
+  { folder: 'lib/rx/', doors: [ENGINE_DOOR, ...TOOLS], allowsPackage: (name) => name === 'rxjs' },
   {
     folder: 'lib/cls/',
-    doors: [ENGINE_DOOR, UTIL, 'lib/engine/ambient/transactional-options.ts'],
+    doors: [ENGINE_DOOR, ...TOOLS, 'lib/engine/ambient/transactional-options.ts'],
     allowsPackage: () => false,
   },
   {
     folder: 'lib/opentelemetry/',
-    doors: [ENGINE_DOOR, UTIL, LITERALS],
+    doors: [ENGINE_DOOR, ...TOOLS, LITERALS],
     allowsPackage: (name) => name === '@opentelemetry/api',
   },
   {
     folder: 'lib/migrations/',
-    doors: [ENGINE_DOOR, UTIL, ...QUOTING],
+    doors: [ENGINE_DOOR, ...TOOLS, ...QUOTING],
     allowsPackage: (name) => name === 'node-pg-migrate',
   },
   {
     folder: 'lib/pg/',
     doors: [
       ENGINE_DOOR,
-      UTIL,
+      ...TOOLS,
       LITERALS,
       'lib/engine/statement/split-script.ts',
       'lib/engine/statement/transaction-command.ts',
@@ -74,7 +74,7 @@ const ROOMS: readonly Room[] = [
   {
     // Starts a server beside the application, and takes nothing of the engine but errors and tools.
     folder: 'lib/embedded/',
-    doors: ['lib/engine/errors/errors.ts', 'lib/engine/errors/server-errors.ts', UTIL],
+    doors: ['lib/engine/errors/errors.ts', 'lib/engine/errors/server-errors.ts', ...TOOLS],
     allowsPackage: (name, file) =>
       name === 'embedded-postgres' || (isDriverPackage(name) && file === 'lib/embedded/base-backup.ts'),
   },
@@ -85,7 +85,7 @@ const ROOMS: readonly Room[] = [
       RX_DOOR,
       EMBEDDED,
       OPENTELEMETRY,
-      UTIL,
+      ...TOOLS,
       'lib/embedded/embedded-options.ts',
       ...MIGRATIONS,
       ...ENGINE_TABLES,
@@ -95,7 +95,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     folder: 'lib/testing/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, UTIL, 'lib/nest/', ...QUOTING, ...ENGINE_TABLES],
+    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, ...TOOLS, 'lib/nest/', ...QUOTING, ...ENGINE_TABLES],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
 ];

@@ -9,6 +9,7 @@ import { Pool } from '../pool.js';
 import type { PoolOptions } from '../pool-options.js';
 import type { PooledConnection } from '../pooled-connection.js';
 import type { CheckoutOptions, Waiter } from '../waiting-line.js';
+import { reasonOf } from '../../errors/thrown.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;
@@ -238,7 +239,7 @@ export class QueuePool extends Pool {
     this.observer.warn(
       'full',
       `the server takes no more connections, so the ${this.name} works with the ${existing} it has and tries again ` +
-        `every second: ${error instanceof Error ? error.message : String(error)}. Lower poolSize and maxOverflow, or ` +
+        `every second: ${reasonOf(error)}. Lower poolSize and maxOverflow, or ` +
         `raise max_connections of the server.`,
     );
   }

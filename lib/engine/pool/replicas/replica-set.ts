@@ -8,6 +8,7 @@ import type { AwaitedWrite } from './replay-progress.js';
 import { WriteMark } from './write-mark.js';
 import type { Replica, ReplicaStatus } from './replica.js';
 import type { ResolvedReplicaOptions } from './replica-options.js';
+import { reasonOf } from '../../errors/thrown.js';
 
 const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
   CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn()::text END AS "lsn",
@@ -175,7 +176,7 @@ export class ReplicaSet {
   /** No session could be opened on it. */
   lose(replica: Replica, cause: unknown): void {
     replica.lose(cause);
-    this.#tell(replica, cause instanceof Error ? cause.message : String(cause));
+    this.#tell(replica, reasonOf(cause));
   }
 
   get pools(): readonly Pool[] {
@@ -226,7 +227,7 @@ export class ReplicaSet {
       await replica.examine(this.#clock, this.options.maxLag, timeout);
       const { progress } = replica;
       progress.has(this.#recent.ageUpTo(progress.reached));
-      this.#tell(replica, reasonOf(replica, this.options.maxLag));
+      this.#tell(replica, problemOf(replica, this.options.maxLag));
     } catch (error) {
       // Busy is not gone: it goes on as it is known.
       if (error instanceof PoolTimeoutError && !this.isUnreachable(error) && replica.isUsable) return;
@@ -251,7 +252,7 @@ function draw(replicas: readonly Replica[]): Replica | undefined {
   return replicas[Math.floor(Math.random() * replicas.length)];
 }
 
-function reasonOf({ problem, status }: Replica, maxLag: number): string | undefined {
+function problemOf({ problem, status }: Replica, maxLag: number): string | undefined {
   if (problem === 'primary') return 'it is no standby any more';
   if (problem === 'lag')
     return `it is ${Math.round(status.lag ?? 0)} ms behind the primary, maxLag is ${maxLag}`;

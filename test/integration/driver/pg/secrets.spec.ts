@@ -1,8 +1,10 @@
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAsyncEngine, text, type AsyncEngineOptions } from 'nest-async-engine/engine';
 import { asPool } from 'nest-async-engine/pg';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { startScriptedServer } from '../../../support/server/scripted-server.js';
+import { serverMessages } from '../../../support/server/server-messages.js';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -40,4 +42,32 @@ it.each<[string, (password: string) => AsyncEngineOptions]>([
   const texts = shown.map((value) => inspect(value, { depth: 12, showHidden: true }));
   expect(texts.filter((line) => line.includes(password))).toEqual([]);
   expect(shown.length).toBeGreaterThan(10);
+});
+
+describe('a function that gives the password', () => {
+  it.each<[string, unknown]>([
+    ['undefined', undefined],
+    ['null', null],
+    ['0', 0],
+    ['a text', 'no vault'],
+    ['an object without a prototype', Object.create(null)],
+  ])('and throws %s fails the connection at once', async (_, thrown) => {
+    await using server = await startScriptedServer({
+      onStart: (socket) => void socket.write(serverMessages.authentication(3)),
+    });
+    const password = async (): Promise<string> => {
+      throw thrown;
+    };
+    for (const options of [{ password }, { connectArgs: { password } }]) {
+      const engine = createAsyncEngine(server.url, { ...options, connectTimeout: 60_000 });
+      const failure: unknown = await engine.connect().catch((error: unknown) => error);
+      expect(failure).toMatchObject({
+        code: 'CONNECT',
+        message: expect.stringContaining('the function of the option password has thrown'),
+      });
+      expect((failure as { cause: { cause: unknown } }).cause.cause).toBe(thrown);
+      expect(engine.pool.checkedOut()).toBe(0);
+      await engine.aclose();
+    }
+  });
 });

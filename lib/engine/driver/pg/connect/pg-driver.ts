@@ -6,6 +6,7 @@ import type { ConnectAttempt, Driver, DriverConnection, DriverFacts } from '../.
 import { resolveHosts } from '../../url/hosts.js';
 import type { DatabaseUrl } from '../../url/url.js';
 import { creatorError } from '../session/pg-error.js';
+import { askedPassword } from './asked-password.js';
 import { ConnectParameters } from './connect-parameters.js';
 import { ConnectDeadline } from './connect-deadline.js';
 import { HostMemory } from './host-memory.js';
@@ -172,8 +173,10 @@ export class PgDriver implements Driver {
       ...address,
       connectionTimeoutMillis: deadline.left ?? 0,
       ...this.#config,
-      password: password ?? this.#password ?? this.#url.password,
       ...given,
+      password: askedPassword(
+        given['password'] ?? password ?? this.#password ?? this.#url.password,
+      ) as string,
       ssl: typeof ssl === 'object' ? sealed(ssl) : ssl,
     });
     if (startupSettings !== undefined) addToStartup(client, startupSettings);

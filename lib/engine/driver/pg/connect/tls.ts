@@ -3,6 +3,7 @@ import { ArgumentError } from '../../../errors/errors.js';
 import { encryption, files } from '../../../errors/node-modules.js';
 import { OperationalError } from '../../../errors/server-errors.js';
 import type { ConnectParameters, ParameterName } from './connect-parameters.js';
+import { reasonOf } from '../../../errors/thrown.js';
 
 /** How one attempt is encrypted; false: not at all. */
 export type TlsAttempt = false | ConnectionOptions;
@@ -98,7 +99,7 @@ export class TlsRules {
     try {
       return await files().readFile(path, 'utf8');
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = reasonOf(cause);
       throw new OperationalError(
         `${this.#parameters.nameOf(name)} could not be read: ${reason}. Give a PEM file.`,
         { cause },
@@ -126,7 +127,7 @@ export function sealed(options: ConnectionOptions): ConnectionOptions {
     const context: SecureContextOptions = { ...rest, ...given };
     return { ...rest, secureContext: encryption().createSecureContext(context) };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new OperationalError(
       `the certificates or keys for TLS could not be used: ${reason}. Give PEM files that belong together.`,
       { cause },

@@ -3,6 +3,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
 import { encryption, network } from '../../../errors/node-modules.js';
+import { reasonOf } from '../../../errors/thrown.js';
 
 const CANCEL_REQUEST_CODE = 80_877_102;
 const SSL_REQUEST_CODE = 80_877_103;
@@ -30,7 +31,7 @@ export async function sendCancelRequest(client: Client, deadline: number): Promi
   } catch (cause) {
     socket.destroy();
     if (cause instanceof OperationalError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new OperationalError(`the cancel request could not be delivered: ${reason}`, { cause });
   } finally {
     clearTimeout(timer);

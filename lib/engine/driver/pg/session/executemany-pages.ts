@@ -4,6 +4,7 @@ import type { WireContext } from './batch-parts.js';
 import type { Executemany } from './executemany.js';
 import { toStep, type Step } from './pg-step.js';
 import type { PreparedStatement } from '../prepared/prepared-statements.js';
+import { nameAndReasonOf } from '../../../errors/thrown.js';
 
 /** One runs on the server while the next one is made. */
 const IN_FLIGHT = 2;
@@ -63,7 +64,7 @@ export class ExecutemanyPages {
         .map((command) => toStep(command, serializeJson, false, typeOf));
     } catch (error) {
       this.#failure =
-        error instanceof EngineError ? error : new StatementError(String(error), { cause: error });
+        error instanceof EngineError ? error : new StatementError(nameAndReasonOf(error), { cause: error });
       return [];
     }
   }

@@ -12,6 +12,7 @@ import { errorClassOf, sqlStateOf } from '../../../errors/sqlstate.js';
 import { unskippedError } from '../wire/answer-errors.js';
 import type { Step } from './pg-step.js';
 import { NAME_PREFIX } from '../prepared/prepared-statements.js';
+import { nameAndReasonOf, reasonOf } from '../../../errors/thrown.js';
 
 /** Not supported, and not even understood. */
 const NOT_THERE: ReadonlySet<string> = new Set(['0A000', '42601']);
@@ -21,7 +22,7 @@ const MANY_PORTALS = /multiple active portals/i;
 export function toEngineError(error: unknown, step: Step | undefined): DBAPIError {
   const { text: statement, parameters } = step ?? {};
   if (!(error instanceof pg.DatabaseError)) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     return new InterfaceError(message, { cause: error, statement, parameters });
   }
   const type = errorClassOf(error.code);
@@ -71,7 +72,7 @@ export function lostError(cause: unknown, statement?: string): DBAPIError {
   const facts = { cause, statement, connectionInvalidated: true } as const;
   if (cause instanceof InterfaceError) return new InterfaceError(cause.message, facts);
   if (cause instanceof InternalError) return new InternalError(cause.message, facts);
-  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
+  const reason = reasonOf(cause).replace(/\.$/, '');
   const said = cause instanceof pg.DatabaseError ? factsOf(cause) : {};
   return new ConnectionLostError(
     `the connection to the server was lost: ${reason}. A transaction that was open is undone; ` +
@@ -124,7 +125,7 @@ const POOLER_IS_FULL = /no more connections allowed|too many (?:connections|clie
 
 /** No session could be opened: a `ConnectError` where another attempt may succeed. */
 export function connectError(cause: unknown, where: string): DBAPIError {
-  const reason = cause instanceof Error ? describe(cause) : String(cause);
+  const reason = describe(cause);
   const message = `cannot connect to ${where}: ${reason}${poolerAdvice(reason)}`;
   if (!(cause instanceof pg.DatabaseError)) return new ConnectError(message, { cause });
   const isPassing = PASSING.has(cause.code ?? '') || POOLER_IS_FULL.test(cause.message);
@@ -142,9 +143,11 @@ export function creatorError(error: unknown): unknown {
 }
 
 // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
-function describe(error: Error): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(String).join('; ');
-  return error.message;
+function describe(cause: unknown): string {
+  const reason = reasonOf(cause);
+  return reason === '' && cause instanceof AggregateError
+    ? cause.errors.map(nameAndReasonOf).join('; ')
+    : reason;
 }
 
 function factsOf(error: pg.DatabaseError): DBAPIErrorOptions {

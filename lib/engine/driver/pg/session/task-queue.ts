@@ -11,6 +11,7 @@ import { cancelledUnsent, isEndOfSession, lostError, secondError, toEngineError 
 import { isReadOnlyControl, toStep } from './pg-step.js';
 import { tellWritten, unanswered, watchTask, type PgTask } from './pg-task.js';
 import { isRepeatable } from './repetition.js';
+import { nameAndReasonOf } from '../../../errors/thrown.js';
 
 const READ_ONLY_TRANSACTION = '25006';
 
@@ -184,7 +185,7 @@ export class TaskQueue implements BatchListener {
     } catch (error) {
       this.#wire.writer.rewind();
       this.#context.prepared.settings.changeLocally();
-      return error instanceof Error ? error : new InterfaceError(String(error), { cause: error });
+      return error instanceof Error ? error : new InterfaceError(nameAndReasonOf(error), { cause: error });
     }
   }
 

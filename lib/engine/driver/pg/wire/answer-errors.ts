@@ -1,5 +1,6 @@
 import { DBAPIError, InterfaceError, StatementError } from '../../../errors/errors.js';
 import { InternalError } from '../../../errors/server-errors.js';
+import { reasonOf } from '../../../errors/thrown.js';
 
 /** What was sent. */
 interface AnsweredStatement {
@@ -17,7 +18,7 @@ export function rowError(cause: unknown, step: AnsweredStatement | undefined): S
       facts,
     );
   }
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new StatementError(
     `the statement has run, but a value of its result could not be decoded: ${reason}`,
     facts,

@@ -5,6 +5,7 @@ import { arrayLiteral, encodedArray, type ArrayElement } from './arrays.js';
 import { isBoxed, jsonText, type JsonSerializer } from './json-text.js';
 import type { WireValue } from './message-writer.js';
 import { types } from '../../../errors/node-modules.js';
+import { reasonOf } from '../../../errors/thrown.js';
 
 /** The statement that a value belongs to. */
 export interface Binding {
@@ -73,7 +74,7 @@ export function encodeValue(
     if (Array.isArray(value)) return encodeArray(value, serializeJson, type);
     return flat(encode(value, serializeJson, []));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new StatementError(`parameter $${index + 1} cannot be sent: ${reason}`, {
       cause,
       statement: binding.text,

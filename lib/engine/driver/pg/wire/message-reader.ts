@@ -1,5 +1,6 @@
 import { InterfaceError } from '../../../errors/errors.js';
 import { HEADER, isWellFormed, LONGEST, unsupportedAuthentication, type Phase } from './message-form.js';
+import { reasonOf } from '../../../errors/thrown.js';
 
 /**
  * Where the answers to a batch go, as positions in the bytes of the wire: nothing is copied or decoded on the
@@ -76,7 +77,7 @@ export class MessageReader {
       if (at < chunk.length) this.#hold(chunk, at);
     } catch (cause) {
       // Of a chunk that was read in part, the rest can't be made sense of.
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = reasonOf(cause);
       this.#refuse(`a message of the server could not be read: ${reason}`, cause);
     }
   }
