@@ -34,9 +34,13 @@ class RecentTimes {
     this.count = this.#times.length;
     let shortest = Infinity;
     let second = Infinity;
-    for (const one of this.#times) {
-      if (one < shortest) [shortest, second] = [one, shortest];
-      else if (one < second) second = one;
+    // Once for each statement: an iterator, and a swap by an array, take twice the time.
+    for (let index = 0; index < this.count; index += 1) {
+      const one = this.#times[index] ?? Infinity;
+      if (one < shortest) {
+        second = shortest;
+        shortest = one;
+      } else if (one < second) second = one;
     }
     this.short = this.count > FEW ? second : shortest;
   }
