@@ -33,6 +33,7 @@ describe("the application's COMMIT inside rollbackEach", () => {
     ['drops', 'CREATE TEMP TABLE batch (v text) ON COMMIT DROP'],
     ['drops', 'CREATE TEMPORARY TABLE IF NOT EXISTS "Batch" (v text, w int) ON COMMIT DROP'],
     ['drops', 'CREATE TEMP TABLE pg_temp.batch ON COMMIT DROP AS SELECT 1 AS v'],
+    ['drops', "CREATE TEMP TABLE batch (v text DEFAULT 'a;b') ON /* now */ COMMIT DROP"],
     ['closes', 'DECLARE rows CURSOR FOR SELECT 1'],
     ['closes', 'DECLARE "Rows" NO SCROLL CURSOR FOR SELECT 1'],
   ])('%s what ends with it: %s', async (_, statement) => {
@@ -42,6 +43,45 @@ describe("the application's COMMIT inside rollbackEach", () => {
       await engine.transaction(work);
     });
     await expect(again).resolves.toBeUndefined();
+  });
+
+  it('leaves alone what a value, a comment or a body of a function says', async () => {
+    const said = 'CREATE TEMP TABLE item (v int) ON COMMIT DROP; SELECT pg_advisory_xact_lock(7)';
+    const [stored, body, held] = await run.test(async () => {
+      await engine.execute(text(`INSERT INTO item (name) VALUES ('${said}') -- ${said}`));
+      await engine.execute(text(`CREATE FUNCTION locks() RETURNS void LANGUAGE sql AS $$ ${said} $$`));
+      const prosrc = await engine.scalar(text("SELECT prosrc FROM pg_proc WHERE proname = 'locks'"));
+      return [await names(), prosrc, await advisoryLocks()];
+    });
+    expect([stored, body, held]).toEqual([[said], ` ${said} `, 0]);
+  });
+
+  it('keeps a table that has the name of one that was undone', async () => {
+    const isThere = await run.test(async () => {
+      await engine.transaction(async () => {
+        const undone = engine.transaction(async () => {
+          await engine.execute(text('CREATE TEMP TABLE kept (v text) ON COMMIT DROP'));
+          throw new Error('undo');
+        });
+        await failureOf(undone);
+        await engine.execute(text('CREATE TEMP TABLE kept (v text)'));
+      });
+      return await engine.scalar(text("SELECT to_regclass('pg_temp.kept') IS NOT NULL"));
+    });
+    expect(isThere).toBe(true);
+  });
+
+  it('drops all tables of a script, and empties one that was renamed', async () => {
+    const count = await run.test(async () => {
+      const script = 'CREATE TEMP TABLE a (v int) ON COMMIT DROP; CREATE TEMP TABLE b (v int) ON COMMIT DROP';
+      for (const _ of [1, 2])
+        await engine.begin((connection) => connection.run((client) => client.query(script)));
+      await engine.execute(text('CREATE TEMP TABLE c (v int) ON COMMIT DELETE ROWS'));
+      await engine.execute(text('ALTER TABLE c RENAME TO d'));
+      await engine.execute(text('INSERT INTO d VALUES (1)'));
+      return await engine.scalar(text('SELECT count(*)::int FROM d'));
+    });
+    expect(count).toBe(0);
   });
 
   it('empties a temporary table of ON COMMIT DELETE ROWS, each time', async () => {
@@ -65,6 +105,7 @@ describe("the application's COMMIT inside rollbackEach", () => {
   it.each([
     'SELECT pg_advisory_xact_lock(7)',
     'SELECT pg_advisory_xact_lock_shared(7), pg_advisory_xact_lock(1, -2)',
+    'SELECT "pg_advisory_xact_lock"(7), "pg_catalog" . pg_advisory_xact_lock (8)',
     'SELECT pg_catalog.pg_try_advisory_xact_lock(9223372036854775807) FROM generate_series(1, 3)',
   ])('gives back the advisory locks of the transaction: %s', async (statement) => {
     const held = await run.test(async () => {
@@ -114,6 +155,7 @@ describe('an isolation level that is set by a statement inside rollbackEach', ()
   it.each([
     'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
     '/* report */ set local transaction_isolation = serializable',
+    'SET LOCAL "transaction_isolation" TO serializable',
     'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE, DEFERRABLE',
   ])('is taken: %s', async (statement) => {
     const seen = await run.test(async () => {

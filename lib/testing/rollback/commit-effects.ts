@@ -1,16 +1,15 @@
 import type { Command, CommandResult, DriverConnection } from '../../engine/index.js';
 import { quoteLiteral } from '../../engine/statement/literal.js';
+import { replaceOpaque } from '../../engine/statement/skip-literal.js';
 import { unprepared } from './piece.js';
+import { TemporaryTables } from './temporary-tables.js';
 import { writtenRows } from './written-rows.js';
 
-const CANDIDATE = /\bON\s+COMMIT\b|\bCURSOR\b|advisory_xact_lock/i;
+const CANDIDATE = /\bCOMMIT\b|\bCURSOR\b|advisory_xact_lock/i;
 const NAME = String.raw`("(?:[^"]|"")+"|[^\s("]+)`;
-const TEMPORARY_TABLE = new RegExp(
-  String.raw`\bTABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:pg_temp\s*\.\s*)?${NAME}[^;]*?\bON\s+COMMIT\s+(DROP|DELETE)\b`,
-  'i',
-);
-const CURSOR = new RegExp(String.raw`\bDECLARE\s+${NAME}\s[^;]*?\bCURSOR\b(?!\s+WITH\s+HOLD)`, 'i');
-const LOCK = /(?:\bpg_catalog\s*\.\s*)?\bpg_(try_)?advisory_xact_lock(_shared)?(?=\s*\()/gi;
+const CURSOR = new RegExp(String.raw`\bDECLARE\s+${NAME}\s[^;]*?\bCURSOR\b(?!\s+WITH\s+HOLD)`, 'gi');
+const LOCK =
+  /(?<![\w$.]|\.\s+)(?:(?:pg_catalog|"pg_catalog")\s*\.\s*)?("?)(pg_(?:try_)?advisory_xact_lock(?:_shared)?)\1(?=\s*\()/gi;
 
 const LOCKS = ['lock', 'lock_shared', 'try_lock', 'try_lock_shared'].map((kind) => {
   const [, attempt = '', shared = ''] = /^(try_)?lock(_shared)?$/.exec(kind) ?? [];
@@ -42,17 +41,16 @@ const LOCK_KEY = "format('%s/%s/%s/%s', classid, objid, objsubid, mode)";
  */
 export class CommitEffects {
   readonly #session: DriverConnection;
-  /** Temporary tables that each COMMIT of the session empties. */
-  readonly #emptied: Set<string>;
-  readonly #dropped = new Set<string>();
+  readonly #tables: TemporaryTables;
   readonly #cursors = new Set<string>();
   /** Advisory locks that were held before the first of the transaction was taken. */
   #locksBefore: readonly unknown[] | undefined;
   #ownRows = 0;
 
+  /** `emptied`: the temporary tables that each COMMIT of the session empties. */
   constructor(session: DriverConnection, emptied: Set<string>) {
     this.#session = session;
-    this.#emptied = emptied;
+    this.#tables = new TemporaryTables(session, emptied);
   }
 
   /** The rows that the work has written, without those of this class. */
@@ -60,25 +58,18 @@ export class CommitEffects {
     return (await writtenRows(this.#session)) - this.#ownRows;
   }
 
-  /** Follows what the commands make, and gives them as they must be sent. */
-  async follow(commands: readonly Command[]): Promise<readonly Command[]> {
-    if (!commands.some(({ text }) => CANDIDATE.test(text))) return commands;
-    for (const { text } of commands) this.#note(text);
-    const sent = commands.map((command) => ({
+  /** Hands the commands to `send` as they must be sent, and follows what they make. */
+  async run<T>(commands: readonly Command[], send: (commands: readonly Command[]) => Promise<T>): Promise<T> {
+    if (!commands.some(({ text }) => CANDIDATE.test(text))) return await send(commands);
+    const codes = commands.map(({ text }) => codeOf(text));
+    for (const code of codes) for (const [, cursor = ''] of code.matchAll(CURSOR)) this.#cursors.add(cursor);
+    const sent = commands.map((command, index) => ({
       ...command,
-      text: command.text.replace(LOCK, 'pg_temp.pg_$1advisory_xact_lock$2'),
+      text: withOwnLocks(command.text, codes[index] ?? ''),
     }));
     const takesLock = sent.some(({ text }, index) => text !== commands[index]?.text);
     if (takesLock && this.#locksBefore === undefined) await this.#defineLocks();
-    return sent;
-  }
-
-  #note(text: string): void {
-    const [, table, action] = TEMPORARY_TABLE.exec(text) ?? [];
-    if (table !== undefined)
-      (action?.toUpperCase() === 'DROP' ? this.#dropped : this.#emptied).add(`pg_temp.${table}`);
-    const [, cursor] = CURSOR.exec(text) ?? [];
-    if (cursor !== undefined) this.#cursors.add(cursor);
+    return await this.#tables.follow(codes, () => send(sent));
   }
 
   async #defineLocks(): Promise<void> {
@@ -93,12 +84,7 @@ export class CommitEffects {
 
   /** What the server does at a COMMIT; still inside the savepoint. */
   async commit(): Promise<void> {
-    const drops = [...this.#dropped].map((table) => `DROP TABLE IF EXISTS ${table} CASCADE`);
-    const deletes = [...this.#emptied].map(
-      (table) =>
-        `DO $nae$ BEGIN IF to_regclass(${quoteLiteral(table)}) IS NOT NULL THEN DELETE FROM ${table}; END IF; END $nae$`,
-    );
-    const texts = [...(await this.#closings()), ...drops, ...deletes];
+    const texts = [...(await this.#closings()), ...this.#tables.endings];
     if (texts.length > 0) await this.#session.executeMany([], texts.map(unprepared));
     await this.releaseLocks();
   }
@@ -135,6 +121,22 @@ function releasing(before: string): string {
       END IF;
     END LOOP;
   END $nae$`;
+}
+
+/** The text with spaces in the place of literals and comments, so that each word of it is SQL. */
+function codeOf(text: string): string {
+  return replaceOpaque(text, (opaque) => (opaque.startsWith('"') ? opaque : ' '.repeat(opaque.length)));
+}
+
+/** Takes the locks by the functions that are defined here: `code` says where they are called. */
+function withOwnLocks(text: string, code: string): string {
+  let sent = '';
+  let from = 0;
+  for (const { index, 0: called, 2: name = '' } of code.matchAll(LOCK)) {
+    sent += `${text.slice(from, index)}pg_temp.${name}`;
+    from = index + called.length;
+  }
+  return sent + text.slice(from);
 }
 
 /** A name as the server keeps it. */

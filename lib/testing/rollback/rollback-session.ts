@@ -22,7 +22,7 @@ import { WriteTransaction, answer, transactionAborted } from './write-transactio
 
 // An isolation level is taken without effect, however it is said: the server wants it before the first query.
 const SET_TRANSACTION =
-  /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*SET\s+(?:(?:LOCAL|SESSION)\s+)?(?:TRANSACTION\s[^;]*\b(?:ISOLATION|DEFERRABLE)\b|transaction_(?:isolation|deferrable)\b)/i;
+  /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*SET\s+(?:(?:LOCAL|SESSION)\s+)?(?:TRANSACTION\s[^;]*\b(?:ISOLATION|DEFERRABLE)\b|(?:"transaction_(?:isolation|deferrable)"|transaction_(?:isolation|deferrable)\b))/i;
 
 /** The place of a session: its own part of the test's transaction. */
 export interface SessionPlace extends TestTransactionContext, NestingLevel {

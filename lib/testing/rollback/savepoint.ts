@@ -37,7 +37,6 @@ async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
   const restore = await savedSettings(session, piece.control);
   const isIndependent = !level.isOutermost && !isReadOnly;
   const rowsBefore = isIndependent ? await effects.writtenRows() : undefined;
-  const commands = isReadOnly ? piece.commands : await effects.follow(piece.commands);
   let isSet = false;
   const acknowledged = (): void => {
     isSet = true;
@@ -49,7 +48,8 @@ async function runInSavepoint<T>(plan: GuardPlan, piece: Piece<T>): Promise<T> {
     ...piece.control,
   ];
   try {
-    const result = await piece.send(opening, commands);
+    const send = (commands: readonly Command[]): Promise<T> => piece.send(opening, commands);
+    const result = await (isReadOnly ? send(piece.commands) : effects.run(piece.commands, send));
     if (isIndependent && (await effects.writtenRows()) !== rowsBefore) level.noteIndependent();
     if (!isReadOnly) await effects.commit();
     await release(session, savepoint, { isChecked: level.isOutermost && !isReadOnly, restore });

@@ -91,7 +91,7 @@ export class WriteTransaction implements NestingLevel {
       if (transactionCommand(first)?.kind === 'rollback-to') this.#goBackTo(first);
       else if (this.#state === 'doomed') throw transactionAborted(texts.at(-1) ?? '');
       for (const text of texts) this.#follow(text);
-      return await send(control, await this.#effects.follow(commands));
+      return await this.#effects.run(commands, (sent) => send(control, sent));
     } finally {
       leave();
     }

@@ -95,7 +95,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     folder: 'lib/testing/',
-    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, ...TOOLS, 'lib/nest/', ...QUOTING, ...ENGINE_TABLES],
+    doors: [ENGINE_DOOR, RX_DOOR, EMBEDDED, ...TOOLS, 'lib/nest/', LITERALS, ...QUOTING, ...ENGINE_TABLES],
     allowsPackage: (name) => !isDriverPackage(name) && isDeclared(name),
   },
 ];
