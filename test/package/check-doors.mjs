@@ -67,7 +67,12 @@ function node(folder, ...args) {
   });
 }
 
-/** The optional peers without which a door does not open. */
+/** What every application of Nest has. */
+const NEST = ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'];
+/** The doors that open without Nest. */
+const DOORS_WITHOUT_NEST = ['./engine', './migrations'];
+
+/** The optional peers without which a door does not open, beside Nest. */
 const PEERS_OF_DOORS = {
   './event-emitter': ['@nestjs/event-emitter'],
   './kysely': ['kysely'],
@@ -186,9 +191,12 @@ try {
   const types = `@types/node@${manifest.devDependencies['@types/node']}`;
   install(folder, tarball, ...peers().map(pinned), types);
   writeConsumer(folder);
+  const isAlone = ({ name }) => DOORS_WITHOUT_NEST.includes(name);
+  enter(folder, doors.filter(isAlone));
+  install(folder, ...NEST.map(pinned));
   enter(
     folder,
-    doors.filter(({ name }) => PEERS_OF_DOORS[name] === undefined),
+    doors.filter((door) => !isAlone(door) && PEERS_OF_DOORS[door.name] === undefined),
   );
   install(folder, ...Object.values(PEERS_OF_DOORS).flat().map(pinned));
   enter(
