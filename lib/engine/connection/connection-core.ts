@@ -4,21 +4,18 @@ import { ConnectionOptions } from './connection-options.js';
 import { ConnectionSession } from './connection-session.js';
 import { ConnectionStream } from './connection-stream.js';
 import { sendWithSettings } from './statement-settings.js';
-import { lendDriverClient } from './driver-client.js';
-import type { ClientTransaction, DriverClient, DriverClientHost } from './driver-client.js';
-import type { AnswerReceiver, CommandList, CommandResult, Control } from '../driver/driver.js';
+import type { AnswerReceiver, CommandResult, Control } from '../driver/driver.js';
 import { parseExecutionOptions, type ExecutionOptions } from '../execution/execution-options.js';
-import { sendStatement, type StatementRunner } from '../execution/executor.js';
-import { Invocation, observedOptions } from '../execution/invocation.js';
-import { StatementObserver } from '../execution/statement-observer.js';
+import type { StatementRunner } from '../execution/executor.js';
+import { Invocation } from '../execution/invocation.js';
 import type { ObserverFactory, ConnectionObserver } from '../execution/connection-observer.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { QueryConfig } from '../statement/executable.js';
 import { ConnectionTransactions, type TransactionParent } from '../transaction/connection-transactions.js';
-import { autocommitControl, normalizeIsolationLevel } from '../transaction/isolation.js';
-import type { IsolationLevel, TransactionOptions } from '../transaction/isolation.js';
+import { autocommitControl } from '../transaction/isolation.js';
+import type { TransactionOptions } from '../transaction/isolation.js';
 import type { RootTransaction } from '../transaction/root-transaction.js';
 import { startedElsewhere } from '../transaction/transaction-errors.js';
 import type { Transaction } from '../transaction/transaction.js';
@@ -26,7 +23,7 @@ import { beginRefused, controlRefused, type TransactionCommand } from '../statem
 import { settled } from '../util/promise-try.js';
 
 /** Work that was given its place on the session, with what must travel in front of it. */
-type Dispatched<T> = (
+export type Dispatched<T> = (
   control: readonly Control[],
   deadline: AbortSignal | undefined,
   transaction?: Transaction,
@@ -37,9 +34,7 @@ type Dispatched<T> = (
  * One connection: its session, transactions, options and listeners, and how its statements come to them.
  * What a user holds is an AsyncConnection in front of it.
  */
-export class ConnectionCore<Connection>
-  implements StatementRunner, TransactionParent<Connection>, DriverClientHost
-{
+export class ConnectionCore<Connection> implements StatementRunner, TransactionParent<Connection> {
   readonly host: ConnectionHost<Connection>;
   readonly compiledCache: CompiledCache;
   readonly observers: ObserverFactory<Connection>;
@@ -122,9 +117,9 @@ export class ConnectionCore<Connection>
             );
     const how = { isExclusive: invocation.isExclusive || settings !== undefined, active };
     const isReady = !invocation.isLimited && !this.options.isLate;
-    if (isReady && active !== undefined) return this.#dispatch(run, undefined, how);
+    if (isReady && active !== undefined) return this.dispatch(run, undefined, how);
     const send = (signal?: AbortSignal): Promise<CommandResult> =>
-      (active === undefined ? this.#runRead(invocation) : undefined) ?? this.#dispatch(run, signal, how);
+      (active === undefined ? this.#runRead(invocation) : undefined) ?? this.dispatch(run, signal, how);
     if (isReady) return send();
     return invocation.wait((signal) => {
       const settling = this.options.settle(signal);
@@ -235,88 +230,17 @@ export class ConnectionCore<Connection>
     return this.session.expectPooled();
   }
 
-  async run<A extends unknown[], T>(
-    work: (client: DriverClient, ...args: A) => Promise<T>,
-    args: A,
-  ): Promise<T> {
-    this.session.expectOpenable();
-    return await this.runHeld(() => lendDriverClient(this, (client) => work(client, ...args)));
-  }
-
   runHeld<T>(work: () => T): T {
     return this.host.runHolding(this.connection, work);
   }
 
-  async execute(query: QueryConfig): Promise<CommandResult> {
-    const answer = await sendStatement(() => this, { statement: query, isRaw: true });
-    if (answer.onFetch !== undefined) answer.rows.forEach(answer.onFetch);
-    return answer;
-  }
-
-  async executeScript(text: string): Promise<readonly CommandResult[]> {
-    await this.settle();
-    const invocation = this.#invocationOf({ text });
-    const script = [{ text, simple: true }];
-    const observer = scriptObserver(this.observer(), text, this.options.current);
-    const run = (): Promise<readonly CommandResult[]> =>
-      this.#dispatch((control, deadline, transaction) => {
-        const limits = invocation.commandOptions(deadline);
-        const options = observer === undefined ? limits : observedOptions(observer, limits);
-        const send = (commands: CommandList): Promise<readonly CommandResult[]> =>
-          this.session.executeMany(control, commands, options);
-        if (transaction !== undefined) observer?.runsIn(transaction);
-        return observer === undefined
-          ? send(script)
-          : observer.run(script, send, this.session.pooled?.session);
-      });
-    return await (observer === undefined ? run() : observer.traced(run));
-  }
-
-  // Where each statement commits itself, the client's BEGIN is the transaction.
-  async begin(): Promise<ClientTransaction> {
-    await this.settle();
-    const isRoot = this.options.isAutocommit && !this.inTransaction();
-    return isRoot ? this.transactions.begin(undefined, true) : this.transactions.beginNested();
-  }
-
-  report(error: unknown): void {
-    this.host.report(error);
-  }
-
-  /** The level of the transaction in progress, else of the next; asked where its answer is right. */
-  async isolationLevel(): Promise<IsolationLevel> {
-    await this.settle();
-    return await this.#askLevel('SHOW transaction_isolation', this.options.hasOwnLevel);
-  }
-
-  async defaultIsolationLevel(): Promise<IsolationLevel> {
-    await this.settle();
-    return await this.#askLevel('SHOW default_transaction_isolation', false);
-  }
-
-  async #askLevel(text: string, isInBegin: boolean): Promise<IsolationLevel> {
-    const question = this.#invocationOf({ text });
-    const ask: Dispatched<CommandResult> = (control, deadline) =>
-      question.run(this.session, control, deadline);
-    const current = this.transactions.current();
-    if (current !== undefined)
-      return levelOf(await current.execute((control) => ask(control, current.deadline)));
-    if (!isInBegin) return levelOf(await this.#between(ask));
-    // The level travels in BEGIN, so that only a transaction has it: one that is begun to be asked.
-    const probe = this.transactions.enqueue();
-    try {
-      return levelOf(await probe.execute((control) => ask(control, probe.deadline)));
-    } finally {
-      await probe.rollback();
-    }
-  }
-
-  #invocationOf(query: QueryConfig): Invocation {
+  /** A statement of ours, or of a client's. */
+  invocationOf(query: QueryConfig): Invocation {
     return new Invocation(query, undefined, this.options.current, this.compiledCache);
   }
 
   /** Runs `work` in the transaction in progress; it gets what must travel in front of it. */
-  #dispatch<T>(
+  dispatch<T>(
     work: Dispatched<T>,
     signal?: AbortSignal,
     how?: { readonly isExclusive: boolean; readonly active: Transaction<Connection> | undefined },
@@ -332,11 +256,11 @@ export class ConnectionCore<Connection>
       'begin',
       'BEGIN (implicit; nothing is sent: with AUTOCOMMIT each statement commits itself)',
     );
-    return this.#between(work, signal, autocommitControl(this.options.ofBegin ?? {}));
+    return this.between(work, signal, autocommitControl(this.options.ofBegin ?? {}));
   }
 
   /** Runs `work` outside of transactions, between two of them. */
-  #between<T>(work: Dispatched<T>, signal?: AbortSignal, control: readonly Control[] = []): Promise<T> {
+  between<T>(work: Dispatched<T>, signal?: AbortSignal, control: readonly Control[] = []): Promise<T> {
     const send = (): Promise<T> => {
       if ((this.session.server?.status ?? 'idle') !== 'idle') throw startedElsewhere();
       // What it writes commits itself, at a place in the log that is not asked for.
@@ -354,17 +278,4 @@ export class ConnectionCore<Connection>
 /** The connection that `transaction` lives on: connections alone begin transactions. */
 export function coreOf<Connection>(transaction: Transaction<Connection>): ConnectionCore<Connection> {
   return transaction.owner as ConnectionCore<Connection>;
-}
-
-/** A script is told of as one statement. */
-function scriptObserver(
-  observer: ConnectionObserver<unknown> | undefined,
-  text: string,
-  options: ExecutionOptions,
-): StatementObserver<unknown> | undefined {
-  return observer && new StatementObserver(observer, { statement: { text }, isRaw: true }, options);
-}
-
-function levelOf({ rows: [row] }: CommandResult): IsolationLevel {
-  return normalizeIsolationLevel(String(Object.values(row ?? {})[0]));
 }

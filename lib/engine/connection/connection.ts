@@ -1,8 +1,10 @@
 import type { InspectOptions } from 'node:util';
+import { ClientStatements } from './client-statements.js';
 import { ConnectionCore } from './connection-core.js';
 import type { ConnectionHost, ConnectionSettings, Dialect } from './connection-host.js';
 import type { ConnectionState } from './connection-session.js';
-import type { DriverClient } from './driver-client.js';
+import { lendDriverClient, type DriverClient } from './driver-client.js';
+import { askDefaultIsolationLevel, askIsolationLevel } from './isolation-question.js';
 import type { ConnectionEvents } from '../execution/connection-events.js';
 import type { ExecutionOptions } from '../execution/execution-options.js';
 import { Executor } from '../execution/executor.js';
@@ -189,7 +191,11 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
     ...args: A
   ): Promise<T> {
     expectFunction('connection.run()', work);
-    return await this.#core().run(work, args);
+    const core = this.#core();
+    core.session.expectOpenable();
+    const lend = (): Promise<T> =>
+      lendDriverClient(new ClientStatements(core), (client) => work(client, ...args));
+    return await core.runHeld(lend);
   }
 
   /**
@@ -197,12 +203,12 @@ export class AsyncConnection extends Executor implements AsyncDisposable {
    * AUTOCOMMIT.
    */
   async getIsolationLevel(): Promise<IsolationLevel> {
-    return await this.#core().isolationLevel();
+    return await askIsolationLevel(this.#core());
   }
 
   /** Asks the server for the level of transactions that say nothing of their own. */
   get defaultIsolationLevel(): Promise<IsolationLevel> {
-    return this.#core().defaultIsolationLevel();
+    return askDefaultIsolationLevel(this.#core());
   }
 
   /** True while a transaction is in progress, also one that has failed. */
