@@ -1,16 +1,15 @@
 import type { Client } from 'pg';
 import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors/errors.js';
 import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
-import { CATALOG_QUERY, type CatalogEntry } from '../../types/type-catalog.js';
 import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
 import { Cancellation } from './cancellation.js';
 import { PgBatch } from './pg-batch.js';
-import type { BatchListener, PgBatchParts, WireContext } from './batch-parts.js';
+import type { PgBatchParts, WireContext } from './batch-parts.js';
+import { FurtherFlights, type FlightQueue } from './further-flights.js';
 import { cancelledUnsent, isEndOfSession, lostError, secondError, toEngineError } from './pg-error.js';
-import { isReadOnlyControl, toStep } from './pg-step.js';
+import { isReadOnlyControl } from './pg-step.js';
 import { tellWritten, unanswered, watchTask, type PgTask } from './pg-task.js';
-import { isRepeatable } from './repetition.js';
 import { nameAndReasonOf } from '../../../errors/thrown.js';
 
 const READ_ONLY_TRANSACTION = '25006';
@@ -23,12 +22,13 @@ export interface TaskQueueParts {
 }
 
 /** The batches of one session in the order of their calls; pg's own queue is never used. */
-export class TaskQueue implements BatchListener {
+export class TaskQueue implements FlightQueue {
   readonly #client: Client;
   readonly #context: WireContext;
   readonly #wire: PgWire;
   readonly #parts: TaskQueueParts;
-  /** Made when it is first needed. */
+  /** Both are made when they are first needed. */
+  #further: FurtherFlights | undefined;
   #cancellation: Cancellation | undefined;
   readonly #waiting: (PgTask | ClientTurn)[] = [];
   #running: PgTask | undefined;
@@ -89,7 +89,7 @@ export class TaskQueue implements BatchListener {
     settle: (failure: Error | undefined, batch: PgBatch, before: PgTask['before']) => void,
   ): void {
     if (options?.signal?.aborted === true) throw cancelledUnsent(parts.steps);
-    const task = this.#taskOf(parts, options, (failure, batch) => {
+    const task = this.makeTask(parts, options, (failure, batch) => {
       unwatch?.();
       settle(failure, batch, task.before);
     });
@@ -100,7 +100,7 @@ export class TaskQueue implements BatchListener {
     this.#next();
   }
 
-  #taskOf(
+  makeTask(
     parts: PgBatchParts,
     options: CommandOptions | undefined,
     settle: (failure: Error | undefined, batch: PgBatch) => void,
@@ -203,8 +203,12 @@ export class TaskQueue implements BatchListener {
     this.#running = undefined;
     this.#cancellation?.end();
     if (outcome === 'good') task.settle(undefined, task.batch);
-    else if (!this.#goesOn(task)) task.settle(this.#classified(task), task.batch);
+    else if (!this.#furtherFlights().goOn(task)) task.settle(this.#classified(task), task.batch);
     this.#next();
+  }
+
+  #furtherFlights(): FurtherFlights {
+    return (this.#further ??= new FurtherFlights(this.#context, this.#wire, this));
   }
 
   /**
@@ -221,84 +225,12 @@ export class TaskQueue implements BatchListener {
     return error;
   }
 
-  /** True: the task has more to send before it has an answer. */
-  #goesOn(task: PgTask): boolean {
-    const { batch } = task;
-    if (batch.failure !== undefined && this.#repeats(task)) return true;
-    if (batch.isWrapped && batch.error !== undefined && this.#parts.session.status !== 'idle') {
-      this.#rollBack(() => task.settle(batch.error, batch));
-      return true;
-    }
-    if (batch.error !== undefined) return false;
-    const unknown = batch.unknownTypes;
-    if (unknown.length > 0) this.#first(this.#lookUp(unknown, task));
-    else if (batch.isQuestion) this.#continue(task);
-    return unknown.length > 0 || batch.isQuestion;
-  }
-
-  /**
-   * Sends the commands whose types are known by now; the control is in force already, unless it ended with
-   * its Sync.
-   */
-  #continue(task: PgTask): void {
-    const isKept = this.#parts.session.status !== 'idle';
-    const steps = isKept ? task.parts.steps.filter(({ isControl }) => !isControl) : task.parts.steps;
-    if (isKept) task.before.push(...task.batch.results);
-    task.batch = new PgBatch(
-      this.#context,
-      this.#wire,
-      { ...task.parts, steps, closePortals: [] },
-      task,
-      this,
-    );
-    this.#first(task);
-  }
-
-  /** Asks the database about types, and lets the task go on. */
-  #lookUp(typeOids: readonly number[], task: PgTask): PgTask {
-    const step = toStep({ text: CATALOG_QUERY, values: [`{${typeOids.join(',')}}`], prepare: false });
-    const parts = { steps: [step], many: undefined, isAtomic: false, closePortals: [] };
-    return this.#taskOf(parts, undefined, (failure, { results }) => {
-      if (failure !== undefined) return task.settle(failure, task.batch);
-      this.#context.types.catalog.add(typeOids, (results[0]?.rows ?? []) as unknown as CatalogEntry[]);
-      if (task.batch.isQuestion) return this.#continue(task);
-      task.batch.readRest();
-      task.settle(task.batch.error, task.batch);
-    });
-  }
-
-  /**
-   * A failure of what was parsed against something else than what is there now: it is parsed anew, where
-   * nothing has happened yet. A flight that has begun a transaction leaves it failed, and it is rolled back
-   * first.
-   */
-  #repeats(task: PgTask): boolean {
-    const isOutdated = isRepeatable(task, this.#context.prepared);
-    const { status } = this.#parts.session;
-    if (!isOutdated || task.startedIn !== 'idle' || status === 'open' || this.state !== 'open') return false;
-    task.repetitions += 1;
-    task.before.length = 0;
-    task.asked.clear();
-    task.batch = new PgBatch(this.#context, this.#wire, { ...task.parts, closePortals: [] }, task, this);
-    this.#first(task);
-    if (status === 'failed') this.#rollBack(() => undefined);
-    return true;
-  }
-
-  /** Ends, before anything else is sent, the transaction that a flight has left open. */
-  #rollBack(onDone: () => void): void {
-    const steps = [toStep({ text: 'ROLLBACK', prepare: false }, undefined, true)];
-    const parts = { steps, many: undefined, isAtomic: false, closePortals: [] };
-    this.#first(
-      this.#taskOf(parts, undefined, (failure) => {
-        onDone();
-        if (failure !== undefined) this.lose(failure);
-      }),
-    );
-  }
-
-  #first(task: PgTask): void {
+  sendFirst(task: PgTask): void {
     this.#waiting.unshift(task);
+  }
+
+  get status(): ServerStatus {
+    return this.#parts.session.status;
   }
 
   /** Lends the client to `use` when it is its turn. */
