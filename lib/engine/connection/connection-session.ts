@@ -2,14 +2,12 @@ import { Checkout } from './checkout.js';
 import type { ConnectionHost, ConnectionSettings, ObservedCore } from './connection-host.js';
 import type {
   AnswerReceiver,
-  Batch,
   Command,
   CommandOptions,
   CommandResult,
   Control,
   DriverConnection,
   Portal,
-  WantedRows,
 } from '../driver/driver.js';
 import { DeferredControl } from './deferred-control.js';
 import { ServerChoice, type Sender } from './server-choice.js';
@@ -206,9 +204,9 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
       return this.#ask(this.#server, options, (told) => this.#send(control, told, send));
     const observer = options?.observer;
     if (this.#deferred?.isEmpty !== false)
-      return this.#run((session) => send(session, control, options), observer);
+      return this.run((session) => send(session, control, options), observer);
     return this.#deferred.carry(options, (deferred, told) =>
-      this.#run((session) => send(session, [...deferred, ...control], told), observer),
+      this.run((session) => send(session, [...deferred, ...control], told), observer),
     );
   }
 
@@ -223,28 +221,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#session().openPortal([...deferred, ...control], command, told);
   }
 
-  /** Opens a portal by its first fetch; `opened` is told of it before. */
-  fetchFirst(
-    open: (options: CommandOptions | undefined) => Portal,
-    wanted: WantedRows,
-    options: CommandOptions | undefined,
-    observer: CommandObserver | undefined,
-  ): Promise<Batch> {
-    const fetch: Sender<Batch> = (told) => this.fetch(open(told), wanted, observer);
-    return this.#server?.isAsking === true ? this.#ask(this.#server, options, fetch) : fetch(options);
+  /** Sends what may be the first flight of a root. */
+  sendFirst<T>(options: TargetOptions | undefined, send: Sender<T>): Promise<T> {
+    return this.#server?.isAsking === true ? this.#ask(this.#server, options, send) : send(options);
   }
 
-  /** Fetches from a portal of this session. */
-  fetch(portal: Portal, { count, csv }: WantedRows, observer?: CommandObserver): Promise<Batch> {
-    return this.#run(() => portal.fetch(count, csv), observer);
-  }
-
-  /** Closing has as little to do as ROLLBACK, and as long. */
-  async closePortal(portal: Portal): Promise<void> {
+  /** Ends the session where `work` takes longer than a ROLLBACK may. */
+  async inTime(work: () => Promise<void>): Promise<void> {
     const pooled = this.#pooled;
-    if (pooled === undefined) return await portal.close();
+    if (pooled === undefined) return await work();
     const unwatch = this.engine.watchdog.watch(ROLLBACK_DEADLINE, () => pooled.session.terminate());
-    await portal.close().finally(unwatch);
+    await work().finally(unwatch);
   }
 
   command(text: string, ends: ControlEnds): Promise<void> {
@@ -281,7 +268,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     try {
       const { session } = this.#pooled ?? this.#refuse();
       unwatch = this.engine.watchdog.watch(timeout, () => session.terminate());
-      sent = this.#run(send);
+      sent = this.run(send);
     } catch (error) {
       sent = Promise.reject(error);
     }
@@ -361,7 +348,7 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
   }
 
   /** A failure that `observer` does not classify is noted by who hears of it: that costs no promise. */
-  #run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
+  run<T>(work: Work<T>, observer?: CommandObserver): Promise<T> {
     const { session } = this.#pooled ?? this.#refuse();
     const sent = work(session);
     this.#commands += 1;

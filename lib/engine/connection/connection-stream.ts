@@ -1,9 +1,9 @@
 import type { ConnectionOptions } from './connection-options.js';
 import type { ConnectionSession } from './connection-session.js';
+import { SessionPortal } from './session-portal.js';
 import type {
   Batch,
   CommandList,
-  CommandOptions,
   Control,
   CsvField,
   Portal,
@@ -71,7 +71,7 @@ class TransactionPortal implements Portal {
   readonly #session: ConnectionSession<unknown>;
   readonly #invocation: Invocation;
   readonly #isAlone: boolean;
-  #portal: Portal | undefined;
+  readonly #portal: SessionPortal;
   #state: 'open' | 'closed' = 'open';
   #fetches = 0;
 
@@ -85,10 +85,11 @@ class TransactionPortal implements Portal {
     this.#session = session;
     this.#invocation = invocation;
     this.#isAlone = isAlone;
+    this.#portal = new SessionPortal(session);
   }
 
   get shape(): RowShape | undefined {
-    return this.#portal?.shape;
+    return this.#portal.shape;
   }
 
   async fetch(count: number, csv?: CsvField): Promise<Batch> {
@@ -99,7 +100,7 @@ class TransactionPortal implements Portal {
     try {
       const open = (): Promise<Batch> =>
         this.#invocation.waitForPortal((signal) => this.#fetch(wanted, signal));
-      const batch = await (this.#portal !== undefined
+      const batch = await (this.#portal.isOpen
         ? this.#fetch(wanted)
         : observer === undefined
           ? open()
@@ -119,9 +120,9 @@ class TransactionPortal implements Portal {
       // Closed while the fetch waited for its turn or for a connection.
       if (this.#state === 'closed')
         throw new ResourceClosedError('the cursor is closed. Run the statement again.');
-      return this.#portal === undefined
-        ? this.#fetchFirst(control, wanted)
-        : this.#session.fetch(this.#portal, wanted, this.#invocation.observer);
+      return this.#portal.isOpen
+        ? this.#portal.fetch(wanted, this.#invocation.observer)
+        : this.#fetchFirst(control, wanted);
     }, signal);
   }
 
@@ -129,12 +130,9 @@ class TransactionPortal implements Portal {
   async #fetchFirst(control: readonly Control[], wanted: WantedRows): Promise<Batch> {
     const { command, observer, options } = this.#invocation;
     const limits = this.#invocation.commandOptions(this.#transaction.deadline, options.timeout);
-    const send = ([sent = command]: CommandList): Promise<Batch> => {
-      const open = (told: CommandOptions | undefined): Portal =>
-        (this.#portal = this.#session.openPortal(control, sent, told));
-      const told = observer === undefined ? limits : observedOptions(observer, limits);
-      return this.#session.fetchFirst(open, wanted, told, observer);
-    };
+    const told = observer === undefined ? limits : observedOptions(observer, limits);
+    const send = ([sent = command]: CommandList): Promise<Batch> =>
+      this.#portal.fetchFirst({ control, command: sent, options: told }, wanted, observer);
     if (observer === undefined) return await send([]);
     observer.runsIn(this.#transaction);
     const batch = await observer.run([command], send, this.#session.pooled?.session);
@@ -147,8 +145,7 @@ class TransactionPortal implements Portal {
     this.#state = 'closed';
     this.#invocation.observer?.ended();
     if (this.#isAlone && this.#fetches > 0) await this.#session.cancel();
-    if (this.#transaction.isActive && this.#portal !== undefined)
-      await this.#session.closePortal(this.#portal);
+    if (this.#transaction.isActive) await this.#portal.close();
   }
 }
 
