@@ -2,9 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createAsyncEngine, isTransient, sql, type AsyncEngine } from 'nest-async-engine/engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { randomOf, type Random } from '../support/random.js';
-import type { Fate, WireMessage } from '../support/server/faulty-proxy.js';
+import type { Fate } from '../support/server/faulty-proxy.js';
 import { notHung, SEED, silent, transactionOutcome, type Outcome } from './chaos.js';
 import { MortalServer } from './mortal-server.js';
+import { isCommit } from '../support/server/wire-fault.js';
 
 /** How many COMMITs are cut, and how many transfers made: `npm run test:commits` says 10,000. */
 const CUTS = Number(process.env['COMMIT_CUTS'] ?? 60);
@@ -47,7 +48,7 @@ afterEach(async () => {
 /** A quarter of the COMMITs is cut, and of their answers. */
 function cutCommits(random: Random): void {
   server.proxy.cutWhere((message) => {
-    if (!isCommit(message) || random(4) > 0) return 'passes';
+    if (!isCommit(message.from)(message) || random(4) > 0) return 'passes';
     const fate = FATES[random(FATES.length)] ?? 'passes';
     const name = `${fate} ${message.from === 'client' ? 'COMMIT' : 'its answer'}`;
     cuts[name] = (cuts[name] ?? 0) + 1;
@@ -55,8 +56,6 @@ function cutCommits(random: Random): void {
   });
 }
 
-const isCommit = ({ from, type, text }: WireMessage): boolean =>
-  text === 'COMMIT' && (from === 'client' ? ['Query', 'Execute'] : ['CommandComplete']).includes(type);
 const cutsSoFar = (): number => Object.values(cuts).reduce((sum, count) => sum + count, 0);
 
 /** Runs `operation` by several workers while `goesOn()`; the server dies by `kill -9` in between. */

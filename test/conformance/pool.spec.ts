@@ -12,14 +12,18 @@ import {
 } from 'nest-async-engine/engine';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { eventually } from '../support/process/barrier.js';
-import { FakeDriver, settle, unreachable, type FakeSession } from '../support/doubles/fake-driver.js';
+import {
+  FakeDriver,
+  sessionOf,
+  settle,
+  unreachable,
+  type FakeSession,
+} from '../support/doubles/fake-driver.js';
 import { collectGarbage } from '../support/process/garbage.js';
 import { createDatabase } from '../support/server/postgres.js';
 import { MemoryLogger } from '../support/items.js';
 
 /* The rows of PO and RC that need no server and are not in test/unit/queue-pool or test/contract/pool under their ID. */
-
-const sessionOf = (loan: PooledConnection): FakeSession => loan.session as FakeSession;
 
 function setUp(options?: PoolOptions): { driver: FakeDriver; pool: QueuePool } {
   const driver = new FakeDriver();

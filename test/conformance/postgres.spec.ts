@@ -17,6 +17,7 @@ import { eventually } from '../support/process/barrier.js';
 import { startFaultyProxy } from '../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 import { failureOf } from '../support/items.js';
+import { storedNames } from '../support/process/outcome.js';
 
 let database: TestDatabase;
 const engines: AsyncEngine[] = [];
@@ -26,9 +27,6 @@ function engineWith(options: AsyncEngineOptions = {}, url = database.url): Async
   engines.push(engine);
   return engine;
 }
-
-const storedNames = async (): Promise<unknown[]> =>
-  (await database.query('SELECT name FROM item ORDER BY id')).map(({ name }) => name as unknown);
 
 beforeAll(async () => {
   database = await createDatabase('postgres');
@@ -102,7 +100,7 @@ describe('the dialect', () => {
       { id: 1, mark: 'a' },
       { id: 3, mark: 'c' },
     ]);
-    expect([await storedNames(), result.rowCount]).toEqual([['n1a', 'n2', 'n3c'], 2]);
+    expect([await storedNames(database, 'item', 'id'), result.rowCount]).toEqual([['n1a', 'n2', 'n3c'], 2]);
   });
 
   it('PG-14: its sets travel in a batch under one Sync', async () => {
@@ -130,7 +128,7 @@ describe('the dialect', () => {
     const [session] = await database.sessions();
     expect([session?.state, session?.xact_start]).toEqual(['idle', null]);
     await connection.execDriverSql(`INSERT INTO item VALUES (1, 'a')`);
-    expect(await storedNames()).toEqual(['a']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['a']);
     await connection.close();
   });
 
@@ -226,9 +224,9 @@ describe('what upstream knows of asyncpg', () => {
       const transaction = await connection.begin();
       await connection.execDriverSql(`INSERT INTO item VALUES (1, 'a')`);
       await failureOf(connection.execDriverSql('SELECT 1', [], { signal: AbortSignal.abort() }));
-      expect([transaction.isActive, await storedNames()]).toEqual([true, []]);
+      expect([transaction.isActive, await storedNames(database, 'item', 'id')]).toEqual([true, []]);
       await transaction[end]();
-      expect(await storedNames()).toEqual(end === 'commit' ? ['a'] : []);
+      expect(await storedNames(database, 'item', 'id')).toEqual(end === 'commit' ? ['a'] : []);
       await connection.close();
     },
   );
@@ -265,7 +263,7 @@ describe('what upstream knows of asyncpg', () => {
     await connection.begin(async () => {
       await connection.execDriverSql(`INSERT INTO item VALUES (2, 'b')`);
     });
-    expect(await storedNames()).toEqual(['b']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['b']);
     await connection.close();
   });
 

@@ -10,7 +10,13 @@ import type { Pool } from '../../lib/engine/pool/pool.js';
 import type { PooledConnection } from '../../lib/engine/pool/pooled-connection.js';
 import { QueuePool } from '../../lib/engine/pool/kinds/queue-pool.js';
 import { StaticPool } from '../../lib/engine/pool/kinds/static-pool.js';
-import { FakeDriver, settle, unreachable, type FakeSession } from '../support/doubles/fake-driver.js';
+import {
+  FakeDriver,
+  sessionOf,
+  settle,
+  unreachable,
+  type FakeSession,
+} from '../support/doubles/fake-driver.js';
 import { randomOf } from '../support/random.js';
 
 interface Candidate {
@@ -60,7 +66,6 @@ const candidates: readonly Candidate[] = [
   },
 ];
 
-const sessionOf = (loan: PooledConnection): FakeSession => loan.session as FakeSession;
 const statementsOf = (session: FakeSession): string[] => session.log.filter((line) => !line.startsWith('('));
 
 async function begin(loan: PooledConnection): Promise<void> {

@@ -13,6 +13,7 @@ import {
 import { runMigrations, type MigrationProgress } from 'nest-async-engine/migrations';
 import { LogLines } from '../support/doubles/log-lines.js';
 import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
+import { failureOf } from '../support/items.js';
 
 let database: TestDatabase;
 let engine: AsyncEngine;
@@ -37,14 +38,11 @@ const write = (files: Readonly<Record<string, string>>): Promise<unknown> =>
   Promise.all(Object.entries(files).map(([name, text]) => writeFile(path.join(dir, name), text)));
 const has = async (table: string): Promise<boolean> =>
   (await database.query('SELECT to_regclass($1) IS NOT NULL AS yes', [table]))[0]?.['yes'] === true;
-const failureOf = (): Promise<MigrationError> =>
-  runMigrations(engine, { dir }).then(
-    () => expect.unreachable('it must fail'),
-    (error: unknown) => {
-      expect(error).toBeInstanceOf(MigrationError);
-      return error as MigrationError;
-    },
-  );
+async function failureOfRun(): Promise<MigrationError> {
+  const error = await failureOf(runMigrations(engine, { dir }));
+  expect(error).toBeInstanceOf(MigrationError);
+  return error as MigrationError;
+}
 
 const TWO = {
   '0001-items.sql': 'CREATE TABLE items (id int PRIMARY KEY);',
@@ -200,7 +198,7 @@ describe('runMigrations', () => {
 describe('a migration that fails', () => {
   it('is named, and nothing of the run is stored', async () => {
     await write({ ...TWO, '0003-broken.sql': 'CREATE TABLE late (id int); INSERT INTO nowhere VALUES (1)' });
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0003-broken.sql');
     expect(error.message).toMatch(/0003-broken\.sql.*"nowhere" does not exist.*rolled back/);
     expect(error.cause).toMatchObject({ code: '42P01' });
@@ -214,7 +212,7 @@ describe('a migration that fails', () => {
       ...TWO,
       '0003-alone.mjs': `export const up = (pgm) => { pgm.noTransaction(); pgm.sql('SELECT nothing'); };`,
     });
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0003-alone.mjs');
     expect(error.message).toContain('left the transaction');
     await rm(path.join(dir, '0003-alone.mjs'));
@@ -228,7 +226,7 @@ describe('a migration that fails', () => {
     ['throws', `export const up = () => { throw new RangeError('mine'); };`, /mine/],
   ])('is named when its script %s', async (_, script, message) => {
     await write({ ...TWO, '0003-script.mjs': script });
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0003-script.mjs');
     expect(error.message).toMatch(message);
     expect(await has('items')).toBe(false);
@@ -246,7 +244,7 @@ describe('a file that has run', () => {
       '0001-items.sql': 'CREATE TABLE items (id bigint PRIMARY KEY);',
       '0003-more.sql': 'SELECT 1',
     });
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0001-items.sql');
     expect(error.message).toContain('was changed after it ran');
     expect(await database.query('SELECT count(*)::int AS n FROM pgmigrations')).toEqual([{ n: 2 }]);
@@ -261,14 +259,14 @@ describe('a file that has run', () => {
 
   it('is refused when it was removed or renamed', async () => {
     await rename(path.join(dir, '0002-rows.sql'), path.join(dir, '0002-lines.sql'));
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0002-rows');
     expect(error.message).toContain('no file of this name any more');
   });
 
   it('is refused when a new file stands before it', async () => {
     await write({ '0001-late.sql': 'SELECT 1' });
-    const error = await failureOf();
+    const error = await failureOfRun();
     expect(error.file).toBe('0001-late.sql');
     expect(error.message).toContain("stands before '0002-rows.sql'");
   });
@@ -277,7 +275,7 @@ describe('a file that has run', () => {
     await database.query('DROP TABLE pgmigrations_checksums');
     expect(await runMigrations(engine, { dir })).toEqual([]);
     await write({ '0001-items.sql': 'SELECT 1' });
-    expect((await failureOf()).file).toBe('0001-items.sql');
+    expect((await failureOfRun()).file).toBe('0001-items.sql');
   });
 
   it('may be changed when the row of its checksum is deleted', async () => {

@@ -1,11 +1,12 @@
 import type { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createAsyncEngine, sql } from 'nest-async-engine/engine';
+import { createAsyncEngine } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { asPool } from 'nest-async-engine/pg';
 import { recordSql } from 'nest-async-engine/testing';
 import { failureOf, insert, ItemDatabase } from '../support/items.js';
 import { TestRun } from '../testing/test-run.js';
+import { visibleNames } from '../support/process/outcome.js';
 
 const add = (name: string) => `INSERT INTO item (name) VALUES ('${name}')`;
 
@@ -23,8 +24,6 @@ beforeEach(() => {
 });
 afterEach(() => items.expectClean());
 afterAll(() => items.close());
-
-const names = async () => (await engine.scalars<string>(sql`SELECT name FROM item ORDER BY name`)).all();
 
 async function inTurn(...texts: string[]): Promise<void> {
   const client = await pool.connect();
@@ -51,7 +50,7 @@ describe('a pool of pg inside rollbackEach()', () => {
       await inTurn('BEGIN', add('undone'), 'ROLLBACK');
       await inTurn(`BEGIN; ${add('script')}; COMMIT`);
       expect(await items.names()).toEqual([]);
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['kept', 'plain', 'script']);
     expect(await items.names()).toEqual([]);
@@ -69,7 +68,7 @@ describe('a pool of pg inside rollbackEach()', () => {
         await inTurn('BEGIN', add('kept'), 'COMMIT');
         await engine.execute(insert('own'));
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect([seen, await items.names()]).toEqual([['kept', 'own'], []]);
   });
@@ -79,7 +78,7 @@ describe('a pool of pg inside rollbackEach()', () => {
       await pool.query(add('kept'));
       expect(await failureOf(pool.query(add('kept')))).toMatchObject({ code: '23505' });
       await failureOf(inTurn('BEGIN', add('undone'), add('undone')));
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['kept']);
   });

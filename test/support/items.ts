@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createAsyncEngine, text } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions, EngineLogger } from 'nest-async-engine/engine';
 import { eventually } from './process/barrier.js';
+import { storedNames } from './process/outcome.js';
 import { createDatabase } from './server/postgres.js';
 import type { TestDatabase } from './server/postgres.js';
 
@@ -33,9 +34,7 @@ export class ItemDatabase {
 
   /** What is stored, as another session sees it. */
   async names(): Promise<string[]> {
-    return (await this.database.query<{ name: string }>('SELECT name FROM item ORDER BY name')).map(
-      ({ name }) => name,
-    );
+    return await storedNames(this.database, 'item');
   }
 
   /** Nothing is on loan, and no session is in a transaction. Ends the engines and empties the table. */

@@ -3,6 +3,7 @@ import { IllegalStateError, sql, text } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
 import { ItemDatabase, failureOf, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
+import { visibleNames } from '../support/process/outcome.js';
 
 let items: ItemDatabase;
 let engine: AsyncEngine;
@@ -22,7 +23,6 @@ beforeEach(() => {
 afterEach(() => items.expectClean());
 afterAll(() => items.close());
 
-const names = async () => (await engine.scalars<string>(sql`SELECT name FROM item ORDER BY name`)).all();
 const advisoryLocks = () =>
   engine.scalar<number>(
     text("SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
@@ -163,7 +163,7 @@ describe('an isolation level that is set by a statement inside rollbackEach', ()
         await engine.execute(text(statement));
         await engine.execute(insert('a'));
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a']);
   });

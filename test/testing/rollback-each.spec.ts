@@ -13,6 +13,7 @@ import { rollbackEach } from 'nest-async-engine/testing';
 import { Latch, eventually } from '../support/process/barrier.js';
 import { ItemDatabase, failureOf, insert } from '../support/items.js';
 import { TestRun } from './test-run.js';
+import { visibleNames } from '../support/process/outcome.js';
 
 let items: ItemDatabase;
 let engine: AsyncEngine;
@@ -28,7 +29,6 @@ beforeEach(() => {
 afterEach(() => items.expectClean());
 afterAll(() => items.close());
 
-const names = async () => (await engine.scalars<string>(sql`SELECT name FROM item ORDER BY name`)).all();
 const place = (name: string, value: number) => sql`INSERT INTO item (name, place) VALUES (${name}, ${value})`;
 
 describe('rollbackEach undoes', () => {
@@ -36,16 +36,16 @@ describe('rollbackEach undoes', () => {
     const seen = await run.test(async () => {
       await engine.transaction(() => engine.execute(insert('a')));
       expect(await items.names()).toEqual([]);
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a']);
-    expect(await names()).toEqual([]);
+    expect(await visibleNames(engine)).toEqual([]);
   });
 
   it('what autocommitted statements have stored', async () => {
     const seen = await run.test(async () => {
       await engine.execute(insert('a'));
-      return await names();
+      return await visibleNames(engine);
     });
     expect([seen, await items.names()]).toEqual([['a'], []]);
   });
@@ -58,7 +58,7 @@ describe('rollbackEach undoes', () => {
       await connection.commit();
       await connection.execute(insert('c'));
       await connection.rollback();
-      return await names();
+      return await visibleNames(engine);
     });
     expect([seen, await items.names()]).toEqual([['a', 'b'], []]);
   });
@@ -107,7 +107,7 @@ describe('inside rollbackEach', () => {
       });
       expect(await failureOf(failing)).toBeInstanceOf(UniqueViolationError);
       await engine.execute(insert('after'));
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['after', 'before']);
   });
@@ -116,7 +116,7 @@ describe('inside rollbackEach', () => {
     const seen = await run.test(async () => {
       await engine.execute(insert('a'));
       expect(await failureOf(engine.execute(insert('a')))).toBeInstanceOf(UniqueViolationError);
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a']);
   });
@@ -132,7 +132,7 @@ describe('inside rollbackEach', () => {
         const nested = engine.transaction(() => engine.batch([insert('lost'), insert('a')]));
         expect(await failureOf(nested)).toBeInstanceOf(UniqueViolationError);
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'b', 'c', 'd']);
   });
@@ -144,7 +144,7 @@ describe('inside rollbackEach', () => {
         await failureOf(engine.transaction(() => engine.execute(insert('a'))));
         await engine.transaction(() => engine.execute(insert('b')));
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'b']);
   });
@@ -154,7 +154,7 @@ describe('inside rollbackEach', () => {
     await run.test(async () => {
       await engine.transaction(async () => {
         await engine.execute(insert('a'));
-        engine.afterCommit(async () => void told.push(`committed ${(await names()).join()}`));
+        engine.afterCommit(async () => void told.push(`committed ${(await visibleNames(engine)).join()}`));
       });
       told.push('returned');
       const failing = engine.transaction(async () => {
@@ -187,7 +187,7 @@ describe('inside rollbackEach', () => {
           await engine.execute(sql`UPDATE item SET place = ${end} WHERE name = ${name}`);
         });
       }
-      return [...moves, ...(await names())];
+      return [...moves, ...(await visibleNames(engine))];
     });
     expect(seen).toEqual(['inserted', 'a', 'c', 'd']);
   });
@@ -221,16 +221,16 @@ describe('inside rollbackEach', () => {
     const seen = await run.test(async () => {
       await engine.transaction(
         async () => {
-          expect(await names()).toEqual([]);
+          expect(await visibleNames(engine)).toEqual([]);
           await engine.host.runWithoutTransaction(() => engine.execute(insert('a')));
-          expect(await names()).toEqual(['a']);
+          expect(await visibleNames(engine)).toEqual(['a']);
           await failureOf(engine.transaction(() => engine.execute(insert('b'))));
-          expect(await names()).toEqual(['a']);
+          expect(await visibleNames(engine)).toEqual(['a']);
         },
         { readOnly: true },
       );
       await engine.execute(insert('c'));
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'c']);
   });
@@ -256,7 +256,7 @@ describe('inside rollbackEach', () => {
           yieldPer: 2,
         });
         for await (const { n } of numbers) await engine.execute(insert(`row ${n}`));
-        return (await names()).length;
+        return (await visibleNames(engine)).length;
       }),
     );
     expect(seen).toBe(5);
@@ -276,7 +276,7 @@ describe('inside rollbackEach', () => {
       const slow = engine.transaction(() => engine.execute(sql`SELECT pg_sleep(10)`), { timeout: 50 });
       await failureOf(slow);
       await engine.execute(insert('a'));
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a']);
   });
@@ -287,7 +287,7 @@ describe('inside rollbackEach', () => {
       for (const statement of ['BEGIN', `INSERT INTO item (name) VALUES ('a')`, 'COMMIT'])
         await pooled.session.execute([], { text: statement });
       await pooled.close();
-      return await names();
+      return await visibleNames(engine);
     });
     expect([seen, await items.names()]).toEqual([['a'], []]);
   });
@@ -301,7 +301,7 @@ describe('inside rollbackEach', () => {
       await connection.rollback();
       await connection.execute(insert('c'));
       await connection.commit();
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'c']);
   });
@@ -319,7 +319,7 @@ describe('inside rollbackEach', () => {
         });
         await connection.commit();
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect([seen, await items.names()]).toEqual([['a'], []]);
   });
@@ -327,7 +327,7 @@ describe('inside rollbackEach', () => {
   it('an isolation level is taken', async () => {
     const seen = await run.test(async () => {
       await engine.transaction(() => engine.execute(insert('a')), { isolationLevel: 'SERIALIZABLE' });
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a']);
   });
@@ -337,7 +337,7 @@ describe('inside rollbackEach', () => {
     const seen = await run.test(async () => {
       await engine.execute(many, [{ name: 'a' }, { name: 'b' }]);
       await failureOf(engine.execute(many, [{ name: 'c' }, { name: 'a' }]));
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'b']);
   });
@@ -346,7 +346,7 @@ describe('inside rollbackEach', () => {
     await run.test(async () => {
       await engine.execute(insert('a'));
       await engine.dispose();
-      expect(await names()).toEqual(['a']);
+      expect(await visibleNames(engine)).toEqual(['a']);
       await engine.aclose();
       await eventually(async () => expect(await items.database.sessions()).toEqual([]));
     });
@@ -362,7 +362,7 @@ describe('a requires-new transaction inside rollbackEach', () => {
         await engine.transaction(() => engine.execute(insert('b')), { propagation: 'requires-new' });
         await engine.execute(insert('c'));
       });
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['a', 'b', 'c']);
   });
@@ -388,7 +388,7 @@ describe('a requires-new transaction inside rollbackEach', () => {
         throw new IllegalStateError('on purpose');
       });
       await failureOf(failing);
-      return await names();
+      return await visibleNames(engine);
     });
     expect(seen).toEqual(['audit']);
   });

@@ -10,6 +10,7 @@ import { failureOf } from '../../support/items.js';
 import { eventually } from '../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+import { storedNames } from '../../support/process/outcome.js';
 
 const sleep = text('SELECT pg_sleep(60)');
 const insert = text('INSERT INTO item (name) VALUES (:name)');
@@ -21,11 +22,6 @@ let engine: AsyncEngine;
 const save = (name: string) => engine.execute(insert, { name });
 const backend = () => engine.scalar<number>(text('SELECT pg_backend_pid()'));
 
-async function names(): Promise<string[]> {
-  const rows = await database.query<{ name: string }>('SELECT name FROM item ORDER BY id');
-  return rows.map(({ name }) => name);
-}
-
 /** Watches `work` from now on, so that its failure is never unhandled. */
 /** Resolves when exactly one session sleeps on the server. */
 const asleep = () =>
@@ -33,8 +29,6 @@ const asleep = () =>
     const sleeping = (await database.sessions()).filter(({ wait_event_type: wait }) => wait === 'Timeout');
     expect(sleeping).toHaveLength(1);
   });
-
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
 
 beforeAll(async () => {
   database = await createDatabase('cancel');
@@ -48,7 +42,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await engine.aclose();
   await proxy.close();
 });
@@ -87,7 +81,7 @@ describe('a statement', () => {
     await engine.execute(insert, { name: 'x' }, { timeout: 5_000, signal: abort.signal });
     abort.abort();
     await backend();
-    expect([await names(), proxy.cancelRequests]).toEqual([['x'], 0]);
+    expect([await storedNames(database, 'item', 'id'), proxy.cancelRequests]).toEqual([['x'], 0]);
   });
 
   it('takes its timeout from the options of the engine', async () => {
@@ -181,7 +175,7 @@ describe('in a transaction', () => {
       await expect(nested).rejects.toBeInstanceOf(QueryCanceledError);
       await save('after');
     });
-    expect(await names()).toEqual(['before', 'after']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['before', 'after']);
   });
 
   it('without a savepoint it fails the transaction', async () => {
@@ -196,7 +190,7 @@ describe('in a transaction', () => {
       code: 'UNEXPECTED_ROLLBACK',
       cause: { code: 'QUERY_CANCELED' },
     });
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('one that waits its turn on the connection is taken out and the transaction goes on', async () => {
@@ -215,7 +209,10 @@ describe('in a transaction', () => {
       await slow;
       await save('after');
     });
-    expect([await names(), proxy.cancelRequests]).toEqual([['before', 'after'], 0]);
+    expect([await storedNames(database, 'item', 'id'), proxy.cancelRequests]).toEqual([
+      ['before', 'after'],
+      0,
+    ]);
   });
 
   it('a first statement that was cancelled before it was sent leaves the transaction as it was', async () => {
@@ -224,7 +221,7 @@ describe('in a transaction', () => {
       await expect(unsent).rejects.toBeInstanceOf(QueryCanceledError);
       await save('yes');
     });
-    expect(await names()).toEqual(['yes']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['yes']);
   });
 });
 
@@ -238,7 +235,7 @@ describe("a transaction's timeout", () => {
       { timeout: 100 },
     );
     await expect(work).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect([await names(), engine.pool.checkedOut()]).toEqual([[], 0]);
+    expect([await storedNames(database, 'item', 'id'), engine.pool.checkedOut()]).toEqual([[], 0]);
   });
 
   it('ends one that does nothing on the server', async () => {
@@ -250,7 +247,7 @@ describe("a transaction's timeout", () => {
       { timeout: 100 },
     );
     await expect(work).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('is the outcome also when the body swallows it', async () => {
@@ -262,7 +259,7 @@ describe("a transaction's timeout", () => {
       { timeout: 100 },
     );
     await expect(work).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('counts inside nested transactions too', async () => {
@@ -274,7 +271,7 @@ describe("a transaction's timeout", () => {
       { timeout: 100 },
     );
     await expect(work).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('keeps the connection', async () => {

@@ -13,8 +13,6 @@ function open(types: TypeOptions): void {
   engine = createAsyncEngine(database.url, { poolSize: 1, types });
 }
 
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
-
 beforeAll(async () => {
   database = await createDatabase('types');
   await database.query("CREATE TYPE mood AS ENUM ('glad', 'sad')");
@@ -24,7 +22,7 @@ beforeAll(async () => {
 beforeEach(() => open({}));
 
 afterEach(async () => {
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await engine.aclose();
 });
 

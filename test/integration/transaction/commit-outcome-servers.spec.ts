@@ -16,13 +16,10 @@ import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-
 import { PgBouncer, pgbouncerVersion } from '../../support/server/pgbouncer.js';
 import { queryOnce } from '../../support/server/postgres.js';
 import { freezeServer, killServer, promote, reconfigure } from '../../support/server/standby.js';
+import { storedNames } from '../../support/process/outcome.js';
+import { isCommit } from '../../support/server/wire-fault.js';
 
 type Speaker = 'client' | 'server';
-
-const isCommit =
-  (from: Speaker) =>
-  (message: { from: string; type: string; text?: string }): boolean =>
-    message.from === from && message.text === 'COMMIT' && /Query|Execute|CommandComplete/.test(message.type);
 
 let server: MortalServer;
 let engine: AsyncEngine;
@@ -37,8 +34,6 @@ const open = (url: string, options: AsyncEngineOptions = {}): AsyncEngine =>
   });
 
 const save = (name: string, on = engine) => on.execute(sql`INSERT INTO item VALUES (${name})`);
-const names = async (): Promise<string[]> =>
-  (await server.query<{ name: string }>('SELECT name FROM item ORDER BY name')).map(({ name }) => name);
 
 beforeAll(async () => {
   // The log is written at a commit and no earlier, so that a crash loses what was not committed.
@@ -84,14 +79,14 @@ describe('a server that dies during COMMIT', () => {
     const { work } = await crash('server');
     server.proxy.resume();
     await work;
-    expect(await names()).toEqual(['a']);
+    expect(await storedNames(server, 'item')).toEqual(['a']);
   });
 
   it('before it has stored nothing', async () => {
     const { work } = await crash('client');
     server.proxy.resume();
     expect(await failureOf(work)).toBeInstanceOf(CommitLostError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(server, 'item')).toEqual([]);
   });
 
   it('before it has stored nothing, although another transaction with the same id is committed', async () => {
@@ -99,7 +94,7 @@ describe('a server that dies during COMMIT', () => {
     await handOutAgain(id);
     server.proxy.resume();
     expect(await failureOf(work)).toBeInstanceOf(CommitLostError);
-    expect(await names()).toEqual(['other']);
+    expect(await storedNames(server, 'item')).toEqual(['other']);
   });
 
   it('leaves it unknown once nothing tells the two transactions apart', async () => {
@@ -127,7 +122,7 @@ describe('a server that dies during COMMIT', () => {
     await server.query(`INSERT INTO item VALUES ('other')`);
     server.proxy.resume();
     expect(await failureOf(work)).toBeInstanceOf(CommitLostError);
-    expect(await names()).toEqual(['other']);
+    expect(await storedNames(server, 'item')).toEqual(['other']);
   });
 });
 
@@ -161,7 +156,7 @@ describe('a COMMIT that waits for a standby', () => {
     expect(failure).toBeInstanceOf(CommitOutcomeUnknownError);
     expect(failure).toMatchObject({ transactionId: expect.stringMatching(/^\d+$/) });
     expect(await waiting()).toHaveLength(1);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(server, 'item')).toEqual([]);
   });
 
   it('has succeeded when the standby answers in time', async () => {
@@ -169,7 +164,7 @@ describe('a COMMIT that waits for a standby', () => {
     await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
     await wait('');
     await work;
-    expect(await names()).toEqual(['a']);
+    expect(await storedNames(server, 'item')).toEqual(['a']);
   });
 });
 
@@ -261,7 +256,7 @@ describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped wit
         if (from === 'server') await work;
         else expect(await failureOf(work)).toBeInstanceOf(CommitLostError);
       }
-      expect(await names()).toEqual(['server', 'warm']);
+      expect(await storedNames(server, 'item')).toEqual(['server', 'warm']);
     },
   );
 });

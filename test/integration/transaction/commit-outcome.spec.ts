@@ -13,6 +13,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 import { eventually } from '../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
+import { isCommit } from '../../support/server/wire-fault.js';
 
 type Speaker = 'client' | 'server';
 
@@ -20,11 +21,6 @@ let items: ItemDatabase;
 let proxy: FaultyProxy;
 let engine: AsyncEngine;
 let resolved: { transactionId: string | undefined; outcome: string }[];
-
-const isCommit =
-  (from: Speaker) =>
-  (message: { from: string; type: string; text?: string }): boolean =>
-    message.from === from && message.text === 'COMMIT' && /Query|Execute|CommandComplete/.test(message.type);
 
 /** Cuts every connection when the first COMMIT passes: before the server has heard it, or behind its answer. */
 async function cutAt<T>(from: Speaker, work: () => Promise<T>): Promise<T> {

@@ -19,6 +19,7 @@ import { eventually } from '../../support/process/barrier.js';
 import { promisesOf } from '../../support/process/promises.js';
 import { createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
+import { storedNames } from '../../support/process/outcome.js';
 
 class Refused extends Error {}
 
@@ -187,40 +188,37 @@ afterAll(async () => {
   await database.drop();
 });
 
-const stored = async (): Promise<string[]> =>
-  (await database.query<{ name: string }>('SELECT name FROM items ORDER BY name')).map(({ name }) => name);
-
 describe('@Transactional on a method that returns a promise', () => {
   it('commits what it did and gives its value', async () => {
     expect(await items.add('a', 'b')).toBe(2);
-    expect(await stored()).toEqual(['a', 'b']);
+    expect(await storedNames(database)).toEqual(['a', 'b']);
   });
 
   it('rolls everything back when it throws, and throws the same error', async () => {
     await expect(items.add('a', 'bad')).rejects.toBeInstanceOf(Refused);
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('undoes a self-called method alone when its error is caught, with private fields in reach', async () => {
     expect(await items.addBoth('bad', 'good')).toBe('private fields work');
-    expect(await stored()).toEqual(['good']);
+    expect(await storedNames(database)).toEqual(['good']);
   });
 
   it('tells of a swallowed statement error instead of reporting success', async () => {
     const failure: unknown = await items.swallow().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UnexpectedRollbackError);
     expect(String((failure as Error).cause)).toContain('division by zero');
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('commits before an error of noRollbackFor passes', async () => {
     await expect(items.addAnyway('kept')).rejects.toBeInstanceOf(Refused);
-    expect(await stored()).toEqual(['kept']);
+    expect(await storedNames(database)).toEqual(['kept']);
   });
 
   it('undoes what a promise that begins when it is awaited has written', async () => {
     await expect(items.addLate('late')).rejects.toBeInstanceOf(Refused);
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('makes 4 promises where nothing is sent', async () => {
@@ -236,22 +234,22 @@ describe('@Transactional on a method that returns an Observable', () => {
   it('commits before it completes', async () => {
     const seen = await lastValueFrom(items.stream('a', 'b').pipe(toArray()));
     expect(seen).toEqual(['a', 'b']);
-    expect(await stored()).toEqual(['a', 'b']);
+    expect(await storedNames(database)).toEqual(['a', 'b']);
   });
 
   it('runs nothing before it is subscribed to, and each subscription is a transaction of its own', async () => {
     const cold = items.undeclared('x');
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
     await lastValueFrom(cold);
     await lastValueFrom(cold);
-    expect(await stored()).toEqual(['x', 'x']);
+    expect(await storedNames(database)).toEqual(['x', 'x']);
   });
 
   it('refuses a method that ran a statement before its Observable was subscribed to, and undoes it', async () => {
     expect(() => items.eager('lost')).toThrow(IllegalStateError);
     await items.statement;
     await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 });
 
@@ -260,12 +258,12 @@ describe('@Transactional on an async generator', () => {
     const seen: string[] = [];
     for await (const name of items.each('a', 'b')) seen.push(name);
     expect(seen).toEqual(['a', 'b']);
-    expect(await stored()).toEqual(['a', 'b']);
+    expect(await storedNames(database)).toEqual(['a', 'b']);
   });
 
   it('rolls back when the consumer leaves early', async () => {
     for await (const name of items.each('a', 'b')) if (name === 'a') break;
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it.each<[string, () => AsyncGenerator<string>]>([
@@ -283,14 +281,14 @@ describe('@Transactional on an async generator', () => {
     const generator = items.each('a');
     await generator.return(undefined);
     expect(await generator.next()).toEqual({ value: undefined, done: true });
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('fails when it is read where its propagation refuses, and its body does not run', async () => {
     const generator = items.eachInside();
     await expect(generator.next()).rejects.toBeInstanceOf(PropagationError);
     expect(await generator.next()).toEqual({ value: undefined, done: true });
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('rolls back when it throws', async () => {
@@ -298,7 +296,7 @@ describe('@Transactional on an async generator', () => {
       for await (const name of items.each('a', 'bad')) expect(name).toBe('a');
     };
     await expect(consume()).rejects.toBeInstanceOf(Refused);
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 });
 

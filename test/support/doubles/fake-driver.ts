@@ -219,6 +219,10 @@ export class FakeDriver implements Driver {
   }
 }
 
+/** The session that was lent. */
+export const sessionOf = (loan: { readonly session: DriverConnection }): FakeSession =>
+  loan.session as FakeSession;
+
 /** Lets everything run that waits for nothing but promises. */
 export async function settle(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { AsyncEngine } from 'nest-async-engine';
+import { text, type AsyncEngine } from 'nest-async-engine/engine';
 import { eventually } from './barrier.js';
 import type { TestDatabase } from '../server/postgres.js';
 
@@ -12,8 +12,17 @@ export async function expectIdle(engine: AsyncEngine, database: TestDatabase): P
   }, 2_000);
 }
 
-/** The names that are committed, in their order. */
-export async function storedNames(database: TestDatabase): Promise<string[]> {
-  const rows = await database.query<{ name: string }>('SELECT name FROM items ORDER BY name');
+/** The names that are committed, as a session of the tests sees them. */
+export async function storedNames(
+  on: Pick<TestDatabase, 'query'>,
+  table = 'items',
+  order = 'name',
+): Promise<string[]> {
+  const rows = await on.query<{ name: string }>(`SELECT name FROM ${table} ORDER BY ${order}`);
   return rows.map(({ name }) => name);
+}
+
+/** The names in `item` that a statement of `engine` sees where this is called. */
+export async function visibleNames(engine: Pick<AsyncEngine, 'scalars'>): Promise<string[]> {
+  return (await engine.scalars<string>(text('SELECT name FROM item ORDER BY name'))).all();
 }

@@ -1,9 +1,15 @@
-import type { FaultyProxy } from './faulty-proxy.js';
+import type { FaultyProxy, WireMessage } from './faulty-proxy.js';
 import type { ItemDatabase } from '../items.js';
 
 export type Fault = 'the wire is cut' | 'the session is killed';
 
 export const FAULTS: readonly Fault[] = ['the wire is cut', 'the session is killed'];
+
+/** COMMIT on its way to the server, or its answer. */
+export const isCommit =
+  (speaker: WireMessage['from']) =>
+  ({ from, type, text }: WireMessage): boolean =>
+    from === speaker && text === 'COMMIT' && /Query|Execute|CommandComplete/.test(type);
 
 /** Makes the first message that carries `sql` fail; resolves when it has. */
 export async function failOnTheWire(

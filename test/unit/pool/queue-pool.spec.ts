@@ -11,9 +11,8 @@ import { resolvePoolOptions, type PoolOptions } from '../../../lib/engine/pool/p
 import type { PooledConnection } from '../../../lib/engine/pool/pooled-connection.js';
 import { QueuePool } from '../../../lib/engine/pool/kinds/queue-pool.js';
 import { StaticPool } from '../../../lib/engine/pool/kinds/static-pool.js';
-import { FakeDriver, settle, unreachable, type FakeSession } from '../../support/doubles/fake-driver.js';
+import { FakeDriver, sessionOf, settle, unreachable } from '../../support/doubles/fake-driver.js';
 
-const sessionOf = (loan: PooledConnection): FakeSession => loan.session as FakeSession;
 const idOf = (loan: PooledConnection): number | undefined => loan.session.processId;
 const figures = (pool: QueuePool): number[] => [
   pool.size(),

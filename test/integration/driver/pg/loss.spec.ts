@@ -13,6 +13,7 @@ import { failureOf } from '../../../support/items.js';
 import { eventually } from '../../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { storedNames } from '../../../support/process/outcome.js';
 
 const insert = text('INSERT INTO item (name) VALUES (:name)');
 const lost = { code: 'CONNECTION_LOST', connectionInvalidated: true };
@@ -22,10 +23,6 @@ let proxy: FaultyProxy;
 let engine: AsyncEngine;
 
 const save = (name = 'a') => engine.execute(insert, { name });
-async function names(): Promise<string[]> {
-  const rows = await database.query<{ name: string }>('SELECT name FROM item ORDER BY id');
-  return rows.map(({ name }) => name);
-}
 
 /** Ends every session of the engine from outside, and waits until the server has done so. */
 async function killSessions(): Promise<void> {
@@ -65,11 +62,9 @@ async function killedWhileAsleep(work: PromiseLike<unknown>, kill: () => Promise
 
 const sleep = () => engine.execute(text('SELECT pg_sleep(60)'));
 
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
-
 async function expectToWorkOn(): Promise<void> {
   await save('last');
-  expect((await names()).at(-1)).toBe('last');
+  expect((await storedNames(database, 'item', 'id')).at(-1)).toBe('last');
 }
 
 beforeAll(async () => {
@@ -86,7 +81,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   proxy.resume();
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await expectToWorkOn();
   await engine.aclose();
   await proxy.close();
@@ -106,14 +101,14 @@ describe.each(kills)('$name', ({ kill }) => {
     await save('before');
     await killedUnused(await pooledClient(), kill);
     await save('after');
-    expect(await names()).toEqual(['before', 'after']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['before', 'after']);
   });
 
   it('between two ambient transactions', async () => {
     await engine.transaction(() => save('before'));
     await killedUnused(await pooledClient(), kill);
     await engine.transaction(() => save('after'));
-    expect(await names()).toEqual(['before', 'after']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['before', 'after']);
   });
 
   it('between two statements of a transaction', async () => {
@@ -123,7 +118,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await save();
     });
     await expect(work).rejects.toMatchObject(lost);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('during a statement of a transaction', async () => {
@@ -132,7 +127,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await sleep();
     });
     expect(await killedWhileAsleep(work, kill)).toMatchObject(lost);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('swallowed inside a transaction: what comes later is refused and nothing is stored', async () => {
@@ -143,7 +138,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await expect(save()).rejects.toBeInstanceOf(PendingRollbackError);
     });
     await expect(work).rejects.toBeInstanceOf(PendingRollbackError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('in a savepoint', async () => {
@@ -159,7 +154,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await expect(save()).rejects.toBeInstanceOf(PendingRollbackError);
     });
     await expect(work).rejects.toBeInstanceOf(PendingRollbackError);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('fails everything that waits on the connection, and nothing hangs', async () => {
@@ -203,7 +198,7 @@ describe.each(kills)('$name', ({ kill }) => {
       for await (const { n } of rows) if (n === 5) await kill();
     });
     await expect(work).rejects.toMatchObject(lost);
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   describe('on an explicit connection', () => {
@@ -224,7 +219,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await connection.rollback();
       await execute('again');
       await connection.commit();
-      expect(await names()).toEqual(['again']);
+      expect(await storedNames(database, 'item', 'id')).toEqual(['again']);
     });
 
     it('between statements: refused until rolled back', async () => {
@@ -237,7 +232,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await connection.rollback();
       await execute('again');
       await connection.commit();
-      expect(await names()).toEqual(['again']);
+      expect(await storedNames(database, 'item', 'id')).toEqual(['again']);
     });
 
     it('with a savepoint open: refused until the root is rolled back', async () => {
@@ -252,7 +247,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await root.rollback();
       await execute('again');
       await connection.commit();
-      expect(await names()).toEqual(['again']);
+      expect(await storedNames(database, 'item', 'id')).toEqual(['again']);
     });
 
     it('before ROLLBACK: it succeeds, for the server has done it', async () => {
@@ -261,7 +256,7 @@ describe.each(kills)('$name', ({ kill }) => {
       await connection.rollback();
       await execute('again');
       await connection.commit();
-      expect(await names()).toEqual(['again']);
+      expect(await storedNames(database, 'item', 'id')).toEqual(['again']);
     });
 
     it('before close: it gives back the place in the pool', async () => {
@@ -284,7 +279,7 @@ describe('during COMMIT', () => {
     proxy.cut();
     expect(await failure).toBeInstanceOf(CommitOutcomeUnknownError);
     expect(await failure).toMatchObject({ cause: lost });
-    expect(await names()).toEqual(['a']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['a']);
   });
 
   it('before the server has heard it: the outcome is unknown, and nothing is stored', async () => {
@@ -294,7 +289,7 @@ describe('during COMMIT', () => {
     proxy.cut();
     expect(await failure).toBeInstanceOf(CommitOutcomeUnknownError);
     await eventually(async () => expect(await database.sessions()).toEqual([]));
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 
   it('is not retried', async () => {
@@ -322,7 +317,7 @@ describe('during COMMIT', () => {
     expect(connection.inTransaction()).toBe(false);
     await connection.execute(insert, { name: 'b' });
     await connection.commit();
-    expect(await names()).toEqual(['a', 'b']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['a', 'b']);
   });
 });
 

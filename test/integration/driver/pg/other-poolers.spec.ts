@@ -13,6 +13,7 @@ import { startHaproxy } from '../../../support/server/haproxy.js';
 import { startPgpool } from '../../../support/server/pgpool.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 import { versionOf } from '../../../support/server/program.js';
+import { storedNames } from '../../../support/process/outcome.js';
 
 let database: TestDatabase;
 const engines: AsyncEngine[] = [];
@@ -29,8 +30,6 @@ function open(url: string, options: AsyncEngineOptions = {}): AsyncEngine {
 }
 
 const insert = text('INSERT INTO item (name) VALUES (:name)');
-const names = async (): Promise<string[]> =>
-  (await database.query<{ name: string }>('SELECT name FROM item ORDER BY name')).map(({ name }) => name);
 
 beforeAll(async () => {
   database = await createDatabase('other_poolers');
@@ -71,7 +70,7 @@ describe.skipIf(versionOf('pgpool') === undefined)('behind Pgpool-II (skipped wi
       const engine = open(pooler.url, { pgbouncer: true });
       const rows = ['a', 'b', 'c'].map((name) => ({ name }));
       expect(await failureOf(engine.execute(insert, [...rows, { name: 'b' }]))).toBeInstanceOf(Error);
-      expect(await names()).toEqual([]);
+      expect(await storedNames(database, 'item')).toEqual([]);
       await engine.execute(insert, rows);
       const rename = text('UPDATE item SET name = :to WHERE name = :name');
       const renames = [
@@ -79,9 +78,9 @@ describe.skipIf(versionOf('pgpool') === undefined)('behind Pgpool-II (skipped wi
         { name: 'b', to: 'c' },
       ];
       expect(await failureOf(engine.execute(rename, renames))).toBeInstanceOf(Error);
-      expect(await names()).toEqual(['a', 'b', 'c']);
+      expect(await storedNames(database, 'item')).toEqual(['a', 'b', 'c']);
       await engine.execute(rename, renames.slice(0, 1));
-      expect(await names()).toEqual(['b', 'c', 'x']);
+      expect(await storedNames(database, 'item')).toEqual(['b', 'c', 'x']);
     });
 
     it('settings of a statement hold for it, and a savepoint undoes what failed in it', async () => {
@@ -93,7 +92,7 @@ describe.skipIf(versionOf('pgpool') === undefined)('behind Pgpool-II (skipped wi
         await engine.transaction(() => engine.execute(insert, { name: 'a' })).catch(() => undefined);
         await engine.execute(insert, { name: 'b' });
       });
-      expect(await names()).toEqual(['a', 'b']);
+      expect(await storedNames(database, 'item')).toEqual(['a', 'b']);
     });
   });
 });
@@ -129,7 +128,7 @@ describe.skipIf(versionOf('haproxy', '-v') === undefined)(
       });
       for (let count = 0; count < 20; count += 1)
         await engine.transaction(() => engine.execute(insert, { name: `n${count}` }));
-      expect(await names()).toHaveLength(20);
+      expect(await storedNames(database, 'item')).toHaveLength(20);
     });
   },
 );

@@ -4,6 +4,7 @@ import { LogLines } from '../../../support/doubles/log-lines.js';
 import { failureOf } from '../../../support/items.js';
 import { PgBouncer, pgbouncerVersion } from '../../../support/server/pgbouncer.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { storedNames } from '../../../support/process/outcome.js';
 
 let database: TestDatabase;
 const engines: AsyncEngine[] = [];
@@ -29,7 +30,6 @@ describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped wit
   }
   const insert = (engine: AsyncEngine, name: string): Promise<unknown> =>
     engine.execute(sql`INSERT INTO item VALUES (${name})`).then(() => undefined);
-  const names = (): Promise<unknown[]> => database.query('SELECT name FROM item ORDER BY name');
 
   it('statement mode takes statements, and says of a transaction what has to be set', async () => {
     await using pooler = await PgBouncer.start(database.url, { pool_mode: 'statement' });
@@ -38,7 +38,7 @@ describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped wit
     const failure = await failureOf(engine.transaction(() => insert(engine, 'b')));
     expect(String(failure)).toContain('set pool_mode = transaction there');
     expect(await engine.scalar(sql`SELECT count(*)::int FROM item`)).toBe(1);
-    expect(await names()).toEqual([{ name: 'a' }]);
+    expect(await storedNames(database, 'item')).toEqual(['a']);
   });
 
   it.each<[string, AsyncEngineOptions]>([

@@ -20,8 +20,6 @@ const sent = (type: string): number =>
 const namesOnServer = () =>
   engine.scalar<string>(text('SELECT count(*) FROM pg_prepared_statements'), undefined, { prepare: false });
 
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
-
 beforeAll(async () => {
   database = await createDatabase('named');
 });
@@ -34,7 +32,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await engine.aclose();
   await proxy.close();
 });

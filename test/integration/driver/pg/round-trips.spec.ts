@@ -2,6 +2,7 @@ import { createAsyncEngine, text, type AsyncConnection, type AsyncEngine } from 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { storedNames } from '../../../support/process/outcome.js';
 
 const insert = text('INSERT INTO item (name) VALUES (:name)');
 const insertSql = 'INSERT INTO item (name) VALUES ($1)';
@@ -30,19 +31,12 @@ function flights(): string[] {
   return lines.filter((line) => line.length > 0).map((line) => line.join('; '));
 }
 
-async function names(): Promise<string[]> {
-  const rows = await database.query<{ name: string }>('SELECT name FROM item ORDER BY id');
-  return rows.map(({ name }) => name);
-}
-
 const save = (name = 'a') => engine.execute(insert, { name });
 
 async function withConnection(work: (connection: AsyncConnection) => Promise<unknown>): Promise<void> {
   await using connection = await engine.connect();
   await work(connection);
 }
-
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
 
 beforeAll(async () => {
   database = await createDatabase('trips');
@@ -56,7 +50,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await engine.aclose();
   await proxy.close();
 });
@@ -203,7 +197,7 @@ describe('a nested transaction that failed', () => {
       await swallow(engine.transaction(() => engine.execute(failing, { divisor: 0 })));
       await save('after');
     });
-    expect(await names()).toEqual(['before', 'after']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['before', 'after']);
   });
 });
 
@@ -282,7 +276,7 @@ describe('executemany', () => {
   it('of many pages is stored as a whole or not at all', async () => {
     const sets = [...rows(2_500), { name: null }];
     await expect(engine.execute(insert, sets)).rejects.toMatchObject({ sqlState: '23502' });
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 });
 
@@ -311,7 +305,7 @@ describe('what travels with BEGIN', () => {
     await expect(engine.transaction(() => save(), { readOnly: true })).rejects.toMatchObject({
       sqlState: '25006',
     });
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 });
 
@@ -320,7 +314,7 @@ describe('a BEGIN that fails', () => {
 
   it('stops the INSERT that travels with it', async () => {
     await expect(engine.transaction(() => save(), refused)).rejects.toMatchObject({ sqlState: '22023' });
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
     expect(await database.sessions()).toMatchObject([{ state: 'idle', xact_start: null }]);
   });
 
@@ -340,7 +334,7 @@ describe('a BEGIN that fails', () => {
     await transaction.rollback();
     await execute();
     await connection.commit();
-    expect(await names()).toEqual(['a']);
+    expect(await storedNames(database, 'item', 'id')).toEqual(['a']);
   });
 
   it('fails the nested transaction whose first statement came with it, and the outer one', async () => {
@@ -348,6 +342,6 @@ describe('a BEGIN that fails', () => {
       await expect(engine.transaction(() => save())).rejects.toMatchObject({ sqlState: '22023' });
     }, refused);
     await expect(work).rejects.toMatchObject({ code: 'UNEXPECTED_ROLLBACK' });
-    expect(await names()).toEqual([]);
+    expect(await storedNames(database, 'item', 'id')).toEqual([]);
   });
 });

@@ -23,6 +23,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Barrier } from '../../../support/process/barrier.js';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { failureOf } from '../../../support/items.js';
 
 let database: TestDatabase;
 let proxy: FaultyProxy;
@@ -30,14 +31,8 @@ let engine: AsyncEngine;
 
 const run = (sql: string, values: readonly unknown[] = []) => engine.execDriverSql(sql, values);
 
-async function failureOf(work: PromiseLike<unknown>): Promise<DBAPIError> {
-  try {
-    await work;
-  } catch (error) {
-    return error as DBAPIError;
-  }
-  throw new TypeError('it did not fail');
-}
+const refusalOf = async (work: PromiseLike<unknown>): Promise<DBAPIError> =>
+  (await failureOf(work)) as DBAPIError;
 
 /** The connection is neither lost nor left in a transaction by `work`: the same session answers. */
 async function keepsSession(work: () => PromiseLike<unknown>): Promise<boolean> {
@@ -45,8 +40,6 @@ async function keepsSession(work: () => PromiseLike<unknown>): Promise<boolean> 
   await Promise.resolve(work()).catch(() => undefined);
   return (await run('SELECT pg_backend_pid()').scalar()) === before;
 }
-
-const expectNothingOnLoan = () => expect(engine.pool.checkedOut()).toBe(0);
 
 beforeAll(async () => {
   database = await createDatabase('errors');
@@ -72,7 +65,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expectNothingOnLoan();
+  expect(engine.pool.checkedOut()).toBe(0);
   await engine.aclose();
   await proxy.close();
 });
@@ -96,35 +89,35 @@ describe('what the server refuses', () => {
     ['SELECT nonsense', ProgrammingError, { sqlState: '42703' }],
     ['SELECT * FROM nowhere', ProgrammingError, { sqlState: '42P01' }],
   ])('%s', async (sql, type, facts) => {
-    const error = await failureOf(run(sql));
+    const error = await refusalOf(run(sql));
     expect(error).toBeInstanceOf(type);
     expect(error).toMatchObject({ ...facts, statement: sql, connectionInvalidated: false });
   });
 
   it('comes with detail, hint and schema', async () => {
-    const error = await failureOf(run('INSERT INTO item (id) VALUES (1)'));
+    const error = await refusalOf(run('INSERT INTO item (id) VALUES (1)'));
     expect(error).toMatchObject({ detail: 'Key (id)=(1) already exists.', schema: 'public' });
-    expect((await failureOf(run('SELECT lenght($1)', ['x']))).hint).toMatch(/No function matches/);
+    expect((await refusalOf(run('SELECT lenght($1)', ['x']))).hint).toMatch(/No function matches/);
   });
 
   it('names the statement in its message', async () => {
-    const error = await failureOf(run('INSERT INTO item (id) VALUES ($1)', [1]));
+    const error = await refusalOf(run('INSERT INTO item (id) VALUES ($1)', [1]));
     expect(error.message).toMatch(/duplicate key.*\n\[SQL: INSERT INTO item \(id\) VALUES \(\$1\)\]$/);
   });
 
   it("has the driver's error as its cause", async () => {
-    expect((await failureOf(run('SELECT 1 / 0'))).cause).toMatchObject({ code: '22012', severity: 'ERROR' });
+    expect((await refusalOf(run('SELECT 1 / 0'))).cause).toMatchObject({ code: '22012', severity: 'ERROR' });
   });
 
   it('knows the parameters as they were given and shows them to no logger', async () => {
-    const error = await failureOf(run('SELECT 1 / $1::int, $2::text', [0, 'secret']));
+    const error = await refusalOf(run('SELECT 1 / $1::int, $2::text', [0, 'secret']));
     expect(error.parameters).toEqual([0, 'secret']);
     expect(`${JSON.stringify(error)}${inspect(error)}${error.stack}`).not.toContain('secret');
   });
 
   it('at the end of an autocommitted statement names that statement', async () => {
     const sql = 'INSERT INTO late VALUES ($1), ($1)';
-    expect(await failureOf(run(sql, [1]))).toMatchObject({
+    expect(await refusalOf(run(sql, [1]))).toMatchObject({
       code: 'UNIQUE_VIOLATION',
       constraint: 'late_key',
       statement: sql,
@@ -201,7 +194,7 @@ describe('a value that cannot be encoded', () => {
   it.each(values)('%s: nothing is sent', async (_, value) => {
     await run('SELECT 1');
     proxy.reset();
-    const error = await failureOf(run('SELECT $1::int, $2', [1, value]));
+    const error = await refusalOf(run('SELECT $1::int, $2', [1, value]));
     expect(error).toBeInstanceOf(StatementError);
     expect(error).not.toBeInstanceOf(DBAPIError);
     expect(error.message).toMatch(/^parameter \$2 cannot be sent: /);
@@ -211,7 +204,7 @@ describe('a value that cannot be encoded', () => {
   it('leaves a transaction in progress usable', async () => {
     await engine.transaction(async () => {
       await run('INSERT INTO owner VALUES (1)');
-      await failureOf(run('INSERT INTO owner VALUES ($1)', [circular]));
+      await refusalOf(run('INSERT INTO owner VALUES ($1)', [circular]));
       await run('INSERT INTO owner VALUES (2)');
     });
     expect(await run('SELECT id FROM owner ORDER BY id').all()).toEqual([{ id: 1 }, { id: 2 }]);
@@ -219,7 +212,7 @@ describe('a value that cannot be encoded', () => {
 
   it('leaves a transaction usable whose first statement it was', async () => {
     await engine.transaction(async () => {
-      await failureOf(run('INSERT INTO owner VALUES ($1)', [circular]));
+      await refusalOf(run('INSERT INTO owner VALUES ($1)', [circular]));
       await run('INSERT INTO owner VALUES (2)');
     });
     expect(await run('SELECT id FROM owner').all()).toEqual([{ id: 2 }]);
@@ -228,7 +221,7 @@ describe('a value that cannot be encoded', () => {
   it('leaves nested transactions usable', async () => {
     await engine.transaction(async () => {
       await engine.transaction(() => run('INSERT INTO owner VALUES (1)'));
-      await failureOf(engine.transaction(() => run('INSERT INTO owner VALUES ($1)', [circular])));
+      await refusalOf(engine.transaction(() => run('INSERT INTO owner VALUES ($1)', [circular])));
       await engine.transaction(() => run('INSERT INTO owner VALUES (2)'));
     });
     expect(await run('SELECT id FROM owner ORDER BY id').all()).toEqual([{ id: 1 }, { id: 2 }]);
@@ -243,7 +236,7 @@ describe('a type parser that throws', () => {
 
   it('says that the statement has run and names it', async () => {
     const sql = 'INSERT INTO owner VALUES (1), (13), (2) RETURNING id';
-    const error = await failureOf(run(sql));
+    const error = await refusalOf(run(sql));
     expect(error).toBeInstanceOf(StatementError);
     expect(error.message).toMatch(
       /^the statement has run, but a value of its result could not be decoded: unlucky/,
@@ -256,7 +249,7 @@ describe('a type parser that throws', () => {
 
   it('leaves a transaction usable', async () => {
     await engine.transaction(async () => {
-      await failureOf(run('SELECT 13'));
+      await refusalOf(run('SELECT 13'));
       await run('INSERT INTO owner VALUES (1)');
     });
     expect(await database.query('SELECT id FROM owner')).toEqual([{ id: 1 }]);
@@ -284,7 +277,7 @@ describe('COPY', () => {
     ['COPY item TO STDOUT', /COPY TO STDOUT has no result.*copyTo/],
     ['COPY late TO STDOUT', /COPY TO STDOUT has no result/],
   ])('%s is refused and the connection works on', async (sql, message) => {
-    const error = await failureOf(run(sql));
+    const error = await refusalOf(run(sql));
     expect(error).toBeInstanceOf(InterfaceError);
     expect(error.message).toMatch(message);
     expect(error.statement).toBe(sql);
@@ -306,7 +299,7 @@ describe('COPY', () => {
 
   it('TO STDOUT leaves a transaction usable', async () => {
     await engine.transaction(async () => {
-      await failureOf(run('COPY item TO STDOUT'));
+      await refusalOf(run('COPY item TO STDOUT'));
       await run('INSERT INTO owner VALUES (1)');
     });
     expect(await database.query('SELECT * FROM owner')).toHaveLength(1);
@@ -339,7 +332,7 @@ describe('odd texts', () => {
   });
 
   it('several statements in one are refused by the server', async () => {
-    const error = await failureOf(run('DELETE FROM item; SELECT 1'));
+    const error = await refusalOf(run('DELETE FROM item; SELECT 1'));
     expect(error).toMatchObject({ code: 'PROGRAMMING', sqlState: '42601' });
     expect(error.message).toMatch(/cannot insert multiple commands into a prepared statement/);
     expect(await database.query('SELECT id FROM item')).toHaveLength(1);
@@ -347,13 +340,13 @@ describe('odd texts', () => {
 
   it('a zero byte in it is refused and the connection works on', async () => {
     const sql = 'SELECT 1 \0 AS a';
-    expect(await failureOf(run(sql))).toBeInstanceOf(ArgumentError);
+    expect(await refusalOf(run(sql))).toBeInstanceOf(ArgumentError);
     expect(await keepsSession(() => run(sql))).toBe(true);
   });
 
   it('a zero byte in a value is refused and the connection works on', async () => {
     const send = () => run('SELECT $1::text', ['\0']);
-    expect(await failureOf(send())).toMatchObject({ sqlState: '22021' });
+    expect(await refusalOf(send())).toMatchObject({ sqlState: '22021' });
     expect(await keepsSession(send)).toBe(true);
   });
 
@@ -404,8 +397,8 @@ describe('two callers on one connection', () => {
     await using connection = await engine.connect();
     await connection.execDriverSql('SELECT 1');
     const [first, second] = await Promise.all([
-      failureOf(connection.execDriverSql('SELECT 1 / 0')),
-      failureOf(connection.execDriverSql('SELECT 2')),
+      refusalOf(connection.execDriverSql('SELECT 1 / 0')),
+      refusalOf(connection.execDriverSql('SELECT 2')),
     ]);
     expect(first).toMatchObject({ sqlState: '22012', statement: 'SELECT 1 / 0' });
     expect(second).toMatchObject({ sqlState: '25P02', statement: 'SELECT 2', cause: first });
@@ -425,7 +418,7 @@ describe('an error of a script', () => {
   const long = Array.from({ length: 3_000 }, (_, n) => `SELECT ${n};`).join('\n');
 
   it('says on which line it is, and shows the text around it only', async () => {
-    const error = (await failureOf(script(`${long}\nSELECT * FROM nowhere;`))) as DBAPIError;
+    const error = (await refusalOf(script(`${long}\nSELECT * FROM nowhere;`))) as DBAPIError;
     expect({ line: error.line, position: error.position, sqlState: error.sqlState }).toEqual({
       line: 3_001,
       position: long.length + 2 + 'SELECT * FROM '.length,
@@ -447,7 +440,7 @@ it('says where in a function, and how grave, an error is', async () => {
   await database.query(
     "CREATE OR REPLACE FUNCTION refuse() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
   );
-  expect(await failureOf(run('SELECT refuse()'))).toMatchObject({
+  expect(await refusalOf(run('SELECT refuse()'))).toMatchObject({
     where: expect.stringContaining('PL/pgSQL function refuse() line 1 at RAISE'),
     severity: 'ERROR',
     routine: 'exec_stmt_raise',

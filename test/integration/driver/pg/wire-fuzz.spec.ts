@@ -18,20 +18,20 @@ type Answer = readonly unknown[] | string;
 /** What one of the two says to a statement. Both have tables of the same names, in schemas of their own. */
 type Ask = (sql: string, values?: readonly unknown[]) => Promise<Answer>;
 
-const failureOf = (error: unknown): string => {
+const refusedState = (error: unknown): string => {
   const state = sqlStateOf(error);
   if (state === undefined) throw error;
   return state;
 };
 const ours: Ask = (sql, values = []) => engine.execDriverSql(sql, values).all().catch(failureOrNone);
 const theirs: Ask = (sql, values = []) =>
-  plain.query(sql, [...values]).then(({ rows }) => rows as unknown[], failureOf);
+  plain.query(sql, [...values]).then(({ rows }) => rows as unknown[], refusedState);
 
 // A statement that returns no rows has none to give.
 function failureOrNone(error: unknown): Answer {
   return error instanceof Error && 'code' in error && error.code === 'RESOURCE_CLOSED'
     ? []
-    : failureOf(error);
+    : refusedState(error);
 }
 
 interface Caller {
@@ -108,7 +108,7 @@ const many: Action = async (caller) => {
   const sql = `INSERT INTO ${caller.table} (id, n, note, more) VALUES (:id, :n, :note, :more)`;
   const rows = Array.from({ length: 4 + caller.random(20) }, () => rowOf(caller));
   const sets = rows.map(([id, n, note, more]) => ({ id, n, note, more }));
-  const answer = await engine.execute(text(sql), sets).then(() => 'stored', failureOf);
+  const answer = await engine.execute(text(sql), sets).then(() => 'stored', refusedState);
   const expected = await inTransaction(rows.map((values) => [insertSql(caller.table), values]));
   return { sql, ours: answer, theirs: expected };
 };
@@ -124,7 +124,7 @@ async function inTransaction(
     return 'stored';
   } catch (error) {
     await client.query('ROLLBACK');
-    return failureOf(error);
+    return refusedState(error);
   } finally {
     client.release();
   }
@@ -136,7 +136,7 @@ const transaction: Action = async (caller) => {
   const work = engine.transaction(async () => {
     for (const values of rows) await engine.execDriverSql(sql, values);
   });
-  const answer = await work.then(() => 'stored', failureOf);
+  const answer = await work.then(() => 'stored', refusedState);
   // A plan that DDL made stale is the user's error inside a transaction: all of it was rolled back.
   if (answer === '0A000') return { sql, ours: answer, theirs: answer };
   return { sql, ours: answer, theirs: await inTransaction(rows.map((values) => [sql, values])) };

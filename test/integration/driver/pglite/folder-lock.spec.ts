@@ -13,6 +13,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { failureOf } from '../../../support/items.js';
 import { crash } from '../../../support/server/pglite.js';
+import { visibleNames } from '../../../support/process/outcome.js';
 
 /** An instance takes seconds to make, and many of them where the machine is busy. */
 const PATIENCE = 120_000;
@@ -26,9 +27,6 @@ function open(place = folder): AsyncEngine {
   engines.push(engine);
   return engine;
 }
-
-const names = async (engine: AsyncEngine): Promise<unknown[]> =>
-  (await engine.scalars(text('SELECT name FROM item'))).all();
 
 beforeAll(async () => {
   parent = await mkdtemp(path.join(tmpdir(), 'pglite-spec-'));
@@ -52,38 +50,38 @@ afterAll(() => rm(parent, { recursive: true, force: true }));
 describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
   it('keeps its data from one engine to the next, and leaves no lock', async () => {
     const engine = open();
-    expect(await names(engine)).toEqual(['stored']);
+    expect(await visibleNames(engine)).toEqual(['stored']);
     await engine.aclose();
     expect((await readdir(parent)).filter((name) => name.includes('.lock'))).toEqual([]);
-    expect(await names(open())).toEqual(['stored']);
+    expect(await visibleNames(open())).toEqual(['stored']);
   });
 
   it('may be named relative to the working directory', async () => {
-    expect(await names(open(path.relative(process.cwd(), folder)))).toEqual(['stored']);
+    expect(await visibleNames(open(path.relative(process.cwd(), folder)))).toEqual(['stored']);
   });
 
   it('is refused to a second engine until the first is closed', async () => {
     const first = open();
-    await names(first);
-    const refused = await failureOf(names(open()));
+    await visibleNames(first);
+    const refused = await failureOf(visibleNames(open()));
     expect(refused).toBeInstanceOf(OperationalError);
     expect(refused).toMatchObject({ message: expect.stringMatching(/in use by another engine/) as string });
     await first.aclose();
-    expect(await names(open())).toEqual(['stored']);
+    expect(await visibleNames(open())).toEqual(['stored']);
   });
 
   it('is opened anew when its server has ended by itself', async () => {
     const engine = open();
     expect(await crash(engine)).toBeInstanceOf(ConnectionLostError);
-    expect(await names(engine)).toEqual(['stored']);
+    expect(await visibleNames(engine)).toEqual(['stored']);
   });
 
   it('may be named by a symbolic link, which has the same lock', async () => {
     const link = path.join(parent, `${path.basename(folder)}-link`);
     await symlink(folder, link);
     const engine = open(link);
-    expect(await names(engine)).toEqual(['stored']);
-    expect(await failureOf(names(open()))).toMatchObject({
+    expect(await visibleNames(engine)).toEqual(['stored']);
+    expect(await failureOf(visibleNames(open()))).toMatchObject({
       message: expect.stringMatching(/in use by another engine/) as string,
     });
     await engine.aclose();
@@ -100,7 +98,7 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
     const place = path.join(parent, name, 'data');
     await mkdir(path.dirname(path.dirname(place)), { recursive: true });
     await prepare(place);
-    const failure = await failureOf(names(open(place)));
+    const failure = await failureOf(visibleNames(open(place)));
     expect(failure).toBeInstanceOf(OperationalError);
     expect(failure).toMatchObject({ message: expect.stringContaining(place) as string });
     const beside = await readdir(path.dirname(place)).catch(() => []);
@@ -110,7 +108,7 @@ describe('a PGlite database in a folder', { timeout: PATIENCE }, () => {
   it('that cannot be opened is an error, and leaves no lock', async () => {
     const file = path.join(parent, 'file');
     await writeFile(file, '');
-    expect(await failureOf(names(open(file)))).toMatchObject({
+    expect(await failureOf(visibleNames(open(file)))).toMatchObject({
       code: 'OPERATIONAL',
       message: expect.stringContaining(`cannot open PGlite in ${file}: it is not a folder`) as string,
     });
@@ -125,25 +123,25 @@ describe('the lock of a folder', { timeout: PATIENCE }, () => {
     const stat = await readFile(`/proc/${other.pid}/stat`, 'utf8').catch(() => '');
     const startedAt = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
     await writeFile(`${folder}.lock`, JSON.stringify({ pid: other.pid, startedAt }));
-    const refused = await failureOf(names(open()));
+    const refused = await failureOf(visibleNames(open()));
     other.kill('SIGKILL');
     await once(other, 'exit');
     expect(refused).toMatchObject({
       message: expect.stringContaining(`in use by process ${other.pid}`) as string,
     });
-    expect(await names(open())).toEqual(['stored']);
+    expect(await visibleNames(open())).toEqual(['stored']);
   });
 
   it.runIf(process.platform === 'linux')(
     'of an earlier process with the id of a living one is taken over (Linux tells the start of a process)',
     async () => {
       await writeFile(`${folder}.lock`, JSON.stringify({ pid: process.pid, startedAt: '1' }));
-      expect(await names(open())).toEqual(['stored']);
+      expect(await visibleNames(open())).toEqual(['stored']);
     },
   );
 
   it('that is no lock is taken over', async () => {
     await writeFile(`${folder}.lock`, 'x');
-    expect(await names(open())).toEqual(['stored']);
+    expect(await visibleNames(open())).toEqual(['stored']);
   });
 });

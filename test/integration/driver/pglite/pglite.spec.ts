@@ -17,6 +17,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { failureOf } from '../../../support/items.js';
 import { eventually, Latch } from '../../../support/process/barrier.js';
 import { crash } from '../../../support/server/pglite.js';
+import { visibleNames } from '../../../support/process/outcome.js';
 
 const MEMORY = 'postgresql+pglite://';
 /** An instance takes seconds to make, and many of them where the machine is busy. */
@@ -26,8 +27,6 @@ const PATIENCE = 120_000;
 let engine: AsyncEngine;
 
 const insert = (name: string) => sql`INSERT INTO item VALUES (${name})`;
-const names = (): Promise<readonly unknown[]> =>
-  engine.scalars(text('SELECT name FROM item ORDER BY name')).then((rows) => rows.all());
 
 beforeAll(async () => {
   engine = createAsyncEngine(MEMORY);
@@ -61,13 +60,13 @@ describe('an engine on PGlite', () => {
     await hasInserted.opened;
     const second = engine.transaction(async () => {
       await engine.execute(insert('kept'));
-      return await names();
+      return await visibleNames(engine);
     });
     await eventually(() => expect(engine.pool.waiting()).toBe(1));
     mayFail.open();
     await expect(first).rejects.toThrow('undo');
     expect(await second).toEqual(['kept']);
-    expect(await names()).toEqual(['kept']);
+    expect(await visibleNames(engine)).toEqual(['kept']);
   });
 
   it('lets a statement without a transaction wait for the transaction of another', async () => {
@@ -79,7 +78,7 @@ describe('an engine on PGlite', () => {
       await mayCommit.opened;
     });
     await hasInserted.opened;
-    const reading = names();
+    const reading = visibleNames(engine);
     mayCommit.open();
     await writing;
     expect(await reading).toEqual(['a']);
@@ -93,7 +92,7 @@ describe('an engine on PGlite', () => {
       });
       expect(await failureOf(inner)).toBeInstanceOf(PoolDeadlockError);
     });
-    expect(await names()).toEqual(['outer']);
+    expect(await visibleNames(engine)).toEqual(['outer']);
   });
 
   it('nests transactions by savepoints', async () => {
@@ -106,7 +105,7 @@ describe('an engine on PGlite', () => {
         }),
       );
     });
-    expect(await names()).toEqual(['outer']);
+    expect(await visibleNames(engine)).toEqual(['outer']);
   });
 
   it('reports errors of the server in the same classes', async () => {
@@ -125,7 +124,7 @@ describe('an engine on PGlite', () => {
       }
       return count;
     });
-    expect([seen, (await names()).length]).toEqual([5_000, 5]);
+    expect([seen, (await visibleNames(engine)).length]).toEqual([5_000, 5]);
   });
 
   it('rolls back when the time of a transaction has passed, once its statement has ended', async () => {
@@ -138,7 +137,7 @@ describe('an engine on PGlite', () => {
       { timeout: 50 },
     );
     expect(await failureOf(late)).toBeInstanceOf(TransactionTimeoutError);
-    expect(await names()).toEqual([]);
+    expect(await visibleNames(engine)).toEqual([]);
   });
 
   it('gives the PGlite instance to who asks for the raw connection', async () => {
@@ -157,7 +156,7 @@ describe('an engine on PGlite', () => {
     await connection.execute(insert('undone'));
     connection.invalidate();
     await connection.close();
-    expect(await names()).toEqual(['a']);
+    expect(await visibleNames(engine)).toEqual(['a']);
   });
 
   it('lets sessions take turns whatever the pool', { timeout: PATIENCE }, async () => {
@@ -233,7 +232,7 @@ describe('COPY over PGlite', { timeout: PATIENCE }, () => {
     expect(Buffer.concat(rows).toString()).toBe('a\n');
     const copying = failureOf(engine.copyFrom('COPY item FROM STDIN', 'b\n'));
     expect(await copying).toBeInstanceOf(NotSupportedError);
-    expect(await names()).toEqual(['a']);
+    expect(await visibleNames(engine)).toEqual(['a']);
   });
 
   it.each(["COPY (SELECT 1) TO PROGRAM 'cat'", "/* all */ copy item from program 'cat'"])(
