@@ -28,7 +28,7 @@ export const STAIRS: Readonly<Record<string, Steps>> = {
     [''],
   ],
   'lib/engine/driver': [[''], ['url', 'types'], ['pg'], ['pglite']],
-  'lib/engine/driver/pg': [['wire'], ['prepared'], ['session'], ['connect']],
+  'lib/engine/driver/pg': [['wire'], ['prepared', 'cancel'], ['session'], ['connect']],
   'lib/engine/pool': [[''], ['kinds'], ['replicas']],
   'lib/engine/result': [[''], ['text']],
   'lib/engine/execution': [['copy'], [''], ['sharing']],

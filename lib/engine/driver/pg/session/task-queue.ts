@@ -3,7 +3,7 @@ import { DBAPIError, InterfaceError, ResourceClosedError } from '../../../errors
 import type { CommandOptions, CommandResult, ServerStatus } from '../../driver.js';
 import { ClientTurn } from '../wire/client-turn.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { Cancellation } from './cancellation.js';
+import { Cancellation } from '../cancel/cancellation.js';
 import { PgBatch } from './pg-batch.js';
 import type { PgBatchParts, WireContext } from './batch-parts.js';
 import { FurtherFlights, type FlightQueue } from './further-flights.js';
