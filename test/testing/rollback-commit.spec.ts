@@ -51,7 +51,7 @@ describe("the application's COMMIT inside rollbackEach", () => {
       await engine.execute(text(`INSERT INTO item (name) VALUES ('${said}') -- ${said}`));
       await engine.execute(text(`CREATE FUNCTION locks() RETURNS void LANGUAGE sql AS $$ ${said} $$`));
       const prosrc = await engine.scalar(text("SELECT prosrc FROM pg_proc WHERE proname = 'locks'"));
-      return [await names(), prosrc, await advisoryLocks()];
+      return [await visibleNames(engine), prosrc, await advisoryLocks()];
     });
     expect([stored, body, held]).toEqual([[said], ` ${said} `, 0]);
   });
