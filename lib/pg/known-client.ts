@@ -1,4 +1,4 @@
-import type { Client, PoolClient } from 'pg';
+import type { PoolClient } from 'pg';
 import type { LentClient } from './lent-client.js';
 
 type Listener = (...facts: unknown[]) => void;
@@ -16,12 +16,16 @@ export class KnownClient {
   /** Those that listeners of `connect` have added: they belong to the connection. */
   #listeners: readonly (readonly [event: string | symbol, listener: Listener])[] = [];
 
-  constructor(client: Client, emit: EmitPoolEvent) {
+  constructor(emit: EmitPoolEvent) {
     this.#emit = emit;
-    client.on('error', (error: unknown) => {
-      if (this.#use === 'idle') emit('error', error, this.#view);
-    });
-    client.once('end', () => emit('remove', this.#view));
+  }
+
+  handleError(error: unknown): void {
+    if (this.#use === 'idle') this.#emit('error', error, this.#view);
+  }
+
+  handleEnd(): void {
+    this.#emit('remove', this.#view);
   }
 
   lend({ view }: LentClient): void {

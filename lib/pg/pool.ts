@@ -1,9 +1,10 @@
 import pg from 'pg';
-import type { PoolClient } from 'pg';
+import type { Client, PoolClient } from 'pg';
 import { ResourceClosedError, type AsyncEngine } from '../engine/index.js';
 import { CallSite } from '../engine/util/call-site.js';
 import { AmbientSession } from './ambient-session.js';
 import { isForeign, refuse, type Answer, type Callback, type ForeignQuery } from './client-queries.js';
+import { ClientPools } from './client-pools.js';
 import { KnownClient } from './known-client.js';
 import { LentClient } from './lent-client.js';
 import { OwnSession } from './own-session.js';
@@ -17,6 +18,7 @@ type ConnectCallback = (
 /** A `pg.Pool` whose clients are those of an engine. Some tools know a pool by the name of its class. */
 export class Pool extends pg.Pool {
   readonly #engine: AsyncEngine;
+  readonly #known = new WeakMap<Client, KnownClient>();
 
   constructor(engine: AsyncEngine) {
     super(optionsOf(engine));
@@ -107,14 +109,15 @@ export class Pool extends pg.Pool {
     return lent;
   }
 
-  #know({ client, pooled: { info } }: OwnSession): KnownClient {
-    const before = info.get(this) as KnownClient | undefined;
+  #know(session: OwnSession): KnownClient {
+    const before = this.#known.get(session.client);
     if (before !== undefined) return before;
-    const known = new KnownClient(client, (event, ...facts) => {
+    const known = new KnownClient((event, ...facts) => {
       // An error without a listener would end the process; the engine replaces the connection by itself.
       if (event !== 'error' || this.listenerCount(event) > 0) this.emit(event, ...facts);
     });
-    info.set(this, known);
+    this.#known.set(session.client, known);
+    ClientPools.of(session).add(known);
     return known;
   }
 

@@ -56,6 +56,20 @@ describe('a pool of pg', () => {
     });
   });
 
+  it('leaves nothing at its connections, where one is made for each request', async () => {
+    start({ poolSize: 1, maxOverflow: 0 });
+    const watched = async () => {
+      await asPool(engine).query('SELECT 1');
+      const pooled = await engine.rawConnection();
+      const client = pooled.driverConnection as pg.Client;
+      const counts = [client.listenerCount('error'), client.listenerCount('end'), pooled.info.size];
+      await pooled.close();
+      return counts;
+    };
+    const first = await watched();
+    for (let n = 0; n < 12; n += 1) expect(await watched()).toEqual(first);
+  });
+
   it('refuses what is not an engine', () => {
     expect(() => asPool({} as never)).toThrow(ArgumentError);
   });
