@@ -33,7 +33,7 @@ import {
   type OptionRule,
 } from './util/option-rule.js';
 import { OptionTable, tableRule } from './util/option-table.js';
-import { FOREIGN_OPTIONS } from './driver/url/foreign-options.js';
+import { foreignOptions } from './driver/url/foreign-options.js';
 
 /** Pools that keep a number of connections of their own. */
 const FIXED_POOLS: readonly PoolClass[] = [AssertionPool, NullPool, StaticPool];
@@ -111,7 +111,7 @@ export const ENGINE_OPTIONS = new OptionTable<AsyncEngineOptions>(
     replicas: replicasRule,
   },
   'refused',
-  FOREIGN_OPTIONS,
+  foreignOptions,
 );
 
 /** The options with their defaults, checked. */

@@ -22,7 +22,7 @@ const TESTING_OPTIONS = new OptionTable<DatabaseTestingModuleOptions>(
   'DatabaseTestingModule',
   { ...moduleRules, template: wordRule, migrate: functionRule },
   'refused',
-  testingAdvice(),
+  testingAdvice,
 );
 
 /** As for DatabaseModule, but that nothing says here where the database is. */

@@ -16,7 +16,7 @@ const MOST_FILES = 7;
 
 /**
  * What an import of `node:util` reads, and so loads: 4 ms. Of `node:tls` the same, and pg asks for that where a server
- * has it; `node:net` and `node:fs/promises` are needed by few sessions or later. On Node.js 20 pg loads some of them itself.
+ * has it; `node:net`, `node:fs/promises` and `perf_hooks` are needed later. On Node.js 20 pg loads some of them itself.
  */
 const LOADED_FOR_NOBODY = [
   'internal/util/parse_args/parse_args',
@@ -24,6 +24,7 @@ const LOADED_FOR_NOBODY = [
   'tls',
   'net',
   'fs/promises',
+  'perf_hooks',
 ].map((name) => `NativeModule ${name}`);
 
 /** Prints which modules of Node.js are loaded with the one that it is given. */
@@ -104,6 +105,15 @@ const wide = scripts.filter(({ code }) => /[\u0100-\uffff]/.test(code));
 expect(
   wide.length === 0,
   `every file takes one byte for a character${wide.map(({ name }) => `, but ${name}`).join('')}`,
+);
+
+const eager = scripts
+  .filter(({ name }) => /(?:^|[\\/])engine\.js$/.test(name))
+  .flatMap(({ code }) => code.split('\n'))
+  .filter((line) => line.includes('\\p{') && !line.includes('String.raw`'));
+expect(
+  eager.length === 0,
+  `no pattern with classes of Unicode is read at the start${eager.map((line) => `, but ${line.trim()}`).join('')}`,
 );
 
 const renamed = scripts.flatMap(({ code }) => code.match(/\bclass \w+\$\d+/g) ?? []);

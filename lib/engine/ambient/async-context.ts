@@ -8,7 +8,7 @@ import { refuseLate } from '../transaction/statement-gate.js';
 import { transactionEnded } from '../transaction/transaction-errors.js';
 import { runObserved } from '../transaction/transaction-observation.js';
 import { expectFunction } from '../util/argument.js';
-import { Warnings } from '../util/warnings.js';
+import { Warnings } from './warnings.js';
 import type { HeldLock } from './held-lock.js';
 import type { OpenedInside, Scope, ScopeContext } from './scope.js';
 import type { UnitOfWork } from './unit-of-work.js';

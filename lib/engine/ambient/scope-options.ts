@@ -35,12 +35,13 @@ const connectionRule: OptionRule = {
 };
 
 /** Options of statements and transactions, by name, with what to do instead. */
-const OF_OTHERS: Readonly<Record<string, string>> = {
-  ...EXECUTION_OPTIONS.misplaced,
-  ...Object.fromEntries(
-    EXECUTION_OPTIONS.names.map((name) => [name, `Set it on its connection: { connection: { ${name} } }.`]),
-  ),
-};
+function ofOthers(): Readonly<Record<string, string>> {
+  const ofConnections = EXECUTION_OPTIONS.names.map((name) => [
+    name,
+    `Set it on its connection: { connection: { ${name} } }.`,
+  ]);
+  return { ...EXECUTION_OPTIONS.misplaced, ...Object.fromEntries(ofConnections) };
+}
 
 /** What each option of a scope may be. */
 export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
@@ -57,5 +58,5 @@ export const SCOPE_OPTIONS = new OptionTable<ScopeOptions>(
     },
   },
   'taken',
-  OF_OTHERS,
+  ofOthers,
 );

@@ -24,5 +24,8 @@ export const TRANSACTIONAL_OPTIONS = new OptionTable<TransactionalOptions>(
     noRollbackFor: matchersRule,
   },
   'taken',
-  { ...OF_STATEMENTS, engine: 'It is for @Transactional(): here it is the engine whose method is called.' },
+  () => ({
+    ...OF_STATEMENTS,
+    engine: 'It is for @Transactional(): here it is the engine whose method is called.',
+  }),
 );

@@ -58,8 +58,6 @@ const BY_CLASS: readonly (readonly [DBAPIErrorClass, readonly string[]])[] = [
   [NotSupportedError, ['0A']],
 ];
 
-const CLASSES = new Map(BY_CLASS.flatMap(([type, classes]) => classes.map((name) => [name, type] as const)));
-
 // Whole families by their first letter: FDW and configuration, PL/pgSQL's RAISE, internal.
 const BY_LETTER: Readonly<Record<string, DBAPIErrorClass>> = {
   F: OperationalError,
@@ -71,9 +69,8 @@ const BY_LETTER: Readonly<Record<string, DBAPIErrorClass>> = {
 /** The error class for a five-character SQLSTATE; `DatabaseError` for one that no table lists. */
 export function errorClassOf(sqlState: string | undefined): DBAPIErrorClass {
   if (sqlState === undefined) return DatabaseError;
-  return (
-    BY_STATE[sqlState] ?? CLASSES.get(sqlState.slice(0, 2)) ?? BY_LETTER[sqlState.charAt(0)] ?? DatabaseError
-  );
+  const family = BY_CLASS.find(([, names]) => names.includes(sqlState.slice(0, 2)))?.[0];
+  return BY_STATE[sqlState] ?? family ?? BY_LETTER[sqlState.charAt(0)] ?? DatabaseError;
 }
 
 /** The only place that looks inside a foreign error for its SQLSTATE. */

@@ -153,11 +153,16 @@ const OF_TRANSACTIONS: Readonly<Record<string, string>> = {
 const WITH_BEGIN = 'Set it on the transaction, the connection or the engine.';
 
 /** What each option of one statement may be: none that only a transaction can have. */
-export const STATEMENT_OPTIONS = new OptionTable<StatementOptions>('statement', STATEMENT_RULES, 'taken', {
-  ...OF_TRANSACTIONS,
-  isolationLevel: WITH_BEGIN,
-  deferrable: WITH_BEGIN,
-});
+export const STATEMENT_OPTIONS = new OptionTable<StatementOptions>(
+  'statement',
+  STATEMENT_RULES,
+  'taken',
+  () => ({
+    ...OF_TRANSACTIONS,
+    isolationLevel: WITH_BEGIN,
+    deferrable: WITH_BEGIN,
+  }),
+);
 
 /** What each option of an engine's or a connection's statements may be. */
 export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
@@ -169,7 +174,7 @@ export const EXECUTION_OPTIONS = new OptionTable<ExecutionOptions>(
     skipUserErrorEvents: flagRule,
   },
   'taken',
-  OF_TRANSACTIONS,
+  () => OF_TRANSACTIONS,
 );
 
 /**

@@ -1,8 +1,16 @@
+import { lazy } from '../util/lazy.js';
+
+/**
+ * What belongs to a word in any script, for the brackets of a pattern. V8 looks the classes of Unicode up
+ * where it reads a literal, 0.2 ms for each: a pattern with them is made when it is needed.
+ */
+export const IN_WORD = String.raw`\p{L}\p{N}\p{M}_`;
+
 /** The end of the literal, quoted identifier or comment that begins at `at`; `at` itself when none does. */
 export function skipLiteral(sql: string, at: number): number {
   switch (sql[at]) {
     case "'":
-      return quotedEnd(sql, at, /(?<![\p{L}\p{N}\p{M}_$])e$/iu.test(sql.slice(Math.max(0, at - 3), at)));
+      return quotedEnd(sql, at, isBehindE(sql, at));
     case '"':
       return quotedEnd(sql, at, false);
     case '$':
@@ -12,6 +20,14 @@ export function skipLiteral(sql: string, at: number): number {
     default:
       return sql[at + 1] === '*' ? blockCommentEnd(sql, at) : at;
   }
+}
+
+const wordEnd = lazy(() => new RegExp(`[${IN_WORD}$]$`, 'u'));
+
+/** Whether an E is in front of `at` that does not end a word. */
+function isBehindE(sql: string, at: number): boolean {
+  const isE = sql[at - 1] === 'E' || sql[at - 1] === 'e';
+  return isE && !wordEnd().test(sql.slice(Math.max(0, at - 3), at - 1));
 }
 
 /** `sql` with what `replace` gives in the place of each literal, quoted identifier and comment. */

@@ -1,6 +1,7 @@
 import type { CompiledStatement } from './row.js';
-import { skipLiteral } from './skip-literal.js';
+import { IN_WORD, skipLiteral } from './skip-literal.js';
 import { transactionChange, type TransactionCommand } from './transaction-command.js';
+import { lazy } from '../util/lazy.js';
 
 /**
  * The words `IN` or `NOT IN` directly before a bind, with the bracket that the author may have put around it.
@@ -144,9 +145,13 @@ class TextScanner {
   }
 }
 
+/** A name that is followed by one colon or by a dollar sign is something else: a[:low:high], a[:a$b]. */
+const bindPattern = lazy(
+  () => new RegExp(String.raw`(?<![${IN_WORD}:$]):(?<name>[${IN_WORD}]+)(?![${IN_WORD}$]|:(?!:))`, 'uy'),
+);
+
 function bindNameAt(sql: string, at: number): string | undefined {
-  // A name that is followed by one colon or by a dollar sign is something else: a[:low:high], a[:a$b].
-  const bind = /(?<![\p{L}\p{N}\p{M}_:$]):(?<name>[\p{L}\p{N}\p{M}_]+)(?![\p{L}\p{N}\p{M}_$]|:(?!:))/uy;
+  const bind = bindPattern();
   bind.lastIndex = at;
   return bind.exec(sql)?.groups?.['name'];
 }

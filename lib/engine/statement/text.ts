@@ -1,8 +1,10 @@
 import { STATEMENT_BRAND, expectNamed, type Parameters, type Row } from './row.js';
 import { ArgumentError } from '../errors/errors.js';
 import { describeKind } from '../util/describe-value.js';
+import { lazy } from '../util/lazy.js';
 import { anyRule, flagRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
+import { IN_WORD } from './skip-literal.js';
 import { scanText, type TextTemplate } from './text-scanner.js';
 
 /** What is known of a bind before execution. */
@@ -22,6 +24,8 @@ const BIND_OPTIONS = new OptionTable<BindParameterOptions>(
   'refused',
 );
 
+const namePattern = lazy(() => new RegExp(`^[${IN_WORD}]+$`, 'u'));
+
 /** What is known of one `:name` before execution. Made by {@link bindparam}. */
 export class BindParameter {
   readonly name: string;
@@ -30,7 +34,7 @@ export class BindParameter {
   readonly expanding: boolean;
 
   constructor(name: string, options: BindParameterOptions = {}) {
-    if (typeof name !== 'string' || !/^[\p{L}\p{N}\p{M}_]+$/u.test(name)) {
+    if (typeof name !== 'string' || !namePattern().test(name)) {
       throw new ArgumentError(
         'the name of a bind must have letters, digits and underscores only. Write it without its colon.',
       );

@@ -198,7 +198,7 @@ export const TRANSACTION_OPTIONS = new OptionTable<TransactionOptions>(
   'transaction',
   transactionOptionRules,
   'taken',
-  OF_STATEMENTS,
+  () => OF_STATEMENTS,
 );
 
 /** BEGIN with all that the options say, and the settings behind it, as one flight. */

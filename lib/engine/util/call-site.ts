@@ -1,5 +1,5 @@
-/** The library's root as stack traces spell it; undefined where its modules are joined to other files. */
-const OWN_FOLDER = folderIn(new Error().stack);
+/** Tells where this file is. Its text is only made when a place is: that reads all of the file anew. */
+const HERE = new Error();
 
 // Behind our own frames and those of a decorator, the default of 10 ends before the user's code.
 const FRAMES = 25;
@@ -35,8 +35,7 @@ export class CallSite {
   toString(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
     const code = new OwnCode();
-    const own =
-      frames.find((frame) => !isForeign(frame, code)) ?? frames.find((frame) => !isOurs(frame, code));
+    const own = frames.find((frame) => !isForeign(frame, code)) ?? frames.find((frame) => !code.has(frame));
     return own?.trim().replace(/^at /, '') ?? 'an unknown place';
   }
 
@@ -47,7 +46,7 @@ export class CallSite {
   trace(): string {
     const frames = this.#trace.stack?.split('\n').slice(1) ?? [];
     const code = new OwnCode();
-    return frames.filter((frame) => !isOurs(frame, code) && !frame.includes('node:')).join('\n');
+    return frames.filter((frame) => !code.has(frame) && !frame.includes('node:')).join('\n');
   }
 }
 
@@ -59,16 +58,14 @@ function folderIn(stack: unknown): string | undefined {
   return /^\s*at (?:.*\()?(.*)engine[/\\]util[/\\]call-site\.[cm]?[jt]s\b/.exec(frame)?.[1];
 }
 
-function isOurs(frame: string, code: OwnCode): boolean {
-  return (OWN_FOLDER !== undefined && frame.includes(OWN_FOLDER)) || code.has(frame);
-}
-
 function isForeign(frame: string, code: OwnCode): boolean {
-  return isOurs(frame, code) || frame.includes('node:') || frame.includes('node_modules');
+  return code.has(frame) || frame.includes('node:') || frame.includes('node_modules');
 }
 
 /** The code of this library, by where stack traces say it is, also in the one file of a bundle. */
 class OwnCode {
+  /** The library's root as stack traces spell it; undefined where its modules are joined to other files. */
+  readonly #folder = folderIn(HERE.stack);
   readonly #pieces: readonly (readonly [start: Position, end: Position])[];
 
   constructor() {
@@ -81,6 +78,7 @@ class OwnCode {
   }
 
   has(frame: string): boolean {
+    if (this.#folder !== undefined && frame.includes(this.#folder)) return true;
     const at = positionIn(frame);
     return at !== undefined && this.#pieces.some(([start, end]) => isAfter(at, start) && isAfter(end, at));
   }

@@ -4,6 +4,51 @@ type ChangingMethod = 'subscribe' | 'unsubscribe' | 'bindStore' | 'unbindStore';
 
 const CHANGING: readonly ChangingMethod[] = ['subscribe', 'unsubscribe', 'bindStore', 'unbindStore'];
 
+type Methods = Partial<Record<ChangingMethod, (...args: never[]) => unknown>>;
+
+/** The groups of a channel. */
+class Following {
+  readonly groups: ChannelGroup[] = [];
+  /** What stood in front of its prototype's methods: those of another copy of this library. */
+  readonly before: Methods = {};
+  isActive = false;
+}
+
+const FOLLOWING = Symbol('following');
+
+type FollowedChannel = Channel & { [FOLLOWING]?: Following };
+
+// Node tells of no subscription. Each way to subscribe ends in a method of the channel, whose prototype
+// Node replaces with the first subscriber: an own property is in front of both.
+const COUNTING = Object.fromEntries(
+  CHANGING.map((name) => [
+    name,
+    function (this: FollowedChannel, ...args: never[]): unknown {
+      const method = this[FOLLOWING]?.before[name] ?? (Object.getPrototypeOf(this) as Methods)[name];
+      const answer = method?.apply(this, args);
+      count(this);
+      return answer;
+    },
+  ]),
+);
+
+function count(followed: FollowedChannel): void {
+  const following = followed[FOLLOWING];
+  if (following === undefined || following.isActive === followed.hasSubscribers) return;
+  following.isActive = followed.hasSubscribers;
+  for (const group of following.groups) group.active += following.isActive ? 1 : -1;
+}
+
+function follow(followed: FollowedChannel): Following {
+  const following = (followed[FOLLOWING] = new Following());
+  for (const name of CHANGING) {
+    if (Object.hasOwn(followed, name)) following.before[name] = followed[name];
+  }
+  Object.assign(followed, COUNTING);
+  count(followed);
+  return following;
+}
+
 /**
  * Channels of `node:diagnostics_channel`, with a count of those that have subscribers, so that a hot path
  * asks one number and not each of them.
@@ -15,7 +60,7 @@ export class ChannelGroup {
   /** A channel of this name, the same for all of the process. */
   channel(name: string): Channel {
     const found = channel(name);
-    this.#follow(found);
+    this.#add(found);
     return found;
   }
 
@@ -24,33 +69,16 @@ export class ChannelGroup {
     const traced = tracingChannel<Event, Event>(name);
     const own = new ChannelGroup();
     for (const each of [traced.start, traced.end, traced.asyncStart, traced.asyncEnd, traced.error]) {
-      this.#follow(each);
-      own.#follow(each);
+      this.#add(each);
+      own.#add(each);
     }
     return new Trace(traced, own);
   }
 
-  // Node tells of no subscription. Each way to subscribe ends in a method of the channel, whose prototype
-  // Node replaces with the first subscriber: an own property is in front of both.
-  #follow(followed: Channel): void {
-    let wasActive = false;
-    const count = (): void => {
-      const isActive = followed.hasSubscribers;
-      if (isActive !== wasActive) this.active += isActive ? 1 : -1;
-      wasActive = isActive;
-    };
-    const methods = followed as unknown as Record<ChangingMethod, (...args: unknown[]) => unknown>;
-    for (const name of CHANGING) {
-      // Another copy of this library may have been here before.
-      const own = Object.hasOwn(followed, name) ? methods[name] : undefined;
-      methods[name] = (...args) => {
-        const method = own ?? (Object.getPrototypeOf(followed) as typeof methods)[name];
-        const answer = method.apply(followed, args);
-        count();
-        return answer;
-      };
-    }
-    count();
+  #add(added: FollowedChannel): void {
+    const { groups, isActive } = added[FOLLOWING] ?? follow(added);
+    groups.push(this);
+    if (isActive) this.active += 1;
   }
 }
 

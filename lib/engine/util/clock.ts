@@ -1,14 +1,22 @@
+import { lazy } from './lazy.js';
+
 /*
  * Node's own clock and timers, taken when this module is loaded. Test tools replace the global ones: what
  * must go on under fake timers uses these, what a test may want to advance uses the global ones.
  */
-const clock = performance;
+const { hrtime } = process;
 const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: runNextTurn } = globalThis;
 
 /** Milliseconds of a clock that never goes back. */
-export const now: () => number = clock.now.bind(clock);
+export function now(): number {
+  const [seconds, nanoseconds] = hrtime();
+  return seconds * 1_000 + nanoseconds / 1_000_000;
+}
 
-export { clock, runNextTurn, startTimer, stopTimer };
+/** What Node measures of itself. Node 24 loads it when it is first asked for: 0.7 ms. */
+export const clock = lazy(() => process.getBuiltinModule('node:perf_hooks').performance);
+
+export { runNextTurn, startTimer, stopTimer };
 
 /**
  * Calls `expire` when the server has not answered for `time` ms, unless the function that you get is called

@@ -1,3 +1,5 @@
+import { lazy } from './lazy.js';
+
 /** Shorter names are too near to each other for one to be a slip of another. */
 const SHORTEST = 4;
 
@@ -17,8 +19,11 @@ export function nearMiss(name: string, known: Iterable<string>): string | undefi
   return half;
 }
 
+// V8 looks the classes of Unicode up where it reads a literal.
+const noLetters = lazy(() => new RegExp(String.raw`[^\p{L}\p{N}]`, 'gu'));
+
 function plainForm(name: string): string {
-  return name.replaceAll(/[^\p{L}\p{N}]/gu, '').toLowerCase();
+  return name.replaceAll(noLetters(), '').toLowerCase();
 }
 
 function isHalf(plain: string, wanted: string): boolean {

@@ -1,5 +1,6 @@
 import { ArgumentError } from '../errors/errors.js';
 import { describeKind, describeValue } from './describe-value.js';
+import { lazy } from './lazy.js';
 import { LruCache } from './lru-cache.js';
 import { nearMiss } from './near-miss.js';
 import { ignoreRejection, isPlainObject, isRecord, type OptionRule } from './option-rule.js';
@@ -19,22 +20,24 @@ export class OptionTable<Options extends object> {
   readonly owner: string;
   readonly rules: OptionRules<Options>;
   readonly #unknown: UnknownNames;
-  /** Known names that belong somewhere else or to another library, with the sentence that says what to do. */
-  readonly misplaced: Readonly<Record<string, string>>;
-  readonly #names: readonly string[];
-  readonly #ownNames = new LruCache<string, true>(REMEMBERED_NAMES);
+  readonly #misplaced: () => Readonly<Record<string, string>>;
+  readonly #ownNames = lazy(() => new LruCache<string, true>(REMEMBERED_NAMES));
 
   constructor(
     owner: string,
     rules: OptionRules<Options>,
     unknown: UnknownNames,
-    misplaced: Readonly<Record<string, string>> = {},
+    misplaced: () => Readonly<Record<string, string>> = () => ({}),
   ) {
     this.owner = owner;
     this.rules = rules;
     this.#unknown = unknown;
-    this.misplaced = misplaced;
-    this.#names = [...Object.keys(rules), ...Object.keys(misplaced)];
+    this.#misplaced = lazy(misplaced);
+  }
+
+  /** Known names that belong somewhere else or to another library, with the sentence that says what to do. */
+  get misplaced(): Readonly<Record<string, string>> {
+    return this.#misplaced();
   }
 
   /** The names of the options. */
@@ -134,14 +137,14 @@ export class OptionTable<Options extends object> {
       if (options[name] === undefined) return;
       throw new ArgumentError(`'${name}' is no ${this.owner} option. ${place}`);
     }
-    if (this.#ownNames.get(name) === true) return;
-    const meant = nearMiss(name, this.#names);
+    if (this.#ownNames().get(name) === true) return;
+    const meant = nearMiss(name, [...this.names, ...Object.keys(this.misplaced)]);
     if (meant !== undefined) {
       throw new ArgumentError(
         `unknown ${this.owner} option ${describeValue(name)}. Did you mean '${meant}'? An option of your own needs a name less like it.`,
       );
     }
-    this.#ownNames.set(name, true);
+    this.#ownNames().set(name, true);
   }
 }
 

@@ -67,7 +67,7 @@ export const DATABASE_OPTIONS = new OptionTable<DatabaseModuleOptions>(
     shutdownTimeout: timeRule,
   },
   'refused',
-  ENGINE_OPTIONS.misplaced,
+  () => ENGINE_OPTIONS.misplaced,
 );
 
 /** What each option of `DatabaseModule.forRootAsync()` may be. */

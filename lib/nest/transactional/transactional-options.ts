@@ -22,7 +22,7 @@ export const TRANSACTIONAL_METHOD_OPTIONS = new OptionTable<TransactionalMethodO
   '@Transactional',
   { ...TRANSACTIONAL_OPTIONS.rules, engine: eitherRule(nameRule, functionRule) },
   'taken',
-  TRANSACTIONAL_OPTIONS.misplaced,
+  () => TRANSACTIONAL_OPTIONS.misplaced,
 );
 
 /** What a transactional method may return: the end of each of these can be awaited. */

@@ -18,7 +18,7 @@ const USE_TRANSACTION_OPTIONS = new OptionTable<UseTransactionOptions>(
   '@UseTransaction',
   { ...TRANSACTIONAL_OPTIONS.rules, engine: nameRule },
   'taken',
-  TRANSACTIONAL_OPTIONS.misplaced,
+  () => TRANSACTIONAL_OPTIONS.misplaced,
 );
 
 /**

@@ -55,6 +55,8 @@ const SENTENCES: readonly (readonly [names: string, sentence: string])[] = [
 ];
 
 /** What is written here in place of an option of another library, by its name. */
-export const FOREIGN_OPTIONS: Readonly<Record<string, string>> = Object.fromEntries(
-  SENTENCES.flatMap(([names, sentence]) => names.split(' ').map((name) => [name, sentence] as const)),
-);
+export function foreignOptions(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    SENTENCES.flatMap(([names, sentence]) => names.split(' ').map((name) => [name, sentence] as const)),
+  );
+}

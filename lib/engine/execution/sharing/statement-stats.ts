@@ -78,7 +78,8 @@ class AnswerClock {
 
   moment(): Moment {
     // It stands still while the process is busy: an answer that lies unread does not count as a slow one.
-    const idle: unknown = (clock.nodeTiming as Partial<typeof clock.nodeTiming> | undefined)?.idleTime;
+    const { nodeTiming } = clock() as Partial<ReturnType<typeof clock>>;
+    const idle: unknown = nodeTiming?.idleTime;
     const at = now();
     return { at, waited: typeof idle === 'number' ? idle : at, round: this.#round };
   }

@@ -1,6 +1,10 @@
+import { lazy } from '../../util/lazy.js';
+
 const NEEDS_QUOTES = /[",\r\n]/;
 /** Spreadsheets skip white space and invisible characters, and read full-width signs as the plain ones. */
-const LOOKS_LIKE_FORMULA = /^(?:[\t\r\n]|[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20])/u;
+const formulas = lazy(
+  () => new RegExp(String.raw`^(?:[\t\r\n]|[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20])`, 'u'),
+);
 const IS_NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
@@ -25,7 +29,7 @@ export function csvField(value: unknown, escapesFormulas: boolean): string {
 
 /** Quoted in any case, because a spreadsheet may separate fields by another character. */
 function safeField(text: string): string {
-  return quoted(LOOKS_LIKE_FORMULA.test(text) ? `'${text}` : text);
+  return quoted(formulas().test(text) ? `'${text}` : text);
 }
 
 function isText(value: unknown, text: string): boolean {

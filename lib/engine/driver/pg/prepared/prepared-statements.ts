@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { changesOf, type SessionChange } from '../../session-changes.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
+import { lazy } from '../../../util/lazy.js';
 import { LruCache } from '../../../util/lru-cache.js';
 import type { NarrowTypes } from '../wire/narrow-types.js';
 import type { RowLayout } from '../wire/row-builder.js';
@@ -83,8 +84,8 @@ export class PreparedStatement {
 }
 
 /** They leave nothing behind and have no rows: one object of each is for all sessions. */
-export const PLAIN_END: ReadonlyMap<string, PreparedStatement> = new Map(
-  ['COMMIT', 'ROLLBACK'].map((text) => [text, new PreparedStatement('', text, 0)]),
+export const plainEnds = lazy<ReadonlyMap<string, PreparedStatement>>(
+  () => new Map(['COMMIT', 'ROLLBACK'].map((text) => [text, new PreparedStatement('', text, 0)])),
 );
 
 /**

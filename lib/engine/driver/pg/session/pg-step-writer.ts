@@ -6,7 +6,7 @@ import type { ParameterType } from '../../types/type-catalog.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { sqlOf, toStep, type Step, type WireCommand } from './pg-step.js';
 import { mayConfigure } from '../prepared/parse-settings.js';
-import { PLAIN_END, type PreparedStatement } from '../prepared/prepared-statements.js';
+import { plainEnds, type PreparedStatement } from '../prepared/prepared-statements.js';
 import type { ServerStatus } from '../../driver.js';
 
 /** A text on the server, or on its way there. */
@@ -30,7 +30,7 @@ export interface WriterTask {
 /** COMMIT or ROLLBACK alone: sent as a Query, the server has one message of it to read, and not four. */
 export function isPlainEnd({ steps, many, question, closePortals }: PgBatchParts): boolean {
   const isAlone = steps.length === 1 && many === undefined && question === undefined;
-  return isAlone && closePortals.length === 0 && PLAIN_END.has(steps[0]?.text ?? '');
+  return isAlone && closePortals.length === 0 && plainEnds().has(steps[0]?.text ?? '');
 }
 
 /** Writes the steps of a batch one behind the other, and knows which statement each of them runs. */
@@ -231,7 +231,7 @@ export class PgStepWriter {
   /** `text`: what the statement is kept by; `sql`: the same with its comment. */
   #parse(step: Step, text: string, sql: string): PreparedStatement {
     const { prepared } = this.#context;
-    const statement = PLAIN_END.get(sql) ?? prepared.create(step, text, this.#task.number);
+    const statement = plainEnds().get(sql) ?? prepared.create(step, text, this.#task.number);
     // So that the server refuses values that are written by types which are others by now.
     const typeOids = step.needsTypes ? this.#asked(text)?.typeOids : step.typeOids;
     this.#writer.parse(statement.name, sql, typeOids);

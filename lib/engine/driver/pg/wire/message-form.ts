@@ -4,6 +4,9 @@ export type Phase = 'login' | 'session';
 /** What an authentication request begins with. */
 const TYPE_OF_REQUEST = 0x52;
 
+/** A type is one byte. */
+const TYPES = 256;
+
 /** A byte for the type, and four for the length, which counts itself. */
 export const HEADER = 5;
 
@@ -77,9 +80,9 @@ const CHECKS: Readonly<Record<Phase, readonly (FormCheck | undefined)[]>> = {
  * The longest that a message of each type may say it is, with the length itself but without its type; 0: it
  * may not come.
  */
-export const LONGEST: Readonly<Record<Phase, readonly number[]>> = {
-  login: CHECKS.login.map((check, type) => longestOf(check, type)),
-  session: CHECKS.session.map((check, type) => longestOf(check, type)),
+export const LONGEST: Readonly<Record<Phase, Uint32Array>> = {
+  login: longestOf(LOGIN),
+  session: longestOf(SESSION),
 };
 
 /**
@@ -97,12 +100,16 @@ export function unsupportedAuthentication(bytes: Buffer, at: number, end: number
 }
 
 function byType(checks: Readonly<Record<string, FormCheck | undefined>>): readonly (FormCheck | undefined)[] {
-  return Array.from({ length: 256 }, (_, code) => checks[String.fromCharCode(code)]);
+  const table = Array.from<FormCheck | undefined>({ length: TYPES });
+  for (const letter of Object.keys(checks)) table[letter.charCodeAt(0)] = checks[letter];
+  return table;
 }
 
-function longestOf(check: FormCheck | undefined, type: number): number {
-  if (check === undefined) return 0;
-  return type === TYPE_OF_REQUEST ? LONGEST_REQUEST : LONGEST_MESSAGE;
+function longestOf(checks: Readonly<Record<string, FormCheck | undefined>>): Uint32Array {
+  const table = new Uint32Array(TYPES);
+  for (const letter of Object.keys(checks)) table[letter.charCodeAt(0)] = LONGEST_MESSAGE;
+  if (table[TYPE_OF_REQUEST] !== 0) table[TYPE_OF_REQUEST] = LONGEST_REQUEST;
+  return table;
 }
 
 /** Where the text that begins at `at` has ended, its zero included; undefined: not before `end`. */

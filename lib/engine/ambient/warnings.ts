@@ -1,4 +1,4 @@
-import { printable, type EngineLogger } from './logger.js';
+import { printable, type EngineLogger } from '../util/logger.js';
 
 // A label may be made of what a user sends.
 const MAX_WARNINGS = 1_000;
