@@ -550,7 +550,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * nothing.
    */
   beforeCommit(hook: TransactionHook): void {
-    this.ambient.beforeCommit(hook);
+    this.ambient.addHook('beforeCommit', hook);
   }
 
   /**
@@ -565,16 +565,16 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   afterCommit(hook: TransactionHook): void {
-    this.ambient.afterCommit(hook);
+    this.ambient.addHook('afterCommit', hook);
   }
 
   /** Runs when the active transaction was rolled back; without one it does nothing. */
   afterRollback(hook: TransactionHook): void {
-    this.ambient.afterRollback(hook);
+    this.ambient.addHook('afterRollback', hook);
   }
 
   /** Runs after either end of the active transaction; without one it does nothing. */
   afterCompletion(hook: TransactionHook): void {
-    this.ambient.afterCompletion(hook);
+    this.ambient.addHook('afterCompletion', hook);
   }
 }

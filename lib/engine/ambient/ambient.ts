@@ -12,7 +12,7 @@ import { SCOPE_OPTIONS, type ScopeOptions } from './scope-options.js';
 import { TRANSACTIONAL_OPTIONS } from './transactional-options.js';
 import { expectArgument, expectFunction } from '../util/argument.js';
 import { asItIs, wordRule, type OptionRule } from '../util/option-rule.js';
-import type { TransactionHook } from '../transaction/hooks.js';
+import type { HookPhase, TransactionHook } from '../transaction/hooks.js';
 
 // This library's own frames, and enough to get past a dependency that calls it.
 const FRAMES_OF_CALLER = 4;
@@ -38,7 +38,7 @@ interface AmbientParts {
 
 /**
  * The ambient half of an engine: transactions and scopes that the code inside them does not have to be
- * handed.
+ * handed. What its methods do is said of those of `AsyncEngine`.
  */
 export class Ambient {
   readonly #parts: AmbientParts;
@@ -62,14 +62,6 @@ export class Ambient {
     return this.#parts.scopes;
   }
 
-  /**
-   * Runs `work` in an ambient transaction: everything in it that uses this engine takes part. Committed when
-   * it returns, rolled back when it throws; inside another one it is a savepoint, unless `propagation` says
-   * otherwise.
-   *
-   * @throws UnexpectedRollbackError when a statement failed and the error was swallowed: nothing is stored
-   * then.
-   */
   transaction<T>(work: () => Promise<T> | T, options?: TransactionalOptions): Promise<T> {
     try {
       if (typeof work !== 'function') expectFunction('engine.transaction()', work);
@@ -86,11 +78,6 @@ export class Ambient {
     }
   }
 
-  /**
-   * Ends a transaction whose work was called already: it has given or thrown what `result` does. As its
-   * `retry` says, it calls `work` in new ones. For code that has to see what comes back before it knows how
-   * to end it.
-   */
   completeTransaction<T>(
     first: OpenTransaction,
     result: () => Promise<T> | T,
@@ -129,12 +116,6 @@ export class Ambient {
     return await withRetry(attempt, retry, () => open.isRoot);
   }
 
-  /**
-   * The options of a transaction with what the engine's own options say where they are silent. What those say
-   * of BEGIN is for roots: inside a transaction, it has said so already.
-   *
-   * @throws ArgumentError for a wrong option.
-   */
   transactionalOptions(options: TransactionalOptions): TransactionalOptions {
     const merged = this.#mergedOptions(TRANSACTIONAL_OPTIONS.parse(options));
     return merged.retry === undefined ? merged : { ...merged, retry: this.#announced(merged.retry) };
@@ -159,12 +140,10 @@ export class Ambient {
     return { ...given, onRetry };
   }
 
-  /** The ambient transaction in pieces, for code that is not a promise: Observables and generators. */
   openTransaction(options: TransactionalOptions = {}): OpenTransaction {
     return new OpenTransaction(this.#parts.host, this.#parts.context, this.transactionalOptions(options));
   }
 
-  /** One unit of work for a job, a command or a consumer; see {@link Scope}. */
   async scope<T>(work: () => Promise<T>, options?: ScopeOptions): Promise<T> {
     expectFunction('engine.scope()', work);
     const scope = this.openScope(options);
@@ -182,7 +161,6 @@ export class Ambient {
     }
   }
 
-  /** A scope in pieces, for code that sees a request begin and end in different places. */
   openScope(options: ScopeOptions = {}): Scope {
     const { host, context, scopes } = this.#parts;
     context.current?.expectRoom();
@@ -196,22 +174,14 @@ export class Ambient {
     this.#parts.context.warnings.once(this.#parts.host.logger, label, message);
   }
 
-  /** Runs `work` outside of every scope and transaction. */
   runDetached<T>(work: () => T): T {
     return this.#parts.context.runDetached(work);
   }
 
-  /** The scope of the caller, where there is one. */
   currentScope(): Scope | undefined {
     return this.#parts.context.current?.scope;
   }
 
-  /**
-   * The connection of the active transaction, or of the scope: asking for that one makes the scope one
-   * transaction.
-   *
-   * @throws NoActiveScopeError outside of both.
-   */
   currentConnection(): AsyncConnection {
     const connection = this.tryCurrentConnection();
     if (connection !== undefined) return connection;
@@ -220,17 +190,11 @@ export class Ambient {
     );
   }
 
-  /** The same as `currentConnection()`, and undefined where that throws. */
   tryCurrentConnection(): AsyncConnection | undefined {
     const frame = this.#parts.context.current;
     return frame?.active?.connection ?? frame?.scope?.connection;
   }
 
-  /**
-   * A handle that is, at each use, the connection of the transaction around its user, or else of the scope:
-   * for what is made before its scope is there or outlives it. It refuses with `NoActiveScopeError` outside
-   * of both; `advice` ends that message.
-   */
   scopedConnection(advice = 'Use engine.scope().'): AsyncConnection {
     expectArgument('engine.scopedConnection()', wordRule, advice);
     return new AsyncConnection(undefined, () => {
@@ -240,38 +204,17 @@ export class Ambient {
     });
   }
 
-  /**
-   * Runs before the COMMIT of the active transaction and may veto it by throwing; without one it does
-   * nothing.
-   */
-  beforeCommit(hook: TransactionHook): void {
-    expectFunction('beforeCommit()', hook);
-    this.activeTransaction()?.beforeCommit(hook);
-  }
-
-  /** Runs once the active transaction is committed; without one it runs at once. */
-  afterCommit(hook: TransactionHook): void {
-    expectFunction('afterCommit()', hook);
+  /** Without an active transaction, `afterCommit` runs at once, and the others never. */
+  addHook(phase: HookPhase, hook: TransactionHook): void {
+    expectFunction(`${phase}()`, hook);
     const active = this.activeTransaction();
-    if (active !== undefined) return active.afterCommit(hook);
+    if (active !== undefined) return active[phase](hook);
+    if (phase !== 'afterCommit') return;
     void Promise.resolve()
       .then(hook)
       .catch((error: unknown) => this.#parts.host.report(error));
   }
 
-  /** Runs when the active transaction was rolled back; without one it does nothing. */
-  afterRollback(hook: TransactionHook): void {
-    expectFunction('afterRollback()', hook);
-    this.activeTransaction()?.afterRollback(hook);
-  }
-
-  /** Runs after either end of the active transaction; without one it does nothing. */
-  afterCompletion(hook: TransactionHook): void {
-    expectFunction('afterCompletion()', hook);
-    this.activeTransaction()?.afterCompletion(hook);
-  }
-
-  /** The transaction in which statements of the caller run. Throws when it has ended. */
   activeTransaction(): AsyncTransaction | undefined {
     return this.#parts.context.current?.active;
   }
