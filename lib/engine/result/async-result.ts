@@ -1,5 +1,5 @@
 import type { DriverRow } from '../driver/driver.js';
-import { CursorResult, freezeRows, type FrozenResult } from './cursor-result.js';
+import { freezeRows, type FrozenResult } from './cursor-result.js';
 import type { ColumnReference } from './projection.js';
 import { RowReader } from './row-reader.js';
 import { RowStream } from './row-stream.js';
@@ -126,13 +126,7 @@ export class AsyncResult<R = Record<string, unknown>> extends StreamedRows<R> {
     return this.guard(async () => {
       const lists: DriverRow[][] = [];
       while (await this.stream.fill()) lists.push(this.reader.takeRest(this.stream, this.stream.shape));
-      return freezeRows(
-        'SELECT',
-        this.stream.shape,
-        this.reader,
-        lists.flat(),
-        (result) => new CursorResult<R>(result),
-      );
+      return freezeRows('SELECT', this.stream.shape, this.reader, lists.flat());
     });
   }
 

@@ -318,7 +318,7 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
   freeze(): FrozenResult<R> {
     const shape = this.cursor.expectOpen();
     const rows = this.reader.takeRest(this.cursor, shape);
-    return freezeRows(this.cursor.command, shape, this.reader, rows, (result) => new CursorResult<R>(result));
+    return freezeRows(this.cursor.command, shape, this.reader, rows);
   }
 }
 
@@ -326,13 +326,12 @@ export class CursorResult<R = Record<string, unknown>> extends BufferedRows<R> {
  * Keeps `rows` as `reader` sees them: its columns, by position where columns were selected so that nothing is
  * lost where two have one name. The rows can't be changed: each result of it shows the same ones.
  */
-export function freezeRows<R, Result>(
+export function freezeRows<R>(
   command: string,
   shape: RowShape,
   reader: RowReader<R>,
   rows: readonly DriverRow[],
-  thaw: (result: CommandResult) => Result,
-): () => Result {
+): FrozenResult<R> {
   const projection = reader.project(shape);
   const frozen = projection.isIdentity
     ? { shape, rows }
@@ -342,6 +341,17 @@ export function freezeRows<R, Result>(
       };
   for (const row of frozen.rows) Object.freeze(row);
   // Each result gets an array of its own, because all() hands the array to the user.
-  return () =>
-    thaw({ command, rowCount: frozen.rows.length, shape: frozen.shape, rows: frozen.rows.slice() });
+  const fresh = (): CursorResult<R> =>
+    new CursorResult({
+      command,
+      rowCount: frozen.rows.length,
+      shape: frozen.shape,
+      rows: frozen.rows.slice(),
+    });
+  // A handler may return it by mistake, and the text of a function is its source.
+  return Object.assign(fresh, {
+    toJSON: () => fresh().toJSON(),
+    toString: () => JSON.stringify(fresh()),
+    [inspect.custom]: () => `FrozenResult { ${frozen.rows.length} rows }`,
+  });
 }

@@ -160,6 +160,19 @@ describe('what inspect shows', () => {
     expect(inspect(engine.stream(PAIRS))).toBe('AsyncResult { unopened }');
   });
 
+  it('of a frozen result has its rows, as JSON and as text, and not its source', async () => {
+    for (const frozen of [
+      (await engine.execute(PAIRS)).freeze(),
+      await engine.connect((connection) => connection.stream(PAIRS).freeze()),
+    ]) {
+      const rows = JSON.stringify(frozen().all());
+      expect(JSON.parse(rows)).toHaveLength(3);
+      expect([JSON.stringify(frozen), String(frozen)]).toEqual([rows, rows]);
+      expect(inspect(frozen)).toBe('FrozenResult { 3 rows }');
+      expect(frozen().all()).toHaveLength(3);
+    }
+  });
+
   it('of an engine, a connection and a pool has no internals and no password', async () => {
     await engine.connect(async (connection) => {
       expect(inspect(connection)).toBe("AsyncConnection { state: 'open', inTransaction: false }");
