@@ -1,15 +1,15 @@
 import type { Submittable } from 'pg';
 import { DBAPIError } from '../../../errors/errors.js';
-import type { DriverRow, SessionNotice } from '../../driver.js';
+import type { SessionNotice } from '../../driver.js';
 import { changesOf } from '../../session-changes.js';
 import { copyError, rowError, unskippedError } from '../wire/answer-errors.js';
 import { CopyTransfer } from '../wire/copy-transfer.js';
-import type { CsvWriter } from '../wire/csv-writer.js';
 import type { MessageTarget } from '../wire/message-reader.js';
 import type { PgWire } from '../wire/pg-wire.js';
-import { UnknownTypeSignal, type RowLayout } from '../wire/row-builder.js';
+import { UnknownTypeSignal } from '../wire/row-builder.js';
 import type { BatchListener, PgBatchParts, Question, RowDescription, WireContext } from './batch-parts.js';
-import { readUnread, stepResult, unreadTypes, type Step, type StepResult } from './pg-step.js';
+import { readUnread, stepResult, unreadTypes } from './pg-step.js';
+import type { Step, StepAnswer, StepResult } from './pg-step.js';
 import { ExecutemanyPages } from './executemany-pages.js';
 import { commitFailure, isWarning } from './commit-answer.js';
 import { noteTag } from './note-tag.js';
@@ -41,13 +41,10 @@ export class PgBatch implements Submittable, MessageTarget {
   #pages: ExecutemanyPages | undefined;
   /** Made where the batch may have one to ask. */
   #questions: TypeQuestions | undefined;
-  #rows: DriverRow[] = [];
-  #rowBytes = 0;
-  #unread: Buffer[] = [];
-  #csv: CsvWriter | undefined;
+  /** To the current step. */
+  #answer: StepAnswer = { layout: undefined, rows: [], bytes: 0, unread: [], csv: undefined };
   /** A result has rows that wait for their types. */
   #hasUnread = false;
-  #layout: RowLayout | undefined;
   /** Its first result is that of BEGIN, and COMMIT is behind the last. */
   isWrapped = false;
   /** One Query message of any number of statements, which the server answers as if a Sync were behind it. */
@@ -250,12 +247,9 @@ export class PgBatch implements Submittable, MessageTarget {
   /** Sets the stage for the answers of the current step. */
   #begin(): void {
     const index = this.results.length;
-    this.#rows = [];
-    this.#rowBytes = 0;
-    this.#unread = [];
     const step = this.#steps[index - this.#done];
-    this.#csv = step?.csv?.begin();
-    this.#layout = step?.bound ?? this.#writer.statements[index]?.layout;
+    const layout = step?.bound ?? this.#writer.statements[index]?.layout;
+    this.#answer = { layout, rows: [], bytes: 0, unread: [], csv: step?.csv?.begin() };
   }
 
   handleParseComplete(): void {
@@ -268,18 +262,21 @@ export class PgBatch implements Submittable, MessageTarget {
   }
 
   handleRowDescription(message: RowDescription): void {
-    if (!this.#writer.repeats(this.results.length)) this.#layout = this.#context.layouts.of(message.fields);
+    if (!this.#writer.repeats(this.results.length))
+      this.#answer.layout = this.#context.layouts.of(message.fields);
   }
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
-    if (this.#refusal !== undefined || this.#layout === undefined) return;
-    this.#rowBytes += end - start;
-    if (this.#unread.length > 0) return void this.#unread.push(Buffer.from(bytes.subarray(start, end)));
+    const answer = this.#answer;
+    const { layout, unread, csv } = answer;
+    if (this.#refusal !== undefined || layout === undefined) return;
+    answer.bytes += end - start;
+    if (unread.length > 0) return void unread.push(Buffer.from(bytes.subarray(start, end)));
     try {
-      if (this.#csv?.isFor(this.#layout) === true) this.#csv.write(bytes, start, end);
-      else this.#rows.push(this.#layout.build(bytes, start, end));
+      if (csv?.isFor(layout) === true) csv.write(bytes, start, end);
+      else answer.rows.push(layout.build(bytes, start, end));
     } catch (cause) {
-      if (cause instanceof UnknownTypeSignal) this.#unread.push(Buffer.from(bytes.subarray(start, end)));
+      if (cause instanceof UnknownTypeSignal) unread.push(Buffer.from(bytes.subarray(start, end)));
       else this.#refuseRow(cause);
     }
   }
@@ -302,7 +299,7 @@ export class PgBatch implements Submittable, MessageTarget {
     const step = this.#isSimple ? this.#steps[0] : this.#steps[index - this.#done];
     const statement = this.#writer.statements[index];
     // A query's answer means nothing for its session, nor do these two.
-    const hasRows = this.#layout !== undefined;
+    const hasRows = this.#answer.layout !== undefined;
     const isQuery = hasRows && statement?.hasStableRows === true && !statement.configures;
     if (!isQuery && tag !== 'BEGIN' && tag !== 'COMMIT')
       noteTag(this.#context, tag, { step, statement, isScript: this.#isSimple, hasRows });
@@ -322,16 +319,9 @@ export class PgBatch implements Submittable, MessageTarget {
     const statement = this.#writer.statements[index];
     if (statement?.hasStableRows === true && !statement.isDescribed) {
       statement.isDescribed = true;
-      statement.layout = this.#layout;
+      statement.layout = this.#answer.layout;
     }
-    const result = stepResult(tag, {
-      layout: this.#layout,
-      rows: this.#rows,
-      bytes: this.#rowBytes,
-      unread: this.#unread,
-      csv: this.#csv?.take(),
-      isSuspended,
-    });
+    const result = stepResult(tag, this.#answer, isSuspended);
     if (this.#last !== undefined && index - this.#done === this.#steps.length) {
       if (this.#last === COMMIT && this.#warnings !== undefined)
         Object.assign(this.results.at(-1) ?? {}, { warnings: this.#warnings });
@@ -340,7 +330,7 @@ export class PgBatch implements Submittable, MessageTarget {
     }
     if (this.#warnings !== undefined) Object.assign(result, { warnings: this.#warnings });
     this.results.push(result);
-    this.#hasUnread ||= this.#unread.length > 0;
+    this.#hasUnread ||= result.unread.length > 0;
     this.#steps[index - this.#done]?.acknowledged?.();
     if (index + 1 === this.#steps.length) this.copy?.answered();
     if (this.#pages?.isDone(this.results.length) === true) {

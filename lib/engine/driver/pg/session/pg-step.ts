@@ -105,17 +105,20 @@ export interface StepResult extends CommandResult {
   readonly csv: CsvLines | undefined;
 }
 
-/** What the server answered to one step; `tag` is what it has done. */
+/** What has come of the answer to one step. */
+export interface StepAnswer extends Pick<StepResult, 'rows' | 'unread'> {
+  layout: RowLayout | undefined;
+  /** Of its rows on the wire. */
+  bytes: number;
+  /** Set where its rows are wanted as lines of CSV. */
+  readonly csv: CsvWriter | undefined;
+}
+
+/** The whole answer; `tag` is what the step has done. */
 export function stepResult(
   tag: string,
-  {
-    layout,
-    rows,
-    bytes,
-    unread,
-    csv,
-    isSuspended,
-  }: Pick<StepResult, 'layout' | 'rows' | 'bytes' | 'unread' | 'csv' | 'isSuspended'>,
+  { layout, rows, bytes, unread, csv }: StepAnswer,
+  isSuspended: boolean,
 ): StepResult {
   const space = tag.lastIndexOf(' ');
   const count = space === -1 ? Number.NaN : Number(tag.slice(space + 1));
@@ -127,7 +130,7 @@ export function stepResult(
     rows,
     bytes,
     unread,
-    csv,
+    csv: csv?.take(),
     isSuspended,
   };
 }
