@@ -133,13 +133,9 @@ export class PreparedStatements {
     const key = isControl || this.settings.state === 'own' ? text : this.settings.keyOf(text);
     // A BEGIN between all others would put the list in order each time.
     const found = key === undefined ? undefined : isControl ? this.#named.peek(key) : this.#named.get(key);
-    if (found === undefined || this.#isFresh(found)) return found;
+    if (found === undefined || performance.now() - found.parsedAt < this.#registry.maxAge) return found;
     this.#drop(this.#named, key ?? '');
     return undefined;
-  }
-
-  #isFresh({ parsedAt }: PreparedStatement): boolean {
-    return performance.now() - parsedAt < this.#registry.maxAge;
   }
 
   /** What is known of the values of a text that was asked about, with or without a name. */
@@ -148,7 +144,8 @@ export class PreparedStatements {
     const found = this.find(text);
     if (found?.typeOids !== undefined) return found;
     const asked = this.#asked?.peek(key);
-    return asked !== undefined && this.#isFresh(asked) ? asked : undefined;
+    const youngest = performance.now() - this.#registry.maxAge;
+    return asked !== undefined && asked.parsedAt > youngest ? asked : undefined;
   }
 
   keepAsked(statement: PreparedStatement): void {
