@@ -250,6 +250,7 @@ export class TaskQueue implements FlightQueue {
 
   #lend(turn: ClientTurn): void {
     this.#turn = turn;
+    this.#wire.silence?.noteSent();
     turn.start(() => {
       if (this.#turn !== turn) return;
       this.#turn = undefined;

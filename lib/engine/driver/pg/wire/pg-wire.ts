@@ -207,6 +207,7 @@ export class PgWire implements MessageOutlet {
   sendRows(pieces: readonly Uint8Array[]): boolean {
     const { stream } = this.#connection;
     if (!stream.writable) return false;
+    this.silence?.noteSent();
     const header = Buffer.from([COPY_DATA, 0, 0, 0, 0]);
     header.writeUInt32BE(
       pieces.reduce((size, { length }) => size + length, 4),
