@@ -28,6 +28,7 @@ import type { Parameters, Row } from '../statement/row.js';
 import { StatementTimeout } from './statement-timeout.js';
 import { StatementObserver, type StatementCall } from './statement-observer.js';
 import type { ObserverFactory, ConnectionObserver } from './connection-observer.js';
+import { COPY, THIS_COPY } from '../errors/copies.js';
 
 /** Where an executor's statements go. */
 export interface StatementRunner {
@@ -51,6 +52,11 @@ export interface StatementRunner {
 /** What an engine and a connection have in common: they run statements. */
 export abstract class Executor {
   readonly #runner: () => StatementRunner;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   /** `runner` finds, for each statement, where it goes. @internal */
   constructor(runner: () => StatementRunner) {

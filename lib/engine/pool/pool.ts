@@ -17,6 +17,7 @@ import type { SessionViews } from '../driver/session-views.js';
 import { checkedCheckout, WaitingLine, type CheckoutOptions, type Waiter } from './waiting-line.js';
 import { inspect } from '../errors/node-modules.js';
 import { expectArgument } from '../util/argument.js';
+import { COPY, THIS_COPY } from '../errors/copies.js';
 
 /** How many connections in a row a `checkout` listener may end before the checkout fails. */
 const MAX_REFUSALS = 3;
@@ -71,6 +72,11 @@ export abstract class Pool implements AsyncDisposable {
   protected generation = 0;
   #state: 'open' | 'disposed' = 'open';
   #disposal: Promise<void> | undefined;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   constructor(driver: Driver, options?: PoolOptions) {
     expectArgument('a pool', driverRule, driver);

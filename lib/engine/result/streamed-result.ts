@@ -16,6 +16,7 @@ import {
 import type { RowReader } from './row-reader.js';
 import type { RowStream } from './row-stream.js';
 import { inspect } from '../errors/node-modules.js';
+import { COPY, THIS_COPY } from '../errors/copies.js';
 
 /**
  * `objectMode` (default true), `highWaterMark` (in elements, default 16) and `signal`, as Node's `Readable`
@@ -35,6 +36,11 @@ export type RowReadableOptions = Pick<ReadableOptions, 'objectMode' | 'highWater
 export abstract class StreamedResult<T> implements AsyncIterable<T>, AsyncDisposable {
   protected readonly stream: RowStream;
   protected reader: RowReader<T>;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   /** @internal */
   constructor(stream: RowStream, reader: RowReader<T>) {

@@ -1,11 +1,12 @@
 import { ArgumentError, ObjectNotExecutableError, StatementError } from '../errors/errors.js';
 import type { CompiledCache } from './compiled-cache.js';
-import { STATEMENT_BRAND, type CompiledStatement, type Row } from './row.js';
+import { type CompiledStatement, type Row } from './row.js';
 import { Sql, type SchemaTranslateMap } from './sql-fragment.js';
 import { describeValue } from '../util/describe-value.js';
 import { compileTranslated, expectUnmapped } from './schema-translation.js';
 import { TextClause } from './text.js';
 import { transactionChange } from './transaction-command.js';
+import { isOfAnotherCopy } from '../errors/copies.js';
 
 /**
  * What `compile()` of a Kysely query gave. Its `O` is in none of its properties: name the row type at
@@ -86,11 +87,8 @@ export function foreignCommand(
       'the values of { text, values } must be an array',
     );
   }
-  if (STATEMENT_BRAND in Object(executable)) {
-    throw new ObjectNotExecutableError(
-      'this statement was made by another copy of nest-async-engine. Two copies are loaded in this process: ' +
-        'install one version, and import it in one way.',
-    );
+  if (isOfAnotherCopy(executable)) {
+    throw new ObjectNotExecutableError(`this statement is ${describeValue(executable)}.`);
   }
   throw new ObjectNotExecutableError(
     `${describeValue(executable)} is not a statement: wrap it in text() or sql\`\`.`,

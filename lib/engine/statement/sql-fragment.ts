@@ -5,6 +5,7 @@ import type { CompiledCache } from './compiled-cache.js';
 import { quoteIdentifier } from './identifier.js';
 import { TextClause } from './text.js';
 import { namelessTemplate } from './text-scanner.js';
+import { COPY, THIS_COPY } from '../errors/copies.js';
 
 /** Schema names to be replaced where `sql.id()` names them: the execution option `schemaTranslateMap`. */
 export type SchemaTranslateMap = Readonly<Record<string, string>>;
@@ -49,6 +50,11 @@ export class Sql<R = Row> {
   readonly #values: readonly unknown[];
   /** The place in the source that it comes from, when its text depends on nothing else. @internal */
   readonly cacheKey: TemplateStringsArray | undefined;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   /** Throws {@link ArgumentError} for a value that cannot be bound. @internal */
   constructor(strings: readonly string[], values: readonly unknown[], source?: TemplateStringsArray) {

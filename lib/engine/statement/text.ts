@@ -6,6 +6,7 @@ import { anyRule, flagRule } from '../util/option-rule.js';
 import { OptionTable } from '../util/option-table.js';
 import { IN_WORD } from './skip-literal.js';
 import { scanText, type TextTemplate } from './text-scanner.js';
+import { COPY, isOfAnotherCopy, THIS_COPY } from '../errors/copies.js';
 
 /** What is known of a bind before execution. */
 export interface BindParameterOptions {
@@ -32,6 +33,11 @@ export class BindParameter {
   /** Undefined: the execution has to give the value. */
   readonly value: unknown;
   readonly expanding: boolean;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   constructor(name: string, options: BindParameterOptions = {}) {
     if (typeof name !== 'string' || !namePattern().test(name)) {
@@ -80,6 +86,11 @@ export class TextClause<R = Row> {
   #template: TextTemplate | undefined;
 
   /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
+
+  /** @internal */
   constructor(sql: string, binds: ReadonlyMap<string, BindParameter> = NO_BINDS, template?: TextTemplate) {
     if (typeof sql !== 'string') {
       throw new ArgumentError(
@@ -106,6 +117,7 @@ export class TextClause<R = Row> {
   bindparams(...binds: readonly (BindParameter | Parameters)[]): TextClause<R> {
     const merged = new Map(this.binds);
     for (const given of binds) {
+      if (isOfAnotherCopy(given)) throw new ArgumentError(`a bind must not be ${describeKind(given)}.`);
       expectNamed(given);
       for (const bind of given instanceof BindParameter ? [given] : valuedBinds(given, merged)) {
         this.#expectName(bind.name);

@@ -1,3 +1,5 @@
+import { isOfAnotherCopy } from '../errors/copies.js';
+
 const SHOWN_CHARACTERS = 40;
 
 /** What may hold a password is not shown. */
@@ -23,6 +25,10 @@ export function describeValue(value: unknown): string {
 /** The kind of a value, with nothing of the value itself: for what is a secret. */
 export function describeKind(value: unknown): string {
   if (value === null || value === undefined) return String(value);
+  if (isOfAnotherCopy(value)) {
+    const what = typeof value === 'function' ? 'a class' : `an instance of ${classNameOf(value)}`;
+    return `${what} of another copy of nest-async-engine: install one version, and import it in one way`;
+  }
   if (typeof value !== 'object') return `a ${typeof value}`;
   const name = classNameOf(value);
   if (name === 'Array') return 'an array';

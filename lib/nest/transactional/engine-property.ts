@@ -44,7 +44,8 @@ export function engineOf(self: object, choice: EngineChoice | undefined, label: 
   const advice =
     typeof self === 'function'
       ? 'It is static: name its engine by @Transactional({ engine: () => engine }), or make it a method of a provider.'
-      : `Import DatabaseModule.forRoot(${options}) and let Nest create the class.`;
+      : `Import DatabaseModule.forRoot(${options}) and let Nest create the class. Where both are so, two copies of ` +
+        'nest-async-engine are loaded: install one version, and import it in one way.';
   throw new NoActiveScopeError(`${label} needs a transaction and there is no engine for it. ${advice}`);
 }
 

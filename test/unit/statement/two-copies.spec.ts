@@ -1,6 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { DBAPIError, EngineError, InvalidRequestError } from '../../../lib/engine/errors/errors.js';
 import * as errors from '../../../lib/engine/errors/server-errors.js';
+import { jsonText } from '../../../lib/engine/driver/pg/wire/json-text.js';
+import * as engine from '../../../lib/engine/index.js';
+import { fromQuery } from '../../../lib/rx/index.js';
 import { compileStatement } from '../../../lib/engine/statement/compile.js';
 import { sql } from '../../../lib/engine/statement/sql.js';
 import { text } from '../../../lib/engine/statement/text.js';
@@ -23,6 +26,32 @@ describe('two copies of the package in one process', () => {
     expect(() => compileStatement(statement as ReturnType<typeof text>)).toThrow(
       /another copy of nest-async-engine/,
     );
+  });
+
+  const url = 'postgresql://localhost/shop';
+  it.each<[string, (second: typeof engine) => unknown]>([
+    ['a URL', (second) => engine.createAsyncEngine(second.makeUrl(url) as never)],
+    [
+      'a pool',
+      (second) => engine.createAsyncEngine(url, { pool: second.createAsyncPoolFromUrl(url) as never }),
+    ],
+    ['a class of pools', (second) => engine.createAsyncEngine(url, { poolClass: second.NullPool as never })],
+    ['a bind', (second) => text('SELECT :a').bindparams(second.bindparam('a', { value: 1 }))],
+    ['a separator', (second) => sql.join([1, 2], second.sql`, ` as never)],
+    ['a part of a statement', (second) => jsonText(second.sql`id = 1`, undefined)],
+    ['a part in a list', (second) => jsonText([second.sql`id = 1`], undefined)],
+    ['an engine', (second) => fromQuery(second.createAsyncEngine(url) as never, text('SELECT 1'))],
+    [
+      'a stream',
+      (second) =>
+        new engine.RowTextStream(second.createAsyncEngine(url).stream(second.text('SELECT 1')) as never, {
+          format: 'csv',
+        }),
+    ],
+  ])('refuse %s of the other, and say why', async (_, use) => {
+    vi.resetModules();
+    const second = await import('../../../lib/engine/index.js');
+    expect(() => use(second)).toThrow(/another copy of nest-async-engine: install one version/);
   });
 
   it('know the errors of each other by their classes, and by those above them', async () => {

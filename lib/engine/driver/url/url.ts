@@ -6,6 +6,7 @@ import { resolveHosts, type HostAddress } from './hosts.js';
 import { mergeQuery, normalizeQuery, parseQuery, queryOf, queryPairs, type UrlQuery } from './query.js';
 import { parseUrl, renderUrl, type UrlParts } from './parse-url.js';
 import { inspect } from '../../errors/node-modules.js';
+import { COPY, THIS_COPY } from '../../errors/copies.js';
 
 export type { HostAddress } from './hosts.js';
 export type { UrlQuery } from './query.js';
@@ -56,6 +57,11 @@ export class DatabaseUrl {
   readonly database: string | undefined;
   readonly #password: UrlPassword | undefined;
   readonly #query: UrlQuery;
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
+  }
 
   private constructor(fields: UrlFields) {
     expectFields(fields);

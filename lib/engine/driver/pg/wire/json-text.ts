@@ -2,6 +2,8 @@ import { ArgumentError } from '../../../errors/errors.js';
 import { STATEMENT_BRAND } from '../../../statement/row.js';
 import { isThenable } from '../../../util/option-rule.js';
 import { types } from '../../../errors/node-modules.js';
+import { describeKind } from '../../../util/describe-value.js';
+import { isOfAnotherCopy } from '../../../errors/copies.js';
 
 const STATEMENT =
   'SQL made by sql or text(), and no value. Write it into a sql`…`, several of them by sql.join(list).';
@@ -19,7 +21,7 @@ const DEEPEST = 5_000;
  */
 export function jsonText(value: object, serializeJson: JsonSerializer | undefined): string {
   if (isThenable(value)) throw new ArgumentError('it is a promise. Await it.');
-  if (STATEMENT_BRAND in value) throw new ArgumentError(`it is ${STATEMENT}`);
+  if (STATEMENT_BRAND in value) throw new ArgumentError(`it is ${misplaced(value)}`);
   // The application's own serializer may know what to do with a Map.
   const json: unknown = serializeJson === undefined ? JSON.stringify(value) : serializeJson(value);
   if (typeof json !== 'string') {
@@ -28,6 +30,10 @@ export function jsonText(value: object, serializeJson: JsonSerializer | undefine
   }
   if (serializeJson === undefined) expectJson(value, 0);
   return json;
+}
+
+function misplaced(statement: object): string {
+  return isOfAnotherCopy(statement) ? `${describeKind(statement)}.` : STATEMENT;
 }
 
 /** `new String('a')`, of any realm: JSON and PostgreSQL get what is in it. */
@@ -45,7 +51,7 @@ function expectJson(value: unknown, depth: number): void {
   if (typeof value !== 'object' || value === null || depth > DEEPEST) return;
   if (isThenable(value))
     throw new ArgumentError(depth === 0 ? 'it is a promise. Await it.' : 'a promise is inside it. Await it.');
-  if (STATEMENT_BRAND in value) throw new ArgumentError(`inside it is ${STATEMENT}`);
+  if (STATEMENT_BRAND in value) throw new ArgumentError(`inside it is ${misplaced(value)}`);
   if (Array.isArray(value)) return expectItems(value, depth);
   if (isBoxed(value)) return expectJson(value.valueOf(), depth + 1);
   if ('toJSON' in value && typeof value.toJSON === 'function') return expectOwnJson(value, depth);
