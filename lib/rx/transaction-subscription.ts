@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers';
 import { Subject, takeUntil, type Observable, type Subscriber } from 'rxjs';
+import { onAbort } from '../engine/util/on-abort.js';
 import { type AsyncEngine, UnsubscribedError, type OpenTransaction, type Scope } from '../engine/index.js';
 
 type SubscriptionState = 'running' | 'settling' | 'stopped';
@@ -23,6 +24,7 @@ export class TransactionSubscription<T> {
   #hasEmitted = false;
   #held: readonly T[] = [];
   #turn: 'running' | 'over' = 'over';
+  #forgetDeadline: (() => void) | undefined;
 
   constructor(
     engine: AsyncEngine,
@@ -40,6 +42,9 @@ export class TransactionSubscription<T> {
   }
 
   start(source: Observable<T>): void {
+    const deadline = this.#open.transaction?.deadline;
+    if (deadline !== undefined) this.#forgetDeadline = onAbort(deadline, () => this.#expire(deadline.reason));
+    if (deadline?.aborted === true) return this.#expire(deadline.reason);
     this.#open.run(() =>
       // Not by the subscription: a source that emits while it is subscribed to has not given one yet.
       source.pipe(takeUntil(this.#stopped)).subscribe({
@@ -54,6 +59,7 @@ export class TransactionSubscription<T> {
   stop(): void {
     if (this.#state !== 'running') return;
     this.#state = 'stopped';
+    this.#forgetDeadline?.();
     this.#stopped.next();
     this.#warnOfLostWork();
     const why = new UnsubscribedError('the Observable was unsubscribed before its end.');
@@ -96,7 +102,17 @@ export class TransactionSubscription<T> {
   #end(settle: () => Promise<void>): void {
     if (this.#state !== 'running') return;
     this.#state = 'settling';
+    this.#forgetDeadline?.();
     void this.#inCaller(settle);
+  }
+
+  /** The transaction's time has passed: an error, as soon as all is undone, whatever the source waits for. */
+  #expire(reason: unknown): void {
+    this.#end(async () => {
+      this.#stopped.next();
+      await this.#open.rollback(reason);
+      this.#subscriber.error(reason);
+    });
   }
 
   async #complete(): Promise<void> {

@@ -26,6 +26,7 @@ import {
   PropagationError,
   SerializationFailureError,
   text,
+  TransactionTimeoutError,
   UnexpectedRollbackError,
   UnsubscribedError,
 } from 'nest-async-engine/engine';
@@ -450,5 +451,31 @@ describe('retry', () => {
 
   it('refuses a number of retries that is none', () => {
     expect(() => inTransaction(engine, { retry: -1 })).toThrow(ArgumentError);
+  });
+});
+
+describe('a transaction whose time has passed', () => {
+  it.each<[string, () => Observable<number>]>([
+    ['has given no value', () => insert(1).pipe(concatMap(() => NEVER))],
+    ['has given values', () => concat(insert(1), insert(2), NEVER)],
+    ['is a transaction inside it', () => concat(insert(1), NEVER).pipe(inTransaction(engine))],
+    ['joins it', () => concat(insert(1), NEVER).pipe(inTransaction(engine, { propagation: 'required' }))],
+    ['has sent nothing', () => NEVER],
+  ])('is the error of its Observable, which waits for something else and %s', async (_, source) => {
+    const timed = defer(source).pipe(inTransaction(engine, { timeout: 100 }));
+    await expect(lastValueFrom(timed)).rejects.toBeInstanceOf(TransactionTimeoutError);
+    expect(await busySessions()).toEqual([]);
+    expect(await storedIds()).toEqual([]);
+  });
+
+  it('is never subscribed to where it has no time at all', async () => {
+    let subscriptions = 0;
+    const source = defer(() => {
+      subscriptions += 1;
+      return NEVER;
+    });
+    const timed = source.pipe(inTransaction(engine, { timeout: 0 }));
+    await expect(lastValueFrom(timed)).rejects.toBeInstanceOf(TransactionTimeoutError);
+    expect(subscriptions).toBe(0);
   });
 });

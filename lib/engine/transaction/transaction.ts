@@ -62,7 +62,7 @@ export abstract class Transaction<Connection = unknown> {
     this.parent = parent;
     this.root = parent?.root ?? this;
     this.#label = label ?? new CallSite();
-    if (timeout !== undefined) this.#deadline = new Deadline(timeout, this, () => this.#expire());
+    if (timeout !== undefined) this.#deadline = new Deadline(timeout, this, () => void this.#expire());
     this.deadline = this.#deadline?.signal ?? parent?.deadline;
   }
 
@@ -236,6 +236,8 @@ export abstract class Transaction<Connection = unknown> {
    * it.
    *
    * @throws TransactionEndedError when the transaction has ended.
+   * @throws TransactionTimeoutError when its time has passed, as soon as all is undone, whatever `work` waits
+   * for.
    *
    * @example
    * ```ts
@@ -246,7 +248,9 @@ export abstract class Transaction<Connection = unknown> {
    */
   async within<T>(work: () => Promise<T>): Promise<T> {
     this.expectUsable();
-    return await this.host.engine.inside(this, work);
+    const run = (): Promise<T> => this.host.engine.inside(this, work);
+    // Its owner has yet to hear of the end.
+    return await (this.deadline ? untilAborted(this.deadline, run, () => this.#expire()) : run());
   }
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
@@ -417,9 +421,13 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   // Undone at once, whatever the work is waiting for, and the connection given back.
-  #expire(): void {
+  async #expire(): Promise<void> {
     this.isExpired = true;
-    this.finish(() => this.#undoAndEnd())?.catch((failure: unknown) => this.host.engine.report(failure));
+    try {
+      await this.finish(() => this.#undoAndEnd());
+    } catch (failure) {
+      this.host.engine.report(failure);
+    }
   }
 
   protected async undo(): Promise<void> {

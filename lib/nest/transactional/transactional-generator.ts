@@ -5,7 +5,8 @@ type Step = IteratorResult<unknown, unknown>;
 
 /**
  * An async generator whose every step runs in a transaction: begun by the first `next()`, committed before
- * `done`, rolled back by an error, by `return()` and by `throw()`. One that is never read begins none.
+ * `done`, rolled back by an error, by `return()` and `throw()`. One that is never read begins none. When the
+ * transaction's time has passed, a step is rejected as soon as all is undone, whatever it waits for.
  */
 export class TransactionalGenerator implements AnyAsyncGenerator {
   readonly #begin: () => OpenTransaction;
@@ -20,7 +21,7 @@ export class TransactionalGenerator implements AnyAsyncGenerator {
 
   async next(value?: unknown): Promise<Step> {
     if (this.#state === 'waiting') await this.#start();
-    const step = await this.#advance(() => this.#source.next(value));
+    const step = await this.#advance(() => this.#inTime(() => this.#source.next(value)));
     if (step.done === true) await this.#end((open) => open.commit());
     return step;
   }
@@ -66,6 +67,16 @@ export class TransactionalGenerator implements AnyAsyncGenerator {
       await this.#end((open) => open.fail(error));
       throw error;
     }
+  }
+
+  #inTime(step: () => Promise<Step>): Promise<Step> {
+    const transaction = this.#open?.transaction;
+    if (transaction?.deadline === undefined || this.#state === 'ended') return step();
+    return transaction.untilDeadline(step).catch((error: unknown) => {
+      // Its `finally` runs where it goes on after all.
+      if (transaction.deadline?.aborted === true) void this.#source.return(undefined).catch(() => undefined);
+      throw error;
+    });
   }
 
   async #end(end: (open: OpenTransaction) => Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ArgumentError, TransactionEndedError } from 'nest-async-engine/engine';
-import type { AsyncEngine } from 'nest-async-engine/engine';
+import { ArgumentError, TransactionEndedError, TransactionTimeoutError } from 'nest-async-engine/engine';
+import type { AsyncEngine, AsyncTransaction } from 'nest-async-engine/engine';
 import { Latch } from '../../support/process/barrier.js';
 import { failureOf, insert, MemoryLogger, ItemDatabase } from '../../support/items.js';
 
@@ -13,6 +13,16 @@ afterEach(() => items.expectClean());
 afterAll(() => items.close());
 
 const start = (): AsyncEngine => (engine = items.engine({ logger: new MemoryLogger(), poolSize: 1 }));
+
+const inside = (of: AsyncEngine): AsyncTransaction => {
+  const transaction = of.currentConnection().getNestedTransaction();
+  if (transaction === undefined) throw new Error('there is none');
+  return transaction;
+};
+const stuck = async (): Promise<never> => {
+  await engine.execute(insert('undone'));
+  return await new Promise(() => undefined);
+};
 
 describe('transaction.within()', () => {
   it.each(['commit', 'rollback'] as const)(
@@ -75,4 +85,22 @@ describe('transaction.within()', () => {
     expect(await failureOf(late)).toBeInstanceOf(TransactionEndedError);
     expect(await items.names()).toEqual([]);
   });
+
+  it.each(['root', 'savepoint'] as const)(
+    'ends with the time of its transaction, whatever its work waits for: %s',
+    async (kind) => {
+      await using connection = await start().connect();
+      const root = await connection.begin(kind === 'root' ? { timeout: 100 } : {});
+      const work = root.within(() =>
+        kind === 'root' ? stuck() : engine.transaction(() => inside(engine).within(stuck), { timeout: 100 }),
+      );
+      expect(await failureOf(work)).toBeInstanceOf(TransactionTimeoutError);
+      if (kind === 'root')
+        expect(await failureOf(connection.execute(insert('late')))).toBeInstanceOf(TransactionTimeoutError);
+      await root.rollback();
+      await connection.execute(insert('next'));
+      await connection.commit();
+      expect(await items.names()).toEqual(['next']);
+    },
+  );
 });

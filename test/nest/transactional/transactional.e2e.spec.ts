@@ -3,7 +3,7 @@ import { Controller, Get, Injectable, Post, SetMetadata, Sse } from '@nestjs/com
 import { Test } from '@nestjs/testing';
 import type { TestingModule } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Observable, concatMap, defer, from, lastValueFrom, of, toArray } from 'rxjs';
+import { NEVER, Observable, concat, concatMap, defer, from, lastValueFrom, of, toArray } from 'rxjs';
 import {
   AsyncEngine,
   DatabaseModule,
@@ -12,10 +12,11 @@ import {
   NonTransactional,
   PropagationError,
   Transactional,
+  TransactionTimeoutError,
   UnexpectedRollbackError,
   sql,
 } from 'nest-async-engine';
-import { eventually } from '../../support/process/barrier.js';
+import { eventually, Latch } from '../../support/process/barrier.js';
 import { promisesOf } from '../../support/process/promises.js';
 import { createDatabase } from '../../support/server/postgres.js';
 import type { TestDatabase } from '../../support/server/postgres.js';
@@ -100,6 +101,26 @@ class Items {
       if (name === 'bad') throw new Refused(name);
       yield name;
     }
+  }
+
+  @Transactional({ timeout: 100 })
+  async *eachInTime(goOn: Promise<void>, ended: () => void): AsyncGenerator<string> {
+    try {
+      await this.engine.execute(sql`INSERT INTO items VALUES ('undone')`);
+      yield 'undone';
+      await goOn;
+      yield 'late';
+    } finally {
+      ended();
+    }
+  }
+
+  @Transactional({ timeout: 100 })
+  streamInTime(): Observable<number> {
+    return concat(
+      defer(() => this.add('undone')),
+      NEVER,
+    );
   }
 
   @Transactional({ propagation: 'mandatory' })
@@ -245,6 +266,11 @@ describe('@Transactional on a method that returns an Observable', () => {
     expect(await storedNames(database)).toEqual(['x', 'x']);
   });
 
+  it('fails when the time of its transaction has passed, whatever it waits for', async () => {
+    await expect(lastValueFrom(items.streamInTime())).rejects.toBeInstanceOf(TransactionTimeoutError);
+    expect(await stored()).toEqual([]);
+  });
+
   it('refuses a method that ran a statement before its Observable was subscribed to, and undoes it', async () => {
     expect(() => items.eager('lost')).toThrow(IllegalStateError);
     await items.statement;
@@ -282,6 +308,28 @@ describe('@Transactional on an async generator', () => {
     await generator.return(undefined);
     expect(await generator.next()).toEqual({ value: undefined, done: true });
     expect(await storedNames(database)).toEqual([]);
+  });
+
+  it('fails when the time of its transaction has passed, whatever its body waits for', async () => {
+    const goOn = new Latch();
+    const ended = new Latch();
+    const generator = items.eachInTime(goOn.opened, () => ended.open());
+    expect((await generator.next()).value).toBe('undone');
+    await expect(generator.next()).rejects.toBeInstanceOf(TransactionTimeoutError);
+    expect([await stored(), engine.pool.checkedOut()]).toEqual([[], 0]);
+    goOn.open();
+    await ended.opened;
+    expect(await generator.next()).toEqual({ value: undefined, done: true });
+  });
+
+  it('fails at its next step when the time of its transaction has passed between two', async () => {
+    const ended = new Latch();
+    const generator = items.eachInTime(Promise.resolve(), () => ended.open());
+    await generator.next();
+    await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
+    await expect(generator.next()).rejects.toBeInstanceOf(TransactionTimeoutError);
+    await ended.opened;
+    expect(await stored()).toEqual([]);
   });
 
   it('fails when it is read where its propagation refuses, and its body does not run', async () => {
