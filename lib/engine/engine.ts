@@ -21,6 +21,7 @@ import type { NotificationHub } from './execution/notification-hub.js';
 import { askOnce } from './pool/replicas/ask-once.js';
 import type { Pool } from './pool/pool.js';
 import type { PooledConnection } from './pool/pooled-connection.js';
+import { onPresentPool } from './pool/present-pool.js';
 import type { Replicas } from './pool/replicas/replica.js';
 import { viewSessions, type SessionView } from './driver/session-views.js';
 import type { CompiledCache } from './statement/compiled-cache.js';
@@ -209,7 +210,7 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
 
   /** A pooled connection as the driver sees it; `close()` gives it back. */
   rawConnection(): Promise<PooledConnection> {
-    return this.pool.connect({ holding: this.#runner.holding() });
+    return onPresentPool(this, (pool) => pool.connect({ holding: this.#runner.holding() }));
   }
 
   /**
@@ -225,8 +226,10 @@ export class AsyncEngine extends Executor implements AsyncDisposable {
    * ```
    */
   async ping(options: PingOptions = {}): Promise<void> {
-    const { timeout = 1_000 } = PING_OPTIONS.parse(options);
-    await askOnce(this.pool, '', { timeout, holding: this.#runner.holding() });
+    const end = performance.now() + (PING_OPTIONS.parse(options).timeout ?? 1_000);
+    const holding = this.#runner.holding();
+    const ask = (pool: Pool) => askOnce(pool, '', { timeout: end - performance.now(), holding });
+    await onPresentPool(this, ask);
   }
 
   /**

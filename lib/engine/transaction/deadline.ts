@@ -58,10 +58,10 @@ export function eitherSignal(
 export function untilAborted<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
-  undo: () => Promise<void>,
+  undo: () => Promise<void> | undefined,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const end = (): void => void undo().then(() => reject(signal.reason as Error));
+    const end = (): void => void Promise.resolve(undo()).then(() => reject(signal.reason as Error));
     if (signal.aborted) return end();
     const forget = onAbort(signal, end);
     // Work that is not an async function may give no promise.

@@ -248,9 +248,9 @@ export abstract class Transaction<Connection = unknown> {
    */
   async within<T>(work: () => Promise<T>): Promise<T> {
     this.expectUsable();
-    const run = (): Promise<T> => this.host.engine.inside(this, work);
+    const inside = (): Promise<T> => this.host.engine.inside(this, work);
     // Its owner has yet to hear of the end.
-    return await (this.deadline ? untilAborted(this.deadline, run, () => this.#expire()) : run());
+    return await this.untilDeadline(inside, () => this.#expire());
   }
 
   /** Runs the `beforeCommit` hooks registered so far; `commit()` runs those that are left. @internal */
@@ -263,8 +263,8 @@ export abstract class Transaction<Connection = unknown> {
    * What `work` gives. Once the deadline has passed it rejects as soon as all is undone, whatever `work` is
    * waiting for. @internal
    */
-  untilDeadline<T>(work: () => Promise<T>): Promise<T> {
-    return this.deadline ? untilAborted(this.deadline, work, () => this.rollbackQuietly()) : work();
+  untilDeadline<T>(work: () => Promise<T>, undo: End = () => this.rollbackQuietly()): Promise<T> {
+    return this.deadline ? untilAborted(this.deadline, work, undo) : work();
   }
 
   /**
@@ -421,13 +421,9 @@ export abstract class Transaction<Connection = unknown> {
   }
 
   // Undone at once, whatever the work is waiting for, and the connection given back.
-  async #expire(): Promise<void> {
+  #expire(): Promise<void> | undefined {
     this.isExpired = true;
-    try {
-      await this.finish(() => this.#undoAndEnd());
-    } catch (failure) {
-      this.host.engine.report(failure);
-    }
+    return this.finish(() => this.#undoAndEnd())?.catch((error: unknown) => this.host.engine.report(error));
   }
 
   protected async undo(): Promise<void> {

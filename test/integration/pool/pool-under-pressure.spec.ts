@@ -7,6 +7,7 @@ import {
   sql,
 } from 'nest-async-engine/engine';
 import type { AsyncEngine, AsyncEngineOptions } from 'nest-async-engine/engine';
+import { asPool } from 'nest-async-engine/pg';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { failureOf } from '../../support/items.js';
@@ -84,10 +85,22 @@ describe('callers that wait', () => {
     const engine = engineWith();
     const holder = await engine.connect();
     await holder.execute(one);
-    const waiting = [engine.execute(one).one(), engine.transaction(() => engine.execute(one).one())];
-    await eventually(() => expect(engine.pool.waiting()).toBe(2));
+    const raw = async (): Promise<unknown> => {
+      const pooled = await engine.rawConnection();
+      await pooled.close();
+      return undefined;
+    };
+    const ofPool = async (): Promise<unknown> => (await asPool(engine).query('SELECT 1 AS one')).rows[0];
+    const waiting = [
+      engine.execute(one).one(),
+      engine.transaction(() => engine.execute(one).one()),
+      raw(),
+      engine.ping({ timeout: 20_000 }),
+      ofPool(),
+    ];
+    await eventually(() => expect(engine.pool.waiting()).toBe(5));
     await engine.dispose();
-    expect(await Promise.all(waiting)).toEqual([{ one: 1 }, { one: 1 }]);
+    expect(await Promise.all(waiting)).toEqual([{ one: 1 }, { one: 1 }, undefined, undefined, { one: 1 }]);
     await holder.close();
   });
 });

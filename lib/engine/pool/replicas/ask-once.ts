@@ -11,7 +11,7 @@ export async function askOnce(
   { timeout, holding }: CheckoutOptions & { readonly timeout: number },
 ): Promise<Readonly<Record<string, unknown>>> {
   const deadline = performance.now() + timeout;
-  const pooled = await pool.connect({ timeout, holding });
+  const pooled = await pool.connect({ timeout: Math.max(1, Math.ceil(timeout)), holding });
   const timer = setTimeout(() => pooled.invalidate(), Math.max(1, deadline - performance.now()));
   try {
     const { rows } = await pooled.session.execute([], { text, prepare: false });
