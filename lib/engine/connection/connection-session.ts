@@ -221,6 +221,17 @@ export class ConnectionSession<Connection> implements TransactionHost, CommandTa
     return this.#session().openPortal([...deferred, ...control], command, told);
   }
 
+  /** For what can carry no control: settings that wait to be brought back go in front, by themselves. */
+  runRestored<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#deferred?.hasSettings !== true) return work();
+    return this.#deferred.carry(undefined, async (deferred, told) => {
+      const restored = this.run((session) => session.executeMany(deferred, [], told));
+      // Right behind them: a nested transaction may set its own next.
+      const [, result] = await Promise.all([restored, work()]);
+      return result;
+    });
+  }
+
   /** Sends what may be the first flight of a root. */
   sendFirst<T>(options: TargetOptions | undefined, send: Sender<T>): Promise<T> {
     return this.#server?.isAsking === true ? this.#ask(this.#server, options, send) : send(options);

@@ -18,6 +18,11 @@ export class DeferredControl {
     return this.#waiting.length === 0 && !this.#sending.isHeld;
   }
 
+  /** The session still has settings of a transaction or statement that has ended. */
+  get hasSettings(): boolean {
+    return this.#waiting.some(({ kind }) => kind === 'settings');
+  }
+
   add(control: Control): void {
     this.#waiting = [...this.#waiting, control];
   }

@@ -36,7 +36,7 @@ export class SessionPortal {
   }
 
   fetch(wanted: WantedRows, observer?: CommandObserver): Promise<Batch> {
-    return this.#fetch(this.#portal as Portal, wanted, observer);
+    return this.#session.runRestored(() => this.#fetch(this.#portal as Portal, wanted, observer));
   }
 
   #fetch(portal: Portal, { count, csv }: WantedRows, observer: CommandObserver | undefined): Promise<Batch> {

@@ -56,6 +56,32 @@ describe('what a nested transaction set', () => {
     );
   });
 
+  const settings = { 'app.tenant': 'inner' };
+  it.each<[string, () => Promise<unknown>]>([
+    ['a nested transaction', () => engine.transaction(state, { settings })],
+    ['a statement', async () => await engine.execute(text('SELECT 1'), undefined, { settings })],
+    [
+      'a nested stream',
+      () => engine.transaction(() => engine.stream(date, { d: 'now' }).all(), { settings }),
+    ],
+  ])('holds for no row of a stream around it: %s', async (_, work) => {
+    engine = items.engine();
+    const rows = text<{ tenant: string }>(
+      "SELECT current_setting('app.tenant', TRUE) AS tenant FROM generate_series(1, 20)",
+    );
+    const tenants: string[] = [];
+    await engine.transaction(
+      async () => {
+        for await (const { tenant } of engine.stream(rows, {}, { yieldPer: 2 })) {
+          tenants.push(tenant);
+          await work();
+        }
+      },
+      { settings: { 'app.tenant': 'outer' } },
+    );
+    expect(tenants).toEqual(Array.from({ length: 20 }, () => 'outer'));
+  });
+
   it('is merged by name with what is set around it', async () => {
     engine = items.engine({ settings: { 'app.engine': 'e', 'app.tenant': 'e' } });
     const read = text(

@@ -268,7 +268,7 @@ describe('@Transactional on a method that returns an Observable', () => {
 
   it('fails when the time of its transaction has passed, whatever it waits for', async () => {
     await expect(lastValueFrom(items.streamInTime())).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('refuses a method that ran a statement before its Observable was subscribed to, and undoes it', async () => {
@@ -316,7 +316,7 @@ describe('@Transactional on an async generator', () => {
     const generator = items.eachInTime(goOn.opened, () => ended.open());
     expect((await generator.next()).value).toBe('undone');
     await expect(generator.next()).rejects.toBeInstanceOf(TransactionTimeoutError);
-    expect([await stored(), engine.pool.checkedOut()]).toEqual([[], 0]);
+    expect([await storedNames(database), engine.pool.checkedOut()]).toEqual([[], 0]);
     goOn.open();
     await ended.opened;
     expect(await generator.next()).toEqual({ value: undefined, done: true });
@@ -329,7 +329,7 @@ describe('@Transactional on an async generator', () => {
     await eventually(() => expect(engine.pool.checkedOut()).toBe(0));
     await expect(generator.next()).rejects.toBeInstanceOf(TransactionTimeoutError);
     await ended.opened;
-    expect(await stored()).toEqual([]);
+    expect(await storedNames(database)).toEqual([]);
   });
 
   it('fails when it is read where its propagation refuses, and its body does not run', async () => {
