@@ -60,7 +60,7 @@ const NOT_OF_THE_BORROWER: ReadonlySet<string> = new Set([
   'server_version',
 ]);
 
-const NOTHING: readonly SessionChange[] = [];
+export const NOTHING: readonly SessionChange[] = [];
 
 /** What a statement of this text leaves behind that its command tag does not tell. */
 export function changesOf(text: string): readonly SessionChange[] {

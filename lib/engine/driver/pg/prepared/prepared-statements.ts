@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { changesOf, type SessionChange } from '../../session-changes.js';
+import { changesOf, NOTHING, type SessionChange } from '../../session-changes.js';
 import { withoutTrailingComment } from '../../../statement/trailing-comment.js';
 import { lazy } from '../../../util/lazy.js';
 import { LruCache } from '../../../util/lru-cache.js';
@@ -72,10 +72,11 @@ export class PreparedStatement {
     this.text = text;
     this.parsedIn = parsedIn;
     this.parsedAt = name === '' ? 0 : performance.now();
-    this.hasStableRows = STABLE_ROWS.test(text);
-    this.changes = changesOf(text);
-    this.configures = mayConfigure(text);
-    this.isDescribed = !this.hasStableRows && CONTROL.test(text);
+    const isControl = CONTROL.test(text);
+    this.hasStableRows = !isControl && STABLE_ROWS.test(text);
+    this.changes = isControl ? NOTHING : changesOf(text);
+    this.configures = !isControl && mayConfigure(text);
+    this.isDescribed = isControl;
   }
 
   get isNamed(): boolean {

@@ -88,7 +88,7 @@ export class FurtherFlights {
     if (!isOutdated || task.startedIn !== 'idle' || status === 'open' || state !== 'open') return false;
     task.repetitions += 1;
     task.before.length = 0;
-    task.asked.clear();
+    task.asked = undefined;
     this.#send(task);
     if (status === 'failed') this.#rollBack(() => undefined);
     return true;

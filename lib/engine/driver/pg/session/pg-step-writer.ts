@@ -23,8 +23,8 @@ export interface WriterTask {
   readonly number: number;
   /** The server's state before anything of it was sent. */
   readonly startedIn: ServerStatus;
-  /** Statements whose types it has asked for, by their text. */
-  readonly asked: Map<string, PreparedStatement>;
+  /** Statements whose types it has asked for, by their text. Made with the first of them. */
+  asked: Map<string, PreparedStatement> | undefined;
 }
 
 /** COMMIT or ROLLBACK alone: sent as a Query, the server has one message of it to read, and not four. */
@@ -167,7 +167,7 @@ export class PgStepWriter {
   }
 
   #asked(text: string): PreparedStatement | undefined {
-    return this.#task.asked.get(text) ?? this.#context.prepared.findAsked(text);
+    return this.#task.asked?.get(text) ?? this.#context.prepared.findAsked(text);
   }
 
   /** True: the values of the step can be written. */
@@ -198,7 +198,7 @@ export class PgStepWriter {
     statement.narrowTypes = NarrowTypes.of(typeOids);
     const { catalog } = this.#context.types;
     this.unknownTypes.push(...typeOids.filter((oid, index) => needed(index) && catalog.needs(oid)));
-    this.#task.asked.set(statement.text, statement);
+    (this.#task.asked ??= new Map()).set(statement.text, statement);
     this.#context.prepared.keepAsked(statement);
   }
 

@@ -117,7 +117,7 @@ export class TaskQueue implements FlightQueue {
       onFlight: options?.onFlight,
       repetitions: 0,
       isInterrupted: false,
-      asked: new Map(),
+      asked: undefined,
       before: [],
     };
     return Object.assign(task, { batch: new PgBatch(this.#context, this.#wire, parts, task, this) });

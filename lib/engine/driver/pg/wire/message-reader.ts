@@ -151,10 +151,12 @@ export class MessageReader {
         return target.handleDataRow(bytes, at + HEADER, end);
       case COPY_DATA:
         return target.handleCopyData(bytes, at + HEADER, end);
-      case COMMAND_COMPLETE:
-        if (bytes.indexOf(0, at + HEADER) !== end - 1) return this.#refuseMessage(bytes, at);
-        // Without the zero behind the tag.
-        return target.handleTag(bytes, at + HEADER, end - 1);
+      case COMMAND_COMPLETE: {
+        // A loop: a tag is short, and indexOf() leaves JavaScript.
+        let zero = at + HEADER;
+        while (zero < end && bytes[zero] !== 0) zero += 1;
+        return zero === end - 1 ? target.handleTag(bytes, at + HEADER, zero) : this.#refuseMessage(bytes, at);
+      }
       case PARSE_COMPLETE:
       case PORTAL_SUSPENDED:
       case BIND_COMPLETE:
