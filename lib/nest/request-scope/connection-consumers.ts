@@ -3,6 +3,7 @@ import { Injectable, type InjectionToken, type Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isConnectionToken, isEngineToken, isScopedConnectionToken } from '../shared/database.tokens.js';
 import { isEngine } from '../shared/is-engine.js';
+import { metadataList, NEST_METADATA } from '../shared/nest-metadata.js';
 
 type ModuleOf<Container> = Container extends Map<string, infer Module> ? Module : never;
 /** What Nest knows about one provider or controller. */
@@ -74,21 +75,36 @@ export class ConnectionConsumers {
     if (isEnd(wrapper.token)) return [{ token: wrapper.token, names: [name] }];
     if (visited.has(wrapper)) return [];
     visited.add(wrapper);
-    return dependenciesOf(wrapper).flatMap((dependency) =>
+    return this.#dependenciesOf(wrapper).flatMap((dependency) =>
       this.pathsOf(dependency, isEnd, visited).map((path) => ({ ...path, names: [name, ...path.names] })),
     );
+  }
+
+  #dependenciesOf(wrapper: Wrapper): Wrapper[] {
+    const constructed = wrapper.getCtorMetadata() as Wrapper[] | undefined;
+    const properties = wrapper.getPropertiesMetadata() as { readonly wrapper: Wrapper }[] | undefined;
+    const known = [...(constructed ?? []), ...(properties ?? []).map((property) => property.wrapper)];
+    const injected = known.length === 0 ? this.#declared(wrapper) : known;
+    return [...injected, ...(wrapper.getEnhancersMetadata() ?? [])].filter(
+      (dependency) => dependency !== undefined,
+    ) as Wrapper[];
+  }
+
+  /** What a class says that it injects: NestJS 11 finds that for a request-scoped one when it makes one. */
+  #declared({ metatype, inject }: Wrapper): Wrapper[] {
+    if (typeof metatype !== 'function' || Array.isArray(inject)) return [];
+    const types = metadataList(NEST_METADATA.parameterTypes, metatype);
+    const named = metadataList(NEST_METADATA.injectedParameters, metatype) as {
+      index: number;
+      param: unknown;
+    }[];
+    const parameters = types.map((type, index) => named.find((one) => one.index === index)?.param ?? type);
+    const properties = metadataList(NEST_METADATA.injectedProperties, metatype) as { type: unknown }[];
+    const tokens = new Set([...parameters, ...properties.map(({ type }) => type)]);
+    return tokens.size === 0 ? [] : this.wrappers().filter(({ token }) => tokens.has(token));
   }
 }
 
 function isAnyConnection(token: InjectionToken): boolean {
   return isConnectionToken(token) || isScopedConnectionToken(token);
-}
-
-function dependenciesOf(wrapper: Wrapper): Wrapper[] {
-  const properties = wrapper.getPropertiesMetadata() ?? [];
-  return [
-    ...(wrapper.getCtorMetadata() ?? []),
-    ...properties.map((property) => property.wrapper),
-    ...(wrapper.getEnhancersMetadata() ?? []),
-  ].filter((dependency) => dependency !== undefined) as Wrapper[];
 }

@@ -23,6 +23,12 @@ export const NEST_METADATA = {
   route: 'path',
   /** `@Param()`, `@Body()`, …: by the class and the name of the method. */
   routeParameters: '__routeArguments__',
+  /** The types of what a class is made of, as the compiler has written them. */
+  parameterTypes: 'design:paramtypes',
+  /** `@Inject()` in a constructor: index and token. */
+  injectedParameters: 'self:paramtypes',
+  /** `@Inject()` on a property: its key and token. */
+  injectedProperties: 'self:properties_metadata',
   /** `@UseFilters()`, on a class or a method. */
   exceptionFilters: '__exceptionFilters__',
   /** `@UsePipes()`, on a class or a method. */

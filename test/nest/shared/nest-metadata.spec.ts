@@ -1,5 +1,15 @@
 import 'reflect-metadata';
-import { Get, Param, ParseIntPipe, Sse, UseFilters, UseInterceptors, UsePipes } from '@nestjs/common';
+import {
+  Get,
+  Inject,
+  Injectable,
+  Param,
+  ParseIntPipe,
+  Sse,
+  UseFilters,
+  UseInterceptors,
+  UsePipes,
+} from '@nestjs/common';
 import type { ExceptionFilter } from '@nestjs/common';
 import { ApolloDriver, Plugin } from '@nestjs/apollo';
 import { GraphQLModule, Mutation, Query, Subscription } from '@nestjs/graphql';
@@ -37,6 +47,25 @@ it.each([
   ['Subscription', Subscription(() => String)],
 ])('finds @%s() under the key of a GraphQL operation, by its name', (name, decorator) => {
   expect(markOf(decorator, NEST_METADATA.graphqlOperation)).toBe(name);
+});
+
+it('finds what a class injects under the keys of its constructor and properties', () => {
+  @Injectable()
+  class Decorated {
+    @Inject('property') readonly property: unknown;
+
+    constructor(
+      readonly first: Date,
+      @Inject('second') readonly second: unknown,
+    ) {}
+  }
+  expect(Reflect.getMetadata(NEST_METADATA.parameterTypes, Decorated)).toEqual([Date, Object]);
+  expect(Reflect.getMetadata(NEST_METADATA.injectedParameters, Decorated)).toEqual([
+    { index: 1, param: 'second' },
+  ]);
+  expect(Reflect.getMetadata(NEST_METADATA.injectedProperties, Decorated)).toEqual([
+    { key: 'property', type: 'property' },
+  ]);
 });
 
 it('finds @Plugin() under the key of an Apollo plugin', () => {
