@@ -15,17 +15,16 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 import { failureOf } from '../support/items.js';
+import { TestEngines } from '../support/test-engines.js';
 
 const ONE = text('SELECT 1');
 const SLEEP = text('SELECT pg_sleep(60)');
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 function engineWith(options: AsyncEngineOptions = {}): AsyncEngine {
-  const engine = createAsyncEngine(database.url, options);
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(database.url, options));
 }
 
 /** The server process of a connection, and what to wait for until the driver has seen its end. */
@@ -46,12 +45,7 @@ beforeAll(async () => {
   database = await createDatabase('disconnects');
 });
 
-afterEach(async () => {
-  const mine = engines.splice(0);
-  const onLoan = mine.map(({ pool }) => pool.checkedOut());
-  await Promise.all(mine.map((engine) => engine.aclose()));
-  expect(onLoan).toEqual(mine.map(() => 0));
-});
+afterEach(() => engines.end());
 
 afterAll(() => database.drop());
 

@@ -18,14 +18,13 @@ import { startFaultyProxy } from '../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/server/postgres.js';
 import { failureOf } from '../support/items.js';
 import { storedNames } from '../support/process/outcome.js';
+import { TestEngines } from '../support/test-engines.js';
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 function engineWith(options: AsyncEngineOptions = {}, url = database.url): AsyncEngine {
-  const engine = createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, ...options });
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, ...options }));
 }
 
 beforeAll(async () => {
@@ -34,10 +33,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  const mine = engines.splice(0);
-  const onLoan = mine.map(({ pool }) => pool.checkedOut());
-  await Promise.all(mine.map((engine) => engine.aclose()));
-  expect(onLoan).toEqual(mine.map(() => 0));
+  await engines.end();
   await database.query('TRUNCATE item');
 });
 

@@ -12,28 +12,22 @@ import {
 import type { AsyncEngine, AsyncEngineOptions, Driver, DriverOptions } from 'nest-async-engine/engine';
 import { failureOf } from '../../support/items.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+import { TestEngines } from '../../support/test-engines.js';
 
 const NAME = text("SELECT current_setting('application_name')");
 const PID = text('SELECT pg_backend_pid()');
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 beforeAll(async () => {
   database = await createDatabase('do_connect');
 });
-afterEach(async () => {
-  for (const engine of engines.splice(0)) {
-    expect(engine.pool.checkedOut()).toBe(0);
-    await engine.aclose();
-  }
-});
+afterEach(() => engines.end());
 afterAll(() => database.drop());
 
 function start(options?: AsyncEngineOptions, url = database.url): AsyncEngine {
-  const engine = createAsyncEngine(url, options);
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(url, options));
 }
 
 describe('a listener of doConnect', () => {

@@ -13,25 +13,21 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { failureOf } from '../../support/items.js';
 import { eventually, Latch } from '../../support/process/barrier.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+import { TestEngines } from '../../support/test-engines.js';
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 const one = sql`SELECT 1 AS one`;
 const silent = { log() {}, warn() {}, error() {}, debug() {}, verbose() {} };
 
 function engineWith(options: AsyncEngineOptions = {}, url = database.url): AsyncEngine {
-  const engine = createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, logger: silent, ...options });
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(url, { poolSize: 1, maxOverflow: 0, logger: silent, ...options }));
 }
 
 beforeAll(async () => {
   database = await createDatabase('pressure');
 });
-afterEach(async () => {
-  for (const { pool } of engines) expect([pool.checkedOut(), pool.waiting()]).toEqual([0, 0]);
-  await Promise.all(engines.splice(0).map((engine) => engine.aclose()));
-});
+afterEach(() => engines.end());
 afterAll(() => database.drop());
 
 describe('callers that wait', () => {

@@ -5,16 +5,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { changesOf } from '../../../lib/engine/driver/session-changes.js';
 import { startFaultyProxy, type FaultyProxy } from '../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../support/server/postgres.js';
+import { TestEngines } from '../../support/test-engines.js';
 
 let database: TestDatabase;
 let proxy: FaultyProxy;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 /** One session, so that the next borrower gets what the former left. */
 function engineWith(options: AsyncEngineOptions = {}): AsyncEngine {
-  const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options });
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options }));
 }
 
 const processOf = async (engine: AsyncEngine) => {
@@ -30,8 +29,7 @@ beforeEach(async () => {
   proxy = await startFaultyProxy(database.url);
 });
 afterEach(async () => {
-  for (const { pool } of engines) expect([pool.checkedOut(), pool.waiting()]).toEqual([0, 0]);
-  await Promise.all(engines.splice(0).map((engine) => engine.aclose()));
+  await engines.end();
   await proxy[Symbol.asyncDispose]();
 });
 afterAll(async () => {

@@ -14,19 +14,20 @@ import { startPgpool } from '../../../support/server/pgpool.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 import { versionOf } from '../../../support/server/program.js';
 import { storedNames } from '../../../support/process/outcome.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 function open(url: string, options: AsyncEngineOptions = {}): AsyncEngine {
-  const engine = createAsyncEngine(url, {
-    poolSize: 3,
-    maxOverflow: 0,
-    logger: new MemoryLogger(),
-    ...options,
-  });
-  engines.push(engine);
-  return engine;
+  return engines.add(
+    createAsyncEngine(url, {
+      poolSize: 3,
+      maxOverflow: 0,
+      logger: new MemoryLogger(),
+      ...options,
+    }),
+  );
 }
 
 const insert = text('INSERT INTO item (name) VALUES (:name)');
@@ -36,10 +37,7 @@ beforeAll(async () => {
   await database.query('CREATE TABLE item (name text PRIMARY KEY)');
 });
 afterEach(async () => {
-  for (const engine of engines.splice(0)) {
-    expect(engine.pool.checkedOut()).toBe(0);
-    await engine.aclose();
-  }
+  await engines.end();
   await database.query('TRUNCATE item');
 });
 afterAll(() => database.drop());

@@ -8,16 +8,15 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 let database: TestDatabase;
 let proxy: FaultyProxy;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 /** One session, unless it is said otherwise, so that every statement finds what the one before it has left. */
 function open(options: AsyncEngineOptions = {}): AsyncEngine {
-  const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options });
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options }));
 }
 
 const inSchema = <T>(engine: AsyncEngine, schema: string, work: () => Promise<T>): Promise<T> =>
@@ -42,10 +41,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const engine of engines.splice(0)) {
-    expect(engine.pool.checkedOut()).toBe(0);
-    await engine.aclose();
-  }
+  await engines.end();
   proxy.reset();
 });
 

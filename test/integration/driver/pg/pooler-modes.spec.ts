@@ -5,9 +5,10 @@ import { failureOf } from '../../../support/items.js';
 import { PgBouncer, pgbouncerVersion } from '../../../support/server/pgbouncer.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
 import { storedNames } from '../../../support/process/outcome.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 let database: TestDatabase;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped without the program)', () => {
   beforeAll(async () => {
@@ -15,18 +16,13 @@ describe.skipIf(pgbouncerVersion() === undefined)('behind PgBouncer (skipped wit
     await database.query('CREATE TABLE item (name text PRIMARY KEY)');
   });
   afterEach(async () => {
-    for (const engine of engines.splice(0)) {
-      expect(engine.pool.checkedOut()).toBe(0);
-      await engine.aclose();
-    }
+    await engines.end();
     await database.query('TRUNCATE item');
   });
   afterAll(() => database.drop());
 
   function open(pooler: PgBouncer, options: AsyncEngineOptions, logger = new LogLines()): AsyncEngine {
-    const engine = createAsyncEngine(pooler.url, { poolSize: 2, maxOverflow: 0, logger, ...options });
-    engines.push(engine);
-    return engine;
+    return engines.add(createAsyncEngine(pooler.url, { poolSize: 2, maxOverflow: 0, logger, ...options }));
   }
   const insert = (engine: AsyncEngine, name: string): Promise<unknown> =>
     engine.execute(sql`INSERT INTO item VALUES (${name})`).then(() => undefined);

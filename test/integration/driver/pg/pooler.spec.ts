@@ -11,6 +11,7 @@ import { LogLines } from '../../../support/doubles/log-lines.js';
 import { randomOf } from '../../../support/random.js';
 import { PgBouncer, pgbouncerVersion } from '../../../support/server/pgbouncer.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 const STATEMENTS = Number(process.env['POOLER_STATEMENTS'] ?? 900);
 const LIMIT = 20_000 + 20 * STATEMENTS;
@@ -19,7 +20,7 @@ const version = pgbouncerVersion();
 
 let database: TestDatabase;
 let pooler: PgBouncer;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 /** What each engine of a test has logged, in the order of `engines`. */
 const logs: LogLines[] = [];
@@ -27,14 +28,14 @@ const logs: LogLines[] = [];
 function open(options: AsyncEngineOptions = {}): AsyncEngine {
   const logger = new LogLines();
   logs.push(logger);
-  const engine = createAsyncEngine(pooler.url, {
-    poolSize: 3,
-    maxOverflow: 0,
-    logger,
-    ...options,
-  });
-  engines.push(engine);
-  return engine;
+  return engines.add(
+    createAsyncEngine(pooler.url, {
+      poolSize: 3,
+      maxOverflow: 0,
+      logger,
+      ...options,
+    }),
+  );
 }
 
 /** The statements of one program; those of the others differ from them by a number alone. */
@@ -106,10 +107,7 @@ describe.skipIf(version === undefined)(
     });
     afterEach(async () => {
       logs.length = 0;
-      for (const engine of engines.splice(0)) {
-        expect(engine.pool.checkedOut()).toBe(0);
-        await engine.aclose();
-      }
+      await engines.end();
     });
     afterAll(async () => {
       await pooler[Symbol.asyncDispose]();

@@ -3,15 +3,14 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { failureOf } from '../../../support/items.js';
 import { startFaultyProxy, type FaultyProxy } from '../../../support/server/faulty-proxy.js';
 import { createDatabase, type TestDatabase } from '../../../support/server/postgres.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 let database: TestDatabase;
 let proxy: FaultyProxy;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 function open(options: AsyncEngineOptions = { settingsAs: 'set local' }): AsyncEngine {
-  const engine = createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options });
-  engines.push(engine);
-  return engine;
+  return engines.add(createAsyncEngine(proxy.url, { poolSize: 1, maxOverflow: 0, ...options }));
 }
 
 const shown = (name: string) =>
@@ -21,12 +20,7 @@ beforeAll(async () => {
   database = await createDatabase('set_local');
   proxy = await startFaultyProxy(database.url);
 });
-afterEach(async () => {
-  for (const engine of engines.splice(0)) {
-    expect(engine.pool.checkedOut()).toBe(0);
-    await engine.aclose();
-  }
-});
+afterEach(() => engines.end());
 afterAll(async () => {
   await proxy.close();
   await database.drop();

@@ -16,12 +16,13 @@ import { failureOf } from '../../../support/items.js';
 import { Barrier, eventually, Latch } from '../../../support/process/barrier.js';
 import { queryOnce } from '../../../support/server/postgres.js';
 import { killServer, promote, reconfigure } from '../../../support/server/standby.js';
+import { TestEngines } from '../../../support/test-engines.js';
 
 const SESSIONS = 4;
 
 let primary: EmbeddedPostgres;
 let heir: EmbeddedPostgres;
-const engines: AsyncEngine[] = [];
+const engines = new TestEngines();
 
 beforeEach(async () => {
   primary = await startEmbeddedPostgres({ replicas: 1, settings: { synchronous_commit: 'on' } });
@@ -31,24 +32,21 @@ beforeEach(async () => {
   await eventually(() => queryOnce(heir.url, 'SELECT FROM orders'));
 }, 60_000);
 afterEach(async () => {
-  for (const engine of engines.splice(0)) {
-    expect(engine.pool.checkedOut()).toBe(0);
-    await engine.aclose();
-  }
+  await engines.end();
   await Promise.all([primary.stop(), heir.stop()]);
 });
 
 function engineOn(hosts: string, attributes: string, options: AsyncEngineOptions = {}): AsyncEngine {
   const { password } = new URL(primary.url);
   const url = `postgresql://postgres:${password}@${hosts}/postgres?target_session_attrs=${attributes}`;
-  const engine = createAsyncEngine(url, {
-    poolSize: SESSIONS,
-    maxOverflow: 0,
-    logger: new LogLines(),
-    ...options,
-  });
-  engines.push(engine);
-  return engine;
+  return engines.add(
+    createAsyncEngine(url, {
+      poolSize: SESSIONS,
+      maxOverflow: 0,
+      logger: new LogLines(),
+      ...options,
+    }),
+  );
 }
 
 const hostOf = ({ host, port }: EmbeddedPostgres): string => `${host}:${port}`;
