@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { ArgumentError, IllegalStateError, NullPool, createAsyncEngine } from '../engine/index.js';
 import type { AsyncEngine, TransactionalOptions } from '../engine/index.js';
+import { describeValue } from '../engine/util/describe-value.js';
 import { engineProperties } from '../nest/transactional/engine-property.js';
 
 /**
@@ -32,11 +33,12 @@ function withoutMandatory(options: TransactionalOptions): TransactionalOptions {
 }
 
 function inject(engine: AsyncEngine, instance: object): void {
-  const properties = engineProperties(instance);
+  const given: unknown = instance;
+  const properties = Object(given) === given ? engineProperties(instance) : [];
   if (properties.length === 0) {
     throw new ArgumentError(
-      `disableTransactions() got a ${instance.constructor.name}, which has no @Transactional() method. Give it the ` +
-        'object whose methods are decorated.',
+      `disableTransactions() got ${describeValue(given)}, which has no @Transactional() method. Give it the object whose ` +
+        'methods are decorated.',
     );
   }
   for (const property of properties) Reflect.set(instance, property, engine);

@@ -17,7 +17,11 @@ import {
   QueuePool,
   text,
 } from 'nest-async-engine/engine';
+import { TransactionalEventListener } from 'nest-async-engine/event-emitter';
+import { EngineDialect } from 'nest-async-engine/kysely';
 import { DatabaseOpenTelemetryModule, instrument } from 'nest-async-engine/opentelemetry';
+import { disableTransactions } from 'nest-async-engine/testing';
+import { DATABASE_OPTIONS } from '../../lib/nest/shared/module-options.js';
 import { failureOf } from '../support/items.js';
 
 const engine = createAsyncEngine('postgresql://localhost/none');
@@ -72,6 +76,10 @@ const DOORS: readonly [string, (value: never) => unknown, ((value: unknown) => b
   ['url.renderAsString()', (value) => url.renderAsString(value), isPlain],
   ['readable()', (value) => engine.stream(text('SELECT 1')).readable(value), isPlain],
   ['instrument()', (value) => instrument(value)],
+  ['new EngineDialect()', (value) => new EngineDialect(value)],
+  ['disableTransactions()', (value) => disableTransactions(value)],
+  ['@TransactionalEventListener()', (value) => TransactionalEventListener('paid', value), isPlain],
+  ['consistency of requestScope', (consistency) => DATABASE_OPTIONS.parse({ requestScope: { consistency } })],
   ['DatabaseOpenTelemetryModule.forRoot()', (value) => DatabaseOpenTelemetryModule.forRoot(value), isPlain],
   ['@Transactional() on what is no class', (value) => Transactional()(value)],
   ['@NonTransactional() on what is no method', (value) => NonTransactional()({}, 'name', value)],

@@ -5,7 +5,7 @@ import { engineOf, injectEngine } from '../transactional/engine-property.js';
 import { copyMethodMetadata, type Method } from '../shared/method-metadata.js';
 import { deferredBodyOf, setDeferredBody, type MethodBody } from '../transactional/method-wrapper.js';
 import { expectArgument } from '../../engine/util/argument.js';
-import { objectRule, oneOf } from '../../engine/util/option-rule.js';
+import { oneOf, recordRule } from '../../engine/util/option-rule.js';
 import { resolveEngine, type EngineChoice } from '../transactional/transactional-options.js';
 import { printable } from '../../engine/util/logger.js';
 import { reasonOf, stackOf } from '../../engine/errors/thrown.js';
@@ -98,7 +98,7 @@ function wrap(target: object, label: string, listener: Listener): Method {
 
 // The other options are those of @OnEvent(), which may get more of them.
 function expectPhase(options: TransactionalEventListenerOptions): void {
-  expectArgument('@TransactionalEventListener()', objectRule, options);
+  expectArgument('@TransactionalEventListener()', recordRule, options);
   const { phase } = options;
   if (phase !== undefined)
     expectArgument("the option 'phase' of @TransactionalEventListener()", phaseRule, phase);

@@ -7,7 +7,6 @@ import {
   flagRule,
   functionRule,
   nameRule,
-  objectRule,
   oneOf,
   synchronousRule,
   timeRule,
@@ -22,13 +21,22 @@ import type {
   RequestScopeOptions,
 } from './database-options.interface.js';
 
+const consistencyRule: OptionRule = {
+  expected: 'an object with read() and header(), such as cookieConsistency() makes',
+  accepts: (value) => {
+    const { read, header } = (value ?? {}) as { readonly read?: unknown; readonly header?: unknown };
+    return typeof read === 'function' && typeof header === 'function';
+  },
+  coerce: asItIs,
+};
+
 const REQUEST_SCOPE_OPTIONS = new OptionTable<RequestScopeOptions>(
   'requestScope',
   {
     commit: oneOf('onSuccess', 'explicit'),
     orphanTimeout: timeRule,
     connection: functionRule,
-    consistency: objectRule,
+    consistency: consistencyRule,
   },
   'refused',
 );

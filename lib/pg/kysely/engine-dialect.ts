@@ -1,6 +1,7 @@
 import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
 import type { DatabaseIntrospector, Dialect, DialectAdapter, Driver, Kysely, QueryCompiler } from 'kysely';
-import type { AsyncEngine } from '../../engine/index.js';
+import { ArgumentError, type AsyncEngine } from '../../engine/index.js';
+import { describeValue } from '../../engine/util/describe-value.js';
 import { EngineDriver } from './engine-driver.js';
 
 /**
@@ -24,7 +25,11 @@ import { EngineDriver } from './engine-driver.js';
 export class EngineDialect implements Dialect {
   readonly #engine: AsyncEngine;
 
+  /** @throws ArgumentError for what is not an engine. */
   constructor(engine: AsyncEngine) {
+    if (typeof (engine as Partial<AsyncEngine> | null | undefined)?.rawConnection !== 'function') {
+      throw new ArgumentError(`new EngineDialect() needs an AsyncEngine; got ${describeValue(engine)}.`);
+    }
     this.#engine = engine;
   }
 
