@@ -283,7 +283,7 @@ export class EngineRunner implements StatementRunner, AutocommitHost, Connection
       // Begun before anything is awaited, so that its origin is the line of the caller.
       return await connection.begin(
         async () => {
-          await invocation.wait((signal) => connection.start(signal));
+          await invocation.wait((end) => connection.start(end?.signal));
           return await connection.core.send(invocation);
         },
         { readOnly, settings },

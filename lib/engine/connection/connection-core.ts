@@ -121,7 +121,8 @@ export class ConnectionCore<Connection> implements StatementRunner, TransactionP
     const send = (signal?: AbortSignal): Promise<CommandResult> =>
       (active === undefined ? this.#runRead(invocation) : undefined) ?? this.dispatch(run, signal, how);
     if (isReady) return send();
-    return invocation.wait((signal) => {
+    return invocation.wait((end) => {
+      const signal = end?.signal;
       const settling = this.options.settle(signal);
       return settling === undefined ? send(signal) : settling.then(() => send(signal));
     });

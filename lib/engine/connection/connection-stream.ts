@@ -99,7 +99,7 @@ class TransactionPortal implements Portal {
     this.#fetches += 1;
     try {
       const open = (): Promise<Batch> =>
-        this.#invocation.waitForPortal((signal) => this.#fetch(wanted, signal));
+        this.#invocation.waitForPortal((end) => this.#fetch(wanted, end?.signal));
       const batch = await (this.#portal.isOpen
         ? this.#fetch(wanted)
         : observer === undefined

@@ -79,7 +79,7 @@ export async function waitForConnection(
 ): Promise<PooledConnection> {
   const { pool } = host;
   try {
-    return await invocation.wait((signal = given) => host.checkout(signal));
+    return await invocation.wait((end) => host.checkout(end ?? given));
   } catch (error) {
     if (error instanceof ResourceClosedError && host.pool !== pool)
       return await waitForConnection(host, invocation, given);

@@ -308,8 +308,8 @@ async function sendSettled(runner: StatementRunner, call: StatementCall): Promis
 
 async function settle(runner: StatementRunner, options: StatementOptions = {}): Promise<void> {
   STATEMENT_OPTIONS.parse(options);
-  await new StatementTimeout(options.timeout, options.signal).during(async (signal) =>
-    runner.settle?.(signal),
+  await new StatementTimeout(options.timeout, options.signal).during(async (end) =>
+    runner.settle?.(end.signal),
   );
 }
 

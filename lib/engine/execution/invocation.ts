@@ -22,6 +22,7 @@ import type { CompiledCache } from '../statement/compiled-cache.js';
 import type { Executable } from '../statement/executable.js';
 import type { CompiledStatement, Parameters } from '../statement/row.js';
 import { StatementTimeout } from './statement-timeout.js';
+import type { WaitEnd } from '../util/wait-end.js';
 
 /** One set of values, or many for an executemany. */
 export type StatementParameters = Parameters | readonly Parameters[];
@@ -164,15 +165,14 @@ export class Invocation {
   }
 
   /**
-   * Runs `work`, whose wait for a connection the statement's `timeout` and `signal` end by the signal it
-   * gets.
+   * Runs `work`, whose wait for a connection the statement's `timeout` and `signal` end by what it gets.
    */
-  wait<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+  wait<T>(work: (end: WaitEnd | undefined) => Promise<T>): Promise<T> {
     return this.#limit === undefined ? work(undefined) : this.#limit.during(work);
   }
 
   /** The same for a stream, whose time begins with its first pull. */
-  waitForPortal<T>(work: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+  waitForPortal<T>(work: (end: WaitEnd | undefined) => Promise<T>): Promise<T> {
     const { timeout, signal } = this.options;
     return this.#limit === undefined ? work(undefined) : new StatementTimeout(timeout, signal).during(work);
   }

@@ -1,6 +1,8 @@
 import { startLimit } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { QueryCanceledError } from '../errors/server-errors.js';
+import { withoutFrames } from '../errors/without-frames.js';
+import { WaitEnd } from '../util/wait-end.js';
 import { LONGEST_TIMER } from '../util/option-rule.js';
 
 /**
@@ -25,13 +27,13 @@ export class StatementTimeout {
     return Math.max(0, this.#timeout - (performance.now() - this.#calledAt));
   }
 
-  /** Runs `work` with a signal that ends its wait; one wait at a time. */
-  async during<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Runs `work` with what ends its wait; one wait at a time. */
+  async during<T>(work: (end: WaitEnd) => Promise<T>): Promise<T> {
     this.end();
-    const abort = new AbortController();
-    this.#watch((reason, cause) => abort.abort(cancelledWaiting(reason, cause)));
+    const end = new WaitEnd();
+    this.#watch((reason, cause) => end.abort(cancelledWaiting(reason, cause)));
     try {
-      return await work(abort.signal);
+      return await work(end);
     } finally {
       this.end();
     }
@@ -59,8 +61,11 @@ export class StatementTimeout {
 }
 
 function cancelledWaiting(reason: string, cause: unknown): QueryCanceledError {
-  return new QueryCanceledError(
-    `the statement was cancelled while it waited for a connection: ${reason}. Nothing of it was sent.`,
-    cause === undefined ? undefined : { cause },
-  );
+  const make = (): QueryCanceledError =>
+    new QueryCanceledError(
+      `the statement was cancelled while it waited for a connection: ${reason}. Nothing of it was sent.`,
+      cause === undefined ? undefined : { cause },
+    );
+  // An error that is the cause says where the signal was aborted.
+  return cause === undefined || cause instanceof Error ? withoutFrames(make) : make();
 }

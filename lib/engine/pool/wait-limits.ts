@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { withoutFrames } from '../errors/without-frames.js';
 import { startLimit } from '../util/clock.js';
 
 /** A caller whose time is limited. Times in ms. */
@@ -47,7 +48,7 @@ export class WaitLimits {
   #arm(due: number): void {
     clearTimeout(this.#timer);
     this.#due = due;
-    this.#timer = startLimit(() => this.#look(due), Math.ceil(due - performance.now()));
+    this.#timer = startLimit(() => this.#look(due), Math.max(1, Math.ceil(due - performance.now())));
   }
 
   /** A timer may be early by a part of a millisecond: what it was started for is over all the same. */
@@ -58,7 +59,7 @@ export class WaitLimits {
     for (const wait of this.#waits) {
       if (wait.timeout === 0) continue;
       const end = wait.joinedAt + wait.timeout;
-      if (end <= now) wait.reject(this.#expired(wait.timeout));
+      if (end <= now) wait.reject(withoutFrames(() => this.#expired(wait.timeout)));
       else next = Math.min(next, end);
       if (next !== Infinity && this.#limit !== 'mixed') break;
     }

@@ -32,7 +32,8 @@ export class Watchdog {
     this.#due = due;
     if (due === Infinity) return;
     // What is watched keeps the process alive by itself. A timer may be early by a part of a millisecond.
-    this.#timer = setTimeout(() => this.#look(), Math.ceil(due - performance.now()) + 1).unref();
+    const delay = Math.max(1, Math.ceil(due - performance.now()) + 1);
+    this.#timer = setTimeout(() => this.#look(), delay).unref();
   }
 
   #look(): void {

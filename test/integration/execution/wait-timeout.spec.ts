@@ -125,3 +125,28 @@ describe('many statements with one signal', () => {
     expect(await warningsOf(engine.transaction(() => many(), { timeout: 5_000 }))).toEqual([]);
   });
 });
+
+describe('the error of a wait that its signal has ended', () => {
+  const failureBy = async (reason?: unknown): Promise<Error> => {
+    const holder = await engine.connect();
+    const abort = new AbortController();
+    const failure = failureOf(Promise.resolve(engine.execute(one, undefined, { signal: abort.signal })));
+    await eventually(() => expect(engine.pool.waiting()).toBe(1));
+    abort.abort(reason);
+    const error = (await failure) as Error;
+    await holder.close();
+    return error;
+  };
+
+  it('leaves it to its cause where that says who has aborted', async () => {
+    const { stack, cause } = await failureBy();
+    expect(stack).not.toContain('\n    at ');
+    expect((cause as Error).stack).toContain('wait-timeout.spec');
+  });
+
+  it('says itself who has aborted where its cause is no error', async () => {
+    const { stack, cause } = await failureBy('enough');
+    expect(stack).toContain('wait-timeout.spec');
+    expect(cause).toBe('enough');
+  });
+});

@@ -1,4 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
+import { WaitLimits } from '../../../lib/engine/pool/wait-limits.js';
 import { WaitingLine } from '../../../lib/engine/pool/waiting-line.js';
 import { randomOf } from '../../support/random.js';
 
@@ -51,4 +52,13 @@ it('a wait ends with its timer where only timers are advanced, and no clock', as
   const { promise } = lineOf().join({ timeout: 30_000 });
   const [end] = await Promise.allSettled([promise, vi.advanceTimersByTimeAsync(30_001)]);
   expect(end).toMatchObject({ reason: { message: 'after 30000' } });
+});
+
+it('a time that is over already starts no timer with less than nothing, of which Node warns', () => {
+  const start = vi.spyOn(globalThis, 'setTimeout');
+  const limits = new WaitLimits([], (timeout) => new Error(`after ${timeout}`));
+  limits.add({ joinedAt: performance.now() - 50, timeout: 10, reject: () => undefined });
+  limits.stop();
+  expect(start.mock.calls.map(([, time]) => time)).toEqual([1]);
+  start.mockRestore();
 });
