@@ -9,7 +9,7 @@ import type { PooledConnection } from '../../pool/pooled-connection.js';
 import type { Moment, StatementStats } from './statement-stats.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 import { withoutTrailingComment } from '../../statement/trailing-comment.js';
-import { now, runNextTurn, startTimer, stopTimer } from '../../util/clock.js';
+import { clock, runNextTurn, startTimer, stopTimer } from '../../util/clock.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;
@@ -61,7 +61,7 @@ export class SharedConnection {
   readonly #pending = new Set<PendingRead>();
   /** Those that a listener may still end the connection for. */
   readonly #observed = new Set<Read>();
-  readonly #since = now();
+  readonly #since = clock().now();
   #state: 'open' | 'draining' | 'lost' = 'open';
   #lastAnswer: Moment | undefined;
   #answers = 0;
@@ -88,7 +88,7 @@ export class SharedConnection {
   acceptsReads(pool: Pool): boolean {
     if (this.#state !== 'open' || this.#pending.size >= CAPACITY) return false;
     if (this.#pool !== pool || !this.#pooled.isValid) return false;
-    const age = now() - this.#since;
+    const age = clock().now() - this.#since;
     // Without this limit, shared reads could keep a connection forever while exclusive callers wait.
     return age < (pool.waiting() === 0 ? MAX_AGE : MAX_AGE_WHILE_OTHERS_WAIT);
   }

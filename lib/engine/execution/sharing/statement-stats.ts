@@ -1,5 +1,5 @@
 import { LruCache } from '../../util/lru-cache.js';
-import { clock, now } from '../../util/clock.js';
+import { clock } from '../../util/clock.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 
 /** Samples that count. */
@@ -55,7 +55,7 @@ class RecentTimes {
 
 /** When something was sent, or answered. */
 export interface Moment {
-  /** By the clock of {@link now}. */
+  /** By {@link clock}. */
   readonly at: number;
   /** Milliseconds that this process had spent waiting for something to happen. */
   readonly waited: number;
@@ -78,9 +78,10 @@ class AnswerClock {
 
   moment(): Moment {
     // It stands still while the process is busy: an answer that lies unread does not count as a slow one.
-    const { nodeTiming } = clock() as Partial<ReturnType<typeof clock>>;
+    const performance = clock();
+    const { nodeTiming } = performance as Partial<typeof performance>;
     const idle: unknown = nodeTiming?.idleTime;
-    const at = now();
+    const at = performance.now();
     return { at, waited: typeof idle === 'number' ? idle : at, round: this.#round };
   }
 
