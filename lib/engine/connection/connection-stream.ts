@@ -15,6 +15,7 @@ import { observedOptions, type Invocation } from '../execution/invocation.js';
 import type { StreamSource } from '../result/stream-source.js';
 import type { ConnectionTransactions } from '../transaction/connection-transactions.js';
 import type { Transaction } from '../transaction/transaction.js';
+import { CallSite } from '../util/call-site.js';
 
 /** The parts of a connection that its streams run on. */
 export interface StreamParts {
@@ -32,6 +33,8 @@ export class ConnectionStream implements StreamSource {
   readonly #invocation: Invocation;
   // Read at once: a stream is often consumed elsewhere, in another context.
   readonly #active: Transaction | undefined;
+  /** Taken at once, too: behind an await the user's code is not on the stack. Undefined with `#active`. */
+  readonly #place: CallSite | undefined;
   readonly #isAlone: boolean;
   #begun: Transaction | undefined;
 
@@ -43,6 +46,7 @@ export class ConnectionStream implements StreamSource {
     this.#invocation = invocation;
     const active = parts.transactions.current();
     if (active?.isAutocommit === false) this.#active = active;
+    else this.#place = new CallSite();
   }
 
   async open(): Promise<Portal> {
@@ -53,7 +57,7 @@ export class ConnectionStream implements StreamSource {
   }
 
   #begin(): Transaction {
-    const { transaction, isOwn } = this.#parts.transactions.forStream();
+    const { transaction, isOwn } = this.#parts.transactions.forStream(this.#place);
     // Nothing else would end it.
     if (isOwn) this.#begun = transaction;
     return transaction;

@@ -2,6 +2,7 @@ import { IllegalStateError } from '../errors/errors.js';
 import { mergeOptions } from '../util/merge-options.js';
 import { Mutex } from '../util/mutex.js';
 import { promiseTry } from '../util/promise-try.js';
+import type { CallSite } from '../util/call-site.js';
 import type { TransactionOptions } from './isolation.js';
 import { NestedTransaction } from './nested-transaction.js';
 import { RootTransaction } from './root-transaction.js';
@@ -86,17 +87,20 @@ export class ConnectionTransactions<Connection> {
     return this.#connection.options.isAutocommit ? undefined : (this.#autobegun = this.begin());
   }
 
-  /** The transaction of a stream; `isOwn`: it ends with the stream. */
-  forStream(): { readonly transaction: Transaction<Connection>; readonly isOwn: boolean } {
+  /** The transaction of a stream that was started at `label`; `isOwn`: it ends with the stream. */
+  forStream(label: CallSite | undefined): {
+    readonly transaction: Transaction<Connection>;
+    readonly isOwn: boolean;
+  } {
     const current = this.current();
     if (current?.isAutocommit === false) return { transaction: current, isOwn: false };
     if (current === undefined && !this.#connection.options.isAutocommit)
-      return { transaction: this.begin(), isOwn: false };
-    return { transaction: this.#beginStream(), isOwn: true };
+      return { transaction: this.begin({ label }), isOwn: false };
+    return { transaction: this.#beginStream(label), isOwn: true };
   }
 
-  #beginStream(): RootTransaction<Connection> {
-    const root = this.#make({}, true);
+  #beginStream(label: CallSite | undefined): RootTransaction<Connection> {
+    const root = this.#make({ label }, true);
     this.#stream = root;
     root.announce();
     return root;
