@@ -42,8 +42,8 @@ export abstract class Transaction<Connection = unknown> {
   #state: TransactionState = 'pending';
   #ending: Promise<void> | undefined;
   #firstError: unknown;
-  /** What the session had counted when BEGIN or SAVEPOINT was confirmed. */
-  #endsBefore = 0;
+  /** What the session had counted when BEGIN or SAVEPOINT was confirmed; false: it does not count. */
+  #endsBefore: number | false = false;
   protected rollbackReason: RollbackReason | undefined;
   /** Its time ran out and its owner has yet to end it: statements of the owner are refused. @internal */
   isExpired = false;
@@ -353,7 +353,7 @@ export abstract class Transaction<Connection = unknown> {
   protected markActive(): void {
     if (this.#state === 'pending') this.#state = 'active';
     // Once more where the driver has repeated the flight.
-    this.#endsBefore = this.host.server?.transactionEnds ?? 0;
+    this.#endsBefore = this.host.server?.transactionEnds ?? false;
   }
 
   /**
@@ -363,8 +363,9 @@ export abstract class Transaction<Connection = unknown> {
   get #isEndedElsewhere(): boolean {
     const { server } = this.host;
     if (this.#state !== 'active' || server === undefined) return false;
-    // That of the root has ended, and the session may be in the one that came after it.
-    return server.status === 'idle' || (server.transactionEnds ?? 0) !== this.root.#endsBefore;
+    // Until the flight of BEGIN is answered as a whole, the status is that of before: it counts where ends
+    // are not counted.
+    return (server.transactionEnds ?? server.status === 'idle') !== this.root.#endsBefore;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { NestedScopeBusyError, text, UniqueViolationError } from 'nest-async-engine/engine';
 import type { AsyncEngine } from 'nest-async-engine/engine';
-import { Latch } from '../../support/process/barrier.js';
+import { eventually, Latch } from '../../support/process/barrier.js';
 import { startFaultyProxy } from '../../support/server/faulty-proxy.js';
 import { failureOf, randomTurns, insert, seededRandom, ItemDatabase } from '../../support/items.js';
 
@@ -93,6 +93,49 @@ describe('nested transactions in parallel', () => {
     );
     expect((await items.names()).toSorted()).toEqual(all.flat().toSorted());
   });
+});
+
+describe('the first statement of a transaction, whose answer comes in parts,', () => {
+  // Enough that the server sends a part of it, and with it what it says of BEGIN, before the end.
+  const slowRows = "SELECT repeat('x', 20000) AS x, pg_sleep(0.005) FROM generate_series(1, 60)";
+  const ways: Record<string, (engine: AsyncEngine) => Promise<unknown>> = {
+    'execute()': async (engine) => await engine.execute(text(slowRows)),
+    'copyFrom()': (engine) =>
+      engine.copyFrom(
+        'COPY item (name) FROM STDIN',
+        (async function* () {
+          yield 'copied\n';
+          await new Promise((resolve) => setTimeout(resolve, 200));
+        })(),
+      ),
+    'copyTo()': (engine) => engine.copyTo(`COPY (${slowRows}) TO STDOUT`).toArray(),
+  };
+  const begun = (engine: AsyncEngine): Promise<void> =>
+    eventually(() => expect(engine.currentConnection().getTransaction()?.state).toBe('active'));
+
+  it.each(Object.entries(ways))('has a nested transaction behind it: %s', async (_, first) => {
+    const engine = items.engine();
+    await engine.transaction(async () => {
+      const rows = first(engine);
+      await begun(engine);
+      await engine.transaction(() => engine.execute(insert('nested')));
+      await rows;
+    });
+    expect(await items.names()).toContain('nested');
+  });
+
+  it.each(Object.entries(ways))(
+    'is awaited by the COMMIT, although its work is not: %s',
+    async (_, first) => {
+      const engine = items.engine();
+      let rows: Promise<unknown> | undefined;
+      await engine.transaction(async () => {
+        rows = first(engine);
+        await begun(engine);
+      });
+      await expect(rows).resolves.toBeDefined();
+    },
+  );
 });
 
 describe('a statement of the parent', () => {
