@@ -10,7 +10,7 @@ import { drawChart } from './src/report/chart.js';
 import { reportWorkload } from './src/report/report-workload.js';
 import { markdownTable, plainTable } from './src/report/table.js';
 import { profileLine } from './src/report/workload-tables.js';
-import type { Workload } from './src/workload.js';
+import { isCompared, type Workload } from './src/workload.js';
 import { WORKLOADS } from './src/workloads/index.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -124,6 +124,18 @@ describe('the goals', () => {
     expect(names).toEqual(
       expect.arrayContaining(goals.flatMap((goal) => ('over' in goal ? [goal.of, goal.over] : [goal.of]))),
     );
+  });
+});
+
+describe('those whom a workload compares', () => {
+  it.each([
+    ['its base', 'base', true],
+    ['one that a goal is about', 'fast', true],
+    ['one by which a goal measures another', 'floor', true],
+    ['no other one', 'Knex', false],
+  ])('are %s', (_, name, isOne) => {
+    const goals = [{ of: 'fast', over: 'floor', cpuAtMost: 1.5 }];
+    expect(isCompared({ base: 'base', goals }, { name })).toBe(isOne);
   });
 });
 

@@ -13,7 +13,8 @@ export const HELP = `npm run bench -- [options]
   --workload <name>   only this one; may be repeated
   --peer <name>       only this peer, beside the base of each workload; may be repeated; a part of the name is enough
   --rounds <n>        measured rounds, after those that warm up (default 5, or what a workload says)
-  --processes <n>     processes of each contender, one after the other, whose rounds count together (default 1)
+  --processes <n>     processes of each contender, one after the other, whose rounds count together (default 1, or
+                      what a workload says, for its base and those whom a goal names)
   --node <majors>     a table for each of these versions of Node.js: --node 20,22,24,26 (default: the one that runs this)
   --before <folder>   beside each contender that uses the library, the same with the build in that folder
   --smoke             as little of everything as proves that it works; the figures mean nothing
@@ -32,7 +33,7 @@ export interface Options {
   readonly workloads: readonly Workload[];
   readonly peers: readonly string[] | undefined;
   readonly rounds: number | undefined;
-  readonly processes: number;
+  readonly processes: number | undefined;
   readonly nodes: readonly NodeProgram[];
   /** URL of a folder, with a slash at its end. */
   readonly before: string | undefined;
@@ -51,7 +52,7 @@ export function parseOptions(args: readonly string[]): Options {
     workloads: [...workloadsOf(workload, long), ...longWorkloadOf(long)],
     peers: peer,
     rounds: countOf('--rounds', rounds),
-    processes: countOf('--processes', processes) ?? 1,
+    processes: countOf('--processes', processes),
     nodes: node?.split(',').map(nodeProgram) ?? [OWN_NODE],
     before: folderOf(before),
     ...rest,

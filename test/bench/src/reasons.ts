@@ -21,11 +21,11 @@ export const REASONS: Readonly<Record<string, string>> = {
     'A constructor that is compiled once for the columns builds rows from the bytes of the wire. The floor decodes the same columns by hand, and leaves JSON as text.',
   transaction:
     'The round trips are 3 to 4, which is 0.75: nothing else may cost anything. BEGIN travels with the first statement. The promises of the ' +
-    'body and of the end of the transaction are what the floor has not.',
+    'body and of the end of the transaction are what the floor has not. Look at the wall time of the floor: no client is below it.',
   'transaction-32':
     'With many callers the server is busy, so that what counts is CPU: the promises of the wait for a connection, and those of the transaction itself, which Node.js 20 and 22 make dearer by what an async context adds to each.',
   nested:
-    'The round trips are 3 to 8, which is 0.375. Each of the three keeps the place where it began, which is a third of what it takes above the floor; one with a `label` keeps none. The rest is promises: a nested transaction has a frame, a lock and a savepoint of its own. A process in which few ran so far takes more: the code is optimized after about a thousand.',
+    'The round trips are 3 to 8, which is 0.375. Each of the three keeps the place where it began, which is a third of what it takes above the floor on Node.js 20 and a seventh on 24; one with a `label` keeps none. The rest is spread over a hundred functions of which none takes more than 3 %: a nested transaction has a frame, a lock and a savepoint of its own. A process in which few ran so far takes more: the code is optimized after about a thousand.',
   'nested-latency': 'The arithmetic of the round trips says 0.375; the machine itself adds the rest.',
   promises:
     'Counted with those of the function that calls, which awaits each statement. Each lever of the notes on transactions took some: COMMIT as one task, the loan of an idle connection without a promise, hooks in one context, a transaction that the driver tells of an answer before it settles the promise of the caller.',
@@ -52,7 +52,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   'nest-request-provider':
     'What the connection adds to what Nest does for any provider of each request. On Node.js 24 nothing is left of the difference after 25,000 requests.',
   'nest-idle-route':
-    'A route that never reaches an engine pays for an async context, which alone is 1.1 on Node.js 20, and for two small objects: an interceptor is around it only where the application has others, or answers events. Two processes of the same application differ by up to a third, by what V8 made of them; look at _the base once more_.',
+    'A route that never reaches an engine pays for an async context, which is nearly all of the difference on Node.js 20 and 24, and for two small objects: an interceptor is around it only where the application has others, or answers events. Two processes of the same application differ by up to a third, by what V8 made of them; look at _the base once more_.',
   'empty-transactional':
     'A `@Transactional` method has its name as a label. `engine.transaction()` without a label captures the stack, because an error must be able to say where the transaction began.',
   waiters:

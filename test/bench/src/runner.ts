@@ -6,15 +6,18 @@ import type { Round } from './protocol.js';
 import type { ProfileReport, WorkloadReport } from './report/report.js';
 import { beforeOf, reportWorkload } from './report/report-workload.js';
 import { WorkerProcess } from './worker-process.js';
-import type { Contender, Size, Way, Workload } from './workload.js';
+import { isCompared, type Contender, type Size, type Way, type Workload } from './workload.js';
 
 export interface RunSettings {
   readonly databaseUrl: string;
   readonly smoke: boolean;
   /** Wins over the workload's own number. */
   readonly rounds: number | undefined;
-  /** Processes of each contender, one after the other: one of a build differs from the next of the same. */
-  readonly processes: number;
+  /**
+   * Processes of each contender, one after the other: one of a build differs from the next of the same. Wins over the
+   * workload's own number, which is of some of them.
+   */
+  readonly processes: number | undefined;
   /** Contenders that take part beside the base; undefined: all. */
   readonly peers: readonly string[] | undefined;
   /** URL of the folder of a build that is measured beside this one. */
@@ -61,8 +64,9 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
   let way: Way | undefined;
   try {
     way = await workload.way?.(databaseUrl);
-    for (let left = processesOf(workload, settings); left > 0; left -= 1)
-      await run.measure(way?.url ?? databaseUrl, left === 1);
+    const turns = processesOf(workload, settings);
+    for (let turn = 1; turn <= turns; turn += 1)
+      await run.measure(way?.url ?? databaseUrl, { isFirst: turn === 1, isLast: turn === turns });
   } catch (error) {
     if (!(error instanceof AbsentError)) throw error;
     run.miss(error);
@@ -73,8 +77,8 @@ export async function runWorkload(workload: Workload, settings: RunSettings): Pr
 }
 
 /** What counts itself in one round is the same in each process. */
-function processesOf({ unit }: Workload, { smoke, processes }: RunSettings): number {
-  return smoke || unit !== undefined ? 1 : processes;
+function processesOf({ unit, processes = 1 }: Workload, settings: RunSettings): number {
+  return settings.smoke || unit !== undefined ? 1 : (settings.processes ?? processes);
 }
 
 /** Rounds that do not count. */
@@ -85,6 +89,12 @@ function warmUpsOf({ operations, warmUp = operations }: Size): number {
 /** Where one round is enough, it stays one. */
 function roundsOf({ rounds = DEFAULT_ROUNDS }: Size, wanted: number | undefined): number {
   return rounds === 1 ? 1 : (wanted ?? rounds);
+}
+
+/** Which one it is of several with new processes. */
+interface Turn {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
 }
 
 class WorkloadRun {
@@ -105,10 +115,17 @@ class WorkloadRun {
     this.#settings = settings;
   }
 
-  /** Once more with processes of their own; `isLast`: looks into one of them as well. */
-  async measure(url: string, isLast: boolean): Promise<void> {
+  /**
+   * Once more with processes of their own: with all that take part when it is the first turn, which compares the same
+   * rounds. In the last one, looks into one of them as well.
+   */
+  async measure(url: string, { isFirst, isLast }: Turn): Promise<void> {
     this.#progress('opening');
-    const cast = this.#cast().filter(({ name }) => !this.#failed.has(name));
+    const isOfAll = isFirst || this.#settings.processes !== undefined;
+    const cast = this.#cast().filter(
+      ({ name, contender }) =>
+        !this.#failed.has(name) && (isOfAll || isCompared(this.#workload, { name: contender })),
+    );
     const opened = await Promise.all(cast.map((role) => this.#open(role, url)));
     this.#participants = opened.filter((participant) => participant !== undefined);
     try {

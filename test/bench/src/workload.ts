@@ -89,4 +89,17 @@ export interface Workload {
   readonly profile?: boolean | undefined;
   /** Milliseconds that a contender may take for one round. Default 120,000. */
   readonly patience?: number | undefined;
+  /**
+   * Processes of the base and of those whom a goal names, one after the other, where what V8 makes of one of them differs
+   * by more than what is to be seen. Default 1.
+   */
+  readonly processes?: number | undefined;
+}
+
+/** True: it is the base of the workload, or a goal names it. */
+export function isCompared(
+  { base, goals }: Pick<Workload, 'base' | 'goals'>,
+  { name }: Pick<Contender, 'name'>,
+): boolean {
+  return name === base || goals.some((goal) => goal.of === name || ('over' in goal && goal.over === name));
 }

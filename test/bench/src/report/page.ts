@@ -20,7 +20,8 @@ nothing. Results are checked: rows in full once, sums in each round, and what wa
 a second process of the base: how far it is from 1 is how far the figures can be trusted. Every client is used as its documentation
 recommends, with prepared statements where it has them and pools of 10 connections. _Where the time goes_ is one more round under V8's profiler, after
 those that are measured; what the server needs is waiting. _floor_ is no client: messages encoded by hand in the fewest round trips, and answers of which
-hardly more is read than the workload needs.`;
+hardly more is read than the workload needs. Where one process of a contender differs much from the next, the base and those whom a goal names run in
+several, one set after the other, and the number of rounds is that of all their sets.`;
 
 /** The page docs/benchmarks.md, from one report for each version of Node.js. */
 export function writePage(reports: readonly Report[]): string {

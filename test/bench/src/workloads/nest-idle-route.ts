@@ -17,6 +17,7 @@ export const nestIdleRoute: Workload = {
   contenders: [alone, ours],
   base: alone.name,
   goals: GOALS['nest-idle-route'],
+  processes: 3,
   full: { operations: 6_000, warmUp: 24_000 },
   smoke: { operations: 100 },
 };

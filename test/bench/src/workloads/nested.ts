@@ -10,6 +10,7 @@ export const nested: Workload = {
   contenders: [...nesting([FLOOR, 'pg', OURS, ...CLIENTS]), sqlalchemy('nested')],
   base: 'pg',
   goals: GOALS.nested,
+  processes: 3,
   full: { operations: 500, warmUp: 4_000 },
   smoke: { operations: 5 },
 };

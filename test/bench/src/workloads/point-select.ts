@@ -13,6 +13,7 @@ export const pointSelect: Workload = {
   ],
   base: 'pg',
   goals: GOALS['point-select'],
+  processes: 3,
   full: { operations: 3_000, warmUp: 18_000 },
   smoke: { operations: 20 },
 };

@@ -13,6 +13,7 @@ export const transaction32: Workload = {
   ],
   base: 'pg.Pool',
   goals: GOALS['transaction-32'],
+  processes: 3,
   full: { operations: 1_600, warmUp: 16_000 },
   smoke: { operations: 64 },
 };

@@ -13,6 +13,7 @@ export const transaction: Workload = {
   ],
   base: 'pg',
   goals: GOALS.transaction,
+  processes: 3,
   full: { operations: 800, warmUp: 8_000 },
   smoke: { operations: 5 },
 };
