@@ -8,8 +8,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const dist = path.join(root, 'dist');
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** Bytes of the tarball: what it had when it held one format, with its sources. */
-const LARGEST_TARBALL = 644_980;
+/** Bytes of the tarball: 1.5 % more than on 2026-11-29 (docs/adr/0034). */
+const LARGEST_TARBALL = 661_000;
 
 /** Files of ours: the door, and of `shared` what it cannot do without. There were 286 before they were put together. */
 const MOST_FILES = 7;
