@@ -1,4 +1,4 @@
-import { startLimit } from '../util/clock.js';
+import { startLimit, unref } from '../util/clock.js';
 import { HolderActivity, type Holding } from './holder-activity.js';
 import { poolDeadlocked } from './pool-errors.js';
 import type { Outside } from './pool-observer.js';
@@ -50,7 +50,7 @@ export class DeadlockDetector {
       else if (isSuspected) return this.#lookLater(waiter, activity, isStill ? looks - 1 : LOOKS);
       activity.stop();
     };
-    startLimit(look, INTERVAL).unref();
+    unref(startLimit(look, INTERVAL));
   }
 
   #areHoldersStill(activity: HolderActivity): boolean {

@@ -1,4 +1,5 @@
 import type { ConnectionRecord } from './connection-record.js';
+import { unref } from '../util/clock.js';
 
 interface SweepOptions {
   /** Milliseconds after which an idle connection is closed. */
@@ -39,8 +40,7 @@ export class IdleSweeper {
     const first = this.#idle[0];
     if (first === undefined || this.#idle.length <= this.#options.keep) return;
     const remaining = first.idleSince + this.#options.timeout - performance.now();
-    this.#timer = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(remaining)));
-    this.#timer.unref();
+    this.#timer = unref(setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(remaining))));
   }
 
   #sweep(): void {

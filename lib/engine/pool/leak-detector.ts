@@ -1,6 +1,7 @@
 import type { EngineLogger } from '../util/logger.js';
 import type { ConnectionRecord } from './connection-record.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { unref } from '../util/clock.js';
 
 /** The connections on loan: a Set of them, or a {@link LeakDetector}. */
 export interface CheckedOutConnections extends Iterable<PooledConnection> {
@@ -102,9 +103,8 @@ export class LeakDetector implements CheckedOutConnections {
     if (oldest === undefined) return;
     const remaining = oldest.since + this.#options.threshold - performance.now();
     this.#options.outsideOfRequests(() => {
-      this.#timer = setTimeout(() => this.#reportLate(), Math.max(1, Math.ceil(remaining)));
+      this.#timer = unref(setTimeout(() => this.#reportLate(), Math.max(1, Math.ceil(remaining))));
     });
-    this.#timer?.unref();
   }
 
   #reportLate(): void {

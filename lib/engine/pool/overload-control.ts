@@ -1,5 +1,6 @@
 import { PoolOverloadError } from '../errors/errors.js';
 import type { WaitingLine } from './waiting-line.js';
+import { unref } from '../util/clock.js';
 
 /** What overload control needs of its pool. Times in ms. */
 interface OverloadOptions {
@@ -98,6 +99,6 @@ export class OverloadControl {
       this.#refuse(later);
       if (this.#line.size > 0) this.#lookLater(later);
     };
-    this.#timer = this.#options.outsideOfRequests(() => setTimeout(look, delay).unref());
+    this.#timer = this.#options.outsideOfRequests(() => unref(setTimeout(look, delay)));
   }
 }

@@ -1,4 +1,4 @@
-import { startLimit } from '../util/clock.js';
+import { startLimit, unref } from '../util/clock.js';
 import { TransactionTimeoutError } from '../errors/errors.js';
 import { onAbort } from '../util/on-abort.js';
 
@@ -33,7 +33,7 @@ export class Deadline {
       abort();
       expire();
     }, timeout);
-    this.#timer.unref();
+    unref(this.#timer);
   }
 
   /** The transaction has ended. */

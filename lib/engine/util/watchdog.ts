@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { runNextTurn } from './clock.js';
+import { runNextTurn, unref } from './clock.js';
 
 /** What must end in time. */
 interface Watched {
@@ -33,7 +33,7 @@ export class Watchdog {
     if (due === Infinity) return;
     // What is watched keeps the process alive by itself. A timer may be early by a part of a millisecond.
     const delay = Math.max(1, Math.ceil(due - performance.now()) + 1);
-    this.#timer = setTimeout(() => this.#look(), delay).unref();
+    this.#timer = unref(setTimeout(() => this.#look(), delay));
   }
 
   #look(): void {

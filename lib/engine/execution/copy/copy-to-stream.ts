@@ -5,6 +5,7 @@ import { ResourceClosedError } from '../../errors/errors.js';
 import type { Executable } from '../../statement/executable.js';
 import { CopyMeter, type CopyObserver } from './copy-progress.js';
 import { CopyStatement } from './copy-statement.js';
+import { unref } from '../../util/clock.js';
 
 const READ_TIMEOUT = 60_000;
 
@@ -106,7 +107,7 @@ class StreamSink implements CopySink {
     }
     if (this.#stream.push(bytes)) return true;
     this.#resume = resume;
-    this.#timer = setTimeout(() => this.#giveUp(), this.#readTimeout).unref();
+    this.#timer = unref(setTimeout(() => this.#giveUp(), this.#readTimeout));
     return false;
   }
 

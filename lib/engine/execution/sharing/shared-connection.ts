@@ -9,7 +9,7 @@ import type { PooledConnection } from '../../pool/pooled-connection.js';
 import type { Moment, StatementStats } from './statement-stats.js';
 import { isPlainRead } from '../../statement/plain-read.js';
 import { withoutTrailingComment } from '../../statement/trailing-comment.js';
-import { clock, runNextTurn, startTimer, stopTimer } from '../../util/clock.js';
+import { clock, runNextTurn, startTimer, stopTimer, unref } from '../../util/clock.js';
 
 /** Statements in flight on one connection at most. */
 const CAPACITY = 64;
@@ -241,7 +241,7 @@ export class SharedConnection {
       else if (this.#pending.size > 1) this.#watchdog = this.#watch();
     };
     // Where the process itself was busy, the answers may be there already and only have to be read.
-    return startTimer(() => runNextTurn(look), STUCK).unref();
+    return unref(startTimer(() => runNextTurn(look), STUCK));
   }
 
   #moveReads(): void {

@@ -10,6 +10,7 @@ import type { PoolOptions } from '../pool-options.js';
 import type { PooledConnection } from '../pooled-connection.js';
 import type { CheckoutOptions, Waiter } from '../waiting-line.js';
 import { reasonOf } from '../../errors/thrown.js';
+import { unref } from '../../util/clock.js';
 
 /** Callers that may wait for each connection that may exist. */
 const WAITING_PER_CONNECTION = 50;
@@ -197,7 +198,7 @@ export class QueuePool extends Pool {
       this.#retryTimer = undefined;
       this.#pump();
     };
-    this.#retryTimer = this.outsideOfRequests(() => setTimeout(pump, Math.ceil(delay) + 1).unref());
+    this.#retryTimer = this.outsideOfRequests(() => unref(setTimeout(pump, Math.ceil(delay) + 1)));
   }
 
   async #open(): Promise<void> {

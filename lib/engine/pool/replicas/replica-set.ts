@@ -9,6 +9,7 @@ import { WriteMark } from './write-mark.js';
 import type { Replica, ReplicaStatus } from './replica.js';
 import type { ResolvedReplicaOptions } from './replica-options.js';
 import { reasonOf } from '../../errors/thrown.js';
+import { unref } from '../../util/clock.js';
 
 const PRIMARY_QUESTION = `SELECT pg_is_in_recovery() AS "standby",
   CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn()::text END AS "lsn",
@@ -194,7 +195,7 @@ export class ReplicaSet {
   #examineLater(): void {
     if (this.#state === 'closed') return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#examine(), this.options.checkInterval).unref();
+    this.#timer = unref(setTimeout(() => void this.#examine(), this.options.checkInterval));
   }
 
   /** Asks all servers once; never rejects. */

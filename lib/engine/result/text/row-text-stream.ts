@@ -3,6 +3,7 @@ import { ArgumentError, ResourceClosedError } from '../../errors/errors.js';
 import { describeKind } from '../../util/describe-value.js';
 import { AsyncResult } from '../async-result.js';
 import { formatOf, ROW_TEXT_OPTIONS, type RowFormat, type RowTextOptions } from './row-format.js';
+import { unref } from '../../util/clock.js';
 
 /** A chunk is sent when it has so many characters: large enough to be cheap, small enough for wide rows. */
 const CHUNK_LENGTH = 65_536;
@@ -81,7 +82,7 @@ export class RowTextStream extends Readable {
         ),
       );
     };
-    this.#readTimer = setTimeout(giveUp, timeout).unref();
+    this.#readTimer = unref(setTimeout(giveUp, timeout));
   }
 
   /** @internal */

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { OperationalError } from '../../../errors/server-errors.js';
-import { startGrace } from '../../../util/clock.js';
+import { startGrace, unref } from '../../../util/clock.js';
 import { sendCancelRequest } from './cancel-request.js';
 
 /** How long a canceled statement may take to end before the session is dropped. */
@@ -59,7 +59,7 @@ export class Cancellation {
       await sendCancelRequest(this.#client, CANCEL_GRACE);
       // A cancel request that arrives before the statement starts is ignored, so it is repeated.
       if (this.#statement === statement)
-        this.#again = setTimeout(() => void this.#request(statement), CANCEL_AGAIN).unref();
+        this.#again = unref(setTimeout(() => void this.#request(statement), CANCEL_AGAIN));
     } catch (error) {
       // Otherwise the caller would wait until the statement finishes by itself.
       if (this.#statement === statement) this.#host.onFailed(error);
