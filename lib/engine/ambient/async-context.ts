@@ -41,7 +41,7 @@ interface FrameParts {
  * Scopes and transactions inside each other: each calls the next one, so that without an end they would
  * overflow the stack.
  */
-const MAX_DEPTH = 768;
+const MAX_DEPTH = 512;
 
 export class ContextFrame {
   readonly parent: ContextFrame | undefined;

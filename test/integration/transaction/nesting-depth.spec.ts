@@ -70,7 +70,7 @@ describe('transactions inside each other', () => {
     const nest = async (): Promise<unknown> => await begin(engine, nest);
     const failure = await failureOf(engine.transaction(nest));
     expect(failure).toBeInstanceOf(IllegalStateError);
-    expect((failure as Error).message).toMatch(/more than 768 deep/);
+    expect((failure as Error).message).toMatch(/more than 512 deep/);
     expect(await items.names()).toEqual([]);
   });
 
