@@ -116,11 +116,12 @@ export class Devtools implements OnModuleInit, BeforeApplicationShutdown, OnAppl
     this.exchanges.endPages();
   }
 
+  /** NestJS 11 calls it for each `app.close()`: the first one ends all. */
   async onApplicationShutdown(): Promise<void> {
     ACQUIRES.asyncEnd.unsubscribe(this.#acquired as never);
     STATEMENTS.asyncEnd.unsubscribe(this.#statementEnded as never);
     TRANSACTIONS.asyncEnd.unsubscribe(this.#transactionEnded as never);
-    await Promise.all(this.#engines.map((engine) => engine.close()));
+    await Promise.all(this.#engines.splice(0).map((engine) => engine.close()));
   }
 
   get path(): string {

@@ -17,6 +17,7 @@ import { FileInterceptor } from '@nestjs/platform-express';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AsyncConnection, AsyncEngine, DatabaseModule, InjectScopedConnection, sql } from 'nest-async-engine';
 import { openRequest } from '../../support/nest/http.js';
+import { without } from '../../support/nest/nest-version.js';
 import { startApp } from '../../support/nest/nest-app.js';
 import type { RunningApp } from '../../support/nest/nest-app.js';
 import { Latch, eventually } from '../../support/process/barrier.js';
@@ -157,7 +158,8 @@ describe.each(['provider', 'singleton'])('a request to the controller with the %
     expect(await storedNames(database)).toEqual(['guard', 'handler']);
   });
 
-  it('that is answered by compressed rows sends them all and commits', async () => {
+  it('that is answered by compressed rows sends them all and commits', async ({ skip }) => {
+    skip(...without('async generators as handlers'));
     const response = await fetch(`${running.url}/${path}/rows`);
     expect(response.headers.get('content-encoding')).toBe('gzip');
     expect((await response.text()).match(/\n/g)?.length).toBe(ROWS);
@@ -165,7 +167,8 @@ describe.each(['provider', 'singleton'])('a request to the controller with the %
     expect(await storedNames(database)).toEqual(['rows']);
   });
 
-  it('whose client leaves amid compressed rows is undone', async () => {
+  it('whose client leaves amid compressed rows is undone', async ({ skip }) => {
+    skip(...without('async generators as handlers'));
     const request = openRequest(`${running.url}/${path}/rows`);
     await once(await request.response, 'data');
     request.hangUp();

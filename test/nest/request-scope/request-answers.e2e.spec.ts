@@ -21,6 +21,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { AsyncConnection, AsyncEngine, DatabaseModule, sql, streamRows } from 'nest-async-engine';
 import { Latch, eventually } from '../../support/process/barrier.js';
 import { openRequest } from '../../support/nest/http.js';
+import { without } from '../../support/nest/nest-version.js';
 import { ADAPTERS, startApp } from '../../support/nest/nest-app.js';
 import type { RunningApp } from '../../support/nest/nest-app.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
@@ -312,9 +313,10 @@ describe('HTTP/2 on Fastify', () => {
   afterEach(() => expectIdle(running.get(AsyncEngine), database));
   afterAll(() => running.close());
 
-  it.each(['/add', '/body'])(
+  it.for(['/add', '/body'])(
     'answers many requests of one session and stores what %s wrote',
-    async (path) => {
+    async (path, { skip }) => {
+      if (path === '/body') skip(...without('async generators as handlers'));
       const session = connect(running.url);
       const ask = async (): Promise<string> =>
         (await session.request({ ':path': path }).setEncoding('utf8').toArray()).join('');

@@ -1,4 +1,4 @@
-import { Injectable, UseFilters } from '@nestjs/common';
+import { Inject, Injectable, UseFilters } from '@nestjs/common';
 import type { INestApplication } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
 import { IoAdapter } from '@nestjs/platform-socket.io';
@@ -22,8 +22,10 @@ import {
   DatabaseExceptionFilter,
   DatabaseModule,
   Transactional,
+  getScopedConnectionToken,
   sql,
 } from 'nest-async-engine';
+import { isNest11 } from '../../support/nest/nest-version.js';
 import { Barrier, Latch, eventually } from '../../support/process/barrier.js';
 import { expectIdle, storedNames } from '../../support/process/outcome.js';
 import { createDatabase } from '../../support/server/postgres.js';
@@ -57,6 +59,7 @@ class Ids {
 @WebSocketGateway()
 class Gateway implements OnGatewayConnection, OnGatewayDisconnect {
   constructor(
+    @Inject(isNest11 ? getScopedConnectionToken() : AsyncConnection)
     private readonly connection: AsyncConnection,
     private readonly ids: Ids,
     private readonly stage: Stage,
