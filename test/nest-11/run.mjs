@@ -34,6 +34,8 @@ process.exitCode = run('npx', [
   'vitest',
   'run',
   '--typecheck.enabled=false',
+  '--reporter=default',
+  '--reporter=./test/nest-11/skipped.mjs',
   ...(given.length > 0 ? given : SUITES),
 ]);
 
