@@ -1,9 +1,10 @@
 import type { CommandResult, Control, DriverConnection } from '../driver/driver.js';
 import { storedWithWarnings } from '../driver/stored-with-warnings.js';
 import { classifyFailure, type ConnectionObserver } from './connection-observer.js';
-import { IllegalStateError, ResourceClosedError } from '../errors/errors.js';
+import { IllegalStateError } from '../errors/errors.js';
 import type { CommandObserver, CommandTarget, Invocation } from './invocation.js';
 import type { Pool } from '../pool/pool.js';
+import { onPresentPool } from '../pool/present-pool.js';
 import type { PooledConnection } from '../pool/pooled-connection.js';
 import type { WaitSignal } from '../util/wait-end.js';
 
@@ -77,12 +78,9 @@ export async function waitForConnection(
   invocation: Pick<Autocommitted, 'wait'>,
   given?: AbortSignal,
 ): Promise<PooledConnection> {
-  const { pool } = host;
   try {
-    return await invocation.wait((end) => host.checkout(end ?? given));
+    return await onPresentPool(host, () => invocation.wait((end) => host.checkout(end ?? given)));
   } catch (error) {
-    if (error instanceof ResourceClosedError && host.pool !== pool)
-      return await waitForConnection(host, invocation, given);
     throw host.engineObserver()?.connectFailed(error) ?? error;
   }
 }
